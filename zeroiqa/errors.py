@@ -1,0 +1,12 @@
+"""The errors that zeroiqa raises on purpose.
+
+A message is one sentence (two at most): what is wrong, what was found, what to do.
+"""
+
+
+class UserError(Exception):
+    """Something that the user can put right; the command line prints the message and exits with 1."""
+
+
+class ImageError(UserError):
+    """One image cannot be decoded or rated; a run records it as that image's error row and goes on."""

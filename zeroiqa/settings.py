@@ -1,0 +1,186 @@
+"""What a score depends on besides the image: one flat record, read from a preset and overridden field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from zeroiqa.aggregate import Aggregation, Readout, Weighting
+from zeroiqa.errors import UserError
+from zeroiqa.types import CropMode
+
+DEFAULT_PRESET = "embedded"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every choice of a run. Field names are the keys of the preset files (`lam` is written `lambda` there)."""
+
+    segmenter: str
+    """Name in the registry of segmenters, with its argument after a colon."""
+    min_area: float
+    """Algorithm 1's t: a mask counts from this share of the image's area on, in [0, 1]."""
+    complement: bool
+    """Whether what no object covers becomes one more region."""
+    raters: tuple[str, ...]
+    """Names in the registry of raters; several make an ensemble."""
+    standards: tuple[str, ...]
+    """Shipped names or paths of TOML files; the first one's scores lead the tables."""
+    crop: CropMode
+    """How a region becomes a view: its bounding box, its mask on black, or no regions at all (whole)."""
+    readout: Readout
+    """How a rating becomes a number: the most probable level (digit) or the mean level (expected)."""
+    weighting: Weighting
+    """Regions weighted by mask area, or all alike (mean)."""
+    lam: float
+    """Weight of the regions against the whole image, >= 0; inf leaves the whole image out."""
+    normalize_areas: bool
+    """Divide by the sum of the areas (an average), or take the paper's literal inner product."""
+    background: str
+    """Colour under transparent pixels, as #rrggbb."""
+    max_pixels: int
+    """Larger images are refused before they are decoded."""
+    rater_weights: tuple[float, ...] = ()
+    """Weights of the raters in an ensemble, in their order; empty means all alike."""
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """The arithmetic from ratings to a score."""
+        return Aggregation(
+            readout=self.readout,
+            weighting=self.weighting,
+            lam=self.lam,
+            normalize_areas=self.normalize_areas,
+            member_weights=self.rater_weights,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, in the presets' spelling (an infinite lambda becomes the string "inf")."""
+        fields = dataclasses.asdict(self)
+        lam = fields.pop("lam")
+        fields["lambda"] = "inf" if math.isinf(lam) else lam
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+
+
+def preset_names() -> list[str]:
+    """Names of the presets in the package."""
+    return sorted(
+        item.name.removesuffix(".toml")
+        for item in resources.files("zeroiqa.presets").iterdir()
+        if item.name.endswith(".toml")
+    )
+
+
+def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read a preset by name, or a TOML file of one's own, and put `overrides` in place of its fields.
+
+    Raises:
+        UserError: the preset is unknown or unreadable, or a field is missing, unknown or out of its range.
+    """
+    fields = {**_read_preset(preset), **(overrides or {})}
+    fields.pop("description", None)
+    return settings_from_dict(fields, f"preset {preset}")
+
+
+def preset_description(preset: str) -> str:
+    """The one sentence that a preset says of itself; empty if it says none."""
+    return str(_read_preset(preset).get("description", ""))
+
+
+def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
+    """Build and check settings; `origin` names in messages where the fields came from."""
+    known = {"lambda" if field.name == "lam" else field.name: field for field in dataclasses.fields(Settings)}
+    for key in fields:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}."
+            raise UserError(f"{origin} has an unknown field {key}; {hint}")
+    for key, field in known.items():
+        if key not in fields and field.default is dataclasses.MISSING:
+            raise UserError(f"{origin} lacks the field {key}; copy it from the preset {DEFAULT_PRESET}.")
+    values = {known[key].name: _checked(key, value, origin) for key, value in fields.items()}
+    settings = Settings(**values)
+    if settings.rater_weights and len(settings.rater_weights) != len(settings.raters):
+        raise UserError(
+            f"{origin} gives {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters; "
+            "give one weight for each rater, in the same order."
+        )
+    return settings
+
+
+def _read_preset(preset: str) -> dict[str, Any]:
+    path = Path(preset)
+    if path.suffix == ".toml":
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UserError(f"The preset file {preset} cannot be read: {error}.") from error
+    if preset not in preset_names():
+        near = difflib.get_close_matches(preset, preset_names(), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(
+            f"There is no preset {preset!r}; {hint}Known: {', '.join(preset_names())}, or the path of a .toml file."
+        )
+    return tomllib.loads((resources.files("zeroiqa.presets") / f"{preset}.toml").read_text(encoding="utf-8"))
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "crop": get_args(CropMode),
+    "readout": get_args(Readout),
+    "weighting": get_args(Weighting),
+}
+_LISTS: dict[str, type] = {"raters": str, "standards": str, "rater_weights": float}
+
+
+def _checked(key: str, value: Any, origin: str) -> Any:
+    """The value in the type that `Settings` wants, or a sentence that says what the field takes."""
+    if key in _CHOICES:
+        if value not in _CHOICES[key]:
+            raise UserError(f"{origin} sets {key} to {value!r}; it must be one of {', '.join(_CHOICES[key])}.")
+        return value
+    if key in _LISTS:
+        return _checked_list(key, value, origin)
+    if key in ("complement", "normalize_areas"):
+        if not isinstance(value, bool):
+            raise UserError(f"{origin} sets {key} to {value!r}; it must be true or false.")
+        return value
+    if key in ("segmenter", "background"):
+        if not isinstance(value, str):
+            raise UserError(f"{origin} sets {key} to {value!r}; it must be a text.")
+        return value
+    return _checked_number(key, value, origin)
+
+
+def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
+    kind = _LISTS[key]
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, list | tuple) or not all(isinstance(item, accepted) for item in value):
+        raise UserError(f"{origin} sets {key} to {value!r}; it must be a list of {kind.__name__} values.")
+    items = tuple(kind(item) for item in value)
+    if key != "rater_weights" and not items:
+        raise UserError(f"{origin} leaves {key} empty; name at least one.")
+    if key != "rater_weights" and len(set(items)) < len(items):
+        raise UserError(f"{origin} names a value of {key} twice ({', '.join(items)}); name each once.")
+    return items
+
+
+def _checked_number(key: str, value: Any, origin: str) -> float | int:
+    low, high, kind = {
+        "min_area": (0.0, 1.0, float),
+        "lambda": (0.0, math.inf, float),
+        "max_pixels": (1, 2**40, int),
+    }[key]
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not low <= number <= high:
+        raise UserError(f"{origin} sets {key} to {value!r}; it must be a number from {low} to {high}.")
+    return number
