@@ -26,11 +26,11 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> tuple[Callable[..
     """
     key, colon, argument = name.partition(":")
     if key not in table:
-        raise UserError(f"unknown {kind} {key!r}; {_suggestion(key, table)}Known: {', '.join(table)}.")
+        raise UserError(f"unknown {kind} {key!r}{_suggestion(key, table)} Known: {', '.join(table)}.")
     module, _, attribute = table[key].partition(":")
     return getattr(import_module(module), attribute), argument if colon else None
 
 
 def _suggestion(key: str, table: Mapping[str, str]) -> str:
     nearest = get_close_matches(key, table, n=1)
-    return f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"; did you mean {nearest[0]!r}?" if nearest else "."

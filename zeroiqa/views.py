@@ -1,0 +1,62 @@
+"""From regions to views: what a rater looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zeroiqa import rle
+from zeroiqa.types import CropMode, Image, Region, View
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zeroiqa.types import Mask, Pixels
+
+
+def cut_views(image: Image, regions: Sequence[Region], crop: CropMode) -> list[View]:
+    """The whole image, then one view per region.
+
+    Args:
+        image: The decoded image.
+        regions: Its regions; with crop "mask" each carries its mask.
+        crop: "bbox": the region's box, surroundings included; "mask": the same box, zero outside the mask;
+            "whole": the whole image only.
+
+    Returns:
+        The whole image first, then the regions in order. The whole image and the boxes share the memory of
+        `image.pixels`, which is read-only.
+    """
+    views = [View(image.pixels, None, image.size, image.prompt)]
+    if crop == "whole":
+        return views
+    cut = _cut_mask if crop == "mask" else _cut_box
+    return views + [View(cut(image.pixels, region), region, image.size, image.prompt) for region in regions]
+
+
+def _cut_box(pixels: Pixels, region: Region) -> Pixels:
+    x0, y0, x1, y1 = region.box
+    return pixels[y0:y1, x0:x1]
+
+
+def _cut_mask(pixels: Pixels, region: Region) -> Pixels:
+    """Zeros outside the mask, in the box (left open by the paper): only the fill differs from "bbox"."""
+    return _cut_box(pixels, region) * _mask_in_box(region, pixels.shape[:2])[..., np.newaxis]
+
+
+def _mask_in_box(region: Region, image_size: tuple[int, int]) -> Mask:
+    """The region's mask inside its box, at image resolution: the nearest mask pixel of every image pixel."""
+    assert region.mask is not None, "crop mode mask needs a segmenter built with masks=True"
+    mask = rle.decode(region.mask)
+    x0, y0, x1, y1 = region.box
+    rows = _nearest(y0, y1, image_size[0], mask.shape[0])
+    columns = _nearest(x0, x1, image_size[1], mask.shape[1])
+    return mask[np.ix_(rows, columns)]
+
+
+def _nearest(start: int, end: int, image_length: int, mask_length: int) -> npt.NDArray[np.intp]:
+    """Indices of the mask pixels that hold the centres of the image pixels start..end - 1."""
+    centres = 2 * np.arange(start, end) + 1  # in half image pixels
+    return centres * mask_length // (2 * image_length)
