@@ -71,6 +71,20 @@ class ImageScore:
             "warnings": "; ".join(self.warnings) or None,
         }
 
+    def to_record(self) -> dict[str, Any]:
+        """The flat row, and under `regions` what each region is and adds to each score (for JSON)."""
+        regions = [
+            {
+                "kind": region.kind,
+                "box": list(region.box),
+                "area": region.area,
+                "levels": {label: score.region_levels[index] for label, score in self.scores.items()},
+                "contributions": {label: score.region_contributions[index] for label, score in self.scores.items()},
+            }
+            for index, region in enumerate(self.regions)
+        ]
+        return {**self.to_dict(), "warnings": list(self.warnings), "regions": regions}
+
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.path}: error: {self.error}"
@@ -78,7 +92,7 @@ class ImageScore:
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
-                f"    {region.kind} {region.box}, area {region.area:.0%}: {level}"
+                f"    {region.kind} {region.box}, area {region.area:.0%}: " + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
         lines += [f"  warning: {warning}" for warning in self.warnings]

@@ -1,0 +1,54 @@
+"""zeroiqa: image quality without a reference and without training.
+
+>>> import zeroiqa
+>>> result = zeroiqa.score("photo.jpg")         # doctest: +SKIP
+>>> results = zeroiqa.score_images(["a.jpg", "b.jpg"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.version import __version__
+
+if TYPE_CHECKING:
+    from zeroiqa.api import load_method, score, score_images
+    from zeroiqa.errors import ImageError, UserError
+    from zeroiqa.pipeline import Method
+    from zeroiqa.results import ImageScore, ImageScores
+
+__all__ = [
+    "score",
+    "score_images",
+    "load_method",
+    "Method",
+    "ImageScore",
+    "ImageScores",
+    "UserError",
+    "ImageError",
+    "__version__",
+]
+
+_HOME = {
+    "score": "api",
+    "score_images": "api",
+    "load_method": "api",
+    "Method": "pipeline",
+    "ImageScore": "results",
+    "ImageScores": "results",
+    "UserError": "errors",
+    "ImageError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: `import zeroiqa` alone stays instant."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'zeroiqa' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"zeroiqa.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

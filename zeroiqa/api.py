@@ -1,0 +1,148 @@
+"""The Python interface: score one image, or many, held in files or in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.images import decode, from_array, from_pil
+from zeroiqa.inputs import find_images
+from zeroiqa.pipeline import Method, build_method, score_image
+from zeroiqa.results import ImageScore, ImageScores
+from zeroiqa.settings import DEFAULT_PRESET, load_settings
+from zeroiqa.types import Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import PIL.Image
+
+    ImageLike: TypeAlias = str | os.PathLike[str] | bytes | npt.NDArray[np.generic] | PIL.Image.Image | Image
+    """A path, the bytes of an image file, an array (height, width[, channels]) in RGB order, a PIL image."""
+
+
+class Overrides(TypedDict, total=False):
+    """Fields of the preset that a caller may put in its place; see `zeroiqa.settings.Settings`."""
+
+    segmenter: str
+    min_area: float
+    complement: bool
+    raters: Sequence[str]
+    rater_weights: Sequence[float]
+    standards: Sequence[str]
+    crop: str
+    readout: str
+    weighting: str
+    lam: float
+    normalize_areas: bool
+    background: str
+    max_pixels: int
+
+
+def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) -> Method:
+    """Build segmenter and raters once, for many calls of `score` or `score_images`.
+
+    Args:
+        preset: Name of a preset, or path of a TOML file.
+        **overrides: Fields of the preset to replace, such as `lam=1.0` or `crop="mask"`.
+
+    Raises:
+        UserError: a name is unknown or a value out of its range.
+    """
+    fields: dict[str, Any] = dict(overrides)
+    if "lam" in fields:
+        fields["lambda"] = fields.pop("lam")
+    return build_method(load_settings(preset, fields))
+
+
+def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:
+    """Score one image without a reference.
+
+    Args:
+        image: A path, the bytes of an image file, a PIL image, or an array in RGB order of shape (height, width),
+            (height, width, 1 | 2 | 3 | 4) and type uint8, uint16 or bool.
+        prompt: The text that the image was generated from; needed for the aspect correspondence.
+        method: From `load_method`; the embedded preset if left out.
+
+    Returns:
+        The result; `result.score` lies in [1, 7] for the shipped presets, higher is better.
+
+    Raises:
+        ImageError: this image cannot be decoded or rated.
+
+    Example:
+        >>> from zeroiqa.samples import folder
+        >>> 1 <= score(folder() / "coffee.jpg").score <= 7
+        True
+    """
+    method = method or load_method()
+    result = score_image(_to_image(image, prompt, method, 0), method)
+    if result.error is not None:
+        raise ImageError(result.error)
+    return result
+
+
+def score_images(
+    images: str | os.PathLike[str] | Iterable[ImageLike],
+    *,
+    prompts: Sequence[str | None] | None = None,
+    method: Method | None = None,
+) -> ImageScores:
+    """Score many images; a bad one becomes a result with `status` "error" and never stops the others.
+
+    Args:
+        images: A folder, a glob pattern or a list file; or anything that yields what `score` takes. Images are
+            taken and let go one by one.
+        prompts: One text prompt per image, for the aspect correspondence.
+        method: From `load_method`; the embedded preset if left out.
+
+    Returns:
+        The results in the order of the images; `.to_pandas()` makes a table of them.
+
+    Raises:
+        UserError: nothing was found, or there are more or fewer prompts than images.
+    """
+    method = method or load_method()
+    if isinstance(images, str | os.PathLike):
+        sources = find_images([os.fspath(images)])
+        images = [source.path for source in sources]
+        prompts = [source.prompt for source in sources] if prompts is None else prompts
+    if prompts is not None:
+        images = list(images)
+        if len(prompts) != len(images):
+            raise UserError(f"{len(prompts)} prompts were given for {len(images)} images; give one for each image.")
+    results = []
+    for position, image in enumerate(images):
+        prompt = prompts[position] if prompts is not None else None
+        try:
+            results.append(score_image(_to_image(image, prompt, method, position), method))
+        except ImageError as error:
+            results.append(ImageScore(_name(image, position), error=str(error)))
+    return ImageScores(tuple(results))
+
+
+def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> Image:
+    if isinstance(image, Image):
+        return image
+    name = _name(image, position)
+    if isinstance(image, str | os.PathLike | bytes):
+        return decode(image, method.policy, name=name, prompt=prompt)
+    if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
+        return from_array(image, method.policy, name=name, prompt=prompt)
+    if hasattr(image, "getbands"):
+        return from_pil(image, method.policy, name=name, prompt=prompt)
+    raise UserError(
+        f"Image {position} is a {type(image).__name__}; give a path, the bytes of an image file, a NumPy array or a PIL image."
+    )
+
+
+def _name(image: Any, position: int) -> str:
+    if isinstance(image, Image):
+        return image.name
+    if isinstance(image, str | os.PathLike):
+        return str(Path(os.fsdecode(image)))
+    filename = getattr(image, "filename", None)
+    return filename if isinstance(filename, str) and filename else f"image {position}"

@@ -1,0 +1,56 @@
+"""The command line. This file registers the commands and turns errors into exit codes; each command has its own file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from zeroiqa.cli.rescore import rescore
+from zeroiqa.cli.score import score
+from zeroiqa.cli.standards import standards
+from zeroiqa.cli.status import status
+from zeroiqa.cli.verify import verify
+from zeroiqa.errors import UserError
+from zeroiqa.version import __version__
+
+
+@click.group(
+    epilog="Exit codes: 0 done (broken images are rows with an error), 1 an error said in one sentence, 2 wrong usage, "
+    "130 interrupted."
+)
+@click.version_option(__version__, prog_name="zeroiqa")
+def cli() -> None:
+    """Judge the quality of images without a reference and without training."""
+
+
+for command in (score, rescore, status, standards, verify):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        arguments: In place of the process's own.
+    """
+    try:
+        cli.main(args=arguments, prog_name="zeroiqa", standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): not an error, but nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,111 @@
+"""Results on standard output: a short table of the worst and best images, or every row as CSV, JSON or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from zeroiqa.results import ImageScore
+
+SHOWN = 5
+"""How many of the best and of the worst images the table shows."""
+
+
+def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], stream: TextIO) -> None:
+    """Write every result, streaming; `columns` are those of an image that has a score.
+
+    Args:
+        results: In the order in which they shall appear.
+        style: csv, json or jsonl.
+        columns: The header of a CSV table.
+        stream: Where to.
+    """
+    if style == "csv":
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        for result in results:
+            writer.writerow({key: _cell(value) for key, value in result.to_dict().items()})
+    elif style == "jsonl":
+        for result in results:
+            stream.write(_record(result) + "\n")
+            stream.flush()
+    else:
+        stream.write("[")
+        for position, result in enumerate(results):
+            stream.write(("," if position else "") + "\n" + _record(result))
+        stream.write("\n]\n")
+
+
+def table(results: Iterable[ImageScore]) -> Iterator[str]:
+    """Lines of the summary: every image if there are few, else the best and the worst; then the errors by kind."""
+    rows: list[tuple[float, int, ImageScore]] = []
+    best: list[tuple[float, int, ImageScore]] = []
+    worst: list[tuple[float, int, ImageScore]] = []
+    errors: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    count = 0
+    for position, result in enumerate(results):
+        if result.score is None:
+            kind = _kind(result)
+            errors[kind] += 1
+            examples.setdefault(kind, str(result.error))
+            continue
+        count += 1
+        entry = (result.score, -position, result)
+        if len(rows) < 4 * SHOWN:
+            rows.append(entry)
+        _keep(best, entry)
+        _keep(worst, (-result.score, -position, result))
+    if count:
+        yield "score  whole  regions  n   image"
+    if count == len(rows):
+        yield from (_line(row[2]) for row in sorted(rows, reverse=True))
+    else:
+        yield from (_line(row[2]) for row in sorted(best, reverse=True))
+        yield f"  ...  {count - 2 * SHOWN} more"
+        yield from (_line(row[2]) for row in sorted(worst))
+    for kind, number in errors.most_common(SHOWN):
+        more = f" (and {number - 1} more like it)" if number > 1 else ""
+        yield f"error  {examples[kind]}{more}"
+    if len(errors) > SHOWN:
+        yield f"error  ... {sum(errors.values()) - sum(n for _, n in errors.most_common(SHOWN))} more errors of other kinds"
+
+
+def _keep(heap: list[tuple[float, int, ImageScore]], entry: tuple[float, int, ImageScore]) -> None:
+    if len(heap) < SHOWN:
+        heapq.heappush(heap, entry)
+    else:
+        heapq.heappushpop(heap, entry)
+
+
+def _line(result: ImageScore) -> str:
+    assert result.score is not None and result.s_global is not None and result.s_local is not None
+    note = f"  ! {result.warnings[0]}" if result.warnings else ""
+    return (
+        f"{result.score:5.2f}  {result.s_global:5.2f}  {result.s_local:7.2f}  {len(result.regions):<2}  "
+        f"{printable(result.path)}{note}"
+    )
+
+
+def printable(text: str) -> str:
+    """The text on one line: control characters and undecodable bytes as escapes."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
+
+
+def _kind(result: ImageScore) -> str:
+    """The error without the image's own name, so that errors of one kind are counted together."""
+    return str(result.error).replace(result.path, "")
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def _record(result: ImageScore) -> str:
+    return json.dumps(result.to_record(), ensure_ascii=False, allow_nan=False)
+
+

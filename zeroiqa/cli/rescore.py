@@ -1,0 +1,39 @@
+"""`zeroiqa rescore`: other arithmetic on the ratings of a finished run; no model is loaded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@arithmetic_options
+@click.option("--member", "members", multiple=True, help="Rater to keep in the ensemble; repeat.  [default: all]")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write every row to this CSV file.")
+@format_option
+def rescore(run: Path, output: Path | None, style: str, **choices: Any) -> None:
+    """Score a run again from its stored ratings: other readout, lambda, weighting or members.
+
+    The run itself stays as it is.
+    """
+    from zeroiqa.cli.output import table, write_rows
+    from zeroiqa.runs import iter_scores, load_run, reaggregation, score_columns
+
+    loaded = load_run(run)
+    choices["normalize_areas"] = normalized(choices.pop("areas"))
+    aggregation = reaggregation(loaded, given(**choices))
+    columns = score_columns(loaded, aggregation)
+    if output is not None:
+        with output.open("w", encoding="utf-8", newline="") as stream:
+            write_rows(iter_scores(loaded, aggregation), "csv", columns, stream)
+    if style == "table":
+        for line in table(iter_scores(loaded, aggregation)):
+            click.echo(line)
+    else:
+        write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)

@@ -1,0 +1,170 @@
+"""`zeroiqa score`: score images into a run folder that can be resumed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
+
+if TYPE_CHECKING:
+    from zeroiqa.inputs import Source
+    from zeroiqa.results import ImageScore
+    from zeroiqa.runs import Run
+    from zeroiqa.settings import Settings
+
+RUNS = Path("zeroiqa-runs")
+"""Where runs go without -o: one folder for each set of images and settings, so that the same command resumes."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]")
+@click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@click.option("--segmenter", help="graph, grid[:COLUMNSxROWS].")
+@click.option("--min-area", type=float, help="Smallest region, as a share of the image.")
+@click.option("--complement/--no-complement", default=None, help="Rate what no object covers as one more region.")
+@click.option("--rater", "raters", multiple=True, help="nss, fake[:SEED]; repeat for an ensemble.")
+@click.option("--standard", "standards", multiple=True, help="Name or TOML file; repeat for several aspects.")
+@click.option("--crop", type=click.Choice(["bbox", "mask", "whole"]), help="How a region is shown to the rater.")
+@arithmetic_options
+@click.option("--background", help="Colour under transparent pixels, as #rrggbb.")
+@click.option("--max-pixels", type=int, help="Refuse larger images.")
+@click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
+@click.option("--workers", default="auto", show_default=True, help="Processes: a number, or auto.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@format_option
+def score(
+    paths: tuple[str, ...],
+    output: Path | None,
+    preset: str,
+    workers: str,
+    sidecar_prompts: bool,
+    dry_run: bool,
+    style: str,
+    **choices: Any,
+) -> None:
+    """Score images: files, folders, glob patterns, lists of paths (.txt, .csv), or - for paths on standard input.
+
+    Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
+    rating); the same command resumes an interrupted run and computes nothing twice.
+    """
+    from zeroiqa.inputs import find_images
+    from zeroiqa.settings import load_settings
+
+    choices["lambda"] = choices.pop("lam")
+    choices["normalize_areas"] = normalized(choices.pop("areas"))
+    settings = load_settings(preset, given(**choices))
+    sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
+    count = _worker_count(workers, len(sources))
+    folder = output or _default_folder(paths, settings, sources)
+    if dry_run:
+        _describe(folder, settings, sources, count)
+    else:
+        _run(folder, settings, sources, preset, count, style)
+
+
+def _run(folder: Path, settings: Settings, sources: list[Source], preset: str, workers: int, style: str) -> None:
+    from zeroiqa.runs import open_run, write_scores
+    from zeroiqa.settings import preset_description
+
+    run = open_run(folder, settings, sources, preset=preset)
+    for warning in run.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    click.echo(f"{preset}: {preset_description(preset)}", err=True)
+    try:
+        _emit(run, workers, style)
+        write_scores(run)
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; what is finished is kept in {folder}. The same command goes on from there.", err=True)
+        raise
+    click.echo(f"Scores and ratings: {folder}", err=True)
+
+
+def _emit(run: Run, workers: int, style: str) -> None:
+    """Do what is left of the run and print its results, row by row where the format allows."""
+    from zeroiqa.cli.output import table, write_rows
+    from zeroiqa.runs import iter_scores
+
+    if style == "table":
+        for _ in _finished_shards(run, workers):
+            pass
+        for line in table(iter_scores(run)):
+            click.echo(line)
+    else:
+        write_rows(_in_plan_order(run, workers), style, run.columns, sys.stdout)
+
+
+def _in_plan_order(run: Run, workers: int) -> Iterator[ImageScore]:
+    """Results as early as their turn comes, though shards may finish in any order."""
+    from zeroiqa.runs import pending, read_scores
+
+    left = set(pending(run))
+    due = iter(range(run.n_shards))
+    turn = next(due, None)
+
+    def ready() -> Iterator[ImageScore]:
+        nonlocal turn
+        while turn is not None and turn not in left:
+            yield from read_scores(run, turn)
+            turn = next(due, None)
+
+    yield from ready()
+    for shard in _finished_shards(run, workers):
+        left.discard(shard)
+        yield from ready()
+
+
+def _finished_shards(run: Run, workers: int) -> Iterator[int]:
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.runs import pending
+    from zeroiqa.runs.executors.local import execute
+
+    shards = pending(run)
+    with progress(run.n_images, run.n_images - run.count_images(shards)) as advance:
+        yield from execute(run, shards, workers=workers, on_images=advance)
+
+
+def _describe(folder: Path, settings: Settings, sources: list[Source], workers: int) -> None:
+    from zeroiqa.cli.output import printable
+    from zeroiqa.pipeline import build_method
+
+    method = build_method(settings)
+    size = sum(source.bytes for source in sources)
+    lines = [
+        f"images     {len(sources)} ({size / 1e6:.1f} MB), from {printable(sources[0].path)} to {printable(sources[-1].path)}",
+        f"run folder {folder}{' (exists: would be resumed)' if folder.exists() else ''}",
+        f"decoding   {method.policy.id}",
+        f"segmenter  {method.segmenter.id if method.segmenter else 'none, the whole image is the only view'}",
+        *(f"rater      {rater.id}" for rater in method.raters.values()),
+        *(f"standard   {standard.name}, version {standard.version}" for standard in method.standards),
+        f"score      {settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}",
+        f"workers    {workers}",
+        "Nothing was done (--dry-run).",
+    ]
+    for line in lines:
+        click.echo(line)
+
+
+def _worker_count(workers: str, images: int) -> int:
+    """Auto: one process per core, but no more than the images can keep busy."""
+    if workers == "auto":
+        import joblib
+
+        return max(1, min(int(joblib.cpu_count()), images // 64))
+    if workers.isdecimal() and int(workers) > 0:
+        return int(workers)
+    raise click.BadParameter(f"{workers!r} is neither a number from 1 on nor auto.", param_hint="--workers")
+
+
+def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:
+    from zeroiqa.runs import run_id
+
+    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(paths[0]).resolve().stem)
+    return RUNS / f"{stem[:40] or 'images'}-{run_id(settings, sources)[:8]}"
+
+

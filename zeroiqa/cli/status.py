@@ -1,0 +1,27 @@
+"""`zeroiqa status`: how far a run is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def status(run: Path) -> None:
+    """Say how far a run is, and which errors its images gave."""
+    from zeroiqa.cli.output import printable
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs import status as measure
+
+    loaded = load_run(run)
+    state = measure(loaded)
+    click.echo(f"images     {state.images}")
+    for stage, shards in state.finished.items():
+        click.echo(f"{stage:<10} {shards} of {state.shards} shards")
+    click.echo(f"scored     {state.scored} of {state.images} images, {state.errors} with an error")
+    for kind, count in state.error_kinds.most_common(10):
+        click.echo(f"error      {count} x {printable(kind)}")
+    left = state.images - state.scored - state.errors
+    click.echo("complete" if left == 0 else f"{left} images left; the command that started the run goes on with them")
