@@ -1,0 +1,219 @@
+"""NIQE: how far the natural-scene statistics are from those of pristine photographs. Lower is better.
+
+Mittal, Soundararajan, Bovik: Making a "completely blind" image quality analyzer, IEEE Signal Processing
+Letters 20(3), 2013. The pristine statistics are ours (24 Kodak photographs, scripts/fit_pristine.py), so
+values differ from those of the authors' model, which was fitted to other photographs. Two more things differ
+from the authors' code: the first map's second feature is the variance of the coefficients, and the half-size
+scale is an area average.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroiqa.opencv import cv2
+
+if TYPE_CHECKING:
+    from zeroiqa.types import Pixels
+
+Plane = npt.NDArray[np.float32]
+Table = npt.NDArray[np.float64]
+
+BLOCK = 96
+"""Side in pixels of a block at the first scale; half of it at the second."""
+FEATURES = 36
+"""18 features at each of two scales."""
+MODEL_FILE = Path(__file__).with_name("niqe_kodak.npz")
+SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
+"""Neighbours (down, right) whose products are described: horizontal, vertical and the two diagonals."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeGrid:
+    """Solves the moment equation of the generalised Gaussian distribution by looking it up.
+
+    For the shape a the ratio E|x|^2 / E x^2 is G(2/a)^2 / (G(1/a) G(3/a)), rising with a (Sharifi,
+    Leon-Garcia 1995).
+    """
+
+    shapes: Table
+    """0.2, 0.201, ... 10."""
+    ratios: Table
+    """The ratio of moments of each shape, rising."""
+    mean_factors: Table
+    """G(2/a) / sqrt(G(1/a) G(3/a)): turns a difference of standard deviations into the feature eta."""
+    width_factors: Table
+    """sqrt(G(1/a) / G(3/a)): turns a standard deviation into the width b."""
+
+    def nearest(self, ratios: Table) -> npt.NDArray[np.intp]:
+        """Index of the grid's shape whose ratio is nearest to each of `ratios`."""
+        middles = (self.ratios[1:] + self.ratios[:-1]) / 2
+        return np.searchsorted(middles, ratios)
+
+
+def build_shape_grid() -> ShapeGrid:
+    """The grid of NIQE: shapes 0.2 to 10 in steps of 0.001."""
+    shapes = np.arange(200, 10_001) / 1000
+    gamma1, gamma2, gamma3 = (np.array([math.lgamma(n / a) for a in shapes.tolist()]) for n in (1, 2, 3))
+    return ShapeGrid(
+        shapes=shapes,
+        ratios=np.exp(2 * gamma2 - gamma1 - gamma3),
+        mean_factors=np.exp(gamma2 - (gamma1 + gamma3) / 2),
+        width_factors=np.exp((gamma1 - gamma3) / 2),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PristineModel:
+    """A Gaussian over the block features of pristine photographs."""
+
+    mean: Table
+    """Shape (36,)."""
+    covariance: Table
+    """Shape (36, 36)."""
+    grid: ShapeGrid
+    """The lookup that the features need; built once with the model."""
+
+    def distance(self, features: Table) -> float | None:
+        """NIQE's distance (equation 10) of the blocks of one image from this model; lower is more natural.
+
+        Args:
+            features: shape (blocks, 36); rows that are not finite are left out.
+
+        Returns:
+            A positive number, or None if no row is left.
+        """
+        rows = features[np.isfinite(features).all(axis=1)]
+        if len(rows) == 0:
+            return None
+        centred = rows - rows.mean(axis=0)
+        own = np.einsum("bi,bj->ij", centred, centred) / max(len(rows) - 1, 1)
+        gap = self.mean - rows.mean(axis=0)
+        squared = gap @ np.linalg.solve((self.covariance + own) / 2, gap)
+        return math.sqrt(max(float(squared), 0.0))
+
+
+def load_model(path: Path = MODEL_FILE) -> PristineModel:
+    """Read a model that scripts/fit_pristine.py wrote; the default is the one that is shipped."""
+    with np.load(path, allow_pickle=False) as data:
+        return PristineModel(mean=data["mean"], covariance=data["covariance"], grid=build_shape_grid())
+
+
+def local_contrast(gray: Plane) -> tuple[Plane, Plane]:
+    """Local mean and standard deviation under a 7 x 7 Gaussian window of sigma 7/6 (equations 2 and 3).
+
+    Args:
+        gray: shape (height, width), 0..255.
+    """
+    mean = cv2.GaussianBlur(gray, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+    power = cv2.GaussianBlur(cv2.multiply(gray, gray), (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+    variance = cv2.max(cv2.subtract(power, cv2.multiply(mean, mean)), 0.0)
+    return mean, cv2.sqrt(variance)
+
+
+def block_means(plane: Plane, side: int) -> Plane:
+    """Means of the blocks of side x side pixels; incomplete ones at the right and the bottom are dropped."""
+    rows, columns = plane.shape[0] // side, plane.shape[1] // side
+    strips = plane[: rows * side, : columns * side].reshape(rows, side, columns * side).sum(axis=1)
+    sums: Plane = strips.reshape(rows, columns, side).sum(axis=2)
+    return sums / np.float32(side * side)
+
+
+def block_features(gray: Plane, grid: ShapeGrid) -> tuple[Table, Table]:
+    """NIQE's features of every 96 x 96 block.
+
+    Args:
+        gray: shape (height, width), 0..255, both at least 96.
+        grid: see `build_shape_grid`.
+
+    Returns:
+        Features, shape (blocks, 36), NaN where a block has no structure at all; and the blocks' mean local
+        standard deviation, shape (blocks,), by which pristine blocks are chosen.
+    """
+    rows, columns = gray.shape[0] // BLOCK, gray.shape[1] // BLOCK
+    cropped = gray[: rows * BLOCK, : columns * BLOCK]
+    halved = cv2.resize(cropped, (cropped.shape[1] // 2, cropped.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    fine, activity = _scale_features(cropped, BLOCK, grid)
+    coarse, _ = _scale_features(halved, BLOCK // 2, grid)
+    return np.concatenate([fine, coarse], axis=1), activity
+
+
+def niqe(pixels: Pixels) -> float:
+    """NIQE of an image at its own size; lower is better.
+
+    Args:
+        pixels: RGB, shape (height, width, 3), uint8. A side below 96 pixels is mirrored up to 96.
+
+    Returns:
+        The distance; for an image without any structure e^4 = 54.6, beyond what photographs reach.
+    """
+    model = load_model()
+    gray = mirrored(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), BLOCK).astype(np.float32)
+    distance = model.distance(block_features(gray, model.grid)[0])
+    return math.exp(4) if distance is None else distance
+
+
+def mirrored(picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """The picture continued by reflection at the right and the bottom until both sides reach `side`."""
+    down, right = max(side - picture.shape[0], 0), max(side - picture.shape[1], 0)
+    if down == 0 and right == 0:
+        return picture
+    continued: npt.NDArray[np.uint8] = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REFLECT)
+    return continued
+
+
+def _scale_features(gray: Plane, side: int, grid: ShapeGrid) -> tuple[Table, Table]:
+    """The 18 features of every block at one scale, and the blocks' mean local standard deviation."""
+    mean, deviation = local_contrast(gray)
+    normalised = cv2.divide(cv2.subtract(gray, mean), cv2.add(deviation, 1.0))
+    offset, absolute, power = (_flat_means(plane, side) for plane in _moment_planes(normalised))
+    ratio = _divide(absolute**2, power)
+    columns = [_shapes(ratio, grid), power - offset**2]
+    for shift in SHIFTS:
+        columns += _product_features(cv2.multiply(normalised, np.roll(normalised, shift, (0, 1))), side, grid)
+    return np.stack(columns, axis=1), _flat_means(deviation, side)
+
+
+def _product_features(product: Plane, side: int, grid: ShapeGrid) -> list[Table]:
+    """Shape, mean, left and right width of each block's asymmetric generalised Gaussian (eq. 5 to 8)."""
+    _, absolute, power = (_flat_means(plane, side) for plane in _moment_planes(product))
+    left = _half_deviation(cv2.min(product, 0.0), side)
+    right = _half_deviation(cv2.max(product, 0.0), side)
+    skew = _divide(left, right)
+    ratio = _divide(absolute**2, power) * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    index = grid.nearest(ratio)
+    width = grid.width_factors[index]
+    return [_shapes(ratio, grid), (right - left) * grid.mean_factors[index], left * width, right * width]
+
+
+def _moment_planes(plane: Plane) -> tuple[Plane, Plane, Plane]:
+    """The planes whose means are the mean, the mean absolute value and the mean square."""
+    return plane, cv2.absdiff(plane, 0.0), cv2.multiply(plane, plane)
+
+
+def _half_deviation(half: Plane, side: int) -> Table:
+    """Root mean square of the non-zero values of each block; 0 where there are none."""
+    power = _flat_means(cv2.multiply(half, half), side)
+    share = _flat_means((half != 0).astype(np.float32), side)
+    return np.sqrt(np.divide(power, share, out=np.zeros_like(power), where=share > 0))
+
+
+def _flat_means(plane: Plane, side: int) -> Table:
+    """Block means as one float64 row."""
+    return block_means(plane, side).ravel().astype(np.float64)
+
+
+def _divide(numerator: Table, denominator: Table) -> Table:
+    """The quotient; NaN, without a warning, where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+
+def _shapes(ratio: Table, grid: ShapeGrid) -> Table:
+    """The shapes that solve the moment equation; NaN where the ratio is."""
+    return np.where(np.isfinite(ratio), grid.shapes[grid.nearest(ratio)], np.nan)

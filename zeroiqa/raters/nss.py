@@ -1,0 +1,163 @@
+"""The embedded rater: natural-scene statistics on the CPU, without weights and without a download.
+
+Eleven measures of one picture are weighed into a quality Q, which is read on a fixed scale as a distribution
+over the levels 1..K. The only fitted object is a Gaussian over 24 pristine photographs. No measure is
+regressed on human scores; terms and weights were set by hand on development photographs (the training part of
+BIQ2021).
+
+Limits: it rates photographs. White backgrounds, high-key pictures, snow, night scenes and intended blur are
+rated too low; text, foliage and noise look sharp; meaning, composition, faces and the faults of generated
+images are invisible. Pictures of more than two megapixels are judged at 512 pixels, where a blur of one
+original pixel is not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zeroiqa.baselines.niqe import MODEL_FILE, load_model, mirrored
+from zeroiqa.errors import UserError
+from zeroiqa.opencv import cv2
+from zeroiqa.raters.nss_measures import Measures, measure
+from zeroiqa.types import Rating
+
+if TYPE_CHECKING:
+    from zeroiqa.standards import Standard
+    from zeroiqa.types import Pixels, View
+
+NAME = "embedded-guarded v1"
+"""Stands in every output: these scores are never mixed with those of other raters or versions."""
+SIDE = 512
+"""The shorter side, in pixels, at which an image is judged."""
+MOST_PIXELS = 4 * 640 * 640
+"""An image longer than about 4:1 is judged smaller, so that its cost stays bounded."""
+LEAST_SIDE = 192
+"""A smaller picture is continued by reflection, so that it has at least 2 x 2 blocks and their covariance."""
+TAU = 0.5
+"""Width of the logistic steps between the levels, in units of Q: a convention, not calibrated."""
+SHARES = (0.0, 7.5, 20.0, 38.0, 62.0, 80.0, 92.5, 100.0)
+"""Percentage of photographs at or below each of the levels 0..7 of the seven-level scale."""
+QUANTILES = (
+    (1.0, -6.83), (5.0, -4.58), (7.5, -3.98), (10.0, -3.46), (20.0, -2.02), (25.0, -1.6), (38.0, -0.58),
+    (50.0, 0.0), (62.0, 0.5), (75.0, 1.0), (80.0, 1.18), (90.0, 1.65), (92.5, 1.83), (95.0, 2.05), (99.0,
+    2.74),
+)  # fmt: skip
+"""Percentage of 2,400 unlabelled photographs that have a quality below Q, and Q."""
+
+
+class NssRater:
+    """Rates views by natural-scene statistics (the guarded weighting)."""
+
+    def __init__(self, argument: str | None = None) -> None:
+        if argument is not None:
+            raise UserError(f"The rater nss takes no argument, found {argument!r}; write nss alone.")
+        self._model = load_model()
+
+    @property
+    def id(self) -> str:
+        """Name, version and a hash over the pristine statistics and the scale."""
+        facts = repr((SIDE, MOST_PIXELS, LEAST_SIDE, TAU, SHARES, QUANTILES)).encode()
+        return f"{NAME} {hashlib.sha256(MODEL_FILE.read_bytes() + facts).hexdigest()[:12]}"
+
+    def check(self, standard: Standard) -> None:
+        """Raise `UserError` unless the standard asks for quality on discrete levels."""
+        if standard.aspect != "quality" or standard.kind == "float":
+            raise UserError(
+                f"The rater nss rates quality on levels, but the standard {standard.name} has the aspect "
+                f"{standard.aspect} and the kind {standard.kind}; choose quality-word-7 or another rater."
+            )
+
+    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
+        """Ratings indexed [view][standard]; the mass is always 1."""
+        for standard in standards:
+            self.check(standard)
+        cuts = [level_cuts(standard.k) for standard in standards]
+        qualities = [quality(measure(picture_to_measure(view), self._model)) for view in views]
+        return [[Rating(level_logprobs(value, cut), 1.0) for cut in cuts] for value in qualities]
+
+
+def picture_to_measure(view: View) -> Pixels:
+    """The view at the scale at which its whole image is judged.
+
+    A crop keeps that scale: an object is as sharp as it looks within its image, and enlarging small objects
+    would make them look blurred. Where too little remains for the statistics, the picture is continued by
+    reflection.
+
+    Returns:
+        RGB, shape (height, width, 3), uint8, both sides at least `LEAST_SIDE`.
+    """
+    scale = canonical_scale(*view.image_size)
+    pixels = view.pixels
+    if scale != 1:
+        height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        pixels = cv2.resize(pixels, (width, height), interpolation=kind)
+    return mirrored(pixels, LEAST_SIDE)
+
+
+def canonical_scale(height: int, width: int) -> float:
+    """The factor that brings an image of that size to canonical size.
+
+    The shorter side becomes 512 pixels, upwards too: a small image must look blurred, as it does on a screen.
+    Images within 20-25 % of that are left alone.
+    """
+    scale = SIDE / min(height, width)
+    if 0.8 <= scale <= 1.25:
+        scale = 1.0
+    return min(scale, math.sqrt(MOST_PIXELS / (height * width)))
+
+
+def quality(m: Measures) -> float:
+    """Q, the weighed measures: about 0 for a median photograph, standard deviation about 2; higher is better.
+
+    Centres and scales (1.7 / 1.15, ...) are rounded means and standard deviations of the measures over 2,400
+    unlabelled photographs. The last five lines are guards: they are 0 for ordinary photographs.
+    """
+    return (
+        1.00 * (m.sharpness - 1.7) / 1.15
+        - 0.80 * (m.unnatural - 2.0) / 0.42
+        - 0.40 * (m.restless + 1.32) / 0.43
+        + 0.25 * (m.separation - 1.8) / 0.66
+        + 0.45 * (min(m.median, 170) - 110) / 60
+        - 0.70 * max(math.sqrt(m.highlights) - 0.05, 0) / 0.14
+        - 0.50 * max(math.log((m.noise + 0.3) / 1.2), 0)
+        - 0.30 * max(42 - m.contrast, 0) / 15
+        - 0.15 * max(m.cast - 8, 0) / 8
+        + 0.15 * math.log((min(m.colourfulness, 20) + 2) / 14) / 0.5
+        - 0.20 * max(math.sqrt(m.shadows) - 0.1, 0) / 0.15
+    )
+
+
+def level_cuts(k: int) -> tuple[float, ...]:
+    """The k - 1 values of Q between neighbouring levels of a scale of k levels.
+
+    The share of photographs at or below level j of k is that of the seven-level scale at 7 j / k,
+    interpolated; the cut is the quality below which that share of photographs lies.
+    """
+    shares = np.interp(np.arange(1, k) * 7 / k, np.arange(8), SHARES)
+    percents, values = zip(*QUANTILES, strict=True)
+    return tuple(np.interp(shares, percents, values).tolist())
+
+
+def level_logprobs(value: float, cuts: tuple[float, ...]) -> tuple[float, ...]:
+    """Natural log-probabilities of the levels: P(level <= j) = 1 / (1 + exp(-(cut_j - value) / TAU)).
+
+    The difference of two such logistic shares a < b is S(b) S(-a) (1 - exp(a - b)) with S the logistic
+    function, so its logarithm stays finite however far the quality lies outside the scale.
+    """
+    steps = [(cut - value) / TAU for cut in cuts]
+    lower = [0.0] + [_log_logistic(-step) for step in steps]
+    upper = [_log_logistic(step) for step in steps] + [0.0]
+    widths = [0.0] + [math.log(-math.expm1(a - b)) for a, b in pairwise(steps)] + [0.0]
+    return tuple(map(sum, zip(lower, upper, widths, strict=True)))
+
+
+def _log_logistic(x: float) -> float:
+    """log(1 / (1 + exp(-x))) without overflow."""
+    return -math.log1p(math.exp(-x)) if x >= 0 else x - math.log1p(math.exp(x))

@@ -1,0 +1,175 @@
+"""What the embedded rater measures: sharpness of the subject, naturalness, calm, tone, noise and colour.
+
+Everything here is a number read off one picture of canonical size; `nss.py` weighs these numbers. "Blocks"
+are non-overlapping squares; incomplete ones at the right and the bottom are dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zeroiqa.baselines.niqe import Plane, PristineModel, Table, block_features, block_means, local_contrast
+from zeroiqa.opencv import cv2
+
+if TYPE_CHECKING:
+    from zeroiqa.types import Pixels
+
+LEAST_SIDE = 96
+"""Pictures must be at least this high and wide: one block of the natural-scene statistics."""
+WORST_NATURALNESS = 4.0
+"""`Measures.unnatural` of a picture without any structure; photographs stay below 3.5."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The raw measures of one picture. Gray levels are 0..255, colours are CIE Lab units."""
+
+    sharpness: float
+    """Upper decile (weighted towards the centre) of the blocks' log Laplacian energy, with noise taken off
+    and contrast divided out: how sharp the subject is."""
+    unnatural: float
+    """Natural log of NIQE's distance to the pristine model, within 0.5..4."""
+    restless: float
+    """Fifth percentile of the blocks' log ratio of fine to middle detail: how busy the calmest areas are."""
+    separation: float
+    """Standard deviation over the blocks of log Laplacian energy: a sharp subject, a soft background."""
+    median: int
+    """Median gray level."""
+    highlights: float
+    """Share of pixels at the picture's own white point (relative, so that haze cannot hide clipping)."""
+    noise: float
+    """Standard deviation of the noise in flat areas, in gray levels."""
+    contrast: float
+    """Standard deviation of the gray levels."""
+    cast: float
+    """Chroma that even the least coloured tenth of the picture has: a colour cast."""
+    colourfulness: float
+    """Joint standard deviation of the two colour axes."""
+    shadows: float
+    """Share of pixels with a gray level of 8 or less."""
+
+
+def measure(pixels: Pixels, model: PristineModel) -> Measures:
+    """Measure one picture.
+
+    Args:
+        pixels: RGB, shape (height, width, 3), uint8, canonical size, both sides at least 96.
+        model: the pristine statistics.
+
+    Returns:
+        Finite numbers, whatever the picture.
+    """
+    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    gray = levels.astype(np.float32)
+    _, deviation = local_contrast(gray)
+    noise = _flat_noise(gray, deviation)
+    sharpness, separation = _sharpness(gray, deviation, noise)
+    distance = model.distance(block_features(gray, model.grid)[0])
+    histogram = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+    cast, colourfulness = _colour(pixels)
+    return Measures(
+        sharpness=sharpness,
+        unnatural=WORST_NATURALNESS if not distance else min(max(math.log(distance), 0.5), WORST_NATURALNESS),
+        restless=_restlessness(gray),
+        separation=separation,
+        median=_level_at(histogram, math.ceil(levels.size / 2)),
+        highlights=_highlights(histogram),
+        noise=noise,
+        contrast=_deviation(histogram),
+        cast=cast,
+        colourfulness=colourfulness,
+        shadows=float(histogram[:9].sum()) / levels.size,
+    )
+
+
+def _flat_noise(gray: Plane, deviation: Plane) -> float:
+    """Noise of the flattest blocks: their mean response to a mask blind to planes (Immerkaer 1996)."""
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+    response = cv2.absdiff(cv2.filter2D(gray, cv2.CV_32F, kernel), 0.0)
+    noise = block_means(response, 16).ravel().astype(np.float64) * (math.sqrt(math.pi / 2) / 6)
+    activity = block_means(deviation, 16).ravel()
+    brightness = block_means(gray, 16).ravel()
+    exposed = (brightness > 12) & (brightness < 243)
+    count = len(activity)
+    if exposed.any():  # clipped blocks look free of noise, so they come last
+        activity, count = np.where(exposed, activity, np.float32(np.inf)), int(exposed.sum())
+    flattest = np.argsort(activity, kind="stable")[: max(4, int(0.15 * count))]
+    return float(np.median(noise[flattest]))
+
+
+def _sharpness(gray: Plane, deviation: Plane, noise: float) -> tuple[float, float]:
+    """Subject sharpness and subject/background separation.
+
+    White noise of variance v has Laplacian energy 20 v (the kernel's squared sum) and adds 0.8 v to the
+    squared local deviation; both are taken off before contrast is divided out.
+    """
+    laplacian = cv2.Laplacian(gray, cv2.CV_32F)
+    energy = block_means(cv2.multiply(laplacian, laplacian), 32).astype(np.float64)
+    spread = block_means(deviation, 32).astype(np.float64)
+    detail = np.log1p(np.maximum(energy - 20 * noise**2, 0))
+    contrast = np.log(np.sqrt(np.maximum(spread**2 - 0.8 * noise**2, 0)) + 8)
+    sharpness = _weighted_quantile(detail - 1.6 * contrast, _centre_prior(energy.shape), 0.9)
+    return sharpness, float(np.std(np.log1p(energy)))
+
+
+def _centre_prior(shape: tuple[int, ...]) -> Table:
+    """Weights of a grid of blocks: a Gaussian of sigma 0.5 where the picture spans -1..1 both ways."""
+    rows, columns = (np.linspace(-1, 1, size) if size > 1 else np.zeros(1) for size in shape)
+    return np.exp(-(rows[:, None] ** 2 + columns[None, :] ** 2) / (2 * 0.5**2))
+
+
+def _weighted_quantile(values: Table, weights: Table, share: float) -> float:
+    """The first value, in rising order, at which the cumulated weight reaches `share` of the total."""
+    order = np.argsort(values, axis=None, kind="stable")
+    cumulated = np.cumsum(weights.ravel()[order])
+    return float(values.ravel()[order[np.searchsorted(cumulated, share * cumulated[-1])]])
+
+
+def _restlessness(gray: Plane) -> float:
+    """Fine (sigma 1 to 2) against middle (sigma 2 to 4) detail in the calmest blocks."""
+    # float32 kernels reach 4 sigma to each side, which cv2 also chooses where no size is given
+    fine, middle, coarse = (cv2.GaussianBlur(gray, (8 * s + 1, 8 * s + 1), s) for s in (1, 2, 4))
+    upper, lower = cv2.subtract(fine, middle), cv2.subtract(middle, coarse)
+    upper_energy = block_means(cv2.multiply(upper, upper), 32).astype(np.float64)
+    lower_energy = block_means(cv2.multiply(lower, lower), 32).astype(np.float64)
+    return float(np.percentile(np.log(upper_energy + 0.05) - np.log(lower_energy + 0.05), 5))
+
+
+def _level_at(histogram: Table, rank: float) -> int:
+    """The gray level of the pixel of that rank (1 = darkest)."""
+    return int(np.searchsorted(np.cumsum(histogram), rank))
+
+
+def _percentile(histogram: Table, share: float) -> float:
+    """The percentile of the gray levels, interpolated linearly between ranks as numpy does."""
+    position = share * (float(histogram.sum()) - 1)
+    below = math.floor(position)
+    low, high = _level_at(histogram, below + 1), _level_at(histogram, min(below + 2, histogram.sum()))
+    return low + (position - below) * (high - low)
+
+
+def _highlights(histogram: Table) -> float:
+    """Share of the pixels within 2 % of the picture's own range below its white point."""
+    white, black = _percentile(histogram, 0.9995), _percentile(histogram, 0.01)
+    threshold = white - 0.02 * (white - black) - 0.5
+    return float(histogram[np.arange(256) >= threshold].sum() / histogram.sum())
+
+
+def _deviation(histogram: Table) -> float:
+    """Standard deviation of the gray levels."""
+    levels = np.arange(256.0)
+    mean = float(histogram @ levels) / float(histogram.sum())
+    return math.sqrt(float(histogram @ (levels - mean) ** 2) / float(histogram.sum()))
+
+
+def _colour(pixels: Pixels) -> tuple[float, float]:
+    """Cast and colourfulness in CIE Lab."""
+    lab = cv2.cvtColor(cv2.multiply(pixels, 1 / 255, dtype=cv2.CV_32F), cv2.COLOR_RGB2LAB)
+    _, deviations = cv2.meanStdDev(lab)
+    cells = cv2.resize(lab, (16, 16), interpolation=cv2.INTER_AREA)
+    chroma = np.hypot(cells[..., 1].astype(np.float64), cells[..., 2].astype(np.float64))
+    return float(np.percentile(chroma, 10)), math.hypot(deviations[1, 0], deviations[2, 0])
