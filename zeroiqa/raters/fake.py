@@ -20,7 +20,7 @@ class FakeRater:
     """Draws each rating from a hash of the view, the standard and a number.
 
     Args:
-        argument: The number, as text: "fake:1" and "fake:2" disagree like two members of an ensemble. None is 0.
+        argument: The number, as text: "fake:1" and "fake:2" disagree like members of an ensemble. None is 0.
 
     Raises:
         UserError: the argument is not a whole number.
@@ -43,7 +43,7 @@ class FakeRater:
         """Raise `UserError` for a standard without levels."""
         if standard.kind == "float":
             raise UserError(
-                f"The rater fake answers with levels, but the standard {standard.name} asks for a decimal number; "
+                f"The rater fake gives levels, but the standard {standard.name} asks for a decimal number; "
                 "choose another standard."
             )
 
@@ -56,7 +56,7 @@ class FakeRater:
         return [[self._draw(view, standard) for standard in standards] for view in views]
 
     def _draw(self, view: View, standard: Standard) -> Rating:
-        """Level k's probability is proportional to the fourth power of a hashed byte: some levels stand out."""
+        """P(level k) is proportional to the fourth power of a hashed byte: some levels stand out."""
         prompt = standard.fill(view.prompt).user if standard.needs_prompt else ""
         facts = f"{self._number} {standard.hash} {view.pixels.shape} {prompt}"
         step = max(1, len(view.pixels) // _ROWS)

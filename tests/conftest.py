@@ -1,0 +1,55 @@
+"""Options, and what every test may rely on: no test reads or writes the user's own files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("zeroiqa", deadline=None)  # no test depends on the speed of the machine
+settings.load_profile("zeroiqa")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-gpu", action="store_true", help="run the tests that need a CUDA device")
+    parser.addoption("--run-weights", action="store_true", help="run the tests that need model weights")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker in ("gpu", "weights"):
+        if config.getoption(f"--run-{marker}"):
+            continue
+        skip = pytest.mark.skip(reason=f"needs --run-{marker}")
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def isolated_user(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home of its own for each test, and none of the user's settings; downloaded weights are shared."""
+    for name in list(os.environ):
+        if name.startswith("ZEROIQA_") and name != "ZEROIQA_DEV_DATA":
+            monkeypatch.delenv(name)
+    if request.node.get_closest_marker("weights"):
+        return
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "HF_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture
+def dev_data() -> Path:
+    """The folder of development data, which is not part of the project."""
+    folder = os.environ.get("ZEROIQA_DEV_DATA")
+    if not folder:
+        pytest.skip("ZEROIQA_DEV_DATA does not name the folder of development data")
+    if not Path(folder).is_dir():
+        pytest.skip(f"ZEROIQA_DEV_DATA names {folder}, which is no folder")
+    return Path(folder)

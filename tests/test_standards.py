@@ -1,0 +1,281 @@
+"""The shipped standards say what they should, and a wrong file is refused by file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.standards import load_standard, standard_names
+
+# Editing a standard moves scores: raise its version, then pin its new hash here.
+PINNED = {
+    "authenticity-word-7": (
+        1,
+        "ec0a7ec6e0d4b6083d53822845e6e3693718a93b66691bea1bb780e354b91d65",
+    ),
+    "correspondence-word-7": (
+        1,
+        "b7a84bdd7700905fb1a5179083775d1972718fa2bb8bc987050d358a385d4707",
+    ),
+    "quality-float": (
+        1,
+        "763973aa79dabbccb724bbaa23cd4606d109f5985fae6619452e2e6a0a2c7507",
+    ),
+    "quality-number-7": (
+        1,
+        "057dfafe3ec055446d5c269f10a7eb8e148103a30668d98c5037f374109550cb",
+    ),
+    "quality-sentence-7": (
+        1,
+        "305f28a93985f24d36c4cc4fc43ece698814c0a695d25a1f44238e94265ec8ac",
+    ),
+    "quality-word-3": (
+        1,
+        "c5874947614838b23d5fc93e852c5b0e8f040a802b85f3fae9974d06c90330fb",
+    ),
+    "quality-word-5": (
+        1,
+        "77b9ed86ee107a95cac667d2d07e8b970eb8a4c37ed72e193b221c8defdaa621",
+    ),
+    "quality-word-7": (
+        1,
+        "a3d1a062e2bd80e24aed835473da2d7917288e49bf9dc4d1e96e86a25f7ec76d",
+    ),
+    "quality-word-9": (
+        1,
+        "d73e78623a110f8a7f48cc731eca6f4c5165b766a1163352d0117beda7b87382",
+    ),
+}
+
+WORD = """
+version = 1
+aspect = "quality"
+kind = "word"
+system = "Levels: {levels}."
+user = "Score in {scale}."
+[levels]
+1 = "Bad"
+2 = "Fair"
+3 = "Good"
+"""
+NUMBER = """
+version = 1
+aspect = "quality"
+kind = "number"
+k = 5
+system = "Higher is better."
+user = "Score in {scale}."
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_word_standard_7_is_the_papers_byte_for_byte():
+    filled = load_standard("quality-word-7").fill()
+    assert filled.system == (
+        "You are a helpful assistant to evaluate image quality. You will be given standards for each quality "
+        "level. The quality standard is listed as follows: 7: Perfect, 6: Excellent, 5: Good, 4: Fair, "
+        "3: Bad, 2: Poor, 1: Very Bad. The higher the image quality is, the higher the score should be."
+    )
+    assert filled.user == "Please evaluate the quality of the image and score in [1, 2, 3, 4, 5, 6, 7]."
+
+
+def test_bad_is_level_3_and_poor_level_2_of_7():
+    levels = load_standard("quality-word-7").levels
+    assert (levels[2], levels[1]) == ("Bad", "Poor")
+
+
+@pytest.mark.parametrize("k", [3, 5, 7, 9])
+def test_quality_words_have_k_levels_with_fair_in_the_middle(k):
+    standard = load_standard(f"quality-word-{k}")
+    assert (standard.k, len(standard.levels)) == (k, k)
+    assert standard.levels[(k + 1) // 2 - 1] == "Fair"
+    if k > 3:
+        assert standard.levels.index("Bad") > standard.levels.index("Poor")
+
+
+def test_words_for_3_5_and_9_levels():
+    assert load_standard("quality-word-3").levels == ("Bad", "Fair", "Good")
+    assert load_standard("quality-word-5").levels == ("Poor", "Bad", "Fair", "Good", "Excellent")
+    nine = "Very Bad, Very Poor, Poor, Bad, Fair, Good, Very Good, Excellent, Perfect"
+    assert load_standard("quality-word-9").levels == tuple(nine.split(", "))
+
+
+def test_number_standard_shows_the_scale_without_words():
+    filled = load_standard("quality-number-7").fill()
+    assert filled.system == (
+        "You are a helpful assistant to evaluate image quality. "
+        "The higher the image quality is, the higher the score should be."
+    )
+    assert filled.user == "Please evaluate the quality of the image and score in [1, 2, 3, 4, 5, 6, 7]."
+
+
+def test_sentence_standard_lists_seven_sentences_highest_first():
+    standard = load_standard("quality-sentence-7")
+    system = standard.fill().system
+    assert len(standard.levels) == 7
+    assert f"follows: 7: {standard.levels[6]}; 6: " in system
+    assert f"; 1: {standard.levels[0]}. The higher" in system
+
+
+def test_float_standard_asks_for_a_decimal_number():
+    user = load_standard("quality-float").fill().user
+    assert user == (
+        "Please evaluate the quality of the image and output a score between 1 and 7 as a decimal number."
+    )
+
+
+def test_shipped_aspects_and_names():
+    aspects = {name: load_standard(name).aspect for name in standard_names()}
+    assert set(aspects.values()) == {"quality", "authenticity", "correspondence"}
+    assert all(name.startswith(f"{aspect}-") for name, aspect in aspects.items())
+
+
+def test_editing_a_shipped_standard_needs_a_new_version():
+    found = {name: (load_standard(name).version, load_standard(name).hash) for name in standard_names()}
+    assert found == PINNED
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("version = 1", "version = 2"),
+        ("Good", "Great"),
+        ("Levels:", "Scale:"),
+        ('"quality"', '"authenticity"'),
+    ],
+)
+def test_hash_changes_with_everything_that_reaches_a_model(tmp_path, old, new):
+    before = load_standard(write(tmp_path, WORD)).hash
+    assert load_standard(write(tmp_path, WORD.replace(old, new))).hash != before
+
+
+def test_hash_ignores_comments_and_the_files_name(tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text("# a comment\n" + WORD, encoding="utf-8")
+    assert load_standard(other).hash == load_standard(write(tmp_path, WORD)).hash
+
+
+@given(st.text().filter(str.strip))
+def test_text_prompt_passes_unchanged(prompt):
+    user = load_standard("correspondence-word-7").fill(prompt).user
+    before, after = load_standard("correspondence-word-7").user.split("{prompt}")
+    assert user == before + prompt + after.replace("{scale}", "[1, 2, 3, 4, 5, 6, 7]")
+
+
+def test_braces_in_a_text_prompt_are_no_placeholders():
+    prompt = r"a {levels} cat, {scale}, {prompt}, {} and \1 {0}"
+    assert prompt in load_standard("correspondence-word-7").fill(prompt).user
+
+
+@pytest.mark.parametrize("prompt", [None, "", " \n"])
+def test_correspondence_without_a_text_prompt_is_an_error_of_the_image(prompt):
+    with pytest.raises(ImageError, match=r"correspondence-word-7 .* has none"):
+        load_standard("correspondence-word-7").fill(prompt)
+
+
+def test_only_correspondence_needs_the_text_prompt():
+    needing = [name for name in standard_names() if load_standard(name).needs_prompt]
+    assert needing == ["correspondence-word-7"]
+    assert load_standard("quality-word-7").fill("ignored") == load_standard("quality-word-7").fill()
+
+
+def test_file_of_ones_own_is_loaded_by_path(tmp_path):
+    standard = load_standard(str(write(tmp_path, WORD)))
+    assert (standard.name, standard.k, standard.levels) == ("mine", 3, ("Bad", "Fair", "Good"))
+    assert standard.fill() == ("Levels: 3: Good, 2: Fair, 1: Bad.", "Score in [1, 2, 3].")
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(UserError, match=r"no standard 'quality-wrod-7'; did you mean quality-word-7\?"):
+        load_standard("quality-wrod-7")
+
+
+WRONG = {
+    "missing level": (WORD.replace('2 = "Fair"\n', ""), "levels.2: this level is missing"),
+    "missing first level": (WORD.replace('1 = "Bad"\n', ""), "levels.1: this level is missing"),
+    "one level only": (WORD.replace('2 = "Fair"\n3 = "Good"\n', ""), "levels.2: this level is missing"),
+    "two equal words": (WORD.replace('"Good"', '" fair"'), "levels.3: it says ' fair', as level 2 does"),
+    "blank word": (WORD.replace('"Good"', '" "'), "levels.3: found ' '"),
+    "word of another type": (WORD.replace('"Good"', "3"), "levels.3: found 3"),
+    "ten levels": (WORD + '10 = "Perfect"', "levels.10: this is no level"),
+    "level 0": (WORD + '0 = "Awful"', "levels.0: this is no level"),
+    "no levels": (WORD.split("[levels]")[0], "levels: it is missing"),
+    "levels as a list": (
+        NUMBER.replace("number", "word").replace("k = 5", 'levels = ["a"]'),
+        "levels: found",
+    ),
+    "no {levels}": (WORD.replace("{levels}", "none"), "system, user: the placeholder {levels} is in neither"),
+    "no {scale}": (
+        NUMBER.replace("{scale}", "1 to 5"),
+        "system, user: the placeholder {scale} is in neither",
+    ),
+    "no {k}": (NUMBER.replace("number", "float").replace("{scale}", ""), "the placeholder {k} is in neither"),
+    "no {prompt}": (WORD.replace("quality", "correspondence"), "the placeholder {prompt} is in neither"),
+    "unknown placeholder": (
+        WORD.replace("{scale}", "{scale} {scael}"),
+        "user: the placeholder {scael} is unknown",
+    ),
+    "placeholder of another kind": (
+        NUMBER.replace("better", "{levels}"),
+        "system: the placeholder {levels} is",
+    ),
+    "unknown key": (
+        WORD.replace("version", "verison"),
+        "verison: this key is unknown; did you mean version?",
+    ),
+    "k beside levels": (WORD.replace("version", "k = 3\nversion"), "k: this key is unknown"),
+    "missing key": (WORD.replace('user = "Score in {scale}."', ""), "user: it is missing"),
+    "missing k": (NUMBER.replace("k = 5", ""), "k: it is missing"),
+    "two-digit k": (NUMBER.replace("k = 5", "k = 10"), "k: found 10; give a whole number from 2 to 9"),
+    "k of 1": (NUMBER.replace("k = 5", "k = 1"), "k: found 1;"),
+    "version as text": (WORD.replace("version = 1", 'version = "1"'), "version: found '1'"),
+    "version as boolean": (WORD.replace("version = 1", "version = true"), "version: found True"),
+    "version 0": (
+        WORD.replace("version = 1", "version = 0"),
+        "version: found 0; give a whole number from 1 on",
+    ),
+    "unknown aspect": (
+        WORD.replace('"quality"', '"beauty"'),
+        "aspect: found 'beauty'; choose one of quality,",
+    ),
+    "unknown kind": (WORD.replace('"word"', '["word"]'), "kind: found ['word']; choose one of word,"),
+    "text of another type": (NUMBER.replace('"Higher is better."', "7"), "system: found 7"),
+    "no TOML": (
+        WORD.replace("version = 1", "version 1"),
+        "is not valid TOML: Expected '=' after a key in a key/value pair (at line 2",
+    ),
+    "level given twice": (WORD + '3 = "Great"', "is not valid TOML: Cannot overwrite a value"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_file_is_refused_naming_file_and_key(tmp_path, case):
+    text, complaint = WRONG[case]
+    path = write(tmp_path, text)
+    with pytest.raises(UserError) as refusal:
+        load_standard(path)
+    assert str(path) in str(refusal.value)
+    assert complaint in str(refusal.value)
+
+
+def test_file_that_is_not_text_is_refused(tmp_path):
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"binary\.toml is not valid TOML"):
+        load_standard(path)
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "folder.toml"])
+def test_file_that_cannot_be_read_is_refused(tmp_path, name):
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(UserError, match=f"{name} cannot be read: "):
+        load_standard(tmp_path / name)
