@@ -62,8 +62,8 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
     """Score one image without a reference.
 
     Args:
-        image: A path, the bytes of an image file, a PIL image, or an array in RGB order of shape (height, width),
-            (height, width, 1 | 2 | 3 | 4) and type uint8, uint16 or bool.
+        image: A path, the bytes of an image file, a PIL image, or an array in RGB order of shape
+            (height, width) or (height, width, 1 | 2 | 3 | 4) and type uint8, uint16 or bool.
         prompt: The text that the image was generated from; needed for the aspect correspondence.
         method: From `load_method`; the embedded preset if left out.
 
@@ -94,8 +94,8 @@ def score_images(
     """Score many images; a bad one becomes a result with `status` "error" and never stops the others.
 
     Args:
-        images: A folder, a glob pattern or a list file; or anything that yields what `score` takes. Images are
-            taken and let go one by one.
+        images: A folder, a glob pattern or a list file; or anything that yields what `score` takes.
+            Images are taken and let go one by one.
         prompts: One text prompt per image, for the aspect correspondence.
         method: From `load_method`; the embedded preset if left out.
 
@@ -113,7 +113,9 @@ def score_images(
     if prompts is not None:
         images = list(images)
         if len(prompts) != len(images):
-            raise UserError(f"{len(prompts)} prompts were given for {len(images)} images; give one for each image.")
+            raise UserError(
+                f"{len(prompts)} prompts were given for {len(images)} images; give one for each image."
+            )
     results = []
     for position, image in enumerate(images):
         prompt = prompts[position] if prompts is not None else None
@@ -135,7 +137,8 @@ def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> 
     if hasattr(image, "getbands"):
         return from_pil(image, method.policy, name=name, prompt=prompt)
     raise UserError(
-        f"Image {position} is a {type(image).__name__}; give a path, the bytes of an image file, a NumPy array or a PIL image."
+        f"Image {position} is a {type(image).__name__}; "
+        "give a path, the bytes of an image file, a NumPy array or a PIL image."
     )
 
 

@@ -1,6 +1,6 @@
 """The method on one screen: segment, cut views, rate, aggregate (LLM-IQA, section 3).
 
-    image --segment--> regions --crop--> views --rate--> ratings --aggregate--> score
+image --segment--> regions --crop--> views --rate--> ratings --aggregate--> score
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def score_image(image: Image, method: Method) -> ImageScore:
     """
     regions = find_regions(image, method)
     ratings = {name: rate_image(image, regions, rater, method) for name, rater in method.raters.items()}
-    return score_rated(image.name, RatedImage(regions, ratings), method.labels, method.aggregation, image.warnings)
+    return score_rated(
+        image.name, RatedImage(regions, ratings), method.labels, method.aggregation, image.warnings
+    )
 
 
 def find_regions(image: Image, method: Method) -> tuple[Region, ...]:

@@ -23,7 +23,7 @@ class ImageScore:
     path: str
     """Path, or the name that the caller gave."""
     scores: Mapping[str, Score] = field(default_factory=dict)
-    """Label of the standard (its aspect, or its name where an aspect occurs twice) -> score; the first one leads."""
+    """Label of the standard (its aspect, or its name where an aspect occurs twice) -> score."""
     regions: tuple[Region, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class ImageScore:
 
     @property
     def score(self) -> float | None:
-        """The first standard's score, in [1, K] with normalised areas; higher is better. None for an error."""
+        """The first standard's score, in [1, K] with normalised areas; higher is better. None: error."""
         return self._first.score if self.scores else None
 
     @property
@@ -58,7 +58,7 @@ class ImageScore:
         return next(iter(self.scores.values()))
 
     def to_dict(self) -> dict[str, Any]:
-        """The flat row of scores.csv: path, score, s_global, s_local, per rater, disagreement, ..., warnings."""
+        """The flat row of scores.csv; a missing value is None."""
         row: dict[str, Any] = {"path": self.path}
         for position, (label, score) in enumerate(self.scores.items()):
             row |= _columns("" if position == 0 else f"{label}_", score)
@@ -79,7 +79,9 @@ class ImageScore:
                 "box": list(region.box),
                 "area": region.area,
                 "levels": {label: score.region_levels[index] for label, score in self.scores.items()},
-                "contributions": {label: score.region_contributions[index] for label, score in self.scores.items()},
+                "contributions": {
+                    label: score.region_contributions[index] for label, score in self.scores.items()
+                },
             }
             for index, region in enumerate(self.regions)
         ]
@@ -92,7 +94,8 @@ class ImageScore:
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
-                f"    {region.kind} {region.box}, area {region.area:.0%}: " + ("no answer" if level is None else f"{level:.2f}")
+                f"    {region.kind} {region.box}, area {region.area:.0%}: "
+                + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
         lines += [f"  warning: {warning}" for warning in self.warnings]
@@ -134,7 +137,8 @@ class ImageScores(Sequence[ImageScore]):
     def __str__(self) -> str:
         width = max((len(item.path) for item in self.items), default=0)
         return "\n".join(
-            f"{item.path:<{width}}  " + (f"{item.score:.2f}" if item.score is not None else f"error: {item.error}")
+            f"{item.path:<{width}}  "
+            + (f"{item.score:.2f}" if item.score is not None else f"error: {item.error}")
             for item in self.items
         )
 

@@ -1,4 +1,4 @@
-"""What a score depends on besides the image: one flat record, read from a preset and overridden field by field."""
+"""What a score depends on besides the image: one flat record, read from a preset, overridden by field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_PRESET = "embedded"
 
 @dataclass(frozen=True)
 class Settings:
-    """Every choice of a run. Field names are the keys of the preset files (`lam` is written `lambda` there)."""
+    """Every choice of a run; the fields are the keys of the preset files (`lam` is `lambda` there)."""
 
     segmenter: str
     """Name in the registry of segmenters, with its argument after a colon."""
@@ -112,6 +112,7 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             f"{origin} gives {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters; "
             "give one weight for each rater, in the same order."
         )
+    settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings
 
 
@@ -125,9 +126,8 @@ def _read_preset(preset: str) -> dict[str, Any]:
     if preset not in preset_names():
         near = difflib.get_close_matches(preset, preset_names(), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(
-            f"There is no preset {preset!r}; {hint}Known: {', '.join(preset_names())}, or the path of a .toml file."
-        )
+        known = ", ".join(preset_names())
+        raise UserError(f"There is no preset {preset!r}; {hint}Known: {known}, or the path of a .toml file.")
     return tomllib.loads((resources.files("zeroiqa.presets") / f"{preset}.toml").read_text(encoding="utf-8"))
 
 
@@ -143,7 +143,9 @@ def _checked(key: str, value: Any, origin: str) -> Any:
     """The value in the type that `Settings` wants, or a sentence that says what the field takes."""
     if key in _CHOICES:
         if value not in _CHOICES[key]:
-            raise UserError(f"{origin} sets {key} to {value!r}; it must be one of {', '.join(_CHOICES[key])}.")
+            raise UserError(
+                f"{origin} sets {key} to {value!r}; it must be one of {', '.join(_CHOICES[key])}."
+            )
         return value
     if key in _LISTS:
         return _checked_list(key, value, origin)

@@ -1,6 +1,6 @@
 """The values that pass between the stages, and the two plug points: segmenter and rater.
 
-    image --segment--> regions --crop--> views --rate--> ratings --aggregate--> score
+image --segment--> regions --crop--> views --rate--> ratings --aggregate--> score
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Rle:
     size: tuple[int, int]
     """Height and width of the mask."""
     counts: tuple[int, ...]
-    """Lengths of the alternating runs of 0 and 1 in column-major order, the first run being zeros (may be 0)."""
+    """Lengths of the alternating runs of 0 and 1 in column-major order, zeros first (may be 0)."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Rater(Protocol):
         ...
 
     def check(self, standard: Standard) -> None:
-        """Raise `UserError` if this rater cannot rate under the standard (aspect, kind or number of levels)."""
+        """Raise `UserError` if this rater cannot rate under the standard (its aspect, kind or K)."""
         ...
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
@@ -140,4 +140,4 @@ class RatedImage:
 
     regions: tuple[Region, ...]
     ratings: dict[str, dict[str, tuple[Rating | None, ...]]] = field(default_factory=dict)
-    """[rater name][standard name] -> one rating per view: the whole image first, then the regions in order."""
+    """[rater name][standard name] -> one rating per view: the whole image first, then the regions."""

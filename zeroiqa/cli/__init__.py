@@ -1,4 +1,4 @@
-"""The command line. This file registers the commands and turns errors into exit codes; each command has its own file."""
+"""The command line: registers the commands, each in its own file, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from zeroiqa.version import __version__
 
 
 @click.group(
-    epilog="Exit codes: 0 done (broken images are rows with an error), 1 an error said in one sentence, 2 wrong usage, "
-    "130 interrupted."
+    epilog="Exit codes: 0 done (broken images are rows with an error), 1 an error said in one sentence, "
+    "2 wrong usage, 130 interrupted."
 )
 @click.version_option(__version__, prog_name="zeroiqa")
 def cli() -> None:

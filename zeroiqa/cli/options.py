@@ -32,12 +32,21 @@ def arithmetic_options(command: Command) -> Command:
     """How ratings become a score; nothing here needs a model."""
     for option in reversed(
         (
-            click.option("--readout", type=click.Choice(["digit", "expected"]), help="Most probable level, or mean level."),
             click.option(
-                "--lambda", "lam", type=Lambda(), help="Weight of the regions against the whole image; inf: regions only."
+                "--readout",
+                type=click.Choice(["digit", "expected"]),
+                help="Most probable level, or mean level.",
             ),
             click.option(
-                "--weighting", type=click.Choice(["area", "mean"]), help="Regions weighted by area, or all alike."
+                "--lambda",
+                "lam",
+                type=Lambda(),
+                help="Weight of the regions against the whole image; inf: regions only.",
+            ),
+            click.option(
+                "--weighting",
+                type=click.Choice(["area", "mean"]),
+                help="Regions weighted by area, or all alike.",
             ),
             click.option(
                 "--areas",

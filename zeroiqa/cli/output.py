@@ -1,4 +1,4 @@
-"""Results on standard output: a short table of the worst and best images, or every row as CSV, JSON or JSON lines."""
+"""Results on standard output: a table of the best and worst images, or every row in a format."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], st
 
 
 def table(results: Iterable[ImageScore]) -> Iterator[str]:
-    """Lines of the summary: every image if there are few, else the best and the worst; then the errors by kind."""
+    """Lines of the summary: every image if they are few, else the best and the worst; then the errors."""
     rows: list[tuple[float, int, ImageScore]] = []
     best: list[tuple[float, int, ImageScore]] = []
     worst: list[tuple[float, int, ImageScore]] = []
@@ -72,7 +72,7 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
         more = f" (and {number - 1} more like it)" if number > 1 else ""
         yield f"error  {examples[kind]}{more}"
     if len(errors) > SHOWN:
-        yield f"error  ... {sum(errors.values()) - sum(n for _, n in errors.most_common(SHOWN))} more errors of other kinds"
+        yield f"error  ... and {len(errors) - SHOWN} other kinds of error"
 
 
 def _keep(heap: list[tuple[float, int, ImageScore]], entry: tuple[float, int, ImageScore]) -> None:
@@ -93,7 +93,10 @@ def _line(result: ImageScore) -> str:
 
 def printable(text: str) -> str:
     """The text on one line: control characters and undecodable bytes as escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
 
 
 def _kind(result: ImageScore) -> str:
@@ -107,5 +110,3 @@ def _cell(value: Any) -> Any:
 
 def _record(result: ImageScore) -> str:
     return json.dumps(result.to_record(), ensure_ascii=False, allow_nan=False)
-
-

@@ -67,7 +67,8 @@ def _plain(total: int, done: int) -> Callable[[int], None]:
             rate = finished / (now - start)
             left = (total - done - finished) / rate
             click.echo(
-                f"{done + finished}/{total} images, {rate:.1f} images/s, about {duration(left)} left", err=True
+                f"{done + finished}/{total} images, {rate:.1f} images/s, about {duration(left)} left",
+                err=True,
             )
 
     return advance

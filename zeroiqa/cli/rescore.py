@@ -14,8 +14,15 @@ from zeroiqa.cli.options import arithmetic_options, format_option, given, normal
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @arithmetic_options
-@click.option("--member", "members", multiple=True, help="Rater to keep in the ensemble; repeat.  [default: all]")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write every row to this CSV file.")
+@click.option(
+    "--member", "members", multiple=True, help="Rater to keep in the ensemble; repeat.  [default: all]"
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every row to this CSV file.",
+)
 @format_option
 def rescore(run: Path, output: Path | None, style: str, **choices: Any) -> None:
     """Score a run again from its stored ratings: other readout, lambda, weighting or members.

@@ -18,19 +18,25 @@ if TYPE_CHECKING:
     from zeroiqa.settings import Settings
 
 RUNS = Path("zeroiqa-runs")
-"""Where runs go without -o: one folder for each set of images and settings, so that the same command resumes."""
+"""Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]"
+)
 @click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
 @click.option("--segmenter", help="graph, grid[:COLUMNSxROWS].")
 @click.option("--min-area", type=float, help="Smallest region, as a share of the image.")
-@click.option("--complement/--no-complement", default=None, help="Rate what no object covers as one more region.")
+@click.option(
+    "--complement/--no-complement", default=None, help="Rate what no object covers as one more region."
+)
 @click.option("--rater", "raters", multiple=True, help="nss, fake[:SEED]; repeat for an ensemble.")
 @click.option("--standard", "standards", multiple=True, help="Name or TOML file; repeat for several aspects.")
-@click.option("--crop", type=click.Choice(["bbox", "mask", "whole"]), help="How a region is shown to the rater.")
+@click.option(
+    "--crop", type=click.Choice(["bbox", "mask", "whole"]), help="How a region is shown to the rater."
+)
 @arithmetic_options
 @click.option("--background", help="Colour under transparent pixels, as #rrggbb.")
 @click.option("--max-pixels", type=int, help="Refuse larger images.")
@@ -48,7 +54,7 @@ def score(
     style: str,
     **choices: Any,
 ) -> None:
-    """Score images: files, folders, glob patterns, lists of paths (.txt, .csv), or - for paths on standard input.
+    """Score images: files, folders, glob patterns, lists of paths (.txt, .csv), or - for standard input.
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
     rating); the same command resumes an interrupted run and computes nothing twice.
@@ -68,7 +74,9 @@ def score(
         _run(folder, settings, sources, preset, count, style)
 
 
-def _run(folder: Path, settings: Settings, sources: list[Source], preset: str, workers: int, style: str) -> None:
+def _run(
+    folder: Path, settings: Settings, sources: list[Source], preset: str, workers: int, style: str
+) -> None:
     from zeroiqa.runs import open_run, write_scores
     from zeroiqa.settings import preset_description
 
@@ -80,7 +88,9 @@ def _run(folder: Path, settings: Settings, sources: list[Source], preset: str, w
         _emit(run, workers, style)
         write_scores(run)
     except KeyboardInterrupt:
-        click.echo(f"Stopped; what is finished is kept in {folder}. The same command goes on from there.", err=True)
+        click.echo(
+            f"Stopped; what is finished is kept in {folder}. The same command goes on from there.", err=True
+        )
         raise
     click.echo(f"Scores and ratings: {folder}", err=True)
 
@@ -135,8 +145,9 @@ def _describe(folder: Path, settings: Settings, sources: list[Source], workers: 
 
     method = build_method(settings)
     size = sum(source.bytes for source in sources)
+    first, last = printable(sources[0].path), printable(sources[-1].path)
     lines = [
-        f"images     {len(sources)} ({size / 1e6:.1f} MB), from {printable(sources[0].path)} to {printable(sources[-1].path)}",
+        f"images     {len(sources)} ({size / 1e6:.1f} MB), from {first} to {last}",
         f"run folder {folder}{' (exists: would be resumed)' if folder.exists() else ''}",
         f"decoding   {method.policy.id}",
         f"segmenter  {method.segmenter.id if method.segmenter else 'none, the whole image is the only view'}",
@@ -166,5 +177,3 @@ def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[So
 
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(paths[0]).resolve().stem)
     return RUNS / f"{stem[:40] or 'images'}-{run_id(settings, sources)[:8]}"
-
-

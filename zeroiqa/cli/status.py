@@ -24,4 +24,6 @@ def status(run: Path) -> None:
     for kind, count in state.error_kinds.most_common(10):
         click.echo(f"error      {count} x {printable(kind)}")
     left = state.images - state.scored - state.errors
-    click.echo("complete" if left == 0 else f"{left} images left; the command that started the run goes on with them")
+    click.echo(
+        "complete" if left == 0 else f"{left} images left; the command that started the run goes on with them"
+    )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def verify(paths: tuple[str, ...], preset: str, segmenter: str | None, raters: tuple[str, ...]) -> None:
     """Check that batch size, order and worker count leave every rating unchanged.
 
-    Works on PATHS, by default on the sample photos; a few images are enough. Ends with exit code 1 on a difference.
+    Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error.
     """
     from zeroiqa import samples
     from zeroiqa.inputs import find_images
@@ -45,11 +45,15 @@ def verify(paths: tuple[str, ...], preset: str, segmenter: str | None, raters: t
     checks = {
         "order reversed": _one_by_one(reversed(images), method),
         "all views in one batch": _in_one_batch(images, method),
-        "2 worker processes": _with_workers(settings, [s for s in sources if s.path in {i.name for i in images}]),
+        "2 worker processes": _with_workers(
+            settings, [s for s in sources if s.path in {i.name for i in images}]
+        ),
     }
     different = [name for name, ratings in checks.items() if not _same(name, ratings, reference)]
     if different:
-        raise UserError(f"Ratings changed with {' and '.join(different)}; please report this, with the image.")
+        raise UserError(
+            f"Ratings changed with {' and '.join(different)}; please report this, with the image."
+        )
 
 
 def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
@@ -112,5 +116,8 @@ def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
 
 def _same(name: str, ratings: Ratings, reference: Ratings) -> bool:
     changed = {key[0] for key in reference if ratings.get(key) != reference[key]}
-    click.echo(f"{name:<24} " + (f"{len(changed)} images differ" if changed else f"identical ({len(reference)} ratings)"))
+    click.echo(
+        f"{name:<24} "
+        + (f"{len(changed)} images differ" if changed else f"identical ({len(reference)} ratings)")
+    )
     return not changed

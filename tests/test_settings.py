@@ -1,0 +1,90 @@
+"""Presets and their overrides."""
+
+import json
+import math
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from zeroiqa.errors import UserError
+from zeroiqa.settings import load_settings, preset_description, preset_names, settings_from_dict
+
+EMBEDDED = resources.files("zeroiqa.presets") / "embedded.toml"
+
+
+def test_every_shipped_preset_loads_and_describes_itself() -> None:
+    assert "embedded" in preset_names()
+    for name in preset_names():
+        load_settings(name)
+        assert preset_description(name)
+
+
+def test_the_default_lets_the_whole_image_decide() -> None:
+    settings = load_settings()
+    assert (settings.lam, settings.readout, settings.raters) == (0.0, "expected", ("nss",))
+
+
+def test_an_override_replaces_one_field_only() -> None:
+    plain, changed = load_settings(), load_settings(overrides={"lambda": 1.0})
+    assert changed.lam == 1.0
+    assert {**changed.to_dict(), "lambda": 0.0} == plain.to_dict()
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5, math.inf])
+def test_settings_survive_json(lam: float) -> None:
+    settings = load_settings(overrides={"lambda": lam})
+    assert settings_from_dict(json.loads(json.dumps(settings.to_dict())), "run.json") == settings
+
+
+def test_a_preset_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(EMBEDDED.read_text().replace('"nss"', '"fake"'))
+    assert load_settings(str(path)).raters == ("fake",)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"lamda": 1}, "unknown field lamda; did you mean lambda"),
+        ({"lambda": -1}, "lambda to -1"),
+        ({"lambda": "much"}, "lambda to 'much'"),
+        ({"lambda": math.nan}, "lambda to nan"),
+        ({"min_area": 1.5}, "min_area to 1.5"),
+        ({"max_pixels": 0}, "max_pixels to 0"),
+        ({"max_pixels": True}, "max_pixels to True"),
+        ({"crop": "box"}, "one of bbox, mask, whole"),
+        ({"readout": "argmax"}, "one of digit, expected"),
+        ({"complement": "yes"}, "true or false"),
+        ({"segmenter": 3}, "must be a text"),
+        ({"raters": "nss"}, "must be a list"),
+        ({"raters": []}, "leaves raters empty"),
+        ({"raters": ["fake", "fake"]}, "twice"),
+        ({"rater_weights": [1.0, 2.0]}, "2 rater_weights for 1 raters"),
+        ({"rater_weights": [0.0]}, "must be positive"),
+    ],
+)
+def test_a_wrong_field_is_refused_in_a_sentence_that_names_it(overrides: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load_settings(overrides=overrides)
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean embedded"):
+        load_settings("embeded")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"raters = [", None])
+def test_an_unreadable_preset_file_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="mine.toml cannot be read"):
+        load_settings(str(path))
+
+
+def test_a_preset_that_lacks_a_field_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('raters = ["nss"]\n')
+    with pytest.raises(UserError, match="lacks the field segmenter"):
+        load_settings(str(path))
