@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from zeroiqa.baselines.niqe import MODEL_FILE, block_features, build_shape_grid
+from zeroiqa.baselines.planes import gray_plane
 from zeroiqa.errors import UserError
-from zeroiqa.opencv import cv2
+from zeroiqa.images import decode
 
 SHARP = 0.75
 """A block is kept if its mean local standard deviation reaches this share of the photograph's greatest."""
@@ -74,9 +75,8 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
     grid = build_shape_grid()
     kept = []
     for name in SHA256:
-        content = np.frombuffer(find_photograph(folder, name), np.uint8)
-        gray = cv2.imdecode(content, cv2.IMREAD_COLOR)
-        features, activity = block_features(cv2.cvtColor(gray, cv2.COLOR_BGR2GRAY).astype(np.float32), grid)
+        picture = decode(find_photograph(folder, name), name=name)
+        features, activity = block_features(gray_plane(picture.pixels), grid)
         rows = features[activity >= SHARP * activity.max()]
         kept.append(rows[np.isfinite(rows).all(axis=1)])
     blocks = np.concatenate(kept)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.opencv import cv2
+from zeroiqa.baselines.planes import gray_plane, laplacian
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
@@ -26,6 +26,4 @@ def log_laplacian(pixels: Pixels) -> float:
     Returns:
         A number of at least 0; the 1 keeps a constant picture finite and changes no order.
     """
-    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_32F))
-    return math.log1p(float(deviation[0, 0]) ** 2)
+    return math.log1p(float(laplacian(gray_plane(pixels)).var(dtype=np.float64)))

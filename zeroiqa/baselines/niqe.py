@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from zeroiqa.baselines.planes import (
+    Plane,
+    Table,
+    block_means,
+    gray_plane,
+    local_contrast,
+    mirrored,
+    normalised,
+)
 from zeroiqa.opencv import cv2
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
-
-Plane = npt.NDArray[np.float32]
-Table = npt.NDArray[np.float64]
 
 BLOCK = 96
 """Side in pixels of a block at the first scale; half of it at the second."""
@@ -54,7 +60,7 @@ class ShapeGrid:
     def nearest(self, ratios: Table) -> npt.NDArray[np.intp]:
         """Index of the grid's shape whose ratio is nearest to each of `ratios`."""
         middles = (self.ratios[1:] + self.ratios[:-1]) / 2
-        return np.searchsorted(middles, ratios)
+        return np.asarray(np.searchsorted(middles, ratios))
 
 
 def build_shape_grid() -> ShapeGrid:
@@ -105,26 +111,6 @@ def load_model(path: Path = MODEL_FILE) -> PristineModel:
         return PristineModel(mean=data["mean"], covariance=data["covariance"], grid=build_shape_grid())
 
 
-def local_contrast(gray: Plane) -> tuple[Plane, Plane]:
-    """Local mean and standard deviation under a 7 x 7 Gaussian window of sigma 7/6 (equations 2 and 3).
-
-    Args:
-        gray: shape (height, width), 0..255.
-    """
-    mean = cv2.GaussianBlur(gray, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
-    power = cv2.GaussianBlur(cv2.multiply(gray, gray), (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
-    variance = cv2.max(cv2.subtract(power, cv2.multiply(mean, mean)), 0.0)
-    return mean, cv2.sqrt(variance)
-
-
-def block_means(plane: Plane, side: int) -> Plane:
-    """Means of the blocks of side x side pixels; incomplete ones at the right and the bottom are dropped."""
-    rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    strips = plane[: rows * side, : columns * side].reshape(rows, side, columns * side).sum(axis=1)
-    sums: Plane = strips.reshape(rows, columns, side).sum(axis=2)
-    return sums / np.float32(side * side)
-
-
 def block_features(gray: Plane, grid: ShapeGrid) -> tuple[Table, Table]:
     """NIQE's features of every 96 x 96 block.
 
@@ -138,7 +124,8 @@ def block_features(gray: Plane, grid: ShapeGrid) -> tuple[Table, Table]:
     """
     rows, columns = gray.shape[0] // BLOCK, gray.shape[1] // BLOCK
     cropped = gray[: rows * BLOCK, : columns * BLOCK]
-    halved = cv2.resize(cropped, (cropped.shape[1] // 2, cropped.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    half = (cropped.shape[1] // 2, cropped.shape[0] // 2)
+    halved = np.asarray(cv2.resize(cropped, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
     fine, activity = _scale_features(cropped, BLOCK, grid)
     coarse, _ = _scale_features(halved, BLOCK // 2, grid)
     return np.concatenate([fine, coarse], axis=1), activity
@@ -155,37 +142,28 @@ def niqe(pixels: Pixels, model: PristineModel | None = None) -> float:
         The distance; for an image without any structure e^4 = 54.6, beyond what photographs reach.
     """
     model = model or load_model()
-    gray = mirrored(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), BLOCK).astype(np.float32)
+    gray = gray_plane(mirrored(pixels, BLOCK))
     distance = model.distance(block_features(gray, model.grid)[0])
     return math.exp(4) if distance is None else distance
-
-
-def mirrored(picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """The picture continued by reflection at the right and the bottom until both sides reach `side`."""
-    down, right = max(side - picture.shape[0], 0), max(side - picture.shape[1], 0)
-    if down == 0 and right == 0:
-        return picture
-    continued: npt.NDArray[np.uint8] = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REFLECT)
-    return continued
 
 
 def _scale_features(gray: Plane, side: int, grid: ShapeGrid) -> tuple[Table, Table]:
     """The 18 features of every block at one scale, and the blocks' mean local standard deviation."""
     mean, deviation = local_contrast(gray)
-    normalised = cv2.divide(cv2.subtract(gray, mean), cv2.add(deviation, 1.0))
-    offset, absolute, power = (_flat_means(plane, side) for plane in _moment_planes(normalised))
+    coefficients = normalised(gray, mean, deviation)
+    offset, absolute, power = _moments(coefficients, side)
     ratio = _divide(absolute**2, power)
     columns = [_shapes(ratio, grid), power - offset**2]
     for shift in SHIFTS:
-        columns += _product_features(cv2.multiply(normalised, np.roll(normalised, shift, (0, 1))), side, grid)
-    return np.stack(columns, axis=1), _flat_means(deviation, side)
+        columns += _product_features(coefficients * np.roll(coefficients, shift, (0, 1)), side, grid)
+    return np.stack(columns, axis=1), block_means(deviation, side).ravel()
 
 
 def _product_features(product: Plane, side: int, grid: ShapeGrid) -> list[Table]:
     """Shape, mean, left and right width of each block's asymmetric generalised Gaussian (eq. 5 to 8)."""
-    _, absolute, power = (_flat_means(plane, side) for plane in _moment_planes(product))
-    left = _half_deviation(cv2.min(product, 0.0), side)
-    right = _half_deviation(cv2.max(product, 0.0), side)
+    _, absolute, power = _moments(product, side)
+    left = _half_deviation(np.minimum(product, 0), side)
+    right = _half_deviation(np.maximum(product, 0), side)
     skew = _divide(left, right)
     ratio = _divide(absolute**2, power) * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
     index = grid.nearest(ratio)
@@ -193,21 +171,19 @@ def _product_features(product: Plane, side: int, grid: ShapeGrid) -> list[Table]
     return [_shapes(ratio, grid), (right - left) * grid.mean_factors[index], left * width, right * width]
 
 
-def _moment_planes(plane: Plane) -> tuple[Plane, Plane, Plane]:
-    """The planes whose means are the mean, the mean absolute value and the mean square."""
-    return plane, cv2.absdiff(plane, 0.0), cv2.multiply(plane, plane)
+def _moments(plane: Plane, side: int) -> tuple[Table, Table, Table]:
+    """Mean, mean absolute value and mean square of each block, in one row each."""
+    means, absolute, power = (
+        block_means(values, side).ravel() for values in (plane, np.abs(plane), plane * plane)
+    )
+    return means, absolute, power
 
 
 def _half_deviation(half: Plane, side: int) -> Table:
     """Root mean square of the non-zero values of each block; 0 where there are none."""
-    power = _flat_means(cv2.multiply(half, half), side)
-    share = _flat_means((half != 0).astype(np.float32), side)
+    power = block_means(half * half, side).ravel()
+    share = block_means((half != 0).astype(np.float32), side).ravel()
     return np.sqrt(np.divide(power, share, out=np.zeros_like(power), where=share > 0))
-
-
-def _flat_means(plane: Plane, side: int) -> Table:
-    """Block means as one float64 row."""
-    return block_means(plane, side).ravel().astype(np.float64)
 
 
 def _divide(numerator: Table, denominator: Table) -> Table:

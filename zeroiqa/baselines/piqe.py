@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from zeroiqa.baselines.niqe import Plane, Table, local_contrast, mirrored
-from zeroiqa.opencv import cv2
+from zeroiqa.baselines.planes import Plane, Table, gray_plane, local_contrast, mirrored, normalised
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
@@ -41,9 +41,8 @@ def piqe(pixels: Pixels) -> float:
     Returns:
         A number of about 0..100; 100 for an image without any active block.
     """
-    gray = mirrored(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), BLOCK).astype(np.float32)
-    mean, deviation = local_contrast(gray)
-    blocks = _blocks((gray - mean) / (deviation + 1))
+    gray = gray_plane(mirrored(pixels, BLOCK))
+    blocks = _blocks(normalised(gray, *local_contrast(gray)))
     variances = blocks.var(axis=(1, 2), ddof=1)
     active = variances > ACTIVE
     blocks, variances = blocks[active], variances[active]
@@ -58,15 +57,15 @@ def _blocks(plane: Plane) -> Table:
     return cropped.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
 
 
-def _has_flat_edge(blocks: Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _has_flat_edge(blocks: Table) -> npt.NDArray[np.bool_]:
     """Noticeable distortion: a segment of an edge without texture, as blocking and blur leave it."""
     edges = np.stack([blocks[:, 0], blocks[:, -1], blocks[:, :, 0], blocks[:, :, -1]], axis=1)
     segments = np.lib.stride_tricks.sliding_window_view(edges, SEGMENT, axis=2)
-    flat: np.ndarray[tuple[int], np.dtype[np.bool_]] = (segments.std(axis=3, ddof=1) < FLAT).any(axis=(1, 2))
+    flat: npt.NDArray[np.bool_] = (segments.std(axis=3, ddof=1) < FLAT).any(axis=(1, 2))
     return flat
 
 
-def _is_noisy(blocks: Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _is_noisy(blocks: Table) -> npt.NDArray[np.bool_]:
     """Noise: the block deviates more than twice as much as its centre differs from its surround."""
     whole = blocks.std(axis=(1, 2), ddof=1)
     middle = BLOCK // 2
@@ -76,4 +75,5 @@ def _is_noisy(blocks: Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     finite = np.isfinite(ratio)
     ratio = np.where(finite, ratio, 0)
     difference = np.abs(ratio - whole) / np.maximum(ratio, whole)
-    return finite & (whole > 2 * difference)
+    noisy: npt.NDArray[np.bool_] = finite & (whole > 2 * difference)
+    return noisy

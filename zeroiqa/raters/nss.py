@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.baselines.niqe import MODEL_FILE, load_model, mirrored
+from zeroiqa.baselines.niqe import MODEL_FILE, load_model
+from zeroiqa.baselines.planes import mirrored
 from zeroiqa.errors import UserError
 from zeroiqa.opencv import cv2
 from zeroiqa.raters.nss_measures import Measures, measure
@@ -97,7 +98,7 @@ def picture_to_measure(view: View) -> Pixels:
     if scale != 1:
         height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
         kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        pixels = cv2.resize(pixels, (width, height), interpolation=kind)
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=kind), dtype=np.uint8)
     return mirrored(pixels, LEAST_SIDE)
 
 

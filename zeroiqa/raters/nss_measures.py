@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.baselines.niqe import Plane, PristineModel, Table, block_features, block_means, local_contrast
+from zeroiqa.baselines.niqe import PristineModel, block_features
+from zeroiqa.baselines.planes import Plane, Table, block_means, blurred, gray_plane, laplacian, local_contrast
 from zeroiqa.opencv import cv2
 
 if TYPE_CHECKING:
@@ -63,40 +64,39 @@ def measure(pixels: Pixels, model: PristineModel) -> Measures:
     Returns:
         Finite numbers, whatever the picture.
     """
-    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    gray = levels.astype(np.float32)
+    gray = gray_plane(pixels)
     _, deviation = local_contrast(gray)
     noise = _flat_noise(gray, deviation)
     sharpness, separation = _sharpness(gray, deviation, noise)
     distance = model.distance(block_features(gray, model.grid)[0])
-    histogram = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+    histogram = np.asarray(cv2.calcHist([gray], [0], None, [256], [0, 256]), dtype=np.float64).ravel()
     cast, colourfulness = _colour(pixels)
     return Measures(
         sharpness=sharpness,
         unnatural=WORST_NATURALNESS if not distance else min(max(math.log(distance), 0.5), WORST_NATURALNESS),
         restless=_restlessness(gray),
         separation=separation,
-        median=_level_at(histogram, math.ceil(levels.size / 2)),
+        median=_level_at(histogram, math.ceil(gray.size / 2)),
         highlights=_highlights(histogram),
         noise=noise,
         contrast=_deviation(histogram),
         cast=cast,
         colourfulness=colourfulness,
-        shadows=float(histogram[:9].sum()) / levels.size,
+        shadows=float(histogram[:9].sum()) / gray.size,
     )
 
 
 def _flat_noise(gray: Plane, deviation: Plane) -> float:
     """Noise of the flattest blocks: their mean response to a mask blind to planes (Immerkaer 1996)."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    response = cv2.absdiff(cv2.filter2D(gray, cv2.CV_32F, kernel), 0.0)
-    noise = block_means(response, 16).ravel().astype(np.float64) * (math.sqrt(math.pi / 2) / 6)
+    response = np.abs(np.asarray(cv2.filter2D(gray, cv2.CV_32F, kernel), dtype=np.float32))
+    noise = block_means(response, 16).ravel() * (math.sqrt(math.pi / 2) / 6)
     activity = block_means(deviation, 16).ravel()
     brightness = block_means(gray, 16).ravel()
     exposed = (brightness > 12) & (brightness < 243)
     count = len(activity)
     if exposed.any():  # clipped blocks look free of noise, so they come last
-        activity, count = np.where(exposed, activity, np.float32(np.inf)), int(exposed.sum())
+        activity, count = np.where(exposed, activity, np.inf), int(exposed.sum())
     flattest = np.argsort(activity, kind="stable")[: max(4, int(0.15 * count))]
     return float(np.median(noise[flattest]))
 
@@ -107,9 +107,8 @@ def _sharpness(gray: Plane, deviation: Plane, noise: float) -> tuple[float, floa
     White noise of variance v has Laplacian energy 20 v (the kernel's squared sum) and adds 0.8 v to the
     squared local deviation; both are taken off before contrast is divided out.
     """
-    laplacian = cv2.Laplacian(gray, cv2.CV_32F)
-    energy = block_means(cv2.multiply(laplacian, laplacian), 32).astype(np.float64)
-    spread = block_means(deviation, 32).astype(np.float64)
+    energy = block_means(laplacian(gray) ** 2, 32)
+    spread = block_means(deviation, 32)
     detail = np.log1p(np.maximum(energy - 20 * noise**2, 0))
     contrast = np.log(np.sqrt(np.maximum(spread**2 - 0.8 * noise**2, 0)) + 8)
     sharpness = _weighted_quantile(detail - 1.6 * contrast, _centre_prior(energy.shape), 0.9)
@@ -132,11 +131,9 @@ def _weighted_quantile(values: Table, weights: Table, share: float) -> float:
 def _restlessness(gray: Plane) -> float:
     """Fine (sigma 1 to 2) against middle (sigma 2 to 4) detail in the calmest blocks."""
     # float32 kernels reach 4 sigma to each side, which cv2 also chooses where no size is given
-    fine, middle, coarse = (cv2.GaussianBlur(gray, (8 * s + 1, 8 * s + 1), s) for s in (1, 2, 4))
-    upper, lower = cv2.subtract(fine, middle), cv2.subtract(middle, coarse)
-    upper_energy = block_means(cv2.multiply(upper, upper), 32).astype(np.float64)
-    lower_energy = block_means(cv2.multiply(lower, lower), 32).astype(np.float64)
-    return float(np.percentile(np.log(upper_energy + 0.05) - np.log(lower_energy + 0.05), 5))
+    fine, middle, coarse = (blurred(gray, 8 * sigma + 1, sigma) for sigma in (1, 2, 4))
+    upper, lower = block_means((fine - middle) ** 2, 32), block_means((middle - coarse) ** 2, 32)
+    return float(np.percentile(np.log(upper + 0.05) - np.log(lower + 0.05), 5))
 
 
 def _level_at(histogram: Table, rank: float) -> int:
@@ -168,8 +165,8 @@ def _deviation(histogram: Table) -> float:
 
 def _colour(pixels: Pixels) -> tuple[float, float]:
     """Cast and colourfulness in CIE Lab."""
-    lab = cv2.cvtColor(cv2.multiply(pixels, 1 / 255, dtype=cv2.CV_32F), cv2.COLOR_RGB2LAB)
-    _, deviations = cv2.meanStdDev(lab)
-    cells = cv2.resize(lab, (16, 16), interpolation=cv2.INTER_AREA)
-    chroma = np.hypot(cells[..., 1].astype(np.float64), cells[..., 2].astype(np.float64))
-    return float(np.percentile(chroma, 10)), math.hypot(deviations[1, 0], deviations[2, 0])
+    lab = cv2.cvtColor(pixels.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    deviations = np.asarray(cv2.meanStdDev(lab)[1]).ravel()
+    cells = np.asarray(cv2.resize(lab, (16, 16), interpolation=cv2.INTER_AREA), dtype=np.float64)
+    chroma = np.hypot(cells[..., 1], cells[..., 2])
+    return float(np.percentile(chroma, 10)), math.hypot(deviations[1], deviations[2])
