@@ -60,16 +60,9 @@ def test_bad_grid_is_refused_with_an_example(argument):
         build_segmenter(f"grid:{argument}")
 
 
-def test_unknown_name_is_refused_with_the_nearest_and_all_names():
-    with pytest.raises(UserError) as error:
+def test_unknown_segmenter_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="^unknown segmenter 'grpah'; did you mean 'graph'"):
         build_segmenter("grpah")
-    assert str(error.value) == "unknown segmenter 'grpah'; did you mean 'graph'? Known: graph, grid."
-
-
-def test_unknown_name_without_a_near_one_is_refused_without_a_suggestion():
-    with pytest.raises(UserError) as error:
-        build_segmenter("xyz:3")
-    assert str(error.value) == "unknown segmenter 'xyz'. Known: graph, grid."
 
 
 @pytest.mark.parametrize("name", segmenter_names())

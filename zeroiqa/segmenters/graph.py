@@ -109,8 +109,17 @@ def _reduce(pixels: Pixels, working_pixels: int) -> Pixels:
     factor = math.sqrt(working_pixels / (height * width))
     if factor >= 1:
         return pixels
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    if (
+        factor < 1 / 4 and min(height, width) > 1
+    ):  # OpenCV halves an image ten times faster than it divides by 9.7
+        return _reduce(
+            _resize(pixels[: height // 2 * 2, : width // 2 * 2], width // 2, height // 2), working_pixels
+        )
+    return _resize(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
+
+
+def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _adjacency(labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
