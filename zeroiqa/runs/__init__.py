@@ -1,0 +1,32 @@
+"""Runs: folders of stored ratings that can be interrupted at any moment, resumed, and scored again.
+
+    plan --segment--> regions/ --rate--> ratings/<rater>/ --aggregate--> scores
+
+Reading a run imports no segmenter, no rater and no image library.
+"""
+
+from zeroiqa.runs.run import Run, RunStatus, load_run, open_run, pending, run_id, status
+from zeroiqa.runs.scores import (
+    iter_scores,
+    read_rated,
+    read_scores,
+    reaggregation,
+    score_columns,
+    write_scores,
+)
+
+__all__ = [
+    "Run",
+    "RunStatus",
+    "open_run",
+    "load_run",
+    "run_id",
+    "pending",
+    "status",
+    "read_rated",
+    "read_scores",
+    "iter_scores",
+    "score_columns",
+    "reaggregation",
+    "write_scores",
+]

@@ -1,0 +1,1 @@
+"""Executors: who runs the shards. Each calls `zeroiqa.runs.stages.run_shard`; none changes a result."""

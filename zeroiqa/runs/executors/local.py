@@ -1,0 +1,114 @@
+"""Run shards on this machine: in this process, or in worker processes (joblib's loky)."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs.run import Run, pending
+from zeroiqa.runs.stages import method_of, run_shard
+
+_ROUNDS = 3
+"""Times that workers may die in a row without finishing a shard."""
+_IDLE_SECONDS = 10
+"""Workers that have nothing to do end themselves, also when the main process was killed."""
+
+
+def execute(
+    run: Run, shards: Sequence[int], *, workers: int, on_images: Callable[[int], None]
+) -> Iterator[int]:
+    """Do what is missing of the shards; yield the number of each one when it is committed.
+
+    Scores are the same for any number of workers. A killed worker costs the shards that were in
+    work, which are given to new ones.
+
+    Args:
+        run: The run.
+        shards: Numbers in the plan, usually `pending(run)`.
+        workers: Processes; 1 is this process, and the order is that of `shards`.
+        on_images: Told how many more images are done: one by one in this process, else per shard.
+
+    Raises:
+        UserError: the run cannot go on; what is committed stays.
+    """
+    if workers > 1:
+        return _in_workers(run, shards, workers, on_images)
+    return _in_process(run, shards, on_images)
+
+
+def _in_process(run: Run, shards: Sequence[int], on_images: Callable[[int], None]) -> Iterator[int]:
+    method = method_of(run)
+    for shard in shards:
+        run_shard(run, method, shard, on_images)
+        yield shard
+
+
+def _in_workers(
+    run: Run, shards: Sequence[int], workers: int, on_images: Callable[[int], None]
+) -> Iterator[int]:
+    left = list(shards)
+    failures = 0
+    while left:
+        before = len(left)
+        try:
+            for shard in _submit(run, left, workers):
+                left.remove(shard)
+                on_images(run.shards[shard])
+                yield shard
+        except BrokenProcessPool:
+            open_shards = set(pending(run))
+            for shard in [shard for shard in left if shard not in open_shards]:  # committed, but not reported
+                left.remove(shard)
+                on_images(run.shards[shard])
+                yield shard
+            failures = failures + 1 if len(left) == before else 0
+            if failures == _ROUNDS:
+                raise _given_up(run, left) from None
+
+
+def _submit(run: Run, shards: Sequence[int], workers: int) -> Iterator[int]:
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(
+        "loky",
+        n_jobs=workers,
+        inner_max_num_threads=1,  # of BLAS and OpenMP: the processes are the parallelism
+        idle_worker_timeout=_IDLE_SECONDS,
+        initializer=_start_worker,
+    ):
+        # One killed worker would lose a list of results as a whole. A task is one shard, never several.
+        pool = Parallel(return_as="generator_unordered", batch_size=1)
+    finished: Iterator[int] = pool(delayed(_work)(run, shard, os.getpid()) for shard in shards)
+    return finished
+
+
+def _start_worker() -> None:
+    from zeroiqa.opencv import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the main process ends the workers
+    cv2.setNumThreads(1)
+
+
+def _work(run: Run, shard: int, main_process: int) -> int:
+    def still_wanted(_: int) -> None:
+        if os.name == "posix" and os.getppid() != main_process:
+            os._exit(1)  # the main process was killed; a resumed run may be at this shard already
+
+    run_shard(run, _method_of(run), shard, still_wanted)
+    return shard
+
+
+_method_of = functools.lru_cache(maxsize=1)(method_of)
+"""Lives in the worker processes, which get one shard after another: weights are loaded once in each."""
+
+
+def _given_up(run: Run, left: Sequence[int]) -> UserError:
+    named = ", ".join(map(str, left[:5])) + (", ..." if len(left) > 5 else "")
+    return UserError(
+        f"Worker processes were killed {_ROUNDS} times in a row, perhaps for want of memory; {len(left)} of "
+        f"{run.n_shards} shards are left ({named}). Run the same command again with fewer workers."
+    )

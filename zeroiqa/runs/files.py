@@ -1,0 +1,128 @@
+"""Files that are there whole or not at all, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from zeroiqa.errors import UserError
+
+_PREFIX = ".zeroiqa-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def created(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name once the block has ended well, complete and on the disk.
+
+    A file of that name that is there already stays: whoever was first has written the same content.
+    If the block raises, nothing is left behind.
+
+    Raises:
+        UserError: the disk is full, the folder may not be written to, or the like.
+    """
+    with _temporary(path) as (temporary, file):
+        yield file
+        _flush(file)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # no hard links here (exFAT, some network shares)
+            if path.exists():
+                return
+            temporary.replace(path)
+        _flush_folder(path.parent)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Like `created`, but the new content takes the place of an older file."""
+    with _temporary(path) as (temporary, file):
+        yield file
+        _flush(file)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says about writing `path` into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(
+                f"The disk is full, {path} could not be written; what is finished is kept: "
+                "free some space and run the same command again."
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise UserError(
+                f"{path} may not be written ({error.strerror}); "
+                "change the permissions or choose another folder with -o."
+            ) from error
+        raise UserError(f"{path} could not be written ({error.strerror or error}).") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        owner = re.fullmatch(re.escape(_prefix()) + r"(\d+)-.*", path.name)
+        if owner and not _alive(int(owner[1])):
+            with suppress(OSError):  # a folder that may only be read
+                path.unlink()
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is one of our temporary files, of whatever machine."""
+    return path.name.startswith(_PREFIX)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    temporary = path.with_name(f"{_prefix()}{os.getpid()}-{path.name}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                yield temporary, file
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _prefix() -> str:
+    return f"{_PREFIX}{re.sub(r'[^A-Za-z0-9.]', '_', platform.node())}-"
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # a folder cannot be opened there
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # signal 0 would end the process there; a leftover costs nothing but its space
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

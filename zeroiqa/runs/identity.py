@@ -1,0 +1,113 @@
+"""What makes a run that run: all that decides a score or the list of images, as one record with one id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zeroiqa.pipeline import Method
+    from zeroiqa.settings import Settings
+
+METHOD_VERSION = 1
+"""Goes up with every change of the code that moves a score and is named in no id of a segmenter or rater."""
+
+ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
+"""The settings that `zeroiqa rescore` changes without computing anything again."""
+
+_LIBRARIES = {
+    "numpy": ("numpy",),
+    "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
+    "pillow": ("pillow",),
+    "scipy": ("scipy",),
+    "scikit-image": ("scikit-image",),
+}
+
+
+def identity_of(
+    settings: Settings, method: Method, images: Iterable[tuple[str, str | None]]
+) -> dict[str, Any]:
+    """The record that `run_id_of` hashes.
+
+    Args:
+        settings: As asked for.
+        method: Built from them; says what the names stand for today.
+        images: Path and prompt of every image, in order.
+    """
+    return {**method_identity(settings, method), "inputs": _inputs(images)}
+
+
+def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
+    """The part of the record that says how, not what.
+
+    Standards are named by their content: the path of a TOML file is not part of the identity.
+    """
+    return {
+        "method_version": METHOD_VERSION,
+        "settings": {key: value for key, value in settings.to_dict().items() if key != "standards"},
+        "decode_policy": method.policy.id,
+        "segmenter": None if method.segmenter is None else method.segmenter.id,
+        "raters": {name: rater.id for name, rater in method.raters.items()},
+        "standards": [
+            {
+                "name": standard.name,
+                "version": standard.version,
+                "hash": standard.hash,
+                "aspect": standard.aspect,
+                "k": standard.k,
+            }
+            for standard in method.standards
+        ],
+    }
+
+
+def run_id_of(identity: Mapping[str, Any]) -> str:
+    """SHA-256 of the record's canonical JSON, in hex."""
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Field -> its two values, without the images. Settings come alone if they explain the rest."""
+    settings = _unequal(there["settings"], here["settings"])
+    standards = _unequal({"standards": _names(there)}, {"standards": _names(here)})
+    if settings or standards:
+        return settings | standards
+    return _unequal(
+        {key: value for key, value in there.items() if key not in ("settings", "inputs")},
+        {key: value for key, value in here.items() if key not in ("settings", "inputs")},
+    )
+
+
+def environment() -> dict[str, str]:
+    """Versions of what computes the scores; a resume with others is allowed, with a warning."""
+    versions = {"python": platform.python_version()}
+    for library, packages in _LIBRARIES.items():
+        for package in packages:
+            try:
+                versions[library] = version(package)
+                break
+            except PackageNotFoundError:
+                continue
+    return versions
+
+
+def _inputs(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
+    digest, count = hashlib.sha256(), 0
+    for path, prompt in images:
+        digest.update(json.dumps([path, prompt]).encode() + b"\n")
+        count += 1
+    return {"count": count, "sha256": digest.hexdigest()}
+
+
+def _names(identity: Mapping[str, Any]) -> list[str]:
+    return [standard["name"] for standard in identity["standards"]]
+
+
+def _unequal(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    keys = dict.fromkeys((*there, *here))
+    return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}

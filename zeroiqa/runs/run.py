@@ -1,0 +1,286 @@
+"""A run folder: created, opened again, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs import plan, store
+from zeroiqa.runs.files import created, is_leftover, remove_leftovers, writing
+from zeroiqa.runs.identity import ARITHMETIC, differences, environment, identity_of, run_id_of
+from zeroiqa.settings import Settings, settings_from_dict
+from zeroiqa.version import __version__
+
+if TYPE_CHECKING:
+    from zeroiqa.inputs import Source
+
+FORMAT = 1
+"""Goes up when an older zeroiqa could misread the folder."""
+_RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder whose plan exists. Small and picklable: worker processes are given one."""
+
+    folder: Path
+    run_id: str
+    settings: Settings
+    identity: Mapping[str, Any] = field(hash=False)
+    """What the run id stands for: ids of policy, segmenter, raters; standards; digest of the inputs."""
+    labels: Mapping[str, str] = field(hash=False)
+    """Standard name -> what its scores are called; kept in run.json, so that reading needs no standard."""
+    shards: tuple[int, ...]
+    """Images in each shard, in plan order."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know: libraries have changed since the run was started."""
+
+    @property
+    def n_images(self) -> int:
+        """Images planned."""
+        return sum(self.shards)
+
+    @property
+    def n_shards(self) -> int:
+        """Shards planned."""
+        return len(self.shards)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Folders that hold one part per shard, in the order in which they are filled."""
+        return (store.REGIONS, *map(store.rating_stage, self.settings.raters))
+
+    def count_images(self, shards: Iterable[int]) -> int:
+        """Images in some of the shards."""
+        return sum(self.shards[shard] for shard in shards)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is."""
+
+    images: int
+    """Images planned."""
+    shards: int
+    """Shards planned."""
+    finished: Mapping[str, int]
+    """Stage -> shards whose part is there."""
+    scored: int
+    """Images of wholly finished shards without an error."""
+    errors: int
+    """Images of wholly finished shards with an error."""
+    error_kinds: Counter[str]
+    """Error sentence without the image's own path -> images."""
+
+
+def run_id(settings: Settings, sources: Sequence[Source]) -> str:
+    """The id that a run of these settings over these images has.
+
+    Raises:
+        UserError: a segmenter, rater or standard is unknown or does not fit.
+    """
+    return run_id_of(_identity(settings, sources)[0])
+
+
+def open_run(folder: Path, settings: Settings, sources: Sequence[Source], *, preset: str) -> Run:
+    """Create a run, or open the one that is there if it is the same.
+
+    Args:
+        folder: New, empty, or that run's folder.
+        settings: How to score.
+        sources: The images, in the order of the results.
+        preset: Where the settings came from; noted, not compared.
+
+    Raises:
+        UserError: the folder holds something else or cannot be written, or a name in the settings is unknown.
+    """
+    identity, labels = _identity(settings, sources)
+    if not (folder / _RECORD).is_file():
+        _check_empty(folder)
+        _create(folder, settings, sources, preset=preset, identity=identity, labels=labels)
+    record = _read_record(folder)
+    if record["identity"] != identity:
+        raise UserError(_refusal(folder, record["identity"], identity, sources))
+    run = _run(folder, record, settings)
+    for stage in ("", *run.stages):
+        remove_leftovers(folder / stage)
+    return run
+
+
+def load_run(folder: Path) -> Run:
+    """Open a run that exists, without its images or models.
+
+    Raises:
+        UserError: the folder is no run, is damaged, or was written by a newer zeroiqa.
+    """
+    if not (folder / _RECORD).is_file():
+        found = "does not exist" if not folder.exists() else f"has no {_RECORD}"
+        raise UserError(f"{folder} {found}, so it is no run; give the folder that `zeroiqa score` named.")
+    record = _read_record(folder)
+    return _run(folder, record, settings_from_dict(record["settings"], f"{folder / _RECORD}"))
+
+
+def pending(run: Run) -> list[int]:
+    """The shards that have something left to do, in plan order."""
+    done = set.intersection(*(store.finished_shards(run.folder, stage) for stage in run.stages))
+    return [shard for shard in range(run.n_shards) if shard not in done]
+
+
+def status(run: Run) -> RunStatus:
+    """How far a run is. Reads the error columns of all finished parts, nothing else.
+
+    Raises:
+        UserError: a part is damaged.
+    """
+    finished = {stage: store.finished_shards(run.folder, stage) for stage in run.stages}
+    whole = sorted(set.intersection(*finished.values()))
+    kinds: Counter[str] = Counter()
+    for shard in whole:
+        errors: dict[int, str] = {}
+        for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
+            errors |= store.read_errors(run.folder, stage, shard)
+        if errors:
+            paths = {row.image: row.path for row in plan.planned(run.folder, shard)}
+            kinds.update(error.replace(paths[image], "").lstrip(": ") for image, error in errors.items())
+    return RunStatus(
+        images=run.n_images,
+        shards=run.n_shards,
+        finished={stage: len(shards) for stage, shards in finished.items()},
+        scored=run.count_images(whole) - kinds.total(),
+        errors=kinds.total(),
+        error_kinds=kinds,
+    )
+
+
+def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, str]]:
+    from zeroiqa.pipeline import build_method  # loads OpenCV, which `zeroiqa rescore` does without
+
+    method = build_method(settings)
+    images = ((source.path, source.prompt) for source in sources)
+    return identity_of(settings, method, images), method.labels
+
+
+def _create(
+    folder: Path,
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    preset: str,
+    identity: Mapping[str, Any],
+    labels: Mapping[str, str],
+) -> None:
+    """The plan first, run.json last: without it the run was never created, and is created again."""
+    record: dict[str, Any] = {
+        "run_id": run_id_of(identity),
+        "format": FORMAT,
+        "zeroiqa": __version__,
+        "preset": preset,
+        "settings": settings.to_dict(),
+        "labels": dict(labels),
+        "identity": identity,
+        "environment": environment(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    plan.write_plan(folder, sources, record["run_id"])
+    with created(folder / _RECORD) as file:
+        file.write(json.dumps(record, indent=2).encode() + b"\n")
+
+
+def _check_empty(folder: Path) -> None:
+    with writing(folder):
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise UserError(f"{folder} is a file; give an empty or new folder with -o.")
+        foreign = sorted(path.name for path in folder.iterdir() if not _is_ours(path))
+    if foreign:
+        raise UserError(
+            f"{folder} holds other files (first: {foreign[0]}); give an empty or new folder with -o."
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    return is_leftover(path) or (path.name == plan.NAME and plan.owner(path.parent) is not None)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    path = folder / _RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
+    if record["format"] > FORMAT:
+        raise UserError(
+            f"{folder} was written by zeroiqa {record.get('zeroiqa')} (format {record['format']}); "
+            f"this is {__version__}, which reads up to format {FORMAT}: pip install -U zeroiqa."
+        )
+    return record
+
+
+def _run(folder: Path, record: Mapping[str, Any], settings: Settings) -> Run:
+    if plan.owner(folder) != record["run_id"]:
+        raise UserError(
+            f"{folder / plan.NAME} is missing or belongs to another run than {_RECORD}; use another folder."
+        )
+    return Run(
+        folder=folder,
+        run_id=record["run_id"],
+        settings=settings,
+        identity=record["identity"],
+        labels=record["labels"],
+        shards=plan.planned_sizes(folder),
+        warnings=_warnings(folder, record["environment"]),
+    )
+
+
+def _warnings(folder: Path, then: Mapping[str, str]) -> tuple[str, ...]:
+    now = environment()
+    changed = [
+        f"{library} {version} (now {now.get(library, 'missing')})"
+        for library, version in then.items()
+        if now.get(library) != version
+    ]
+    if not changed:
+        return ()
+    return (f"{folder} was started with {', '.join(changed)}; scores may differ between the two.",)
+
+
+def _refusal(
+    folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
+) -> str:
+    fields = differences(there, here)
+    if not fields:
+        return _other_images(folder, sources)
+    listed = ", ".join(
+        f"{key} is {_plain(then)} there and {_plain(now)} here" for key, (then, now) in fields.items()
+    )
+    rescore = f", or `zeroiqa rescore {folder}`" if set(fields) <= set(ARITHMETIC) else ""
+    return f"{folder} holds a run with other settings: {listed}; choose another folder with -o{rescore}."
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _other_images(folder: Path, sources: Sequence[Source]) -> str:
+    there = {row.file: row.prompt for row in plan.all_planned(folder)}
+    here = {source.path: source.prompt for source in sources}
+    only_there = [f"{path} only there" for path in there if path not in here]
+    only_here = [f"{path} only here" for path in here if path not in there]
+    prompts = [path for path in here if path in there and here[path] != there[path]]
+    if only_there or only_here:
+        examples = ", ".join(only_there[:1] + only_here[:1])
+        what = f"{len(there)} planned there, {len(here)} found here: {examples}"
+    elif prompts:
+        what = f"the prompt of {prompts[0]} is {there[prompts[0]]!r} there and {here[prompts[0]]!r} here"
+    else:
+        what = "the same ones in another order"
+    return f"{folder} holds a run over other images ({what}); choose another folder with -o."

@@ -1,0 +1,170 @@
+"""Scores from stored parts: arithmetic alone, no image and no model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zeroiqa.aggregate import Aggregation
+from zeroiqa.errors import UserError
+from zeroiqa.results import ImageScore, score_rated
+from zeroiqa.runs import plan, store
+from zeroiqa.runs.files import replaced
+from zeroiqa.runs.run import Run, pending
+from zeroiqa.settings import settings_from_dict
+from zeroiqa.types import RatedImage, Rating
+
+_BUFFERED = 4096  # rows of a row group of scores.parquet
+_COLUMN_TYPES: dict[str, pa.DataType] = {
+    "path": pa.string(),
+    "n_regions": pa.int32(),
+    "status": pa.string(),
+    "error": pa.string(),
+    "warnings": pa.string(),
+}
+
+
+def read_rated(run: Run, shard: int) -> Iterator[tuple[str, RatedImage]]:
+    """Path, regions and ratings of each image of a finished shard but those with errors, in plan order.
+
+    Raises:
+        UserError: a part is missing or damaged.
+    """
+    return ((stored.path, stored.rated) for stored in _read(run, shard) if stored.error is None)
+
+
+def read_scores(run: Run, shard: int, aggregation: Aggregation | None = None) -> list[ImageScore]:
+    """The results of a finished shard, in plan order.
+
+    Args:
+        run: The run.
+        shard: Its number.
+        aggregation: How; the run's own way if left out.
+
+    Raises:
+        UserError: a part is missing or damaged, or the aggregation names a rater that the run has not.
+    """
+    aggregation = aggregation or run.settings.aggregation
+    return [_score(run, stored, aggregation) for stored in _read(run, shard)]
+
+
+def iter_scores(run: Run, aggregation: Aggregation | None = None) -> Iterator[ImageScore]:
+    """The results of all shards that are finished now, in plan order, streaming; see `read_scores`."""
+    left = set(pending(run))
+    for shard in range(run.n_shards):
+        if shard not in left:
+            yield from read_scores(run, shard, aggregation)
+
+
+def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]:
+    """The columns of scores.csv: those of an image that has a score, the same for all images."""
+    aggregation = replace(aggregation or run.settings.aggregation, lam=0.0)
+    whole: tuple[Rating | None, ...] = (Rating(logprobs=(0.0,), mass=1.0),)
+    smallest = RatedImage((), {rater: dict.fromkeys(run.labels, whole) for rater in run.settings.raters})
+    return list(score_rated("", smallest, run.labels, aggregation).to_dict())
+
+
+def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
+    """The run's aggregation with other choices.
+
+    Args:
+        run: The run.
+        choices: readout, weighting, lam (or lambda), normalize_areas, rater_weights as in the settings; and
+            members, names of raters. What is left out stays; a choice of members drops the run's weights.
+
+    Raises:
+        UserError: a choice is out of its range, or a member is none of the run's raters.
+    """
+    fields = dict(choices)
+    members = tuple(fields.pop("members", ()))
+    unknown = [member for member in members if member not in run.settings.raters]
+    if unknown:
+        raise UserError(
+            f"The run has no ratings by {unknown[0]}; its raters are {', '.join(run.settings.raters)}."
+        )
+    if "lam" in fields:
+        fields["lambda"] = fields.pop("lam")
+    fields["raters"] = list(members or run.settings.raters)
+    if members:
+        fields.setdefault("rater_weights", [])
+    settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    return replace(settings.aggregation, members=members)
+
+
+def write_scores(run: Run) -> None:
+    """Write scores.csv and scores.parquet of a finished run; equal runs write equal bytes.
+
+    Raises:
+        UserError: shards are left to do, or the files cannot be written.
+    """
+    left = pending(run)
+    if left:
+        raise UserError(
+            f"{run.count_images(left)} of {run.n_images} images are not finished; "
+            "give the command of the run again before its scores are written."
+        )
+    columns = score_columns(run)
+    schema = pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
+    with (
+        replaced(run.folder / "scores.csv") as csv_file,
+        replaced(run.folder / "scores.parquet") as parquet_file,
+        pq.ParquetWriter(parquet_file, schema) as parquet,
+    ):
+        text = io.TextIOWrapper(csv_file, encoding="utf-8", newline="")
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        for rows in _batches(result.to_dict() for result in iter_scores(run)):
+            table.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+            parquet.write_table(pa.Table.from_pylist(rows, schema))
+        text.detach()  # flushed; the file is closed by its own block
+
+
+class _Stored(NamedTuple):
+    """All that is stored of one image."""
+
+    path: str
+    rated: RatedImage
+    warnings: tuple[str, ...]
+    error: str | None
+
+
+def _read(run: Run, shard: int) -> Iterator[_Stored]:
+    raters = run.settings.raters
+    rows = zip(
+        plan.planned(run.folder, shard),
+        store.read_regions(run.folder, shard),
+        *(store.read_ratings(run.folder, rater, shard) for rater in raters),
+        strict=True,
+    )
+    for image, segmented, *by_rater in rows:
+        ratings = {
+            rater: dict(row.ratings)
+            for rater, row in zip(raters, by_rater, strict=True)
+            if row.ratings is not None
+        }
+        errors = (row.error for row in (segmented, *by_rater) if row.error is not None)
+        yield _Stored(
+            image.path, RatedImage(segmented.regions, ratings), segmented.warnings, next(errors, None)
+        )
+
+
+def _score(run: Run, stored: _Stored, aggregation: Aggregation) -> ImageScore:
+    if stored.error is not None:
+        return ImageScore(stored.path, error=stored.error, warnings=stored.warnings)
+    return score_rated(stored.path, stored.rated, run.labels, aggregation, stored.warnings)
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(itertools.islice(rows, _BUFFERED)):
+        yield batch
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6f}" if isinstance(value, float) else value

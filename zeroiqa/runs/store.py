@@ -1,0 +1,236 @@
+"""The parts of a run: what each stage found out about each image of one shard, as Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs.files import created
+from zeroiqa.types import Rating, Region, Rle
+
+REGIONS = "regions"
+_BUFFERED = 64  # rows: the masks of more images than that are never in memory at once
+
+
+def _struct(**fields: pa.DataType) -> pa.StructType:
+    return pa.struct(list(fields.items()))
+
+
+def _schema(**fields: pa.DataType) -> pa.Schema:
+    return pa.schema(list(fields.items()))
+
+
+_INT, _FLOAT, _TEXT = (
+    pa.int32(),
+    pa.float64(),
+    pa.string(),
+)  # float64: nothing is lost between rating and score
+_MASK = _struct(size=pa.list_(_INT), counts=pa.list_(_INT))
+_REGION = _struct(x0=_INT, y0=_INT, x1=_INT, y1=_INT, area=_FLOAT, kind=_TEXT, mask=_MASK)
+_RATING = _struct(standard=_TEXT, view=_INT, logprobs=pa.list_(_FLOAT), mass=_FLOAT)
+_REGIONS_SCHEMA = _schema(
+    image=pa.int64(),
+    width=_INT,
+    height=_INT,
+    error=_TEXT,
+    warnings=pa.list_(_TEXT),
+    regions=pa.list_(_REGION),
+)
+_RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING))
+
+Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
+"""Standard name -> one rating per view, the whole image first."""
+
+
+@dataclass(frozen=True)
+class RegionsRow:
+    """One image after decoding and segmenting."""
+
+    image: int
+    """Position in the plan."""
+    size: tuple[int, int] | None = None
+    """Height and width; None where the image could not be decoded."""
+    regions: tuple[Region, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class RatingsRow:
+    """One image after one rater."""
+
+    image: int
+    """Position in the plan."""
+    ratings: Ratings | None = None
+    """None where there is an error, here or in the image's `RegionsRow`."""
+    error: str | None = None
+
+
+def rating_stage(rater: str) -> str:
+    """The folder of a rater's parts inside the run."""
+    return f"ratings/{quote(rater, safe='')}"
+
+
+def part_path(folder: Path, stage: str, shard: int) -> Path:
+    """Where a stage's part of a shard is."""
+    return folder / stage / f"part-{shard:06d}.parquet"
+
+
+def finished_shards(folder: Path, stage: str) -> set[int]:
+    """The shards whose part of a stage is there."""
+    found = set()
+    for path in (folder / stage).glob("part-*.parquet"):
+        with suppress(ValueError):  # not ours
+            found.add(int(path.stem.removeprefix("part-")))
+    return found
+
+
+@contextmanager
+def new_regions(folder: Path, shard: int) -> Iterator[Callable[[RegionsRow], None]]:
+    """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
+    with _new_part(part_path(folder, REGIONS, shard), _REGIONS_SCHEMA) as add:
+        yield lambda row: add(
+            {
+                "image": row.image,
+                "height": row.size and row.size[0],
+                "width": row.size and row.size[1],
+                "error": row.error,
+                "warnings": row.warnings,
+                "regions": None
+                if row.error is not None
+                else [_region_record(region) for region in row.regions],
+            }
+        )
+
+
+@contextmanager
+def new_ratings(folder: Path, rater: str, shard: int) -> Iterator[Callable[[RatingsRow], None]]:
+    """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
+    with _new_part(part_path(folder, rating_stage(rater), shard), _RATINGS_SCHEMA) as add:
+        yield lambda row: add(
+            {
+                "image": row.image,
+                "error": row.error,
+                "ratings": None if row.ratings is None else _rating_records(row.ratings),
+            }
+        )
+
+
+def read_regions(folder: Path, shard: int) -> Iterator[RegionsRow]:
+    """The rows of a part, streaming.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    for record in _records(part_path(folder, REGIONS, shard)):
+        yield RegionsRow(
+            image=record["image"],
+            size=None if record["height"] is None else (record["height"], record["width"]),
+            regions=tuple(map(_region, record["regions"] or ())),
+            warnings=tuple(record["warnings"]),
+            error=record["error"],
+        )
+
+
+def read_ratings(folder: Path, rater: str, shard: int) -> Iterator[RatingsRow]:
+    """The rows of a part, streaming.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    for record in _records(part_path(folder, rating_stage(rater), shard)):
+        stored = record["ratings"]
+        yield RatingsRow(record["image"], None if stored is None else _ratings(stored), record["error"])
+
+
+def read_errors(folder: Path, stage: str, shard: int) -> dict[int, str]:
+    """Image -> error, for the images of a part that have one; nothing else is read.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    with _opened(part_path(folder, stage, shard)) as part:
+        rows = part.read(["image", "error"]).to_pylist()
+    return {row["image"]: row["error"] for row in rows if row["error"] is not None}
+
+
+@contextmanager
+def _new_part(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
+    buffered: list[dict[str, Any]] = []
+    with created(path) as file, pq.ParquetWriter(file, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(buffered, schema))
+            buffered.clear()
+
+        def add(record: dict[str, Any]) -> None:
+            buffered.append(record)
+            if len(buffered) == _BUFFERED:
+                flush()
+
+        yield add
+        if buffered:
+            flush()
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    with _opened(path) as part:
+        for batch in part.iter_batches(batch_size=_BUFFERED):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as part:
+            yield part
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"The part {path} cannot be read ({error}); delete it and give the command of the run again."
+        ) from error
+
+
+def _region_record(region: Region) -> dict[str, Any]:
+    x0, y0, x1, y1 = region.box
+    mask = region.mask and {"size": region.mask.size, "counts": region.mask.counts}
+    return {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "area": region.area, "kind": region.kind, "mask": mask}
+
+
+def _region(record: dict[str, Any]) -> Region:
+    mask = record["mask"]
+    return Region(
+        box=(record["x0"], record["y0"], record["x1"], record["y1"]),
+        area=record["area"],
+        kind=record["kind"],
+        mask=None if mask is None else Rle((mask["size"][0], mask["size"][1]), tuple(mask["counts"])),
+    )
+
+
+def _rating_records(ratings: Ratings) -> list[dict[str, Any]]:
+    return [
+        {
+            "standard": standard,
+            "view": view,
+            "logprobs": rating and rating.logprobs,
+            "mass": rating and rating.mass,
+        }
+        for standard, by_view in ratings.items()
+        for view, rating in enumerate(by_view)
+    ]
+
+
+def _ratings(records: list[dict[str, Any]]) -> Ratings:
+    ratings: dict[str, list[Rating | None]] = {}
+    for record in records:
+        logprobs = record["logprobs"]
+        rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"])
+        ratings.setdefault(record["standard"], []).append(rating)
+    return {standard: tuple(by_view) for standard, by_view in ratings.items()}
