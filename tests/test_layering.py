@@ -21,6 +21,7 @@ LEVELS = (
     (
         "images",
         "containers",
+        "pixels",
         "inputs",
         "standards",
         "views",
