@@ -1,0 +1,327 @@
+"""Decode images under one policy.
+
+Pillow decodes every file: unlike OpenCV's codecs it prints nothing about damaged JPEG and PNG data, and of
+8-bit JPEG both give the same pixels. What Pillow gets wrong or leaves open is done here and in `containers`
+and `pixels`: orientation, 16 bits, transparency, the pixel limit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+    features,
+)
+from PIL import Image as PilImage
+
+from zeroiqa import containers, pixels
+from zeroiqa.containers import printable
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.types import Image
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+    from zeroiqa.types import Pixels
+
+__all__ = ["DecodePolicy", "decode", "from_array", "from_pil", "parse_colour"]
+
+_SMALL_SIDE, _LONG_ASPECT = 64, 8
+
+
+@dataclass(frozen=True)
+class DecodePolicy:
+    """How a file becomes pixels; part of a run's identity.
+
+    The result is always upright RGB with 8 bits per channel:
+
+    * EXIF orientation is applied (and TIFF's; HEIC and AVIF rotate by their own properties).
+    * Transparent pixels are composited on `background`, in the file's own (gamma-encoded) values, rounded.
+    * 16-bit samples are divided by 257 and rounded, never clipped; of 16-bit CMYK and premultiplied 16-bit
+      RGBA the high byte is taken; the decoders of HEIC and AVIF scale 10 and 12 bits to 8. 32-bit integers
+      and floats are errors.
+    * CMYK (in JPEG stored inverted, as Adobe does and browsers assume) becomes (255 - C)(255 - K) / 255 and
+      so on. Embedded colour profiles are not applied: the values are taken as sRGB.
+    * Of a file with several frames or pages the first one is used, with a warning.
+    * A JPEG without end-of-image marker, a PNG without end chunk and any file whose first frame is incomplete
+      are truncated: an error. Damage inside JPEG, WebP or AVIF data that their decoders accept is not found.
+    * More than `max_pixels` is an error, found in the header before anything is allocated.
+    * A shorter side under `min_side` is an error; one under 64 pixels, or an aspect over 8:1, is a warning.
+    """
+
+    background: tuple[int, int, int] = (255, 255, 255)
+    """RGB, 0 to 255 each, seen through transparent pixels."""
+    max_pixels: int = 250_000_000
+    """Width times height that is still decoded."""
+    min_side: int = 16
+    """Pixels on the shorter side under which quality cannot be judged."""
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for values outside their range."""
+        if len(self.background) != 3 or not all(
+            isinstance(v, int) and 0 <= v <= 255 for v in self.background
+        ):
+            raise UserError(f"The background is {self.background!r}; give three whole numbers from 0 to 255.")
+        if self.max_pixels < 1 or self.min_side < 1:
+            raise UserError(
+                f"max_pixels is {self.max_pixels} and min_side is {self.min_side}; both must be 1 or more."
+            )
+
+    @property
+    def id(self) -> str:
+        """Policies of one id decode alike."""
+        background = "-".join(map(str, self.background))
+        return f"decode1(background={background},max_pixels={self.max_pixels},min_side={self.min_side})"
+
+
+_DEFAULT = DecodePolicy()
+
+
+def decode(
+    source: str | os.PathLike[str] | bytes,
+    policy: DecodePolicy = _DEFAULT,
+    *,
+    name: str | None = None,
+    prompt: str | None = None,
+) -> Image:
+    """Decode a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file, told by its content and not by its name.
+
+    Args:
+        source: A path, or the bytes of a file.
+        policy: See `DecodePolicy`.
+        name: The image's name; the path if not given, with bytes outside UTF-8 escaped.
+        prompt: The text that the image was generated from.
+
+    Raises:
+        ImageError: the file cannot be read or decoded, or its size is outside the policy.
+    """
+    if isinstance(source, bytes):
+        label = "image" if name is None else name
+        data = source
+    else:
+        path = os.fspath(source)
+        label = path.encode(errors="backslashreplace").decode() if name is None else name
+        data = _read(path, printable(label), policy)
+    shown = printable(label)
+    kind = _format(data, shown, label)
+    with _pillow_errors(shown):
+        rgb, frames = _decode(kind, data, policy, shown)
+    return Image(rgb, label, prompt, frames + _size_warnings(rgb))
+
+
+def from_array(
+    array: npt.NDArray[Any],
+    policy: DecodePolicy = _DEFAULT,
+    *,
+    name: str = "array",
+    prompt: str | None = None,
+) -> Image:
+    """An image from samples in memory; the samples are copied.
+
+    Args:
+        array: Shape (height, width) or (height, width, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA,
+            in this order (OpenCV's BGR must be reversed first); uint8, uint16 (divided by 257) or bool.
+        policy: See `DecodePolicy`.
+        name: The image's name.
+        prompt: The text that the image was generated from.
+
+    Raises:
+        ImageError: another shape or type, or a size outside the policy.
+    """
+    shown = printable(name)
+    array = np.asarray(array)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
+        raise ImageError(
+            f"{shown} has the shape {array.shape}; give (height, width) or (height, width, 1 to 4)."
+        )
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    if array.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            f"{shown} holds {array.dtype} samples, whose range is not known; convert to uint8 (0 to 255)."
+        )
+    _check_size(array.shape[1], array.shape[0], policy, shown)
+    rgb = pixels.to_rgb(array, policy.background)
+    return Image(rgb, name, prompt, _size_warnings(rgb))
+
+
+def from_pil(
+    picture: PilImage.Image,
+    policy: DecodePolicy = _DEFAULT,
+    *,
+    name: str = "image",
+    prompt: str | None = None,
+) -> Image:
+    """An image from a Pillow image of any mode; of an animation, the frame at which it stands.
+
+    An orientation in its EXIF block is applied, as in a file. 16-bit RGB has lost its low byte in Pillow.
+
+    Raises:
+        ImageError: the image cannot be loaded, or its mode or size is outside the policy.
+    """
+    shown = printable(name)
+    _check_size(picture.width, picture.height, policy, shown)
+    with _pillow_errors(shown):
+        samples = pixels.upright(pixels.samples(picture, shown), _orientation(picture))
+    rgb = pixels.to_rgb(samples, policy.background)
+    return Image(rgb, name, prompt, _size_warnings(rgb))
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """RGB from "#rrggbb".
+
+    Raises:
+        UserError: the text is anything else.
+    """
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise UserError(f"{text!r} is not a colour; write it as #rrggbb, for example #ffffff.")
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read(path: str, shown: str, policy: DecodePolicy) -> bytes:
+    """The bytes of a regular file, without ever waiting for a pipe or a device."""
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(f"{shown} is not a regular file; give an image file.")
+            if not status.st_size:
+                raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
+            if status.st_size > policy.max_pixels * 8 + (64 << 20):  # 16-bit RGBA, uncompressed, and metadata
+                raise ImageError(
+                    f"{shown} has {status.st_size} bytes, too many for {policy.max_pixels} pixels."
+                )
+            return file.read()
+    except IsADirectoryError as error:
+        raise ImageError(f"{shown} is a folder; give an image file.") from error
+    except FileNotFoundError as error:
+        if Path(path).is_symlink():
+            target = printable(str(Path(path).readlink()))
+            raise ImageError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
+        raise ImageError(f"{shown} does not exist.") from error
+    except PermissionError as error:
+        raise ImageError(f"{shown} cannot be read: permission denied; change its mode or owner.") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _format(data: bytes, shown: str, path: str) -> str:
+    unsupported = containers.unsupported_kind(data[:1024], path)
+    if unsupported:
+        raise ImageError(f"{shown} is {unsupported}, which is not read; convert it to PNG or JPEG first.")
+    kind = containers.file_format(data[:64])
+    if kind is None:
+        raise ImageError(f"{shown} is not an image that can be read: it begins with {data[:16]!r}.")
+    if kind == "AVIF" and not features.check("avif"):
+        raise ImageError(
+            f"{shown} is an AVIF image, which this Pillow cannot read; pip install --upgrade 'pillow>=11.3'."
+        )
+    return kind
+
+
+def _heif_reader(shown: str) -> Callable[[BytesIO], ImageFile]:
+    try:
+        from pillow_heif.as_plugin import HeifImageFile
+    except ImportError as error:
+        raise ImageError(f"{shown} is a HEIC image, which needs pip install 'zeroiqa[heic]'.") from error
+    return cast("Callable[[BytesIO], ImageFile]", HeifImageFile)
+
+
+_READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
+    # The classes themselves, not PIL.Image.open: that has its own pixel limit, global and lower than ours.
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+}
+
+
+def _decode(kind: str, data: bytes, policy: DecodePolicy, shown: str) -> tuple[Pixels, tuple[str, ...]]:
+    """RGB and the warning about further frames."""
+    exif = b""
+    if kind == "JPEG":
+        exif, data = containers.read_jpeg(data, shown)
+    elif kind == "PNG":
+        containers.check_png(data, shown)
+    elif kind == "TIFF":
+        containers.check_tiff(data, shown)
+    elif kind == "WEBP":
+        _check_size(*containers.webp_size(data, shown), policy, shown)
+    reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
+    picture = reader(BytesIO(data))
+    _check_size(picture.width, picture.height, policy, shown)
+    frames = bool(getattr(picture, "is_animated", False))
+    samples = pixels.samples(picture, shown, lambda: reader(BytesIO(data)))
+    orientation = containers.exif_orientation(exif) if exif else _orientation(picture)
+    rgb = pixels.to_rgb(pixels.upright(samples, orientation), policy.background)
+    return rgb, ("the file holds several frames or pages; the first one was used",) if frames else ()
+
+
+def _orientation(picture: PilImage.Image) -> int:
+    """The EXIF orientation that a loaded picture still needs; Pillow turns TIFF while loading."""
+    return 1 if picture.format == "TIFF" else containers.exif_orientation(picture.info.get("exif") or b"")
+
+
+@contextmanager
+def _pillow_errors(shown: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into `ImageError`."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{shown} does not fit into memory; scale it down first.") from error
+    except Exception as error:  # on damaged data Pillow's plugins raise nearly everything
+        raise containers.damaged(shown, f"{error}".rstrip(".") or type(error).__name__) from error
+
+
+def _check_size(width: int, height: int, policy: DecodePolicy, shown: str) -> None:
+    if width * height > policy.max_pixels:
+        raise ImageError(
+            f"{shown} is {width} x {height} pixels; at most {policy.max_pixels} are decoded; scale it down."
+        )
+    if min(width, height) < policy.min_side:
+        raise ImageError(
+            f"{shown} is {width} x {height} pixels; at least {policy.min_side} on the shorter side are "
+            "needed to judge quality."
+        )
+
+
+def _size_warnings(rgb: Pixels) -> tuple[str, ...]:
+    height, width = rgb.shape[:2]
+    short, long = min(height, width), max(height, width)
+    warnings = []
+    if short < _SMALL_SIDE:
+        warnings.append(
+            f"the image is small ({width} x {height} pixels): a score says little below {_SMALL_SIDE} pixels"
+        )
+    if long > _LONG_ASPECT * short:
+        warnings.append(
+            f"the image is long ({width} x {height} pixels): raters distort aspects over {_LONG_ASPECT}:1"
+        )
+    return tuple(warnings)

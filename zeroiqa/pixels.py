@@ -1,0 +1,166 @@
+"""From a Pillow picture to samples, from samples to upright RGB: the arithmetic of the decode policy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PilImage
+
+from zeroiqa.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+    from zeroiqa.types import Pixels
+
+    Array = npt.NDArray[Any]
+
+_STRIP = 1 << 20
+_UNFIT_MODES = {"I": "32-bit or signed integer", "F": "floating-point"}
+_LOW = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_DEEP_COLOURS = {
+    f"{bands};16{order}": f"{bands};16{low}"
+    for bands in ("RGB", "RGBA", "RGBX")
+    for order, low in _LOW.items()
+}
+
+
+def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile] | None = None) -> Array:
+    """The samples of a picture as stored, except that palettes, CMYK and the like have become RGB or RGBA.
+
+    Args:
+        picture: Any mode; loaded here if it is not yet.
+        shown: Its name for messages.
+        reopen: Gives the same picture, not loaded, once more; without it 16-bit colours keep only their high
+            byte.
+
+    Returns:
+        Shape (height, width) or (height, width, C), C = 2, 3 or 4 as in `to_rgb`; uint8 or uint16.
+
+    Raises:
+        ImageError: the samples have no defined range.
+    """
+    deep = _rawmode(picture) if reopen else ""
+    if deep == "I;12":
+        raise ImageError(
+            f"{shown} holds 12-bit samples, which are not read; convert it to 8 or 16 bits first."
+        )
+    if picture.format == "TIFF" and reopen:
+        _allocate(picture)
+    picture.load()
+    if picture.mode in _UNFIT_MODES:
+        raise ImageError(
+            f"{shown} holds {_UNFIT_MODES[picture.mode]} samples, whose range is not known; "
+            "convert it to 8 or 16 bits first."
+        )
+    if picture.mode.startswith("I;16"):
+        return _keyed(_array(picture), picture.info.get("transparency"))
+    if reopen and deep == "LA;16B":
+        both = _reread(reopen, "RGBA")  # the bytes of two 16-bit samples
+        return both.view(">u2").astype(np.uint16)
+    if reopen and deep in _DEEP_COLOURS:
+        wide = _array(picture).astype(np.uint16) << 8 | _reread(reopen, _DEEP_COLOURS[deep])
+        return _keyed(wide, picture.info.get("transparency"))
+    if picture.mode == "1" and not picture.has_transparency_data:
+        picture = picture.convert("L")
+    elif picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("L", "RGB"):
+        picture = picture.convert("RGB")
+    return _array(picture)
+
+
+def upright(array: Array, orientation: int) -> Array:
+    """Samples as they are to be seen, given the EXIF orientation (1 to 8) under which they are stored."""
+    if orientation >= 5:  # stored by columns
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
+    """Samples as 8-bit RGB in memory of its own.
+
+    Args:
+        array: Shape (height, width) or (height, width, C): C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA;
+            uint8, or uint16, which is divided by 257 and rounded.
+        background: What is seen through transparent pixels: (alpha v + (255 - alpha) background) / 255,
+            rounded.
+    """
+    array = array[..., None] if array.ndim == 2 else array
+    height, width, bands = array.shape
+    rgb = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        strip = array[top : top + rows]
+        if strip.dtype != np.uint8:
+            strip = ((strip.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        if bands in (2, 4) and (strip[..., -1:] != 255).any():
+            alpha = strip[..., -1:].astype(np.uint16)
+            strip = (strip[..., :-1] * alpha + (255 - alpha) * np.array(background, np.uint16) + 127) // 255
+        elif bands in (2, 4):
+            strip = strip[..., :-1]
+        rgb[top : top + rows] = strip
+    return rgb
+
+
+def _array(picture: PilImage.Image) -> Array:
+    """The samples of a loaded picture; strip by strip, which is four times as fast as all at once."""
+    rows = max(1, _STRIP // picture.width)
+    array: Array | None = None
+    for top in range(0, picture.height, rows):
+        bottom = min(top + rows, picture.height)
+        strip = np.asarray(picture.crop((0, top, picture.width, bottom)))
+        if array is None:
+            array = np.empty((picture.height, *strip.shape[1:]), strip.dtype.newbyteorder("="))
+        array[top:bottom] = strip
+    assert array is not None
+    return array
+
+
+def _rawmode(picture: PilImage.Image) -> str:
+    """How the samples lie in the file, in Pillow's notation ("RGB;16B")."""
+    tiles = getattr(picture, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    return str(arguments if isinstance(arguments, str) else (arguments or ("",))[0])
+
+
+def _reread(reopen: Callable[[], ImageFile], rawmode: str) -> Array:
+    """The samples under another reading of the same bytes.
+
+    Pillow cannot hold 16-bit colours: it keeps the high byte of each sample, and, told the wrong byte order,
+    the low.
+    """
+    picture = reopen()
+    picture.tile = [
+        tile._replace(args=rawmode if isinstance(tile.args, str) else (rawmode, *(tile.args or ("",))[1:]))
+        for tile in picture.tile
+    ]
+    if picture.format == "TIFF":
+        _allocate(picture)
+    picture.load()
+    return _array(picture)
+
+
+def _allocate(picture: PilImage.Image) -> None:
+    """Give a TIFF picture its memory, about which Pillow would warn or refuse under its own pixel limit."""
+    tags = cast("Any", picture).tag_v2
+    picture.im = PilImage.new(picture.mode, (tags[256], tags[257])).im
+
+
+def _keyed(array: Array, key: Any) -> Array:
+    """16-bit samples with alpha 0 where they have the one transparent colour of a PNG file, if it has one."""
+    if key is None:
+        return array
+    array = array if array.ndim == 3 else array[..., None]
+    alpha = np.where((array[..., :3] == np.asarray(key)).all(-1, keepdims=True), 0, 65535)
+    return np.concatenate([array, alpha.astype(np.uint16)], axis=-1)
