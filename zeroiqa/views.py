@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa import rle
+from zeroiqa.opencv import cv2
 from zeroiqa.types import CropMode, Image, Region, View
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def _cut_box(pixels: Pixels, region: Region) -> Pixels:
 
 def _cut_mask(pixels: Pixels, region: Region) -> Pixels:
     """Zeros outside the mask, in the box (left open by the paper): only the fill differs from "bbox"."""
-    return _cut_box(pixels, region) * _mask_in_box(region, pixels.shape[:2])[..., np.newaxis]
+    mask = _mask_in_box(region, pixels.shape[:2])
+    return np.asarray(cv2.copyTo(_cut_box(pixels, region), mask.astype(np.uint8)), dtype=np.uint8)
 
 
 def _mask_in_box(region: Region, image_size: tuple[int, int]) -> Mask:

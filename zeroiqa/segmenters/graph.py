@@ -57,9 +57,7 @@ class GraphSegmenter:
         parameters: GraphParameters = GraphParameters(),
     ) -> None:
         if argument is not None:
-            raise UserError(
-                f"the segmenter graph takes no argument; write graph instead of graph:{argument}."
-            )
+            raise UserError(f"the segmenter graph takes no argument, but got graph:{argument}; write graph.")
         check_min_area(min_area)
         self._min_area = min_area
         self._complement = complement
@@ -109,12 +107,10 @@ def _reduce(pixels: Pixels, working_pixels: int) -> Pixels:
     factor = math.sqrt(working_pixels / (height * width))
     if factor >= 1:
         return pixels
-    if (
-        factor < 1 / 4 and min(height, width) > 1
-    ):  # OpenCV halves an image ten times faster than it divides by 9.7
-        return _reduce(
-            _resize(pixels[: height // 2 * 2, : width // 2 * 2], width // 2, height // 2), working_pixels
-        )
+    if factor < 1 / 4 and min(height, width) > 1:
+        # much faster than a single step: OpenCV has special code for exact halves
+        even = pixels[: height // 2 * 2, : width // 2 * 2]
+        return _reduce(_resize(even, width // 2, height // 2), working_pixels)
     return _resize(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
 
 

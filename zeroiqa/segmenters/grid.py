@@ -53,10 +53,9 @@ class GridSegmenter:
 
 
 def _columns_and_rows(argument: str) -> tuple[int, int]:
-    # 16, the least side of an image: a cell always has a pixel
     match = re.fullmatch(r"(\d{1,2})x(\d{1,2})", argument)
     numbers = tuple(map(int, match.groups())) if match else ()
-    if not numbers or not all(1 <= number <= 16 for number in numbers):
+    if not numbers or not all(1 <= number <= 16 for number in numbers):  # no image has a side below 16 pixels
         raise UserError(
             f"a grid is given as COLUMNSxROWS, each from 1 to 16, such as grid:3x2, not grid:{argument}."
         )
