@@ -100,17 +100,19 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
     for key in fields:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}."
-            raise UserError(f"{origin} has an unknown field {key}; {hint}")
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}."
+            raise UserError(f"There is no setting {key} ({origin}); {hint}")
     for key, field in known.items():
         if key not in fields and field.default is dataclasses.MISSING:
-            raise UserError(f"{origin} lacks the field {key}; copy it from the preset {DEFAULT_PRESET}.")
+            raise UserError(
+                f"The setting {key} is missing ({origin}); copy it from the preset {DEFAULT_PRESET}."
+            )
     values = {known[key].name: _checked(key, value, origin) for key, value in fields.items()}
     settings = Settings(**values)
     if settings.rater_weights and len(settings.rater_weights) != len(settings.raters):
         raise UserError(
-            f"{origin} gives {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters; "
-            "give one weight for each rater, in the same order."
+            f"There are {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters "
+            f"({origin}); give one weight for each rater, in the same order."
         )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings
@@ -144,18 +146,18 @@ def _checked(key: str, value: Any, origin: str) -> Any:
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             raise UserError(
-                f"{origin} sets {key} to {value!r}; it must be one of {', '.join(_CHOICES[key])}."
+                f"The setting {key} is {value!r} ({origin}); it must be one of {', '.join(_CHOICES[key])}."
             )
         return value
     if key in _LISTS:
         return _checked_list(key, value, origin)
     if key in ("complement", "normalize_areas"):
         if not isinstance(value, bool):
-            raise UserError(f"{origin} sets {key} to {value!r}; it must be true or false.")
+            raise UserError(f"The setting {key} is {value!r} ({origin}); it must be true or false.")
         return value
     if key in ("segmenter", "background"):
         if not isinstance(value, str):
-            raise UserError(f"{origin} sets {key} to {value!r}; it must be a text.")
+            raise UserError(f"The setting {key} is {value!r} ({origin}); it must be a text.")
         return value
     return _checked_number(key, value, origin)
 
@@ -164,25 +166,27 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
     kind = _LISTS[key]
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, list | tuple) or not all(isinstance(item, accepted) for item in value):
-        raise UserError(f"{origin} sets {key} to {value!r}; it must be a list of {kind.__name__} values.")
+        raise UserError(
+            f"The setting {key} is {value!r} ({origin}); it must be a list of {kind.__name__} values."
+        )
     items = tuple(kind(item) for item in value)
     if key != "rater_weights" and not items:
-        raise UserError(f"{origin} leaves {key} empty; name at least one.")
+        raise UserError(f"The setting {key} is empty ({origin}); name at least one.")
     if key != "rater_weights" and len(set(items)) < len(items):
-        raise UserError(f"{origin} names a value of {key} twice ({', '.join(items)}); name each once.")
+        raise UserError(
+            f"The setting {key} holds a value twice: {', '.join(items)} ({origin}); name each once."
+        )
     return items
 
 
 def _checked_number(key: str, value: Any, origin: str) -> float | int:
-    low, high, kind = {
-        "min_area": (0.0, 1.0, float),
-        "lambda": (0.0, math.inf, float),
-        "max_pixels": (1, 2**40, int),
-    }[key]
+    low, high = {"min_area": (0.0, 1.0), "lambda": (0.0, math.inf), "max_pixels": (1, 2**40)}[key]
     try:
-        number = kind(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if isinstance(value, bool) or not low <= number <= high:
-        raise UserError(f"{origin} sets {key} to {value!r}; it must be a number from {low} to {high}.")
-    return number
+    if not low <= number <= high:
+        raise UserError(
+            f"The setting {key} is {value!r} ({origin}); it must be a number from {low} to {high}."
+        )
+    return int(number) if key == "max_pixels" else number

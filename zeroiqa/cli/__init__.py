@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: In place of the process's own.
     """
     try:
-        cli.main(args=arguments, prog_name="zeroiqa", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="zeroiqa", standalone_mode=False)
         sys.stdout.flush()
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
@@ -53,4 +53,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The reader of our output has gone (`| head`): not an error, but nothing more may be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

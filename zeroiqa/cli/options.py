@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -10,22 +9,6 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
-
-
-class Lambda(click.ParamType):
-    """A number >= 0, or `inf`."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number, or a usage error."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not number >= 0:
-            self.fail(f"{value!r} is not a number >= 0 (inf leaves the whole image out).", param, ctx)
-        return number
 
 
 def arithmetic_options(command: Command) -> Command:
@@ -40,7 +23,7 @@ def arithmetic_options(command: Command) -> Command:
             click.option(
                 "--lambda",
                 "lam",
-                type=Lambda(),
+                type=click.FloatRange(min=0),
                 help="Weight of the regions against the whole image; inf: regions only.",
             ),
             click.option(

@@ -31,12 +31,12 @@ def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], st
             writer.writerow({key: _cell(value) for key, value in result.to_dict().items()})
     elif style == "jsonl":
         for result in results:
-            stream.write(_record(result) + "\n")
+            stream.write(_record(result, columns) + "\n")
             stream.flush()
     else:
         stream.write("[")
         for position, result in enumerate(results):
-            stream.write(("," if position else "") + "\n" + _record(result))
+            stream.write(("," if position else "") + "\n" + _record(result, columns))
         stream.write("\n]\n")
 
 
@@ -108,5 +108,5 @@ def _cell(value: Any) -> Any:
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
-def _record(result: ImageScore) -> str:
-    return json.dumps(result.to_record(), ensure_ascii=False, allow_nan=False)
+def _record(result: ImageScore, columns: Iterable[str]) -> str:
+    return json.dumps(dict.fromkeys(columns) | result.to_record(), ensure_ascii=False, allow_nan=False)

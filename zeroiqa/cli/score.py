@@ -60,11 +60,13 @@ def score(
     rating); the same command resumes an interrupted run and computes nothing twice.
     """
     from zeroiqa.inputs import find_images
-    from zeroiqa.settings import load_settings
+    from zeroiqa.settings import load_settings, preset_description
 
     choices["lambda"] = choices.pop("lam")
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     settings = load_settings(preset, given(**choices))
+    if settings.raters == load_settings(preset).raters:
+        click.echo(f"{preset}: {preset_description(preset)}", err=True)
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
     count = _worker_count(workers, len(sources))
     folder = output or _default_folder(paths, settings, sources)
@@ -77,28 +79,27 @@ def score(
 def _run(
     folder: Path, settings: Settings, sources: list[Source], preset: str, workers: int, style: str
 ) -> None:
-    from zeroiqa.runs import open_run, write_scores
-    from zeroiqa.settings import preset_description
+    from zeroiqa.runs import open_run, status, write_scores
 
     run = open_run(folder, settings, sources, preset=preset)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"{preset}: {preset_description(preset)}", err=True)
     try:
         _emit(run, workers, style)
         write_scores(run)
     except KeyboardInterrupt:
         click.echo(
-            f"Stopped; what is finished is kept in {folder}. The same command goes on from there.", err=True
+            f"Stopped. {folder} keeps what is finished; the same command goes on from there.", err=True
         )
-        raise
-    click.echo(f"Scores and ratings: {folder}", err=True)
+        raise click.exceptions.Exit(130) from None
+    errors = status(run).errors
+    click.echo(f"{run.n_images} images, {errors} with an error. Scores and ratings: {folder}", err=True)
 
 
 def _emit(run: Run, workers: int, style: str) -> None:
     """Do what is left of the run and print its results, row by row where the format allows."""
     from zeroiqa.cli.output import table, write_rows
-    from zeroiqa.runs import iter_scores
+    from zeroiqa.runs import iter_scores, score_columns
 
     if style == "table":
         for _ in _finished_shards(run, workers):
@@ -106,7 +107,7 @@ def _emit(run: Run, workers: int, style: str) -> None:
         for line in table(iter_scores(run)):
             click.echo(line)
     else:
-        write_rows(_in_plan_order(run, workers), style, run.columns, sys.stdout)
+        write_rows(_in_plan_order(run, workers), style, score_columns(run), sys.stdout)
 
 
 def _in_plan_order(run: Run, workers: int) -> Iterator[ImageScore]:
@@ -175,5 +176,6 @@ def _worker_count(workers: str, images: int) -> int:
 def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:
     from zeroiqa.runs import run_id
 
-    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(paths[0]).resolve().stem)
-    return RUNS / f"{stem[:40] or 'images'}-{run_id(settings, sources)[:8]}"
+    first = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
+    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in first)
+    return RUNS / f"{stem[:40]}-{run_id(settings, sources)[:8]}"

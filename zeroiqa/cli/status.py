@@ -17,12 +17,11 @@ def status(run: Path) -> None:
 
     loaded = load_run(run)
     state = measure(loaded)
-    click.echo(f"images     {state.images}")
     for stage, shards in state.finished.items():
-        click.echo(f"{stage:<10} {shards} of {state.shards} shards")
-    click.echo(f"scored     {state.scored} of {state.images} images, {state.errors} with an error")
+        click.echo(f"{stage}: {shards} of {state.shards} shards")
+    click.echo(f"{state.scored} of {state.images} images scored, {state.errors} with an error")
     for kind, count in state.error_kinds.most_common(10):
-        click.echo(f"error      {count} x {printable(kind)}")
+        click.echo(f"  {count} x {printable(kind)}")
     left = state.images - state.scored - state.errors
     click.echo(
         "complete" if left == 0 else f"{left} images left; the command that started the run goes on with them"
