@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -39,7 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     try:
         code = cli.main(args=arguments, prog_name="zeroiqa", standalone_mode=False)
-        sys.stdout.flush()
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
@@ -49,8 +47,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): not an error, but nothing more may be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)

@@ -5,14 +5,30 @@ from __future__ import annotations
 import csv
 import heapq
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
+
+import click
 
 from zeroiqa.results import ImageScore
 
 SHOWN = 5
 """How many of the best and of the worst images the table shows."""
+
+
+@contextmanager
+def a_reader_that_may_leave() -> Iterator[None]:
+    """End quietly, with exit code 0, when the reader of our output has seen enough (`| head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more may be written at exit
+        raise click.exceptions.Exit(0) from None
 
 
 def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], stream: TextIO) -> None:

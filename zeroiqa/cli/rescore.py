@@ -29,7 +29,7 @@ def rescore(run: Path, output: Path | None, style: str, **choices: Any) -> None:
 
     The run itself stays as it is.
     """
-    from zeroiqa.cli.output import table, write_rows
+    from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
     from zeroiqa.runs import iter_scores, load_run, reaggregation, score_columns
 
     loaded = load_run(run)
@@ -39,8 +39,9 @@ def rescore(run: Path, output: Path | None, style: str, **choices: Any) -> None:
     if output is not None:
         with output.open("w", encoding="utf-8", newline="") as stream:
             write_rows(iter_scores(loaded, aggregation), "csv", columns, stream)
-    if style == "table":
-        for line in table(iter_scores(loaded, aggregation)):
-            click.echo(line)
-    else:
-        write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)
+    with a_reader_that_may_leave():
+        if style == "table":
+            for line in table(iter_scores(loaded, aggregation)):
+                click.echo(line)
+        else:
+            write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)

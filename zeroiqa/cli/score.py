@@ -79,13 +79,15 @@ def score(
 def _run(
     folder: Path, settings: Settings, sources: list[Source], preset: str, workers: int, style: str
 ) -> None:
+    from zeroiqa.cli.output import a_reader_that_may_leave
     from zeroiqa.runs import open_run, status, write_scores
 
     run = open_run(folder, settings, sources, preset=preset)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
     try:
-        _emit(run, workers, style)
+        with a_reader_that_may_leave():
+            _emit(run, workers, style)
         write_scores(run)
     except KeyboardInterrupt:
         click.echo(
