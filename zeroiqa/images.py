@@ -153,7 +153,7 @@ def from_array(
         )
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise ImageError(
             f"{shown} holds {array.dtype} samples, whose range is not known; convert to uint8 (0 to 255)."
         )

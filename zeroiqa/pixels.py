@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 _STRIP = 1 << 20
+_BITS, _PLANES = 258, 284  # TIFF tags
 _UNFIT_MODES = {"I": "32-bit or signed integer", "F": "floating-point"}
 _LOW = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _DEEP_COLOURS = {
@@ -50,6 +51,11 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
             f"{shown} holds 12-bit samples, which are not read; convert it to 8 or 16 bits first."
         )
     if picture.format == "TIFF" and reopen:
+        tags = cast("Any", picture).tag_v2
+        if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (1,))) > 8:
+            raise ImageError(
+                f"{shown} stores 16-bit colours in planes, which is not read; convert it to PNG first."
+            )
         _allocate(picture)
     picture.load()
     if picture.mode in _UNFIT_MODES:
@@ -68,6 +74,7 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
     if picture.mode == "1" and not picture.has_transparency_data:
         picture = picture.convert("L")
     elif picture.has_transparency_data:
+        picture = picture.convert("LA") if picture.mode == "La" else picture
         picture = picture.convert("RGBA")
     elif picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
