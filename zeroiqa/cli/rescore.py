@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,17 @@ def rescore(run: Path, output: Path | None, style: str, **choices: Any) -> None:
     """
     from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
     from zeroiqa.runs import iter_scores, load_run, reaggregation, score_columns
+    from zeroiqa.runs.files import replaced
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     aggregation = reaggregation(loaded, given(**choices))
     columns = score_columns(loaded, aggregation)
     if output is not None:
-        with output.open("w", encoding="utf-8", newline="") as stream:
-            write_rows(iter_scores(loaded, aggregation), "csv", columns, stream)
+        with replaced(output) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            write_rows(iter_scores(loaded, aggregation), "csv", columns, text)
+            text.detach()
     with a_reader_that_may_leave():
         if style == "table":
             for line in table(iter_scores(loaded, aggregation)):
