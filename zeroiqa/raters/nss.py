@@ -37,9 +37,9 @@ NAME = "embedded-guarded v1"
 SIDE = 512
 """The shorter side, in pixels, at which an image is judged."""
 MOST_PIXELS = 4 * 640 * 640
-"""An image longer than about 4:1 is judged smaller, so that its cost stays bounded."""
-LEAST_SIDE = 192
-"""A smaller picture is continued by reflection, so that it has at least 2 x 2 blocks and their covariance."""
+"""Of the picture that is measured; images up to 4:1 stay below it at canonical size."""
+LEAST_SIDE = 288
+"""A smaller picture is continued by reflection: NIQE's distance grows with fewer than 3 x 3 blocks."""
 TAU = 0.5
 """Width of the logistic steps between the levels, in units of Q: a convention, not calibrated."""
 SHARES = (0.0, 7.5, 20.0, 38.0, 62.0, 80.0, 92.5, 100.0)
@@ -87,8 +87,8 @@ def picture_to_measure(view: View) -> Pixels:
     """The view at the scale at which its whole image is judged.
 
     A crop keeps that scale: an object is as sharp as it looks within its image, and enlarging small objects
-    would make them look blurred. Where too little remains for the statistics, the picture is continued by
-    reflection.
+    would make them look blurred (on 150 photographs the mean of an image's crops then agrees better with
+    people, SRCC .669 instead of .634). Where too little remains for the statistics, reflection continues it.
 
     Returns:
         RGB, shape (height, width, 3), uint8, both sides at least `LEAST_SIDE`.
@@ -106,12 +106,15 @@ def canonical_scale(height: int, width: int) -> float:
     """The factor that brings an image of that size to canonical size.
 
     The shorter side becomes 512 pixels, upwards too: a small image must look blurred, as it does on a screen.
-    Images within 20-25 % of that are left alone.
+    Images within 20-25 % of that are left alone. Long ones are judged smaller, so that no picture that is
+    measured, continued by reflection or not, has more than `MOST_PIXELS`.
     """
     scale = SIDE / min(height, width)
     if 0.8 <= scale <= 1.25:
         scale = 1.0
-    return min(scale, math.sqrt(MOST_PIXELS / (height * width)))
+    return min(
+        scale, math.sqrt(MOST_PIXELS / (height * width)), MOST_PIXELS / (LEAST_SIDE * max(height, width))
+    )
 
 
 def quality(m: Measures) -> float:

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from zeroiqa.baselines import BASELINES, find_baseline
+from zeroiqa.baselines.laplacian import log_laplacian
+from zeroiqa.baselines.niqe import (
+    MODEL_FILE,
+    SHIFTS,
+    PristineModel,
+    block_features,
+    build_shape_grid,
+    load_model,
+    niqe,
+)
+from zeroiqa.baselines.planes import block_means, gray_plane, mirrored
+from zeroiqa.errors import UserError
+from zeroiqa.images import decode
+from zeroiqa.opencv import cv2
+
+ROOT = Path(__file__).parents[1]
+
+
+def fit_pristine(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "fit_pristine.py"), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> PristineModel:
+    return load_model()
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    return skimage.data.astronaut()
+
+
+def test_shape_grid_finds_the_shape_of_known_distributions():
+    grid = build_shape_grid()
+    # E|x|^2 / E x^2 is 2 / pi for a normal (shape 2) and 1 / 2 for a Laplace distribution (shape 1)
+    assert grid.shapes[grid.nearest(np.array([2 / math.pi, 0.5]))] == pytest.approx([2, 1], abs=1e-9)
+
+
+def test_shape_grid_rises_strictly():
+    grid = build_shape_grid()
+    assert (np.diff(grid.ratios) > 0).all()
+    assert (grid.shapes[0], grid.shapes[-1], len(grid.shapes)) == (0.2, 10.0, 9801)
+
+
+def test_block_means_drop_incomplete_blocks():
+    plane = np.arange(35, dtype=np.float32).reshape(5, 7)
+    assert block_means(plane, 2) == pytest.approx(plane[:4, :6].reshape(2, 2, 3, 2).mean(axis=(1, 3)))
+
+
+def test_mirrored_keeps_the_picture_and_continues_it_by_reflection():
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    continued = mirrored(picture, 5)
+    assert (continued[:2, :2] == picture).all()
+    assert (continued[2, :2] == picture[1]).all()
+    assert continued.shape == (5, 5, 3)
+
+
+def test_features_of_a_block_are_the_moments_written_out(astronaut):
+    gray = gray_plane(astronaut)[:96, :96].astype(np.float64)
+    features, activity = block_features(gray.astype(np.float32), build_shape_grid())
+    mean = cv2.GaussianBlur(gray, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+    power = cv2.GaussianBlur(gray**2, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+    deviation = np.sqrt(np.maximum(power - mean**2, 0))
+    m = (gray - mean) / (deviation + 1)
+    assert features.shape == (1, 36)
+    assert activity == pytest.approx([deviation.mean()], rel=1e-4)
+    assert features[0, 1] == pytest.approx(m.var(), rel=1e-4)
+    for column, shift in zip((2, 6, 10, 14), SHIFTS, strict=True):
+        product = m * np.roll(m, shift, (0, 1))
+        shape, _, left, right = features[0, column : column + 4]
+        factor = math.sqrt(math.gamma(1 / shape) / math.gamma(3 / shape))
+        assert left == pytest.approx(factor * math.sqrt(np.mean(product[product < 0] ** 2)), rel=1e-3)
+        assert right == pytest.approx(factor * math.sqrt(np.mean(product[product > 0] ** 2)), rel=1e-3)
+
+
+def test_the_shipped_model_is_the_one_described(model):
+    assert model.mean[:6] == pytest.approx([2.938, 0.396, 0.888, 0.118, 0.172, 0.276], abs=0.001)
+    assert model.mean[[6, 18, 19]] == pytest.approx([0.908, 3.323, 0.437], abs=0.001)
+    assert np.linalg.eigvalsh(model.covariance)[[0, -1]] == pytest.approx([2.7e-6, 4.04], rel=0.02)
+
+
+def test_the_shipped_model_names_its_photographs():
+    with np.load(MODEL_FILE, allow_pickle=False) as data:
+        assert [line.split()[0] for line in data["photographs"]] == [f"{n:02d}.png" for n in range(1, 25)]
+        assert data["blocks"].sum() == 150
+
+
+def test_distance_adds_the_covariance_of_the_image_itself(model):
+    tight = np.tile(model.mean + 0.1, (5, 1))
+    wide = tight + np.random.default_rng(0).normal(size=tight.shape)
+    wide += tight.mean(axis=0) - wide.mean(axis=0)
+    assert model.distance(wide) < model.distance(tight)
+
+
+def test_distance_ignores_blocks_without_structure(model):
+    rows = np.random.default_rng(0).normal(size=(4, 36))
+    assert model.distance(np.vstack([rows, np.full((1, 36), np.nan)])) == model.distance(rows)
+    assert model.distance(np.full((2, 36), np.nan)) is None
+
+
+def test_niqe_rises_with_blur_and_with_noise(astronaut):
+    rng = np.random.default_rng(0)
+    blurred = [niqe(astronaut)] + [niqe(cv2.GaussianBlur(astronaut, (0, 0), sigma)) for sigma in (1.5, 4)]
+    noise = rng.normal(size=astronaut.shape)
+    noisy = [niqe(np.clip(astronaut + noise * sigma, 0, 255).astype(np.uint8)) for sigma in (0, 16, 40)]
+    assert blurred == sorted(blurred)
+    assert noisy == sorted(noisy)
+
+
+@pytest.mark.parametrize("name", [baseline.name for baseline in BASELINES])
+@pytest.mark.parametrize("size", ((1, 1), (3, 500), (97, 95), (512, 512)))
+def test_baselines_are_finite_on_any_picture_without_a_warning(name, size):
+    compute = find_baseline(name).load()
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    with np.errstate(all="raise"):
+        for picture in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
+            assert math.isfinite(compute(picture))
+
+
+@pytest.mark.parametrize("baseline", BASELINES, ids=lambda baseline: baseline.name)
+def test_every_baseline_prefers_the_photo_to_its_blurred_copy_in_its_own_direction(baseline, astronaut):
+    compute = baseline.load()
+    blurred = cv2.GaussianBlur(astronaut, (0, 0), 3)
+    assert baseline.direction * compute(astronaut) > baseline.direction * compute(blurred)
+
+
+def test_unknown_baseline_is_refused_with_the_names_there_are():
+    with pytest.raises(UserError, match="niqe, piqe, log-laplacian"):
+        find_baseline("brisque")
+
+
+def test_log_laplacian_of_a_single_bright_pixel_is_known():
+    picture = np.zeros((10, 10, 3), np.uint8)
+    picture[5, 5] = 100
+    # the response is -400 once, 100 four times: its sum is 0 and its squares sum to 200,000
+    assert log_laplacian(picture) == pytest.approx(math.log1p(200_000 / 100))
+
+
+ACCEPTANCE = {"01": 0.896, "05": 0.889, "20": 1.154, "23": 1.557}
+"""ln NIQE of Kodak photographs at their own size, from the description of the method."""
+
+
+@pytest.mark.parametrize("name", ACCEPTANCE)
+def test_log_niqe_of_pristine_photographs_is_as_described(name, dev_data, model):
+    pixels = decode(dev_data / "kodak24" / f"{name}.png").pixels
+    assert math.log(niqe(pixels, model)) == pytest.approx(ACCEPTANCE[name], abs=0.02)
+
+
+def test_refitting_gives_the_shipped_model_and_twice_the_same_bytes(dev_data, tmp_path, model):
+    outputs = [tmp_path / "first.npz", tmp_path / "second.npz"]
+    for output in outputs:
+        assert fit_pristine(dev_data / "kodak24", "--output", output).stdout.endswith(
+            "150 blocks of 24 photographs\n"
+        )
+    refitted = load_model(outputs[0])
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert refitted.mean == pytest.approx(model.mean, abs=1e-4)
+    assert refitted.covariance == pytest.approx(model.covariance, abs=1e-4)
+
+
+def test_a_changed_photograph_is_refused(tmp_path):
+    (tmp_path / "01.png").write_bytes(b"not the photograph")
+    done = fit_pristine(tmp_path)
+    assert done.returncode == 1
+    assert "is not the published photograph" in done.stderr
