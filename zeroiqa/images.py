@@ -158,7 +158,7 @@ def from_array(
             f"{shown} holds {array.dtype} samples, whose range is not known; convert to uint8 (0 to 255)."
         )
     _check_size(array.shape[1], array.shape[0], policy, shown)
-    rgb = pixels.to_rgb(array, policy.background)
+    rgb = pixels.to_rgb(array.copy(), policy.background)
     return Image(rgb, name, prompt, _size_warnings(rgb))
 
 

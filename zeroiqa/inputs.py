@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import os
 import stat
 import sys
@@ -194,7 +195,7 @@ def _lines(text: str) -> Iterator[tuple[str, str | None]]:
 def _table(text: str, path: str, shown: str) -> Iterator[tuple[str, str | None]]:
     header = text.partition("\n")[0]
     delimiter = "\t" if path.lower().endswith(".tsv") else ";" if ";" in header and "," not in header else ","
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names = [name.strip().lower() for name in next(rows, [])]
     column = next((names.index(name) for name in _PATH_COLUMNS if name in names), None)
     if column is None:
@@ -202,10 +203,14 @@ def _table(text: str, path: str, shown: str) -> Iterator[tuple[str, str | None]]
             f"{shown} has no column of paths; its first line is {header.strip()[:80]!r}; "
             f"one of {', '.join(_PATH_COLUMNS)} is needed there."
         )
-    for row in rows:
-        if len(row) > column and row[column]:
-            prompt = dict(zip(names, row, strict=False)).get("prompt")
-            yield row[column], prompt or None
+    try:
+        for row in rows:
+            if len(row) > column and row[column]:
+                yield row[column], dict(zip(names, row, strict=False)).get("prompt") or None
+    except csv.Error as error:
+        raise UserError(
+            f"{shown} is damaged near line {rows.line_num}: {error}; is a quote missing?"
+        ) from error
 
 
 def _listed(rows: Iterable[tuple[str, str | None]], folder: str, shown: str) -> Iterator[Source]:

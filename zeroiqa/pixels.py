@@ -93,7 +93,7 @@ def upright(array: Array, orientation: int) -> Array:
 
 
 def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
-    """Samples as 8-bit RGB in memory of its own.
+    """Samples as 8-bit RGB; what is 8-bit RGB already keeps its memory.
 
     Args:
         array: Shape (height, width) or (height, width, C): C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA;
@@ -103,6 +103,8 @@ def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
     """
     array = array[..., None] if array.ndim == 2 else array
     height, width, bands = array.shape
+    if bands == 3 and array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
