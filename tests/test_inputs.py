@@ -146,7 +146,7 @@ def test_duplicates_are_dropped_and_the_order_kept(here):
     assert paths_of("in/b.jpg", "c.jpg", "in", "./c.jpg", "in/../c.jpg") == ["in/b.jpg", "c.jpg", "in/a.jpg"]
 
 
-# ------------------------------------------------------------------------------------------------------- lists
+# ------------------------------------------------------------------------------------------------------ lists
 
 
 def test_text_list_is_relative_to_its_folder_then_to_the_current_one(here):
