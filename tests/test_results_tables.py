@@ -1,0 +1,102 @@
+"""The measured tables in results/ say what the files beside them say."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from zeroiqa.aggregate import read
+from zeroiqa.baselines import BASELINES
+from zeroiqa.evaluation.metrics import krcc, plcc, srcc
+from zeroiqa.images import decode
+from zeroiqa.raters.nss import NssRater
+from zeroiqa.standards import load_standard
+from zeroiqa.types import View
+
+FOLDER = Path(__file__).parents[1] / "results" / "biq2021"
+METRICS = {"srcc": srcc, "plcc": plcc, "krcc": krcc}
+METHODS = ("nss", *(baseline.name for baseline in BASELINES))
+
+
+def table() -> dict[tuple[str, str], dict[str, str]]:
+    with (FOLDER / "table.csv").open(newline="", encoding="utf-8") as file:
+        return {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
+
+
+def scores() -> dict[str, list[str]]:
+    with (FOLDER / "scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def manifest() -> dict[str, object]:
+    return json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+
+
+def markdown_tables() -> list[dict[str, list[list[float]]]]:
+    """Of each table in table.md: method -> the three numbers of each cell."""
+    tables: list[dict[str, list[list[float]]]] = []
+    for line in (FOLDER / "table.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("|---"):
+            tables.append({})
+        elif line.startswith("|") and tables and "SRCC" not in line:
+            method, *cells = line.strip("| ").split(" | ")
+            tables[-1][method] = [[float(n) for n in re.findall(r"[-+\d.]+", cell)] for cell in cells]
+    return tables
+
+
+def test_the_page_says_what_the_table_says():
+    agreement, differences = markdown_tables()
+    assert (set(agreement), set(differences)) == (set(METHODS), set(METHODS[1:]))
+    for (method, metric), row in table().items():
+        column = list(METRICS).index(metric)
+        values = [float(row[key]) for key in ("value", "low", "high")]
+        assert agreement[method][column] == pytest.approx(values, abs=0.00051)
+        if method in differences:
+            values = [float(row[key]) for key in ("difference", "difference_low", "difference_high")]
+            assert differences[method][column] == pytest.approx(values, abs=0.00051)
+
+
+def test_the_table_holds_every_method_under_every_metric():
+    assert set(table()) == set(product(METHODS, METRICS))
+
+
+def test_the_page_says_that_the_data_were_used_in_development():
+    page = " ".join((FOLDER / "table.md").read_text(encoding="utf-8").split())
+    assert (
+        "No regression on human scores; terms and weights hand-set on a development set (BIQ2021 training part), "
+        "so BIQ2021 is in-population" in page
+    )
+
+
+def test_the_manifest_belongs_to_the_scores_and_to_the_rater_as_it_is():
+    assert manifest()["scores_sha256"] == hashlib.sha256((FOLDER / "scores.csv").read_bytes()).hexdigest()
+    assert manifest()["rater"] == NssRater().id
+    assert manifest()["data"]["images"] == len(scores()["image"]) == 600
+
+
+def test_the_table_follows_from_the_scores(dev_data):
+    with (dev_data / "biq2021_dev" / "mos.csv").open(newline="", encoding="utf-8") as file:
+        mos = {row["image"]: float(row["mos"]) for row in csv.DictReader(file)}
+    found = scores()
+    people = [mos[image] for image in found["image"]]
+    for (method, metric), row in table().items():
+        value = METRICS[metric]([float(score) for score in found[method]], people)
+        assert value == pytest.approx(float(row["value"]), abs=1e-5)
+
+
+def test_the_scores_are_those_that_the_code_gives(dev_data):
+    found, rater, standard = scores(), NssRater(), load_standard("quality-word-7")
+    for row in range(0, 600, 60):
+        pixels = decode(dev_data / "biq2021_dev" / "images" / found["image"][row]).pixels
+        [[rating]] = rater.rate([View(pixels, None, pixels.shape[:2])], [standard])
+        assert read(rating, "expected") == pytest.approx(float(found["nss"][row]), abs=0.02)
+        for baseline in BASELINES:
+            value = baseline.direction * baseline.load()(pixels)
+            assert value == pytest.approx(float(found[baseline.name][row]), rel=0.02)
