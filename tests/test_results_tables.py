@@ -70,8 +70,8 @@ def test_the_table_holds_every_method_under_every_metric():
 def test_the_page_says_that_the_data_were_used_in_development():
     page = " ".join((FOLDER / "table.md").read_text(encoding="utf-8").split())
     assert (
-        "No regression on human scores; terms and weights hand-set on a development set (BIQ2021 training part), "
-        "so BIQ2021 is in-population" in page
+        "No regression on human scores; terms and weights hand-set on a development set "
+        "(BIQ2021 training part), so BIQ2021 is in-population" in page
     )
 
 
