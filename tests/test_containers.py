@@ -39,7 +39,6 @@ def test_missing_end_marker_is_a_truncation(kind, missing):
 
 @pytest.mark.parametrize("kind", ENCODED)
 def test_damaged_file_gives_an_image_or_an_image_error(kind, capfd):
-    """Compressed TIFF is left out: libtiff prints a line about damage."""
     random = np.random.default_rng(7)
     policy = DecodePolicy(max_pixels=1_000_000)
     outcomes = set()
@@ -57,6 +56,24 @@ def test_damaged_file_gives_an_image_or_an_image_error(kind, capfd):
             assert "\n" not in str(error)
     assert "error" in outcomes
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
+def test_damaged_compressed_tiff_gives_an_image_or_an_image_error(compression):
+    whole = save(noise(64, 80, 3), "TIFF", compression=compression)
+    random = np.random.default_rng(8)
+    errors = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for position in random.integers(0, len(data), random.integers(1, 12)):
+            data[position] = random.integers(256)
+        try:
+            decode(bytes(data), DecodePolicy(max_pixels=1_000_000))
+        except ImageError:
+            errors += 1
+    assert errors
+    with pytest.raises(ImageError):
+        decode(whole[: len(whole) // 2])
 
 
 def bomb(kind: str) -> bytes:
@@ -103,8 +120,11 @@ def test_limit_of_pillow_plays_no_part(kind, monkeypatch):
     before = decode(ENCODED[kind]).pixels
     monkeypatch.setattr(PilImage, "MAX_IMAGE_PIXELS", 4000)  # Pillow would warn, an error in these tests
     assert np.array_equal(decode(ENCODED[kind]).pixels, before)
-    if kind != "WEBP":  # the largest possible WebP, 16383 x 16383, stays below twice Pillow's limit
-        monkeypatch.setattr(PilImage, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(PilImage, "MAX_IMAGE_PIXELS", 100)  # and refuse
+    if kind == "WEBP":
+        with pytest.raises(ImageError, match="has more pixels than Pillow reads of it; convert it to PNG"):
+            decode(ENCODED[kind])
+    else:
         assert np.array_equal(decode(ENCODED[kind]).pixels, before)
 
 

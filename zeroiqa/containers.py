@@ -40,61 +40,17 @@ _KNOWN_BUT_UNSUPPORTED = (
         re.compile(rb"II\*\0....CR|IIRO|IIRS|IIU\0|MMOR|FUJIFILMCCD-RAW|....ftypcrx", re.DOTALL),
     ),
 )
-_RAW_SUFFIXES = (
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".nrw",
-    ".arw",
-    ".srf",
-    ".sr2",
-    ".orf",
-    ".rw2",
-    ".pef",
-    ".srw",
-    ".raf",
-)
+_RAW_NAME = re.compile(r"(?is).*\.(dng|cr2|cr3|nef|nrw|arw|srf|sr2|orf|rw2|pef|srw|raf)")
 
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_JPEG_METADATA = frozenset(
-    {*range(0xE1, 0xEE), 0xEF, 0xFE}
-)  # APP1-13, APP15, comment; JFIF and Adobe steer the colours
+# APP1 to 13, APP15, comment; JFIF (APP0) and Adobe (APP14) say how the colours are stored
+_JPEG_METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 _JPEG_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
-_TIFF_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
-_TIFF_SINGLE = {
-    256: "width",
-    257: "height",
-    259: "compression",
-    262: "photometric",
-    266: "fill order",
-    277: "samples",
-} | {
-    274: "orientation",
-    278: "rows per strip",
-    284: "planes",
-    296: "unit",
-    322: "tile width",
-    323: "tile height",
-}
+_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8}
+"""Type of a TIFF value -> its size."""
+_TIFF_SINGLE = frozenset({256, 257, 259, 262, 266, 274, 277, 278, 284, 296, 322, 323})
+"""Tags with one value that say how the pixels are stored."""
 _TIFF_SUB_DIRECTORIES = frozenset({34665, 34853, 40965})
 _ORIENTATION, _SAMPLES_PER_PIXEL, _DNG_VERSION = 274, 277, 50706
 
@@ -136,7 +92,7 @@ def unsupported_kind(head: bytes, path: str) -> str | None:
 
     Many camera raw files are TIFF files whose first picture is a thumbnail: they are told by their file name.
     """
-    if path.lower().endswith(_RAW_SUFFIXES):
+    if _RAW_NAME.fullmatch(path):
         return "a camera raw file"
     return next((kind for kind, magic in _KNOWN_BUT_UNSUPPORTED if magic.match(head)), None)
 
@@ -235,7 +191,7 @@ def _check_entry(entry: _Entry, size: int) -> None:
     if entry.end > size:
         raise ValueError(f"its tag {entry.tag} points beyond the end of the file")
     if entry.tag in _TIFF_SINGLE and entry.values != 1:
-        raise ValueError(f"its {_TIFF_SINGLE[entry.tag]} tag has {entry.values} values")
+        raise ValueError(f"its tag {entry.tag} has {entry.values} values instead of one")
     if entry.tag == _SAMPLES_PER_PIXEL and entry.value is not None and entry.value > 6:
         raise ValueError(f"it has {entry.value} samples per pixel")
 

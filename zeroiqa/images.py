@@ -1,8 +1,9 @@
 """Decode images under one policy.
 
-Pillow decodes every file: unlike OpenCV's codecs it prints nothing about damaged JPEG and PNG data, and of
-8-bit JPEG both give the same pixels. What Pillow gets wrong or leaves open is done here and in `containers`
-and `pixels`: orientation, 16 bits, transparency, the pixel limit.
+Pillow decodes every file. Of 8-bit JPEG it gives the pixels that OpenCV gives, and unlike OpenCV it writes
+nothing to standard error about damaged JPEG and PNG data (libtiff still does about compressed TIFF). What
+Pillow gets wrong or leaves open is done here and in `containers` and `pixels`: orientation, 16 bits,
+transparency, the pixel limit.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def from_array(
             f"{shown} holds {array.dtype} samples, whose range is not known; convert to uint8 (0 to 255)."
         )
     _check_size(array.shape[1], array.shape[0], policy, shown)
-    rgb = pixels.to_rgb(array.copy(), policy.background)
+    rgb = pixels.to_rgb(array.copy(order="C"), policy.background)
     return Image(rgb, name, prompt, _size_warnings(rgb))
 
 
@@ -296,6 +297,12 @@ def _pillow_errors(shown: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageError(f"{shown} does not fit into memory; scale it down first.") from error
+    except (
+        PilImage.DecompressionBombError
+    ) as error:  # only its WebP reader has a limit that cannot be avoided
+        raise ImageError(
+            f"{shown} has more pixels than Pillow reads of it; convert it to PNG first."
+        ) from error
     except Exception as error:  # on damaged data Pillow's plugins raise nearly everything
         raise containers.damaged(shown, f"{error}".rstrip(".") or type(error).__name__) from error
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image as PilImage
 
 from zeroiqa.errors import ImageError
+from zeroiqa.opencv import cv2
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _STRIP = 1 << 20
 _BITS, _PLANES = 258, 284  # TIFF tags
+_ROTATE = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_FLIP = {2: 1, 4: 0, 7: -1}
 _UNFIT_MODES = {"I": "32-bit or signed integer", "F": "floating-point"}
 _LOW = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _DEEP_COLOURS = {
@@ -83,13 +86,11 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
 
 def upright(array: Array, orientation: int) -> Array:
     """Samples as they are to be seen, given the EXIF orientation (1 to 8) under which they are stored."""
-    if orientation >= 5:  # stored by columns
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
+    if orientation in _ROTATE:
+        return cast("Array", cv2.rotate(array, _ROTATE[orientation]))
+    if orientation in (5, 7):
+        array = cv2.transpose(array)
+    return cv2.flip(array, _FLIP[orientation]) if orientation in _FLIP else array
 
 
 def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
@@ -104,7 +105,7 @@ def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
     array = array[..., None] if array.ndim == 2 else array
     height, width, bands = array.shape
     if bands == 3 and array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
+        return array
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
