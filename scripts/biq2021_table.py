@@ -121,9 +121,9 @@ def render(rows: Sequence[Row], images: int) -> str:
     lines = [
         f"# Agreement with people on {images} photographs of BIQ2021",
         "",
-        "Correlation of each measure of the whole image with the mean opinion scores [95 %",
-        f"bootstrap interval, {RESAMPLES:,} resamples]; higher is better. Below, paired differences on the same",
-        "resamples.",
+        "Correlation of each measure of the whole image with the mean opinion scores; higher is better.",
+        f"In brackets: 95 % bootstrap intervals, {RESAMPLES:,} resamples. Below: paired differences on the",
+        "same resamples.",
         "",
         "| method | SRCC | PLCC | KRCC |",
         "|---|---|---|---|",
@@ -140,10 +140,10 @@ def render(rows: Sequence[Row], images: int) -> str:
 
 
 NOTES = (
-    "No regression on human scores; terms and weights hand-set on a development set (BIQ2021 training",
-    "part), so BIQ2021 is in-population. Other photo sets decide. PLCC is raw, without a logistic fit. The row",
-    "nss is the expected level (1..7) of the embedded rater; NIQE uses this project's pristine model (24 Kodak",
-    "photographs); PIQE is written from the paper.",
+    "No regression on human scores; terms and weights hand-set on a development set (BIQ2021 training part),",
+    "so BIQ2021 is in-population. Other photo sets decide. PLCC is raw, without a logistic fit.",
+    "The row nss is the expected level (1..7) of the embedded rater; NIQE uses this project's pristine model",
+    "(24 Kodak photographs); PIQE is written from the paper.",
     "",
     f"Data: {DATA['name']}. {DATA['source']}.",
 )
