@@ -11,6 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from zeroiqa.errors import UserError
 
 _PREFIX = ".zeroiqa-"
@@ -50,6 +53,18 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
         _flush(file)
         temporary.replace(path)
         _flush_folder(path.parent)
+
+
+@contextmanager
+def table_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a Parquet table, group of rows by group of rows; nothing is worth keeping if the block raises."""
+    writer = pq.ParquetWriter(file, schema)
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.is_open = False  # or it would write to the closed file when it is collected, and complain
+        raise
 
 
 @contextmanager

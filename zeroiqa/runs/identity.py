@@ -73,14 +73,7 @@ def run_id_of(identity: Mapping[str, Any]) -> str:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Field -> its two values, without the images. Settings come alone if they explain the rest."""
-    settings = _unequal(there["settings"], here["settings"])
-    standards = _unequal({"standards": _names(there)}, {"standards": _names(here)})
-    if settings or standards:
-        return settings | standards
-    return _unequal(
-        {key: value for key, value in there.items() if key not in ("settings", "inputs")},
-        {key: value for key, value in here.items() if key not in ("settings", "inputs")},
-    )
+    return _unequal(_chosen(there), _chosen(here)) or _unequal(_meant(there), _meant(here))
 
 
 def environment() -> dict[str, str]:
@@ -104,8 +97,21 @@ def _inputs(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
     return {"count": count, "sha256": digest.hexdigest()}
 
 
-def _names(identity: Mapping[str, Any]) -> list[str]:
-    return [standard["name"] for standard in identity["standards"]]
+def _chosen(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user has said."""
+    return {**identity["settings"], "standards": [standard["name"] for standard in identity["standards"]]}
+
+
+def _meant(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What that stood for."""
+    return {
+        **{key: identity[key] for key in ("method_version", "decode_policy", "segmenter")},
+        **{f"rater {name}": rater for name, rater in identity["raters"].items()},
+        **{
+            f"standard {each['name']}": f"{each['version']}:{each['hash'][:12]}"
+            for each in identity["standards"]
+        },
+    }
 
 
 def _unequal(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import replaced
+from zeroiqa.runs.files import replaced, table_writer
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -48,7 +49,7 @@ def shard_sizes(images: int) -> list[int]:
 
     The cap is a thousandth of the images, between 8 (all workers get some) and 4096 (a kill costs little).
     """
-    cap = min(max(_LEAST_CAP, images // _AIM), _LARGEST_CAP)
+    cap = min(max(_LEAST_CAP, math.ceil(images / _AIM)), _LARGEST_CAP)
     sizes: list[int] = []
     left = images
     while left > 0:
@@ -65,7 +66,7 @@ def write_plan(folder: Path, sources: Sequence[Source], run_id: str) -> None:
         UserError: it cannot be written.
     """
     schema = pa.schema(_FIELDS, metadata={_RUN_ID: run_id.encode()})
-    with replaced(folder / NAME) as file, pq.ParquetWriter(file, schema) as writer:
+    with replaced(folder / NAME) as file, table_writer(file, schema) as writer:
         start = 0
         for shard, size in enumerate(shard_sizes(len(sources))):
             rows = sources[start : start + size]
@@ -74,7 +75,7 @@ def write_plan(folder: Path, sources: Sequence[Source], run_id: str) -> None:
                 [escaped(source.path) for source in rows],
                 [_raw(source.path) for source in rows],
                 [source.bytes for source in rows],
-                [source.prompt for source in rows],
+                [source.prompt and escaped(source.prompt) for source in rows],
                 [shard] * size,
             ]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.containers import printable
 from zeroiqa.errors import UserError
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import created, is_leftover, remove_leftovers, writing
@@ -101,15 +102,13 @@ def open_run(folder: Path, settings: Settings, sources: Sequence[Source], *, pre
         UserError: the folder holds something else or cannot be written, or a name in the settings is unknown.
     """
     identity, labels = _identity(settings, sources)
-    if not (folder / _RECORD).is_file():
-        _check_empty(folder)
+    if not _is_run(folder):
         _create(folder, settings, sources, preset=preset, identity=identity, labels=labels)
     record = _read_record(folder)
     if record["identity"] != identity:
         raise UserError(_refusal(folder, record["identity"], identity, sources))
     run = _run(folder, record, settings)
-    for stage in ("", *run.stages):
-        remove_leftovers(folder / stage)
+    tidy(run)
     return run
 
 
@@ -119,11 +118,14 @@ def load_run(folder: Path) -> Run:
     Raises:
         UserError: the folder is no run, is damaged, or was written by a newer zeroiqa.
     """
-    if not (folder / _RECORD).is_file():
-        found = "does not exist" if not folder.exists() else f"has no {_RECORD}"
-        raise UserError(f"{folder} {found}, so it is no run; give the folder that `zeroiqa score` named.")
     record = _read_record(folder)
     return _run(folder, record, settings_from_dict(record["settings"], f"{folder / _RECORD}"))
+
+
+def tidy(run: Run) -> None:
+    """Remove what killed processes left half written."""
+    for stage in ("", *run.stages):
+        remove_leftovers(run.folder / stage)
 
 
 def pending(run: Run) -> list[int]:
@@ -146,8 +148,8 @@ def status(run: Run) -> RunStatus:
         for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
             errors |= store.read_errors(run.folder, stage, shard)
         if errors:
-            paths = {row.image: row.path for row in plan.planned(run.folder, shard)}
-            kinds.update(error.replace(paths[image], "").lstrip(": ") for image, error in errors.items())
+            names = {row.image: printable(row.file) for row in plan.planned(run.folder, shard)}
+            kinds.update(error.replace(names[image], "").lstrip(": ") for image, error in errors.items())
     return RunStatus(
         images=run.n_images,
         shards=run.n_shards,
@@ -192,17 +194,21 @@ def _create(
         file.write(json.dumps(record, indent=2).encode() + b"\n")
 
 
-def _check_empty(folder: Path) -> None:
+def _is_run(folder: Path) -> bool:
+    """False where a run can be created; refuses what is neither."""
     with writing(folder):
         if not folder.exists():
-            return
+            return False
         if not folder.is_dir():
             raise UserError(f"{folder} is a file; give an empty or new folder with -o.")
+        if (folder / _RECORD).is_file():
+            return True
         foreign = sorted(path.name for path in folder.iterdir() if not _is_ours(path))
     if foreign:
         raise UserError(
             f"{folder} holds other files (first: {foreign[0]}); give an empty or new folder with -o."
         )
+    return False
 
 
 def _is_ours(path: Path) -> bool:
@@ -213,6 +219,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
     path = folder / _RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder} is no run: it has no {_RECORD}; give the folder of a run.") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
@@ -272,7 +280,7 @@ def _plain(value: Any) -> str:
 
 def _other_images(folder: Path, sources: Sequence[Source]) -> str:
     there = {row.file: row.prompt for row in plan.all_planned(folder)}
-    here = {source.path: source.prompt for source in sources}
+    here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
     only_there = [f"{path} only there" for path in there if path not in here]
     only_here = [f"{path} only here" for path in here if path not in there]
     prompts = [path for path in here if path in there and here[path] != there[path]]

@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import replaced
+from zeroiqa.runs.files import replaced, table_writer
 from zeroiqa.runs.run import Run, pending
 from zeroiqa.settings import settings_from_dict
 from zeroiqa.types import RatedImage, Rating
@@ -115,7 +114,7 @@ def write_scores(run: Run) -> None:
     with (
         replaced(run.folder / "scores.csv") as csv_file,
         replaced(run.folder / "scores.parquet") as parquet_file,
-        pq.ParquetWriter(parquet_file, schema) as parquet,
+        table_writer(parquet_file, schema) as parquet,
     ):
         text = io.TextIOWrapper(csv_file, encoding="utf-8", newline="")
         table = csv.DictWriter(text, columns, lineterminator="\n")

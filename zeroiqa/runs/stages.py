@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
+from zeroiqa.containers import printable
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import decode
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_image
@@ -55,8 +56,10 @@ def run_shard(run: Run, method: Method, shard: int, on_images: Callable[[int], N
     if segmented and not raters:  # another process was faster
         on_images(run.shards[shard])
         return
-    with ExitStack() as parts:  # left in reverse order: the regions are committed first
-        add_ratings = {name: parts.enter_context(store.new_ratings(folder, name, shard)) for name in raters}
+    with ExitStack() as parts:  # committed in reverse order: the regions first, then rater by rater
+        add_ratings = {
+            name: parts.enter_context(store.new_ratings(folder, name, shard)) for name in reversed(raters)
+        }
         add_regions = None if segmented else parts.enter_context(store.new_regions(folder, shard))
         for image, stored in _images(run, shard, segmented):
             row, by_rater = _work(image, stored, raters, method)
@@ -115,6 +118,6 @@ def _sentence(error: Exception, planned: Planned) -> str:
     if isinstance(error, ImageError):
         return escaped(str(error))
     if isinstance(error, MemoryError):  # the same image would stop every resume
-        return f"{planned.path}: there is not enough memory for this image."
+        return f"{printable(planned.file)}: there is not enough memory for this image."
     reason = escaped(" ".join(f"{type(error).__name__}: {error}".split()))
-    return f"{planned.path}: could not be rated ({reason})."
+    return f"{printable(planned.file)}: could not be rated ({reason})."

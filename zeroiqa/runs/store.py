@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import created
+from zeroiqa.runs.files import created, table_writer
 from zeroiqa.types import Rating, Region, Rle
 
 REGIONS = "regions"
@@ -165,7 +165,7 @@ def read_errors(folder: Path, stage: str, shard: int) -> dict[int, str]:
 @contextmanager
 def _new_part(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
     buffered: list[dict[str, Any]] = []
-    with created(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with created(path) as file, table_writer(file, schema) as writer:
 
         def flush() -> None:
             writer.write_table(pa.Table.from_pylist(buffered, schema))

@@ -7,9 +7,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs.run import Run, pending
+from zeroiqa.runs.run import Run, pending, tidy
 from zeroiqa.runs.stages import method_of, run_shard
 
 _ROUNDS = 3
@@ -60,6 +61,7 @@ def _in_workers(
                 on_images(run.shards[shard])
                 yield shard
         except BrokenProcessPool:
+            tidy(run)
             open_shards = set(pending(run))
             for shard in [shard for shard in left if shard not in open_shards]:  # committed, but not reported
                 left.remove(shard)
@@ -82,7 +84,7 @@ def _submit(run: Run, shards: Sequence[int], workers: int) -> Iterator[int]:
     ):
         # One killed worker would lose a list of results as a whole. A task is one shard, never several.
         pool = Parallel(return_as="generator_unordered", batch_size=1)
-    finished: Iterator[int] = pool(delayed(_work)(run, shard, os.getpid()) for shard in shards)
+    finished: Iterator[int] = pool(delayed(_work)(run, shard, os.getpid(), Path.cwd()) for shard in shards)
     return finished
 
 
@@ -93,11 +95,12 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _work(run: Run, shard: int, main_process: int) -> int:
+def _work(run: Run, shard: int, main_process: int, current_folder: Path) -> int:
     def still_wanted(_: int) -> None:
         if os.name == "posix" and os.getppid() != main_process:
             os._exit(1)  # the main process was killed; a resumed run may be at this shard already
 
+    os.chdir(current_folder)  # joblib lends workers that an earlier run has started
     run_shard(run, _method_of(run), shard, still_wanted)
     return shard
 

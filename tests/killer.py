@@ -1,0 +1,107 @@
+"""A run in a process of its own, for the tests that kill it.
+
+python killer.py run FOLDER IMAGES WORKERS     do or resume the run and write its scores
+python killer.py every FOLDER IMAGES           kill the run before each of its file operations, and resume it
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+
+from zeroiqa import runs
+from zeroiqa.errors import UserError
+from zeroiqa.inputs import find_images
+from zeroiqa.runs.executors.local import execute
+from zeroiqa.settings import load_settings
+
+OPERATIONS = {"open", "os.mkdir", "os.link", "os.rename", "os.remove"}
+CHOICES = {"segmenter": "grid", "raters": ["fake", "fake:2"], "lambda": 1.0}
+
+
+def main() -> int:
+    if sys.argv[1] == "every":
+        return kill_everywhere(Path(sys.argv[2]), sys.argv[3])
+    try:
+        score(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def score(folder: Path, images: str, workers: int) -> None:
+    run = runs.open_run(folder, load_settings("embedded", CHOICES), find_images([images]), preset="embedded")
+    for shard in execute(run, runs.pending(run), workers=workers, on_images=lambda _: None):
+        print("shard", shard, flush=True)
+    runs.write_scores(run)
+
+
+def kill_everywhere(base: Path, images: str) -> int:
+    """Die before operation 1, 2, ... of the run until it has no more; each time, see what resuming gives."""
+    pyarrow.array([0])  # imports what the children would each import again
+    assert in_child(score, base / "whole", images, 1) == 0
+    for operation in itertools.count(1):
+        folder = base / str(operation)
+        ended = in_child(dying, folder, images, operation)
+        if ended == 0:
+            print(operation - 1)
+            return 0
+        assert ended == -signal.SIGKILL, f"operation {operation} ended with {ended}"
+        before = parts(folder)
+        assert in_child(score, folder, images, 1) == 0, f"no resume after operation {operation}"
+        assert before.items() <= parts(folder).items(), f"a part was written again after {operation}"
+        assert not list(folder.rglob(".zeroiqa-*")), f"leftovers after operation {operation}"
+        for name in ("scores.csv", "scores.parquet"):
+            assert (folder / name).read_bytes() == (base / "whole" / name).read_bytes(), operation
+    return 1
+
+
+def dying(folder: Path, images: str, operation: int) -> None:
+    left = operation
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if event not in OPERATIONS or not str(arguments[0]).startswith(str(folder)):
+            return
+        if event == "open" and arguments[1] == "r":
+            return
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    score(folder, images, 1)
+
+
+def parts(folder: Path) -> dict[str, tuple[int, int]]:
+    found = ((path, path.stat()) for path in folder.rglob("part-*.parquet"))
+    return {str(path): (status.st_ino, status.st_mtime_ns) for path, status in found}
+
+
+def in_child(action: Callable[..., None], *arguments: Any) -> int:
+    """Run in a forked child, which starts with everything imported; its exit code, or minus its signal."""
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            action(*arguments)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs import store
+from zeroiqa.runs.store import RatingsRow, RegionsRow
+from zeroiqa.types import Rating, Region, Rle
+
+pixels = st.integers(0, 2**31 - 1)
+regions = st.builds(
+    Region,
+    box=st.tuples(pixels, pixels, pixels, pixels),
+    area=st.floats(0, 1, exclude_min=True),
+    kind=st.sampled_from(["object", "complement"]),
+    mask=st.none()
+    | st.builds(Rle, st.tuples(st.integers(1, 9), st.integers(1, 9)), st.lists(pixels).map(tuple)),
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+regions_rows = st.builds(
+    RegionsRow,
+    image=st.integers(0, 2**62),
+    size=st.none() | st.tuples(st.integers(1, 2**20), st.integers(1, 2**20)),
+    regions=st.lists(regions, max_size=3).map(tuple),
+    warnings=st.lists(texts, max_size=2).map(tuple),
+)
+ratings = st.builds(
+    Rating,
+    logprobs=st.lists(st.floats(max_value=0, allow_nan=False), min_size=1, max_size=7).map(tuple),
+    mass=st.floats(0, 1),
+)
+by_standard = st.dictionaries(
+    texts, st.lists(st.none() | ratings, min_size=1, max_size=3).map(tuple), min_size=1, max_size=2
+)
+same_folder = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@same_folder
+@given(rows=st.lists(regions_rows, max_size=4))
+def test_regions_come_back_as_they_were(tmp_path, rows):
+    store.part_path(tmp_path, "regions", 0).unlink(missing_ok=True)
+    with store.new_regions(tmp_path, 0) as add:
+        for row in rows:
+            add(row)
+    assert list(store.read_regions(tmp_path, 0)) == rows
+
+
+@same_folder
+@given(rows=st.lists(st.builds(RatingsRow, st.integers(0, 2**62), st.none() | by_standard), max_size=4))
+def test_ratings_come_back_to_the_last_bit(tmp_path, rows):
+    store.part_path(tmp_path, "ratings/fake", 0).unlink(missing_ok=True)
+    with store.new_ratings(tmp_path, "fake", 0) as add:
+        for row in rows:
+            add(row)
+    assert list(store.read_ratings(tmp_path, "fake", 0)) == rows
+
+
+def test_impossible_level_keeps_its_infinite_logprob(tmp_path):
+    row = RatingsRow(0, {"quality": (Rating((0.0, -math.inf), 0.5),)})
+    with store.new_ratings(tmp_path, "fake", 0) as add:
+        add(row)
+    assert list(store.read_ratings(tmp_path, "fake", 0)) == [row]
+
+
+def test_more_rows_than_fit_into_the_buffer_come_back(tmp_path):
+    rows = [RatingsRow(image, {"quality": (None,)}) for image in range(200)]
+    with store.new_ratings(tmp_path, "fake", 0) as add:
+        for row in rows:
+            add(row)
+    assert list(store.read_ratings(tmp_path, "fake", 0)) == rows
+
+
+def test_errors_are_read_alone(tmp_path):
+    with store.new_regions(tmp_path, 3) as add:
+        add(RegionsRow(5, (10, 10)))
+        add(RegionsRow(6, error="it is no image"))
+    assert store.read_errors(tmp_path, "regions", 3) == {6: "it is no image"}
+
+
+def test_part_that_is_there_is_not_written_again(tmp_path):
+    for area in (0.25, 0.75):
+        with store.new_regions(tmp_path, 0) as add:
+            add(RegionsRow(0, (10, 10), (Region((0, 0, 5, 5), area, "object"),)))
+    (row,) = store.read_regions(tmp_path, 0)
+    assert row.regions[0].area == 0.25
+
+
+def test_finished_shards_are_those_with_a_part(tmp_path):
+    assert store.finished_shards(tmp_path, "regions") == set()
+    for shard in (0, 7, 123_456_789):
+        with store.new_regions(tmp_path, shard):
+            pass
+    (tmp_path / "regions" / "part-x.parquet").touch()
+    (tmp_path / "regions" / ".zeroiqa-vm-1-part-000001.parquet").touch()
+    assert store.finished_shards(tmp_path, "regions") == {0, 7, 123_456_789}
+
+
+def test_names_of_parts_sort_like_their_numbers(tmp_path):
+    names = [store.part_path(tmp_path, "regions", shard).name for shard in (0, 9, 10, 99_999, 100_000)]
+    assert sorted(names) == names
+
+
+@pytest.mark.parametrize("rater", ["fake:2", "a/b", "völlig anders"])
+def test_rater_with_any_name_has_a_folder_of_its_own(tmp_path, rater):
+    with store.new_ratings(tmp_path, rater, 0) as add:
+        add(RatingsRow(0, error=rater))
+    (part,) = tmp_path.rglob("part-*.parquet")
+    assert part.parent.parent == tmp_path / "ratings"
+    assert store.read_errors(tmp_path, store.rating_stage(rater), 0) == {0: rater}
+
+
+def test_damaged_part_is_named_with_what_to_do(tmp_path):
+    with store.new_regions(tmp_path, 0) as add:
+        add(RegionsRow(0, (10, 10)))
+    path = store.part_path(tmp_path, "regions", 0)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"regions/part-000000\.parquet cannot be read .*; delete it"):
+        list(store.read_regions(tmp_path, 0))
