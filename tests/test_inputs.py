@@ -106,6 +106,12 @@ def test_pattern_finds_images_in_order(here):
     assert paths_of("in/b[1-9].*") == ["in/b1.jpg"]
 
 
+def test_pattern_runs_around_a_loop_of_links_once(here):
+    make("in/a/x.jpg", "in/y.jpg")
+    Path("in/a/loop").symlink_to(here / "in")
+    assert paths_of("in/**/*.jpg") == ["in/a/x.jpg", "in/y.jpg"]
+
+
 def test_file_called_like_a_pattern_is_the_file(here):
     make("a[1].jpg", "a1.jpg")
     assert paths_of("a[1].jpg") == ["a[1].jpg"]
@@ -220,6 +226,16 @@ def test_csv_without_a_column_of_paths_is_an_error(here, content):
         UserError, match=r"list\.csv has no column of paths; .*path, image, file, filename, name"
     ):
         find_images(["list.csv"])
+
+
+def test_prompt_outside_utf_8_is_an_error(here):
+    make("a.png")
+    make("list.csv", content=b"path,prompt\na.png,caf\xe9\n")
+    make("a.txt", content=b"caf\xe9")
+    with pytest.raises(UserError, match=r"list\.csv holds a prompt that is not UTF-8"):
+        find_images(["list.csv"])
+    with pytest.raises(UserError, match=r"a\.txt holds a prompt that is not UTF-8"):
+        find_images(["a.png"], sidecar_prompts=True)
 
 
 def test_missing_quote_in_a_csv_is_an_error(here):

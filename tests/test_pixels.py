@@ -76,6 +76,16 @@ def test_exif_behind_the_pixels_of_a_png_is_applied():
     assert np.array_equal(decode(late).pixels, quadrants())
 
 
+def test_first_exif_block_of_a_jpeg_counts():
+    first, second = PilImage.Exif(), PilImage.Exif()
+    first[0x0112], second[0x0112] = 3, 6
+    data = save(np.ascontiguousarray(np.rot90(quadrants(), 2)), "JPEG", quality=95, subsampling=0)
+    blocks = b"".join(
+        b"\xff\xe1" + struct.pack(">H", len(exif.tobytes()) + 2) + exif.tobytes() for exif in (first, second)
+    )
+    assert closeness(decode(data[:2] + blocks + data[2:]).pixels, quadrants()) <= 4
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_orientation_outside_the_standard_is_ignored(orientation):
     exif = PilImage.Exif()

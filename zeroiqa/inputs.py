@@ -7,6 +7,7 @@ Paths are strings here: a folder of 100,000 files lists in a second, and a path 
 from __future__ import annotations
 
 import csv
+import functools
 import glob
 import io
 import os
@@ -59,6 +60,8 @@ def find_images(
       name and, if there is one, `prompt`; a path is looked for beside the list, then in the current folder; a
       listed file that is missing becomes an error row;
     * "-": such lines from standard input, from the current folder.
+
+    Of an image that is named twice the first mention counts, with its prompt.
 
     Args:
         arguments: See above.
@@ -156,13 +159,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _pattern(pattern: str, shown: str) -> Iterator[Source]:
     if not glob.has_magic(pattern):
         raise UserError(f"{shown} does not exist; name {_WHAT}.")
-    matches = sorted(glob.iglob(pattern, recursive=True), key=os.fsencode)
-    images = [path for path in matches if path.lower().endswith(EXTENSIONS) and not os.path.isdir(path)]
+    matches = glob.glob(pattern, recursive=True)
+    real = functools.cache(os.path.realpath)
+    images: dict[tuple[str, str], str] = {}
+    for path in sorted(matches, key=len):  # ** runs around links that form a loop: the shortest way counts
+        if path.lower().endswith(EXTENSIONS) and not os.path.isdir(path):
+            folder, name = os.path.split(path)
+            images.setdefault((real(folder), name), path)
     if not images:
         raise UserError(
             f"{shown} matches no images: {len(matches)} matches, none of them a file with {_extensions()}."
         )
-    return map(_source, images)
+    return map(_source, sorted(images.values(), key=os.fsencode))
 
 
 def _list(path: str, shown: str) -> Iterator[Source]:
@@ -206,7 +214,7 @@ def _table(text: str, path: str, shown: str) -> Iterator[tuple[str, str | None]]
     try:
         for row in rows:
             if len(row) > column and row[column]:
-                yield row[column], dict(zip(names, row, strict=False)).get("prompt") or None
+                yield row[column], _prompt(dict(zip(names, row, strict=False)).get("prompt"), shown)
     except csv.Error as error:
         raise UserError(
             f"{shown} is damaged near line {rows.line_num}: {error}; is a quote missing?"
@@ -238,13 +246,20 @@ def _with_sidecar(source: Source) -> Source:
     if source.prompt is not None:
         return source
     sidecar = Path(source.path).with_suffix(".txt")
+    shown = printable(str(sidecar))
     try:
-        text = _text(sidecar.read_bytes(), printable(str(sidecar))).strip() if sidecar.is_file() else ""
+        text = _text(sidecar.read_bytes(), shown).strip() if sidecar.is_file() else None
     except OSError as error:
-        raise UserError(
-            f"{printable(str(sidecar))} cannot be read: {error.strerror}; change its mode."
-        ) from error
-    return source._replace(prompt=text or None)
+        raise UserError(f"{shown} cannot be read: {error.strerror}; change its mode.") from error
+    return source._replace(prompt=_prompt(text, shown))
+
+
+def _prompt(text: str | None, shown: str) -> str | None:
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{shown} holds a prompt that is not UTF-8 text; save the file as UTF-8.") from error
+    return text or None
 
 
 def _extensions() -> str:
