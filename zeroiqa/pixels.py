@@ -49,23 +49,10 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
         ImageError: the samples have no defined range.
     """
     deep = _rawmode(picture) if reopen else ""
-    if deep == "I;12":
-        raise ImageError(
-            f"{shown} holds 12-bit samples, which are not read; convert it to 8 or 16 bits first."
-        )
+    _check_samples(picture, deep, shown)
     if picture.format == "TIFF" and reopen:
-        tags = cast("Any", picture).tag_v2
-        if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (1,))) > 8:
-            raise ImageError(
-                f"{shown} stores 16-bit colours in planes, which is not read; convert it to PNG first."
-            )
         _allocate(picture)
     picture.load()
-    if picture.mode in _UNFIT_MODES:
-        raise ImageError(
-            f"{shown} holds {_UNFIT_MODES[picture.mode]} samples, whose range is not known; "
-            "convert it to 8 or 16 bits first."
-        )
     if picture.mode.startswith("I;16"):
         return _keyed(_array(picture), picture.info.get("transparency"))
     if reopen and deep == "LA;16B":
@@ -119,6 +106,24 @@ def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
             strip = strip[..., :-1]
         rgb[top : top + rows] = strip
     return rgb
+
+
+def _check_samples(picture: PilImage.Image, rawmode: str, shown: str) -> None:
+    """Refuse samples whose range is not defined, or which Pillow would read wrongly."""
+    if picture.mode in _UNFIT_MODES:
+        raise ImageError(
+            f"{shown} holds {_UNFIT_MODES[picture.mode]} samples, whose range is not known; "
+            "convert it to 8 or 16 bits first."
+        )
+    if rawmode == "I;12":
+        raise ImageError(
+            f"{shown} holds 12-bit samples, which are not read; convert it to 8 or 16 bits first."
+        )
+    tags = getattr(picture, "tag_v2", {})
+    if rawmode and tags.get(_PLANES) == 2 and max(tags.get(_BITS, (1,))) > 8:
+        raise ImageError(
+            f"{shown} stores 16-bit colours in planes, which is not read; convert it to PNG first."
+        )
 
 
 def _array(picture: PilImage.Image) -> Array:
