@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 BLOCK = 96
 """Side in pixels of a block at the first scale; half of it at the second."""
-FEATURES = 36
-"""18 features at each of two scales."""
 MODEL_FILE = Path(__file__).with_name("niqe_kodak.npz")
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Neighbours (down, right) whose products are described: horizontal, vertical and the two diagonals."""
@@ -87,7 +85,9 @@ class PristineModel:
     """The lookup that the features need; built once with the model."""
 
     def distance(self, features: Table) -> float | None:
-        """NIQE's distance (equation 10) of the blocks of one image from this model; lower is more natural.
+        """NIQE's distance of the blocks of one image from this model; lower is more natural.
+
+        sqrt((m1 - m2)^T ((C1 + C2) / 2)^-1 (m1 - m2)), with the mean and the covariance of either side.
 
         Args:
             features: shape (blocks, 36); rows that are not finite are left out.
@@ -160,7 +160,7 @@ def _scale_features(gray: Plane, side: int, grid: ShapeGrid) -> tuple[Table, Tab
 
 
 def _product_features(product: Plane, side: int, grid: ShapeGrid) -> list[Table]:
-    """Shape, mean, left and right width of each block's asymmetric generalised Gaussian (eq. 5 to 8)."""
+    """Shape, mean, left and right width of each block's asymmetric generalised Gaussian."""
     _, absolute, power = _moments(product, side)
     left = _half_deviation(np.minimum(product, 0), side)
     right = _half_deviation(np.maximum(product, 0), side)

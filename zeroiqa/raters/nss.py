@@ -7,8 +7,7 @@ BIQ2021).
 
 Limits: it rates photographs. White backgrounds, high-key pictures, snow, night scenes and intended blur are
 rated too low; text, foliage and noise look sharp; meaning, composition, faces and the faults of generated
-images are invisible. Pictures of more than two megapixels are judged at 512 pixels, where a blur of one
-original pixel is not seen.
+images are invisible. Large pictures are judged at 512 pixels, where a blur of one original pixel is not seen.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ SHARES = (0.0, 7.5, 20.0, 38.0, 62.0, 80.0, 92.5, 100.0)
 """Percentage of photographs at or below each of the levels 0..7 of the seven-level scale."""
 QUANTILES = (
     (1.0, -6.83), (5.0, -4.58), (7.5, -3.98), (10.0, -3.46), (20.0, -2.02), (25.0, -1.6), (38.0, -0.58),
-    (50.0, 0.0), (62.0, 0.5), (75.0, 1.0), (80.0, 1.18), (90.0, 1.65), (92.5, 1.83), (95.0, 2.05), (99.0,
-    2.74),
+    (50.0, 0.0), (62.0, 0.5), (75.0, 1.0), (80.0, 1.18), (90.0, 1.65), (92.5, 1.83), (95.0, 2.05),
+    (99.0, 2.74),
 )  # fmt: skip
 """Percentage of 2,400 unlabelled photographs that have a quality below Q, and Q."""
 
@@ -121,7 +120,7 @@ def quality(m: Measures) -> float:
     """Q, the weighed measures: about 0 for a median photograph, standard deviation about 2; higher is better.
 
     Centres and scales (1.7 / 1.15, ...) are rounded means and standard deviations of the measures over 2,400
-    unlabelled photographs. The last five lines are guards: they are 0 for ordinary photographs.
+    unlabelled photographs. The last five lines are guards: about 0 for ordinary photographs.
     """
     return (
         1.00 * (m.sharpness - 1.7) / 1.15

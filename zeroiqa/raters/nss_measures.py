@@ -19,11 +19,6 @@ from zeroiqa.opencv import cv2
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
 
-LEAST_SIDE = 96
-"""Pictures must be at least this high and wide: one block of the natural-scene statistics."""
-WORST_NATURALNESS = 4.0
-"""`Measures.unnatural` of a picture without any structure; photographs stay below 3.5."""
-
 
 @dataclass(frozen=True)
 class Measures:
@@ -68,12 +63,11 @@ def measure(pixels: Pixels, model: PristineModel) -> Measures:
     _, deviation = local_contrast(gray)
     noise = _flat_noise(gray, deviation)
     sharpness, separation = _sharpness(gray, deviation, noise)
-    distance = model.distance(block_features(gray, model.grid)[0])
     histogram = np.asarray(cv2.calcHist([gray], [0], None, [256], [0, 256]), dtype=np.float64).ravel()
     cast, colourfulness = _colour(pixels)
     return Measures(
         sharpness=sharpness,
-        unnatural=WORST_NATURALNESS if not distance else min(max(math.log(distance), 0.5), WORST_NATURALNESS),
+        unnatural=_unnaturalness(gray, model),
         restless=_restlessness(gray),
         separation=separation,
         median=_level_at(histogram, math.ceil(gray.size / 2)),
@@ -84,6 +78,12 @@ def measure(pixels: Pixels, model: PristineModel) -> Measures:
         colourfulness=colourfulness,
         shadows=float(histogram[:9].sum()) / gray.size,
     )
+
+
+def _unnaturalness(gray: Plane, model: PristineModel) -> float:
+    """Log distance to the pristine model; 4, beyond what photographs reach, where there is no structure."""
+    distance = model.distance(block_features(gray, model.grid)[0])
+    return 4.0 if distance is None else math.log(min(max(distance, math.exp(0.5)), math.exp(4)))
 
 
 def _flat_noise(gray: Plane, deviation: Plane) -> float:
