@@ -76,11 +76,6 @@ class _Entry(NamedTuple):
     """The first value of a 16- or 32-bit integer entry that lies inside the file."""
 
 
-def printable(name: str) -> str:
-    """A name that cannot break a message: control characters and bytes outside UTF-8 become escapes."""
-    return name if name.isprintable() else repr(name)[1:-1]
-
-
 def file_format(head: bytes) -> str | None:
     """JPEG, PNG, GIF, BMP, TIFF, WEBP, AVIF or HEIC by the first 64 bytes; else None."""
     name = next((name for name, magic in _MAGIC if magic.match(head)), None)

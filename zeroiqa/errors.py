@@ -10,3 +10,8 @@ class UserError(Exception):
 
 class ImageError(UserError):
     """One image cannot be decoded or rated; a run records it as that image's error row and goes on."""
+
+
+def printable(name: str) -> str:
+    """A name that cannot break a message: control characters and bytes outside UTF-8 become escapes."""
+    return name if name.isprintable() else repr(name)[1:-1]

@@ -33,8 +33,7 @@ from PIL import (
 from PIL import Image as PilImage
 
 from zeroiqa import containers, pixels
-from zeroiqa.containers import printable
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.types import Image
 
 if TYPE_CHECKING:

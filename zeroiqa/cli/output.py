@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import click
 
+from zeroiqa.errors import printable
 from zeroiqa.results import ImageScore
 
 SHOWN = 5
@@ -107,17 +108,9 @@ def _line(result: ImageScore) -> str:
     )
 
 
-def printable(text: str) -> str:
-    """The text on one line: control characters and undecodable bytes as escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
-
-
 def _kind(result: ImageScore) -> str:
     """The error without the image's own name, so that errors of one kind are counted together."""
-    return str(result.error).replace(result.path, "")
+    return str(result.error).replace(printable(result.path), "")
 
 
 def _cell(value: Any) -> Any:

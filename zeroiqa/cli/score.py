@@ -143,7 +143,7 @@ def _finished_shards(run: Run, workers: int) -> Iterator[int]:
 
 
 def _describe(folder: Path, settings: Settings, sources: list[Source], workers: int) -> None:
-    from zeroiqa.cli.output import printable
+    from zeroiqa.errors import printable
     from zeroiqa.pipeline import build_method
 
     method = build_method(settings)

@@ -11,7 +11,7 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 def status(run: Path) -> None:
     """Say how far a run is, and which errors its images gave."""
-    from zeroiqa.cli.output import printable
+    from zeroiqa.errors import printable
     from zeroiqa.runs import load_run
     from zeroiqa.runs import status as measure
 
