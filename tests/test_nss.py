@@ -110,7 +110,7 @@ def test_expected_level_rises_with_quality(value, step):
 # The rater
 
 
-def test_id_names_the_preset_and_hides_nothing_that_changes_with_the_machine(rater):
+def test_id_names_the_preset_and_is_the_same_for_every_instance(rater):
     assert rater.id.startswith(f"{NAME} ")
     assert rater.id == NssRater().id
 

@@ -165,7 +165,7 @@ def _constant(values: Values) -> bool:
 
 def _ranks(values: Values) -> Values:
     """Ranks from 1, ties sharing their mean rank."""
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     ordered = values[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     counts = np.diff(starts, append=len(values))
@@ -180,5 +180,6 @@ def _pearson(x: Values, y: Values) -> float | None:
         return None
     first, second = x - x.mean(), y - y.mean()
     first, second = first / np.abs(first).max(), second / np.abs(second).max()  # products cannot overflow
-    value = float(first @ second) / math.sqrt(float(first @ first) * float(second @ second))
+    covariance = float(np.sum(first * second))
+    value = covariance / math.sqrt(float(np.sum(first**2)) * float(np.sum(second**2)))
     return min(max(value, -1.0), 1.0)
