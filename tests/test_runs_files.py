@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import created, is_leftover, remove_leftovers, replaced
+from zeroiqa.inputs import Source
+from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.files import created, remove_leftovers, replaced
+from zeroiqa.settings import load_settings
 
 NOBODY = 65534
 
@@ -91,7 +95,6 @@ with created(Path(sys.argv[1])):
     with created(tmp_path / "mine"):
         subprocess.run([sys.executable, "-c", code, tmp_path / "theirs"], check=True)
         assert len(list(tmp_path.iterdir())) == 2
-        assert all(map(is_leftover, tmp_path.iterdir()))
         remove_leftovers(tmp_path)
         (left,) = tmp_path.iterdir()
         assert f"-{os.getpid()}-" in left.name
@@ -121,6 +124,23 @@ def test_folder_that_may_not_be_written_is_said_in_one_sentence(open_folder):
     open_folder.chmod(0o555)
     with as_nobody(), pytest.raises(UserError, match="may not be written .*choose another folder with -o"):
         write(created, open_folder / "file")
+
+
+def test_run_whose_folder_becomes_read_only_says_so_and_keeps_its_parts(open_folder):
+    settings = load_settings("embedded", {"segmenter": "grid", "raters": ["fake"]})
+    sources = [Source(f"{number}.jpg", 0, None) for number in range(3)]
+    run = runs.open_run(open_folder / "run", settings, sources, preset="embedded")
+    shards = execute(run, [0, 1], workers=1, on_images=lambda _: None)
+    assert next(shards) == 0
+    folders = [path for path in run.folder.rglob("*") if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    with as_nobody(), pytest.raises(UserError, match="may not be written"):
+        next(shards)
+    assert runs.pending(run) == [1]
+    for folder in folders:
+        folder.chmod(0o755)
+    assert list(execute(run, [1], workers=1, on_images=lambda _: None)) == [1]
 
 
 def test_file_in_place_of_a_folder_is_said_in_one_sentence(tmp_path):

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,17 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def large_images(tmp_path_factory):
+    """Decoding takes nearly all of the time: Python drops an interrupt that comes in some destructors."""
+    folder = tmp_path_factory.mktemp("large")
+    random_pixels = np.random.default_rng(0)
+    for number in range(24):
+        pixels = random_pixels.integers(0, 256, (600, 600, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02}.png", compress_level=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def whole(tmp_path_factory, images):
     """A run that nobody has interrupted."""
     folder = tmp_path_factory.mktemp("whole")
@@ -120,19 +133,36 @@ def test_killed_worker_is_replaced(tmp_path, images, whole):
     assert not list(tmp_path.rglob(".zeroiqa-*"))
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find the workers")
+def test_workers_that_are_killed_every_time_end_the_run_in_one_sentence(tmp_path, images, whole):
+    process = start(tmp_path, images, workers=2)
+    while process.poll() is None:
+        for worker in workers_of(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert re.search(r"killed 3 times in a row.* of 18 shards are left \(.* with fewer workers", said)
+    finish(tmp_path, images)
+    assert same_scores(tmp_path, whole)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_interrupted_run_ends_quietly_and_can_be_resumed(tmp_path, images, whole, workers):
-    process = start(tmp_path, images, workers)
-    wait_for_parts(tmp_path, 2, process)
+def test_interrupted_run_ends_quietly_and_can_be_resumed(tmp_path, large_images, workers):
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    process = start(folder, large_images, workers)
+    wait_for_parts(folder, 2, process)
+    time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
     assert (process.returncode, said) == (130, "")
-    before = parts(tmp_path)
+    before = parts(folder)
     assert len(before) >= 2 * len(STAGES)
-    assert not (tmp_path / "scores.csv").exists()
-    finish(tmp_path, images, workers)
-    assert before.items() <= parts(tmp_path).items()
-    assert same_scores(tmp_path, whole)
+    assert not (folder / "scores.csv").exists()
+    finish(folder, large_images, workers)
+    finish(whole, large_images)
+    assert before.items() <= parts(folder).items()
+    assert same_scores(folder, whole)
 
 
 def test_two_processes_in_one_folder_end_with_the_same_scores(tmp_path, images, whole):

@@ -95,11 +95,6 @@ def remove_leftovers(folder: Path) -> None:
                 path.unlink()
 
 
-def is_leftover(path: Path) -> bool:
-    """Whether a file is one of our temporary files, of whatever machine."""
-    return path.name.startswith(_PREFIX)
-
-
 @contextmanager
 def _temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     temporary = path.with_name(f"{_prefix()}{os.getpid()}-{path.name}")

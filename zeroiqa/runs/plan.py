@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,7 +60,7 @@ def shard_sizes(images: int) -> list[int]:
 
 
 def write_plan(folder: Path, sources: Sequence[Source], run_id: str) -> None:
-    """Write plan.parquet, in place of one that a killed process may have left.
+    """Write plan.parquet.
 
     Raises:
         UserError: it cannot be written.
@@ -97,10 +97,17 @@ def planned_sizes(folder: Path) -> tuple[int, ...]:
         return tuple(plan.metadata.row_group(shard).num_rows for shard in range(plan.num_row_groups))
 
 
+@contextmanager
+def shard_reader(folder: Path) -> Iterator[Callable[[int], list[Planned]]]:
+    """Yield a function from a shard's number to its images; opening the plan takes longer than reading."""
+    with _opened(folder) as plan:
+        yield lambda shard: _rows(plan.read_row_group(shard, _READ))
+
+
 def planned(folder: Path, shard: int) -> list[Planned]:
     """The images of one shard."""
-    with _opened(folder) as plan:
-        return _rows(plan.read_row_group(shard, _READ))
+    with shard_reader(folder) as read:
+        return read(shard)
 
 
 def all_planned(folder: Path) -> Iterator[Planned]:

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.containers import printable
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, printable
 from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import created, is_leftover, remove_leftovers, writing
+from zeroiqa.runs.files import created, remove_leftovers, writing
 from zeroiqa.runs.identity import ARITHMETIC, differences, environment, identity_of, run_id_of
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.version import __version__
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Goes up when an older zeroiqa could misread the folder."""
 _RECORD = "run.json"
+_KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,12 @@ def open_run(folder: Path, settings: Settings, sources: Sequence[Source], *, pre
     """
     identity, labels = _identity(settings, sources)
     if not _is_run(folder):
-        _create(folder, settings, sources, preset=preset, identity=identity, labels=labels)
+        _create(folder, settings, preset, identity, labels)
     record = _read_record(folder)
     if record["identity"] != identity:
         raise UserError(_refusal(folder, record["identity"], identity, sources))
+    if plan.owner(folder) != record["run_id"]:  # the creation was interrupted
+        plan.write_plan(folder, sources, record["run_id"])
     run = _run(folder, record, settings)
     tidy(run)
     return run
@@ -143,12 +145,12 @@ def status(run: Run) -> RunStatus:
     finished = {stage: store.finished_shards(run.folder, stage) for stage in run.stages}
     whole = sorted(set.intersection(*finished.values()))
     kinds: Counter[str] = Counter()
-    for shard in whole:
-        errors: dict[int, str] = {}
-        for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
-            errors |= store.read_errors(run.folder, stage, shard)
-        if errors:
-            names = {row.image: printable(row.file) for row in plan.planned(run.folder, shard)}
+    with plan.shard_reader(run.folder) as planned:
+        for shard in whole:
+            errors: dict[int, str] = {}
+            for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
+                errors |= store.read_errors(run.folder, stage, shard)
+            names = {row.image: printable(row.file) for row in planned(shard)} if errors else {}
             kinds.update(error.replace(names[image], "").lstrip(": ") for image, error in errors.items())
     return RunStatus(
         images=run.n_images,
@@ -169,15 +171,9 @@ def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, 
 
 
 def _create(
-    folder: Path,
-    settings: Settings,
-    sources: Sequence[Source],
-    *,
-    preset: str,
-    identity: Mapping[str, Any],
-    labels: Mapping[str, str],
+    folder: Path, settings: Settings, preset: str, identity: Mapping[str, Any], labels: Mapping[str, str]
 ) -> None:
-    """The plan first, run.json last: without it the run was never created, and is created again."""
+    """Write run.json; of several processes that do so at once, the first one decides what the run is."""
     record: dict[str, Any] = {
         "run_id": run_id_of(identity),
         "format": FORMAT,
@@ -189,13 +185,12 @@ def _create(
         "environment": environment(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    plan.write_plan(folder, sources, record["run_id"])
     with created(folder / _RECORD) as file:
         file.write(json.dumps(record, indent=2).encode() + b"\n")
 
 
 def _is_run(folder: Path) -> bool:
-    """False where a run can be created; refuses what is neither."""
+    """False where a run can be created; refuses what is neither. Hidden files do not count."""
     with writing(folder):
         if not folder.exists():
             return False
@@ -203,16 +198,12 @@ def _is_run(folder: Path) -> bool:
             raise UserError(f"{folder} is a file; give an empty or new folder with -o.")
         if (folder / _RECORD).is_file():
             return True
-        foreign = sorted(path.name for path in folder.iterdir() if not _is_ours(path))
-    if foreign:
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others:
         raise UserError(
-            f"{folder} holds other files (first: {foreign[0]}); give an empty or new folder with -o."
+            f"{folder} holds other files (first: {others[0]}); give an empty or new folder with -o."
         )
     return False
-
-
-def _is_ours(path: Path) -> bool:
-    return is_leftover(path) or (path.name == plan.NAME and plan.owner(path.parent) is not None)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -223,20 +214,20 @@ def _read_record(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is no run: it has no {_RECORD}; give the folder of a run.") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
-    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-        raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
-    if record["format"] > FORMAT:
+    if isinstance(record, dict) and isinstance(record.get("format"), int) and record["format"] > FORMAT:
         raise UserError(
             f"{folder} was written by zeroiqa {record.get('zeroiqa')} (format {record['format']}); "
             f"this is {__version__}, which reads up to format {FORMAT}: pip install -U zeroiqa."
         )
+    if not isinstance(record, dict) or not record.keys() >= _KEYS:
+        raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
     return record
 
 
 def _run(folder: Path, record: Mapping[str, Any], settings: Settings) -> Run:
     if plan.owner(folder) != record["run_id"]:
         raise UserError(
-            f"{folder / plan.NAME} is missing or belongs to another run than {_RECORD}; use another folder."
+            f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
         )
     return Run(
         folder=folder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table_writer
+from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, pending
 from zeroiqa.settings import settings_from_dict
 from zeroiqa.types import RatedImage, Rating
@@ -36,7 +37,8 @@ def read_rated(run: Run, shard: int) -> Iterator[tuple[str, RatedImage]]:
     Raises:
         UserError: a part is missing or damaged.
     """
-    return ((stored.path, stored.rated) for stored in _read(run, shard) if stored.error is None)
+    images = plan.planned(run.folder, shard)
+    return ((stored.path, stored.rated) for stored in _read(run, shard, images) if stored.error is None)
 
 
 def read_scores(run: Run, shard: int, aggregation: Aggregation | None = None) -> list[ImageScore]:
@@ -50,16 +52,16 @@ def read_scores(run: Run, shard: int, aggregation: Aggregation | None = None) ->
     Raises:
         UserError: a part is missing or damaged, or the aggregation names a rater that the run has not.
     """
-    aggregation = aggregation or run.settings.aggregation
-    return [_score(run, stored, aggregation) for stored in _read(run, shard)]
+    return list(_scores(run, shard, plan.planned(run.folder, shard), aggregation))
 
 
 def iter_scores(run: Run, aggregation: Aggregation | None = None) -> Iterator[ImageScore]:
     """The results of all shards that are finished now, in plan order, streaming; see `read_scores`."""
     left = set(pending(run))
-    for shard in range(run.n_shards):
-        if shard not in left:
-            yield from read_scores(run, shard, aggregation)
+    with plan.shard_reader(run.folder) as planned:
+        for shard in range(run.n_shards):
+            if shard not in left:
+                yield from _scores(run, shard, planned(shard), aggregation)
 
 
 def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]:
@@ -134,10 +136,10 @@ class _Stored(NamedTuple):
     error: str | None
 
 
-def _read(run: Run, shard: int) -> Iterator[_Stored]:
+def _read(run: Run, shard: int, images: Iterable[Planned]) -> Iterator[_Stored]:
     raters = run.settings.raters
     rows = zip(
-        plan.planned(run.folder, shard),
+        images,
         store.read_regions(run.folder, shard),
         *(store.read_ratings(run.folder, rater, shard) for rater in raters),
         strict=True,
@@ -154,10 +156,15 @@ def _read(run: Run, shard: int) -> Iterator[_Stored]:
         )
 
 
-def _score(run: Run, stored: _Stored, aggregation: Aggregation) -> ImageScore:
-    if stored.error is not None:
-        return ImageScore(stored.path, error=stored.error, warnings=stored.warnings)
-    return score_rated(stored.path, stored.rated, run.labels, aggregation, stored.warnings)
+def _scores(
+    run: Run, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
+) -> Iterator[ImageScore]:
+    aggregation = aggregation or run.settings.aggregation
+    for stored in _read(run, shard, images):
+        if stored.error is not None:
+            yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings)
+        else:
+            yield score_rated(stored.path, stored.rated, run.labels, aggregation, stored.warnings)
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

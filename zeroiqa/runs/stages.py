@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
-from zeroiqa.containers import printable
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.images import decode
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_image
 from zeroiqa.runs import store

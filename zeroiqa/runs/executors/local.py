@@ -56,7 +56,7 @@ def _in_workers(
     while left:
         before = len(left)
         try:
-            for shard in _submit(run, left, workers):
+            for shard in _submit(run, tuple(left), workers):
                 left.remove(shard)
                 on_images(run.shards[shard])
                 yield shard
@@ -67,6 +67,7 @@ def _in_workers(
                 left.remove(shard)
                 on_images(run.shards[shard])
                 yield shard
+            left = left[workers:] + left[:workers]  # those in work come last: one image may kill its workers
             failures = failures + 1 if len(left) == before else 0
             if failures == _ROUNDS:
                 raise _given_up(run, left) from None
