@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from zeroiqa.errors import UserError
 from zeroiqa.images import decode
 from zeroiqa.inputs import Source, find_images
 from zeroiqa.pipeline import build_method, score_image
-from zeroiqa.runs import plan
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
 
@@ -310,125 +308,3 @@ heavy = {"cv2", "PIL", "skimage", "scipy", "torch", "zeroiqa.pipeline", "zeroiqa
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-
-
-# refusals
-
-
-def refusal(folder, sources, **choices):
-    with pytest.raises(UserError) as caught:
-        runs.open_run(Path(folder), settings(**choices), sources, preset="embedded")
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_other_arithmetic_is_refused_showing_both_and_rescore(photos):
-    finish("run", photos)
-    message = refusal("run", photos, **{"lambda": 1.0, "readout": "digit"})
-    assert "lambda is 0.5 there and 1.0 here" in message
-    assert "readout is expected there and digit here" in message
-    assert "-o" in message and "zeroiqa rescore run" in message
-
-
-@pytest.mark.parametrize(
-    ("choice", "said"),
-    [
-        ({"raters": ("fake",)}, "raters is fake, fake:2 there and fake here"),
-        ({"segmenter": "grid:2x2"}, "segmenter is grid there and grid:2x2 here"),
-        (
-            {"standards": ("authenticity-word-7",)},
-            "standards is quality-word-7 there and authenticity-word-7 here",
-        ),
-    ],
-)
-def test_other_method_is_refused_without_a_word_of_rescore(photos, choice, said):
-    finish("run", photos)
-    message = refusal("run", photos, **choice)
-    assert said in message
-    assert "rescore" not in message
-
-
-def test_changed_meaning_of_equal_settings_is_refused(photos):
-    finish("run", photos)
-    record = json.loads(Path("run/run.json").read_text())
-    record["identity"]["method_version"] = 0
-    Path("run/run.json").write_text(json.dumps(record))
-    assert "method_version is 0 there and 1 here" in refusal("run", photos)
-
-
-def test_edited_standard_is_refused_and_a_moved_one_is_not(photos, tmp_path):
-    shipped = ROOT / "prompts" / "quality-word-7.toml"
-    first, moved = tmp_path / "own.toml", tmp_path / "moved" / "own.toml"
-    moved.parent.mkdir()
-    shutil.copy(shipped, first)
-    shutil.copy(shipped, moved)
-    finish("run", photos, standards=(str(first),))
-    assert runs.pending(finish("run", photos, standards=(str(moved),))) == []
-    first.write_text(first.read_text("utf-8").replace("Excellent", "Superb"), "utf-8")
-    assert "standard own is 1:" in refusal("run", photos, standards=(str(first),))
-
-
-def test_other_images_are_refused_naming_some(photos):
-    finish("run", photos)
-    message = refusal("run", [*photos[1:], Source("new.jpg", 0, None), Source("newer.jpg", 0, None)])
-    assert f"7 planned there, 8 found here: {photos[0].path} only there, new.jpg only here" in message
-    assert "other images (the same ones in another order)" in refusal("run", photos[::-1])
-    prompted = [photos[0]._replace(prompt="a cat"), *photos[1:]]
-    assert f"the prompt of {photos[0].path} is None there and 'a cat' here" in refusal("run", prompted)
-
-
-def test_folder_of_other_files_is_refused_and_untouched(photos):
-    before = sorted(Path("photos").iterdir())
-    assert "photos holds other files (first: astronaut.jpg)" in refusal("photos", photos)
-    assert sorted(Path("photos").iterdir()) == before
-
-
-def test_foreign_plan_is_not_overwritten(photos):
-    Path("run").mkdir()
-    Path("run/plan.parquet").write_bytes(b"mine")
-    assert "run holds other files (first: plan.parquet)" in refusal("run", photos)
-    assert Path("run/plan.parquet").read_bytes() == b"mine"
-
-
-def test_file_in_place_of_the_folder_is_refused(photos):
-    Path("run").write_text("mine")
-    assert "run is a file" in refusal("run", photos)
-    assert "could not be written" in refusal("run/below", photos)
-
-
-def test_newer_format_is_refused_with_the_way_out(photos):
-    finish("run", photos)
-    record = json.loads(Path("run/run.json").read_text())
-    Path("run/run.json").write_text(json.dumps(record | {"format": 2, "zeroiqa": "9.0"}))
-    message = refusal("run", photos)
-    assert "written by zeroiqa 9.0 (format 2)" in message and "pip install -U" in message
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": "x"}', '{"format": 1}', "\udce9"])
-def test_run_json_that_is_none_is_refused(tmp_path, content):
-    (tmp_path / "run.json").write_text(content, "utf-8", "surrogateescape")
-    with pytest.raises(UserError, match=r"run\.json (cannot be read|was not written by zeroiqa)"):
-        runs.load_run(tmp_path)
-
-
-def test_what_is_no_run_is_refused(tmp_path):
-    (tmp_path / "file").touch()
-    for folder in (tmp_path, tmp_path / "missing", tmp_path / "file"):
-        with pytest.raises(UserError, match=r"is no run: it has no run\.json"):
-            runs.load_run(folder)
-
-
-def test_plan_of_another_run_is_not_used(photos):
-    finish("run", photos)
-    plan.write_plan(Path("run"), photos[:2], "another id")
-    with pytest.raises(UserError, match=r"plan\.parquet .* belongs to another run"):
-        runs.load_run(Path("run"))
-    assert finish("run", photos).n_images == 7
-
-
-def test_worker_refuses_a_method_that_has_changed_meanwhile(photos):
-    run = runs.open_run(Path("run"), settings(), photos, preset="embedded")
-    older = replace(run, identity=dict(run.identity) | {"segmenter": "grid-v0"})
-    with pytest.raises(UserError, match="was started with segmenter grid-v0"):
-        list(execute(older, [0], workers=1, on_images=lambda _: None))
-    assert list(Path("run").rglob("part-*")) == []

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from zeroiqa import runs
+from zeroiqa.errors import UserError
+from zeroiqa.inputs import Source
+from zeroiqa.runs import plan
+from zeroiqa.runs.executors.local import execute
+from zeroiqa.settings import load_settings
+
+PROMPTS = Path(__file__).parents[1] / "prompts"
+CHOICES = {"segmenter": "grid", "raters": ("fake", "fake:2"), "lambda": 0.5}
+SOURCES = [Source(f"{number}.jpg", 10, None) for number in range(7)]
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def begin(folder="run", sources=SOURCES, **choices):
+    """Plan a run; none of its images is looked at."""
+    settings = load_settings("embedded", CHOICES | choices)
+    return runs.open_run(Path(folder), settings, sources, preset="embedded")
+
+
+def edit(**fields):
+    record = json.loads(Path("run/run.json").read_text("utf-8"))
+    Path("run/run.json").write_text(json.dumps(record | fields), "utf-8")
+
+
+def refusal(**request):
+    with pytest.raises(UserError) as caught:
+        begin(**request)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_other_arithmetic_is_refused_showing_both_and_rescore():
+    begin()
+    message = refusal(**{"lambda": 1.0, "readout": "digit"})
+    assert "lambda is 0.5 there and 1.0 here" in message
+    assert "readout is expected there and digit here" in message
+    assert "-o" in message and "zeroiqa rescore run" in message
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"raters": ("fake",)}, "raters is fake, fake:2 there and fake here"),
+        ({"segmenter": "grid:2x2"}, "segmenter is grid there and grid:2x2 here"),
+        (
+            {"standards": ("authenticity-word-7",)},
+            "standards is quality-word-7 there and authenticity-word-7 here",
+        ),
+    ],
+)
+def test_other_method_is_refused_without_a_word_of_rescore(choice, said):
+    begin()
+    message = refusal(**choice)
+    assert said in message
+    assert "rescore" not in message
+
+
+def test_changed_meaning_of_equal_settings_is_refused():
+    begin()
+    edit(identity=begin().identity | {"method_version": 0})
+    assert "method_version is 0 there and 1 here" in refusal()
+
+
+def test_edited_standard_is_refused_and_a_moved_one_is_not(tmp_path):
+    first, moved = tmp_path / "own.toml", tmp_path / "moved" / "own.toml"
+    moved.parent.mkdir()
+    shutil.copy(PROMPTS / "quality-word-7.toml", first)
+    shutil.copy(PROMPTS / "quality-word-7.toml", moved)
+    begin(standards=(str(first),))
+    assert begin(standards=(str(moved),)).n_images == 7
+    first.write_text(first.read_text("utf-8").replace("Excellent", "Superb"), "utf-8")
+    assert "standard own is 1:" in refusal(standards=(str(first),))
+
+
+def test_other_images_are_refused_naming_some():
+    begin()
+    message = refusal(sources=[*SOURCES[1:], Source("new.jpg", 0, None), Source("newer.jpg", 0, None)])
+    assert "7 planned there, 8 found here: 0.jpg only there, new.jpg only here" in message
+    assert "other images (the same ones in another order)" in refusal(sources=SOURCES[::-1])
+    prompted = [SOURCES[0]._replace(prompt="a cat"), *SOURCES[1:]]
+    assert "the prompt of 0.jpg is None there and 'a cat' here" in refusal(sources=prompted)
+
+
+def test_folder_of_other_files_is_refused_and_untouched():
+    Path("photos").mkdir()
+    for name in ("dog.jpg", "cat.jpg"):
+        Path("photos", name).touch()
+    assert "photos holds other files (first: cat.jpg)" in refusal(folder="photos")
+    assert len(list(Path("photos").iterdir())) == 2
+
+
+def test_foreign_plan_is_not_overwritten():
+    Path("run").mkdir()
+    Path("run/plan.parquet").write_bytes(b"mine")
+    assert "run holds other files (first: plan.parquet)" in refusal()
+    assert Path("run/plan.parquet").read_bytes() == b"mine"
+
+
+def test_file_in_place_of_the_folder_is_refused():
+    Path("run").write_text("mine")
+    assert "run is a file" in refusal()
+    assert "could not be written" in refusal(folder="run/below")
+
+
+def test_newer_format_is_refused_with_the_way_out():
+    begin()
+    edit(format=2, zeroiqa="9.0")
+    message = refusal()
+    assert "written by zeroiqa 9.0 (format 2)" in message and "pip install -U" in message
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": "x"}', '{"format": 1}', "\udce9"])
+def test_run_json_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content, "utf-8", "surrogateescape")
+    with pytest.raises(UserError, match=r"run\.json (cannot be read|was not written by zeroiqa)"):
+        runs.load_run(tmp_path)
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "missing", tmp_path / "file"):
+        with pytest.raises(UserError, match=r"is no run: it has no run\.json"):
+            runs.load_run(folder)
+
+
+def test_plan_of_another_run_is_not_used():
+    begin()
+    plan.write_plan(Path("run"), SOURCES[:2], "another id")
+    with pytest.raises(UserError, match=r"plan\.parquet .* belongs to another run"):
+        runs.load_run(Path("run"))
+    assert begin().n_images == 7
+
+
+def test_worker_refuses_a_method_that_has_changed_meanwhile():
+    run = begin()
+    older = replace(run, identity=dict(run.identity) | {"segmenter": "grid-v0"})
+    with pytest.raises(UserError, match="was started with segmenter grid-v0"):
+        list(execute(older, [0], workers=1, on_images=lambda _: None))
+    assert list(Path("run").rglob("part-*")) == []
