@@ -131,9 +131,10 @@ def test_run_json_that_is_none_is_refused(tmp_path, content):
 
 def test_what_is_no_run_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    for folder in (tmp_path, tmp_path / "missing", tmp_path / "file"):
-        with pytest.raises(UserError, match=r"is no run: it has no run\.json"):
-            runs.load_run(folder)
+    found = {".": "has no run.json", "missing": "does not exist", "file": "has no run.json"}
+    for name, what in found.items():
+        with pytest.raises(UserError, match=f"{what}, so it is no run"):
+            runs.load_run(tmp_path / name)
 
 
 def test_plan_of_another_run_is_not_used():

@@ -211,7 +211,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder} is no run: it has no {_RECORD}; give the folder of a run.") from error
+        found = f"has no {_RECORD}" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
     if isinstance(record, dict) and isinstance(record.get("format"), int) and record["format"] > FORMAT:
