@@ -173,6 +173,11 @@ def score_rated(
     return ImageScore(path, scores, rated.regions, warnings=warnings)
 
 
+def csv_cell(value: Any) -> Any:
+    """A value of a row as tables hold it: six decimals, so that equal scores are equal texts."""
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
 def standard_labels(standards: Iterable[Standard]) -> dict[str, str]:
     """Standard name -> what its columns are called: its aspect, or its name where an aspect occurs twice."""
     standards = tuple(standards)

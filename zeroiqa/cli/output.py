@@ -10,12 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
 from zeroiqa.errors import printable
-from zeroiqa.results import ImageScore
+from zeroiqa.results import ImageScore, csv_cell
 
 SHOWN = 5
 """How many of the best and of the worst images the table shows."""
@@ -45,7 +45,7 @@ def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], st
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for result in results:
-            writer.writerow({key: _cell(value) for key, value in result.to_dict().items()})
+            writer.writerow({key: csv_cell(value) for key, value in result.to_dict().items()})
     elif style == "jsonl":
         for result in results:
             stream.write(_record(result, columns) + "\n")
@@ -111,10 +111,6 @@ def _line(result: ImageScore) -> str:
 def _kind(result: ImageScore) -> str:
     """The error without the image's own name, so that errors of one kind are counted together."""
     return str(result.error).replace(printable(result.path), "")
-
-
-def _cell(value: Any) -> Any:
-    return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def _record(result: ImageScore, columns: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
-from zeroiqa.results import ImageScore, score_rated
+from zeroiqa.results import ImageScore, csv_cell, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table_writer
 from zeroiqa.runs.plan import Planned
@@ -122,7 +122,7 @@ def write_scores(run: Run) -> None:
         table = csv.DictWriter(text, columns, lineterminator="\n")
         table.writeheader()
         for rows in _batches(result.to_dict() for result in iter_scores(run)):
-            table.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+            table.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
 
@@ -170,7 +170,3 @@ def _scores(
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     while batch := list(itertools.islice(rows, _BUFFERED)):
         yield batch
-
-
-def _cell(value: Any) -> Any:
-    return f"{value:.6f}" if isinstance(value, float) else value
