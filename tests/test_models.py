@@ -1,0 +1,83 @@
+"""The cards of the models known by name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from zeroiqa.errors import UserError
+from zeroiqa.raters import build_rater, rater_names
+from zeroiqa.raters.models import ModelCard, find_model, model_cards, model_names, resolve_model
+
+CARDS = model_cards()
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=str)
+def test_every_card_is_complete(card: ModelCard) -> None:
+    assert re.fullmatch(r"[a-z0-9.-]+", card.name)
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+", card.repo)
+    assert card.commercial in ("yes", "conditions", "no")
+    assert card.licence and card.revision
+    assert 0.1 < card.parameters < 100
+
+
+def test_no_repository_stands_under_two_names() -> None:
+    assert len({card.repo for card in CARDS.values()}) == len(CARDS)
+
+
+def test_size_in_a_name_is_near_the_number_of_parameters() -> None:
+    for name, card in CARDS.items():
+        size = re.search(r"-(\d+(?:\.\d+)?)([bm])$", name)
+        if size:
+            billions = float(size[1]) / (1 if size[2] == "b" else 1000)
+            # a name gives the language model alone, to which the vision encoder comes
+            assert billions * 0.9 < card.parameters < billions * 1.3 + 0.5
+
+
+def test_memory_is_two_bytes_a_parameter() -> None:
+    card = ModelCard("tiny", "a/b", "qwen2_vl", "MIT", "yes", parameters=2**30 / 1e9)
+    assert card.memory_bf16_gib == pytest.approx(2.0)
+
+
+def test_licences_that_restrict_use_are_marked() -> None:
+    assert find_model("qwen2.5-vl-3b").commercial == "no"
+    assert find_model("gemma3-4b").commercial == "conditions"
+    for card in CARDS.values():
+        assert (card.licence in ("Apache-2.0", "MIT")) == (card.commercial == "yes")
+
+
+def test_all_names_are_raters() -> None:
+    assert set(model_names()) <= set(rater_names())
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("qwen2.5-vl-7", "qwen2.5-vl-7b"),
+        ("Qwen2.5-VL-7B", "qwen2.5-vl-7b"),
+        ("smolvlm500m", "smolvlm-500m"),
+        ("internvl3", "internvl3-8b"),
+    ],
+)
+def test_unknown_model_is_refused_with_the_nearest_names(name: str, nearest: str) -> None:
+    with pytest.raises(UserError, match=rf"did you mean .*{re.escape(nearest)}"):
+        find_model(name)
+
+
+def test_unknown_model_without_a_near_one_is_refused_with_all_names() -> None:
+    with pytest.raises(UserError, match="known: qwen2-vl-2b, .*Any other one is hf:"):
+        find_model("xyzzy")
+
+
+def test_unknown_rater_is_refused_with_the_nearest_model() -> None:
+    with pytest.raises(UserError, match=r"did you mean 'qwen2\.5-vl-7b'"):
+        build_rater("qwen2.5-vl-7")
+
+
+def test_any_repository_or_folder_stands_after_hf() -> None:
+    assert resolve_model("hf:someone/model") == ("someone/model", None)
+    assert resolve_model("hf:/data/model") == ("/data/model", None)
+    assert resolve_model("smolvlm-500m") == ("HuggingFaceTB/SmolVLM-500M-Instruct", "main")
+    with pytest.raises(UserError, match="hf: lacks a model"):
+        resolve_model("hf:")
