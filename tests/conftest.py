@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests import tiny as checkpoints
 
 settings.register_profile("zeroiqa", deadline=None)  # no test depends on the speed of the machine
 settings.load_profile("zeroiqa")
@@ -53,3 +56,16 @@ def dev_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"ZEROIQA_DEV_DATA names {folder}, which is no folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """tiny("qwen2_5_vl") is the folder of a tiny checkpoint of that family, to be left unchanged."""
+    built: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in built:
+            built[family] = checkpoints.build(family, tmp_path_factory.mktemp("tiny") / family)
+        return built[family]
+
+    return folder

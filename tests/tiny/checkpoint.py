@@ -1,0 +1,56 @@
+"""Random weights that look at the image, and the folder that a checkpoint is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, ProcessorMixin
+
+
+class Parts(NamedTuple):
+    """What a family consists of besides its weights."""
+
+    config: PreTrainedConfig
+    processor: ProcessorMixin
+
+
+def write(parts: Parts, folder: Path, *, seed: int = 0) -> Path:
+    """Write configuration, processor and random weights as safetensors."""
+    parts.processor.save_pretrained(folder)
+    random_model(parts.config, seed).save_pretrained(folder)
+    return folder
+
+
+def random_model(config: PreTrainedConfig, seed: int) -> torch.nn.Module:
+    """A model in float32 whose every matrix is random; the same seed gives the same weights."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+        randomise(model)
+    return model
+
+
+def randomise(model: torch.nn.Module) -> None:
+    """Give every matrix a spread that keeps the image visible in the answer.
+
+    The usual start (0.02, and zero in some projections) makes attention uniform and hides the image
+    behind the text; a spread of 1 / sqrt(inputs) passes signals on at their size, and keys and queries
+    get more, so that attention picks out single tokens.
+    """
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim < 2:
+                continue
+            if "embed" in name or "position" in name:
+                parameter.normal_(0, 1)
+                continue
+            gain = 2.0 if any(part in name for part in ("q_proj", "k_proj")) else 1.0
+            parameter.normal_(0, gain / (parameter[0].numel() ** 0.5))
