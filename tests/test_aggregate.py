@@ -274,3 +274,14 @@ def test_probabilities_that_do_not_sum_to_1_are_no_score(broken, readout):
 def test_mass_outside_the_scale_does_not_move_the_score():
     rating = certain(3)
     assert read(Rating(rating.logprobs, 0.01), "expected") == read(rating, "expected")
+
+
+@pytest.mark.parametrize("readout", ["digit", "expected"])
+def test_rating_that_is_a_number_is_that_number(readout):
+    assert read(Rating((), 1.0, value=4.37), readout) == 4.37
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_rating_whose_number_is_not_finite_is_an_image_error(broken):
+    with pytest.raises(ImageError, match="number is (nan|inf)"):
+        read(Rating((), 1.0, value=broken), "expected")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import math
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ ratings = st.builds(
     Rating,
     logprobs=st.lists(st.floats(max_value=0, allow_nan=False), min_size=1, max_size=7).map(tuple),
     mass=st.floats(0, 1),
-)
+) | st.builds(Rating, st.just(()), st.just(1.0), st.floats(allow_nan=False, allow_infinity=False))
 by_standard = st.dictionaries(
     texts, st.lists(st.none() | ratings, min_size=1, max_size=3).map(tuple), min_size=1, max_size=2
 )
@@ -57,6 +59,18 @@ def test_ratings_come_back_to_the_last_bit(tmp_path, rows):
         for row in rows:
             add(row)
     assert list(store.read_ratings(tmp_path, "fake", 0)) == rows
+
+
+def test_part_without_the_field_of_numbers_is_read(tmp_path):
+    row = RatingsRow(0, {"quality": (Rating((0.0,), 0.5), None)})
+    with store.new_ratings(tmp_path, "fake", 0) as add:
+        add(row)
+    path = store.part_path(tmp_path, "ratings/fake", 0)
+    records = pq.read_table(path).to_pylist()
+    for rating in records[0]["ratings"]:
+        del rating["value"]
+    pq.write_table(pa.Table.from_pylist(records), path)
+    assert list(store.read_ratings(tmp_path, "fake", 0)) == [row]
 
 
 def test_impossible_level_keeps_its_infinite_logprob(tmp_path):

@@ -84,11 +84,17 @@ class Score:
 def read(rating: Rating, readout: Readout) -> float:
     """The rating as a number in [1, K].
 
-    "digit" is the most probable level, the lower one of equals; "expected" is Σ k P(k).
+    "digit" is the most probable level, the lower one of equals; "expected" is Σ k P(k). A rating that is a
+    number already is that number, as it was answered.
 
     Raises:
-        ImageError: the probabilities do not sum to 1, as when a model's output overflowed.
+        ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number is
+            not finite.
     """
+    if rating.value is not None:
+        if not math.isfinite(rating.value):
+            raise ImageError(f"A rating's number is {rating.value}; the rater's output is unusable.")
+        return rating.value
     probabilities = [math.exp(logprob) for logprob in rating.logprobs]
     total = math.fsum(probabilities)
     if not abs(total - 1) < 1e-3:

@@ -85,12 +85,14 @@ class View:
 
 @dataclass(frozen=True)
 class Rating:
-    """One rater's answer for one view under one standard: a distribution over the K levels."""
+    """One rater's answer for one view under one standard: a distribution over the K levels, or a number."""
 
     logprobs: tuple[float, ...]
-    """Natural log of P(level k | the answer is a level), k = 1..K; -inf is allowed."""
+    """Natural log of P(level k | the answer is a level), k = 1..K; -inf is allowed. Empty with a `value`."""
     mass: float
     """P(the answer is a level), in [0, 1]; a low mass means that the prompt failed."""
+    value: float | None = None
+    """The number that was answered under a standard of kind "float"; None where there are `logprobs`."""
 
 
 class Segmenter(Protocol):
@@ -116,6 +118,11 @@ class Rater(Protocol):
     @property
     def id(self) -> str:
         """Name, weights revision and every parameter: two raters of one id give the same ratings."""
+        ...
+
+    @property
+    def images_per_call(self) -> int:
+        """The views of how many images are worth one call of `rate`; 1 where batches gain nothing."""
         ...
 
     def check(self, standard: Standard) -> None:

@@ -26,6 +26,8 @@ class FakeRater:
         UserError: the argument is not a whole number.
     """
 
+    images_per_call = 1
+
     def __init__(self, argument: str | None = None) -> None:
         try:
             self._number = 0 if argument is None else int(argument)

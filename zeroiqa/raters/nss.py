@@ -54,6 +54,8 @@ QUANTILES = (
 class NssRater:
     """Rates views by natural-scene statistics (the guarded weighting)."""
 
+    images_per_call = 1
+
     def __init__(self, argument: str | None = None) -> None:
         if argument is not None:
             raise UserError(f"The rater nss takes no argument, found {argument!r}; write nss alone.")

@@ -35,7 +35,7 @@ _INT, _FLOAT, _TEXT = (
 )  # float64: nothing is lost between rating and score
 _MASK = _struct(size=pa.list_(_INT), counts=pa.list_(_INT))
 _REGION = _struct(x0=_INT, y0=_INT, x1=_INT, y1=_INT, area=_FLOAT, kind=_TEXT, mask=_MASK)
-_RATING = _struct(standard=_TEXT, view=_INT, logprobs=pa.list_(_FLOAT), mass=_FLOAT)
+_RATING = _struct(standard=_TEXT, view=_INT, logprobs=pa.list_(_FLOAT), mass=_FLOAT, value=_FLOAT)
 _REGIONS_SCHEMA = _schema(
     image=pa.int64(),
     width=_INT,
@@ -221,6 +221,7 @@ def _rating_records(ratings: Ratings) -> list[dict[str, Any]]:
             "view": view,
             "logprobs": rating and rating.logprobs,
             "mass": rating and rating.mass,
+            "value": rating and rating.value,
         }
         for standard, by_view in ratings.items()
         for view, rating in enumerate(by_view)
@@ -231,6 +232,7 @@ def _ratings(records: list[dict[str, Any]]) -> Ratings:
     ratings: dict[str, list[Rating | None]] = {}
     for record in records:
         logprobs = record["logprobs"]
-        rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"])
+        value = record.get("value")  # parts of the first days have no such field
+        rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"], value)
         ratings.setdefault(record["standard"], []).append(rating)
     return {standard: tuple(by_view) for standard, by_view in ratings.items()}
