@@ -37,19 +37,19 @@ def build_rater(name: str, options: RaterOptions | None = None) -> Rater:
     Raises:
         UserError: the name is unknown, or the rater does not take the argument.
     """
-    table = {**_EMBEDDED, **dict.fromkeys(rater_names()[len(_EMBEDDED) :], _CHAT)}
-    build, argument = resolve("rater", name, table)
-    key = name.partition(":")[0]
+    key, colon, argument = name.partition(":")
+    if key == _ANY_MODEL and not argument:
+        raise UserError("The rater hf needs a model; write hf:REPOSITORY or hf:FOLDER.")
+    models = _model_names()
+    if key in models and colon:
+        raise UserError(f"The rater {key} takes no argument, found {argument!r}; write {key} alone.")
+    build, _ = resolve("rater", name, {**_EMBEDDED, **dict.fromkeys((_ANY_MODEL, *models), _CHAT)})
     options = options or RaterOptions()
     if key in _EMBEDDED:
-        rater: Rater = build(argument)
+        rater: Rater = build(argument if colon else None)
     elif key == _ANY_MODEL:
-        if not argument:
-            raise UserError("The rater hf needs a model; write hf:REPOSITORY or hf:FOLDER.")
         rater = build(argument, options)
     else:
-        if argument is not None:
-            raise UserError(f"The rater {key} takes no argument, found {argument!r}; write {key}.")
         card = import_module("zeroiqa.raters.models").find_model(key)
         rater = build(card.repo, options, card.revision)
     return rater
