@@ -1,0 +1,1 @@
+"""The standards: one TOML file for each. Installed as zeroiqa.prompts."""
