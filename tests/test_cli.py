@@ -158,6 +158,18 @@ def test_verify_finds_the_ratings_unchanged(photos: Path) -> None:
     assert "Left out: photos/broken.jpg" in done.stderr
 
 
+def test_aspects_choose_the_word_standards_of_the_preset(photos: Path) -> None:
+    spread = ["--aspect", "quality", "authenticity"]
+    repeated = ["--aspect", "quality", "--aspect", "authenticity"]
+    named = ["--standard", "quality-word-7", "--standard", "authenticity-word-7"]
+    printed = {
+        zeroiqa(photos.parent, "score", *each, "photos", *FAKE, "--format", "csv").stdout
+        for each in (spread, repeated, named)
+    }
+    (table,) = printed
+    assert "score,s_global" in table and "authenticity_score" in table
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -169,6 +181,8 @@ def test_verify_finds_the_ratings_unchanged(photos: Path) -> None:
         (["score", "photos", "--min-area", "2"], "min_area is 2.0"),
         (["score", "photos", "--lambda", "nan"], "lambda is nan"),
         (["score", "photos", "--background", "white"], "'white' is not a colour"),
+        (["score", "photos", "--device", "gpu"], "device is 'gpu'"),
+        (["score", "photos", "--rater", "hf:"], "write hf:REPOSITORY or hf:FOLDER"),
         (["score", "photos", "-o", "photos"], "holds other files (first: broken.jpg)"),
         (["rescore", "photos"], "so it is no run"),
         (["status", "nowhere"], "nowhere does not exist"),
@@ -193,6 +207,9 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_one(
         ["scores", "photos"],
         ["score", "photos", "--lambda", "much"],
         ["score", "photos", "--workers", "0"],
+        ["score", "photos", "--aspect", "beauty"],
+        ["score", "photos", "--aspect", "quality", "--standard", "quality-word-5"],
+        ["score", "photos", "--dtype", "half"],
     ],
 )
 def test_wrong_usage_is_exit_code_two(photos: Path, arguments: Sequence[str]) -> None:

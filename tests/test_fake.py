@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.raters import build_rater
+from zeroiqa.raters import build_rater, rater_names
 from zeroiqa.standards import load_standard, standard_names
 from zeroiqa.types import View
 
@@ -128,6 +128,20 @@ def test_unknown_rater_is_refused_with_the_nearest_name():
 def test_raters_without_weights_can_be_built_and_differ():
     ids = [build_rater(name).id for name in ("nss", "fake", "fake:2")]
     assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("fakee", "fake"), ("qwen2.5-vl-7", "qwen2.5-vl-7b"), ("smolvlm_256m", "smolvlm-256m")]
+)
+def test_nearest_name_is_looked_for_among_embedded_raters_and_models(name, near):
+    with pytest.raises(UserError, match=f"unknown rater '{name}'; did you mean '{near}'"):
+        build_rater(name)
+    assert near in rater_names()
+
+
+def test_model_known_by_name_takes_no_argument():
+    with pytest.raises(UserError, match="smolvlm-256m takes no argument, found '2'"):
+        build_rater("smolvlm-256m:2")
 
 
 @pytest.mark.parametrize("name", ["hf", "hf:"])

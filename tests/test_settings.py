@@ -1,5 +1,6 @@
 """Presets and their overrides."""
 
+import dataclasses
 import json
 import math
 from importlib import resources
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
+from zeroiqa.raters.options import RaterOptions
 from zeroiqa.settings import load_settings, preset_description, preset_names, settings_from_dict
 
 EMBEDDED = resources.files("zeroiqa.presets") / "embedded.toml"
@@ -29,6 +31,12 @@ def test_an_override_replaces_one_field_only() -> None:
     plain, changed = load_settings(), load_settings(overrides={"lambda": 1.0})
     assert changed.lam == 1.0
     assert {**changed.to_dict(), "lambda": 0.0} == plain.to_dict()
+
+
+def test_the_options_of_models_are_those_of_the_raters_unless_set() -> None:
+    assert load_settings().rater_options == RaterOptions()
+    fields = dataclasses.asdict(RaterOptions(device="cuda:1", dtype="bfloat16", attn="eager", offline=True))
+    assert dataclasses.asdict(load_settings(overrides=fields).rater_options) == fields
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, math.inf])
@@ -62,6 +70,10 @@ def test_a_preset_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"raters": ["fake", "fake"]}, "twice"),
         ({"rater_weights": [1.0, 2.0]}, "2 rater_weights for 1 raters"),
         ({"rater_weights": [0.0]}, "must be positive"),
+        ({"device": "gpu"}, "device is 'gpu' .* auto, cpu, cuda, cuda:1 or mps"),
+        ({"dtype": "half"}, "one of auto, float32, bfloat16, float16"),
+        ({"attn": "fast"}, "one of auto, eager, sdpa, flash_attention_2"),
+        ({"offline": 1}, "true or false"),
     ],
 )
 def test_a_wrong_field_is_refused_in_a_sentence_that_names_it(overrides: dict, sentence: str) -> None:

@@ -40,6 +40,13 @@ class Overrides(TypedDict, total=False):
     normalize_areas: bool
     background: str
     max_pixels: int
+    device: str
+    dtype: str
+    attn: str
+    load_in_8bit: bool
+    trust_remote_code: bool
+    allow_pickle: bool
+    offline: bool
 
 
 def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) -> Method:

@@ -45,7 +45,7 @@ def build_method(settings: Settings) -> Method:
         UserError: a name is unknown, or a rater cannot rate under a standard.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
-    raters = {name: build_rater(name) for name in settings.raters}
+    raters = {name: build_rater(name, settings.rater_options) for name in settings.raters}
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, get_args
 
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
 from zeroiqa.errors import UserError
+from zeroiqa.raters.options import Attention, Dtype, RaterOptions
 from zeroiqa.types import CropMode
 
 DEFAULT_PRESET = "embedded"
@@ -49,6 +51,20 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
+    device: str = RaterOptions.device
+    """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `RaterOptions`."""
+    dtype: Dtype = RaterOptions.dtype
+    """Type of a model's weights."""
+    attn: Attention = RaterOptions.attn
+    """Implementation of a model's attention."""
+    load_in_8bit: bool = RaterOptions.load_in_8bit
+    """Whether a model's linear layers are quantised."""
+    trust_remote_code: bool = RaterOptions.trust_remote_code
+    """Whether code that comes with weights may run."""
+    allow_pickle: bool = RaterOptions.allow_pickle
+    """Whether weights may be read from pickled files."""
+    offline: bool = RaterOptions.offline
+    """Whether only weights that are on the disk may be used."""
 
     @property
     def aggregation(self) -> Aggregation:
@@ -60,6 +76,12 @@ class Settings:
             normalize_areas=self.normalize_areas,
             member_weights=self.rater_weights,
         )
+
+    @property
+    def rater_options(self) -> RaterOptions:
+        """How the weights of models are loaded and run."""
+        names = (field.name for field in dataclasses.fields(RaterOptions))
+        return RaterOptions(**{name: getattr(self, name) for name in names})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, in the presets' spelling (an infinite lambda becomes the string "inf")."""
@@ -137,7 +159,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "crop": get_args(CropMode),
     "readout": get_args(Readout),
     "weighting": get_args(Weighting),
+    "dtype": get_args(Dtype),
+    "attn": get_args(Attention),
 }
+_FLAGS = ("complement", "normalize_areas", "load_in_8bit", "trust_remote_code", "allow_pickle", "offline")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _LISTS: dict[str, type] = {"raters": str, "standards": str, "rater_weights": float}
 
 
@@ -151,13 +177,17 @@ def _checked(key: str, value: Any, origin: str) -> Any:
         return value
     if key in _LISTS:
         return _checked_list(key, value, origin)
-    if key in ("complement", "normalize_areas"):
+    if key in _FLAGS:
         if not isinstance(value, bool):
             raise UserError(f"The setting {key} is {value!r} ({origin}); it must be true or false.")
         return value
-    if key in ("segmenter", "background"):
+    if key in ("segmenter", "background", "device"):
         if not isinstance(value, str):
             raise UserError(f"The setting {key} is {value!r} ({origin}); it must be a text.")
+        if key == "device" and not _DEVICE.fullmatch(value):
+            raise UserError(
+                f"The setting device is {value!r} ({origin}); it must be auto, cpu, cuda, cuda:1 or mps."
+            )
         return value
     return _checked_number(key, value, origin)
 

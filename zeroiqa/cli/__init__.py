@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from zeroiqa.cli.options import spread_aspects
 from zeroiqa.cli.rescore import rescore
 from zeroiqa.cli.score import score
 from zeroiqa.cli.standards import standards
@@ -37,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: In place of the process's own.
     """
     try:
-        code = cli.main(args=arguments, prog_name="zeroiqa", standalone_mode=False)
+        code = cli.main(
+            args=spread_aspects(sys.argv[1:] if arguments is None else arguments),
+            prog_name="zeroiqa",
+            standalone_mode=False,
+        )
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
+
+ASPECTS = ("quality", "authenticity", "correspondence")
 
 
 def arithmetic_options(command: Command) -> Command:
@@ -49,6 +51,35 @@ def arithmetic_options(command: Command) -> Command:
     return command
 
 
+def model_options(command: Command) -> Command:
+    """How the weights of models are loaded and run; the fields of `RaterOptions`."""
+    for option in reversed(
+        (
+            click.option("--device", help="Where models run: auto, cpu, cuda, cuda:1 or mps."),
+            click.option(
+                "--dtype",
+                type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+                help="Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU.",
+            ),
+            click.option(
+                "--attn",
+                type=click.Choice(["auto", "eager", "sdpa", "flash_attention_2"]),
+                help="Implementation of attention.",
+            ),
+            _flag("--load-in-8bit", "Quantise the weights with bitsandbytes."),
+            _flag("--trust-remote-code", "Run code that comes with the weights."),
+            _flag("--allow-pickle", "Read weights that are not safetensors."),
+            _flag("--offline", "Use only weights that are on the disk."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _flag(name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(name, is_flag=True, default=None, help=text)
+
+
 def format_option(command: Command) -> Command:
     """What is written to standard output."""
     return click.option(
@@ -59,6 +90,18 @@ def format_option(command: Command) -> Command:
         show_default=True,
         help="What to print: the worst and best images, or every row.",
     )(command)
+
+
+def spread_aspects(arguments: Sequence[str]) -> list[str]:
+    """Let `--aspect quality authenticity` mean `--aspect quality --aspect authenticity`."""
+    spread: list[str] = []
+    listing = False
+    for argument in arguments:
+        if listing and argument in ASPECTS and spread[-1] != "--aspect":
+            spread.append("--aspect")
+        spread.append(argument)
+        listing = argument == "--aspect" or (listing and argument in ASPECTS)
+    return spread
 
 
 def given(**fields: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
+from zeroiqa.cli.options import ASPECTS, arithmetic_options, format_option, given, model_options, normalized
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -32,12 +32,25 @@ RUNS = Path("zeroiqa-runs")
 @click.option(
     "--complement/--no-complement", default=None, help="Rate what no object covers as one more region."
 )
-@click.option("--rater", "raters", multiple=True, help="nss, fake[:SEED]; repeat for an ensemble.")
-@click.option("--standard", "standards", multiple=True, help="Name or TOML file; repeat for several aspects.")
+@click.option(
+    "--rater",
+    "raters",
+    multiple=True,
+    help="nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER; repeat for an ensemble.",
+)
+@click.option(
+    "--aspect",
+    "aspects",
+    multiple=True,
+    type=click.Choice(ASPECTS),
+    help="What to judge, by the word standard with as many levels as the preset's; repeat for several.",
+)
+@click.option("--standard", "standards", multiple=True, help="Name or TOML file; repeat for several.")
 @click.option(
     "--crop", type=click.Choice(["bbox", "mask", "whole"]), help="How a region is shown to the rater."
 )
 @arithmetic_options
+@model_options
 @click.option("--background", help="Colour under transparent pixels, as #rrggbb.")
 @click.option("--max-pixels", type=int, help="Refuse larger images.")
 @click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
@@ -48,6 +61,7 @@ def score(
     paths: tuple[str, ...],
     output: Path | None,
     preset: str,
+    aspects: tuple[str, ...],
     workers: str,
     sidecar_prompts: bool,
     dry_run: bool,
@@ -64,6 +78,8 @@ def score(
 
     choices["lambda"] = choices.pop("lam")
     choices["normalize_areas"] = normalized(choices.pop("areas"))
+    if aspects:
+        choices["standards"] = _word_standards(aspects, choices["standards"], preset)
     settings = load_settings(preset, given(**choices))
     if settings.raters == load_settings(preset).raters:
         click.echo(f"{preset}: {preset_description(preset)}", err=True)
@@ -74,6 +90,19 @@ def score(
         _describe(folder, settings, sources, count)
     else:
         _run(folder, settings, sources, preset, count, style)
+
+
+def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: str) -> tuple[str, ...]:
+    """The shipped standards of the aspects, with as many levels as the preset's first standard."""
+    from zeroiqa.settings import load_settings
+    from zeroiqa.standards import load_standard
+
+    if chosen:
+        raise click.UsageError(
+            "--aspect chooses a standard for each aspect; give it or --standard, not both."
+        )
+    k = load_standard(load_settings(preset).standards[0]).k
+    return tuple(f"{aspect}-word-{k}" for aspect in dict.fromkeys(aspects))
 
 
 def _run(

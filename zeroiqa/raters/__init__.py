@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
+from zeroiqa.raters.models import model_names, resolve_model
 from zeroiqa.raters.options import RaterOptions
 from zeroiqa.registry import resolve
 
@@ -23,7 +22,12 @@ _ANY_MODEL = "hf"
 
 def rater_names() -> tuple[str, ...]:
     """The names that `build_rater` knows; "hf" wants the name of a repository or a folder after a colon."""
-    return (*_EMBEDDED, _ANY_MODEL, *_model_names())
+    return (*_EMBEDDED, _ANY_MODEL, *model_names())
+
+
+def has_weights(name: str) -> bool:
+    """Whether the rater of that name is a model, so that only one of them shall be in memory at a time."""
+    return name.partition(":")[0] not in _EMBEDDED
 
 
 def build_rater(name: str, options: RaterOptions | None = None) -> Rater:
@@ -38,24 +42,15 @@ def build_rater(name: str, options: RaterOptions | None = None) -> Rater:
         UserError: the name is unknown, or the rater does not take the argument.
     """
     key, colon, argument = name.partition(":")
+    models = model_names()
     if key == _ANY_MODEL and not argument:
         raise UserError("The rater hf needs a model; write hf:REPOSITORY or hf:FOLDER.")
-    models = _model_names()
     if key in models and colon:
         raise UserError(f"The rater {key} takes no argument, found {argument!r}; write {key} alone.")
     build, _ = resolve("rater", name, {**_EMBEDDED, **dict.fromkeys((_ANY_MODEL, *models), _CHAT)})
-    options = options or RaterOptions()
-    if key in _EMBEDDED:
-        rater: Rater = build(argument if colon else None)
-    elif key == _ANY_MODEL:
-        rater = build(argument, options)
-    else:
-        card = import_module("zeroiqa.raters.models").find_model(key)
-        rater = build(card.repo, options, card.revision)
+    if has_weights(name):
+        repo, revision = resolve_model(name)
+        model: Rater = build(repo, options or RaterOptions(), revision)
+        return model
+    rater: Rater = build(argument if colon else None)
     return rater
-
-
-def _model_names() -> tuple[str, ...]:
-    if find_spec("zeroiqa.raters.models") is None:
-        return ()
-    return tuple(import_module("zeroiqa.raters.models").model_names())

@@ -19,6 +19,9 @@ METHOD_VERSION = 1
 ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
 """The settings that `zeroiqa rescore` changes without computing anything again."""
 
+_PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
+"""Settings that decide where weights are and come from; what they are is said by the raters' ids."""
+
 _LIBRARIES = {
     "numpy": ("numpy",),
     "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
@@ -46,9 +49,10 @@ def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
 
     Standards are named by their content: the path of a TOML file is not part of the identity.
     """
+    left_out = ("standards", *_PLACE_AND_PERMISSION)
     return {
         "method_version": METHOD_VERSION,
-        "settings": {key: value for key, value in settings.to_dict().items() if key != "standards"},
+        "settings": {key: value for key, value in settings.to_dict().items() if key not in left_out},
         "decode_policy": method.policy.id,
         "segmenter": None if method.segmenter is None else method.segmenter.id,
         "raters": {name: rater.id for name, rater in method.raters.items()},
