@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tiny import qwen
+from tests.tiny import gemma, idefics, internvl, llava, minicpm, qwen
 from tests.tiny.checkpoint import Parts, write
 
 BUILDERS: dict[str, Callable[[], Parts]] = {
     "qwen2_vl": qwen.qwen2_vl,
     "qwen2_5_vl": qwen.qwen2_5_vl,
     "qwen3_vl": qwen.qwen3_vl,
+    "internvl": internvl.internvl,
+    "llava_onevision": llava.llava_onevision,
+    "idefics3": idefics.idefics3,
+    "smolvlm": idefics.smolvlm,
+    "gemma3": gemma.gemma3,
+    "minicpmv4_6": minicpm.minicpmv4_6,
 }
 FAMILIES = tuple(BUILDERS)
 

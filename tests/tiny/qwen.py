@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.tiny.checkpoint import Parts
+from tests.tiny.checkpoint import Parts, text_sizes
 from tests.tiny.tokenizer import make_tokenizer
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def qwen2_vl() -> Parts:
 
     tokenizer = _tokenizer()
     config = Qwen2VLConfig(
-        text_config=_text(tokenizer, rope_parameters=_rope(mrope_section=[2, 3, 3])),
+        text_config=text_sizes(tokenizer, rope_parameters=_rope(mrope_section=[2, 3, 3])),
         vision_config={
             "depth": 2,
             "embed_dim": 32,
@@ -63,7 +63,7 @@ def qwen2_5_vl() -> Parts:
 
     tokenizer = _tokenizer()
     config = Qwen2_5_VLConfig(
-        text_config=_text(tokenizer, rope_parameters=_rope(mrope_section=[2, 3, 3])),
+        text_config=text_sizes(tokenizer, rope_parameters=_rope(mrope_section=[2, 3, 3])),
         vision_config={
             "depth": 2,
             "hidden_size": 32,
@@ -84,7 +84,7 @@ def qwen3_vl() -> Parts:
 
     tokenizer = _tokenizer()
     config = Qwen3VLConfig(
-        text_config=_text(
+        text_config=text_sizes(
             tokenizer, head_dim=16, rope_parameters=_rope(mrope_section=[4, 2, 2], mrope_interleaved=True)
         ),
         vision_config={
@@ -108,21 +108,6 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 def _rope(**mrope: object) -> dict[str, object]:
     return {"rope_type": "default", "rope_theta": 10000.0, **mrope}
-
-
-def _text(tokenizer: PreTrainedTokenizerFast, **more: object) -> dict[str, object]:
-    return {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "bos_token_id": None,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        **more,
-    }
 
 
 def _ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
