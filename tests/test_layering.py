@@ -29,9 +29,10 @@ LEVELS = (
         "aggregate",
         "evaluation.metrics",
         "samples",
+        "flops",
     ),
     ("segmenters", "raters", "baselines", "heads"),
-    ("settings", "presets", "pipeline", "results", "runs", "evaluation"),
+    ("settings", "presets", "pipeline", "results", "runs", "evaluation", "benchmark"),
     ("api", "report", "cli", "__main__"),
 )
 """From the lowest to the highest; a module imports from its own level and from those below."""

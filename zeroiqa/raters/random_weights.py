@@ -1,0 +1,176 @@
+"""Full-size models with random weights: speed depends on a model's sizes, not on what it has learned.
+
+That is how a GPU is measured where nothing can be downloaded. Ratings of such a model mean nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import UserError
+from zeroiqa.raters.models import resolve_model
+from zeroiqa.standards import load_standard, standard_names
+
+if TYPE_CHECKING:
+    import torch
+
+GEOMETRIES: dict[str, dict[str, Any]] = {
+    "qwen2.5-vl-7b": {  # config.json of Qwen/Qwen2.5-VL-7B-Instruct
+        "text_config": {
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "vocab_size": 152064,
+            "max_position_embeddings": 128000,
+            "rms_norm_eps": 1e-6,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+        },
+        "vision_config": {
+            "depth": 32,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "out_hidden_size": 3584,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "window_size": 112,
+            "fullatt_block_indexes": [7, 15, 23, 31],
+            "tokens_per_second": 2,
+        },
+        "tie_word_embeddings": False,
+    }
+}
+"""Models of the family Qwen2.5-VL that can be built from nothing: name -> config."""
+
+PIXELS = (56 * 56, 16384 * 28 * 28)
+"""Least and most pixels of a picture as Qwen's processor gives it to the model."""
+_SPECIAL = {
+    "pad_token_id": "<|endoftext|>",
+    "bos_token_id": "<|im_start|>",
+    "eos_token_id": "<|im_end|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+}
+_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+    "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif 'text' in part %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def read_parts(name: str) -> tuple[Any, Any]:
+    """Config and processor of a model whose weights need not be there.
+
+    Args:
+        name: hf:FOLDER with config, tokenizer and processor files, a name of `GEOMETRIES`, or any other model
+            whose small files are in the local cache.
+
+    Raises:
+        UserError: the files are not there.
+    """
+    if name in GEOMETRIES:
+        return qwen2_5_vl(GEOMETRIES[name])
+    from transformers import AutoConfig, AutoProcessor
+
+    repo, revision = resolve_model(name)
+    if name.startswith("hf:") and not (Path(repo) / "config.json").is_file():
+        raise UserError(
+            f"There is no config.json in {repo}; put config, tokenizer and processor files there."
+        )
+    where: dict[str, Any] = {"local_files_only": True, **({"revision": revision} if revision else {})}
+    try:
+        config = AutoConfig.from_pretrained(repo, **where)
+        return config, AutoProcessor.from_pretrained(repo, **where)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The config and processor of {name} are not on this machine; give a folder that has them as "
+            f"hf:FOLDER, or take {' or '.join(GEOMETRIES)}, which needs no files."
+        ) from error
+
+
+def random_model(
+    config: Any, device: str, dtype: torch.dtype, attention: str | None = None
+) -> torch.nn.Module:
+    """The model of a config, its random weights made on the device and in the type they will have.
+
+    Every matrix is random: families that start with a projection of zeros would ignore the image.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    chosen = {} if attention is None else {"attn_implementation": attention}
+    with torch.device(device):
+        build: Any = AutoModelForImageTextToText.from_config
+        model: torch.nn.Module = build(config, dtype=dtype, **chosen)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1 and not parameter.any():
+                parameter.normal_(0, 0.02)
+    return model.eval()
+
+
+def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
+    """Config and processor of a Qwen2.5-VL of any size, with a tokenizer made here.
+
+    The tokenizer has learned the shipped standards and nothing else, so that their words are single tokens,
+    as they are to a real one: the lengths of the prompts come close to the real ones.
+    """
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    tokenizer = _tokenizer()
+    ids = {field: tokenizer.convert_tokens_to_ids(token) for field, token in _SPECIAL.items()}
+    text = {**geometry["text_config"], **{field: ids.pop(field) for field in list(ids)[:3]}}
+    vision = geometry["vision_config"]
+    sizes = {
+        "size": {"shortest_edge": PIXELS[0], "longest_edge": PIXELS[1]},
+        "patch_size": vision["patch_size"],
+        "merge_size": vision["spatial_merge_size"],
+        "temporal_patch_size": vision["temporal_patch_size"],
+    }
+    processor = Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]
+        image_processor=Qwen2VLImageProcessor(**sizes),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(**sizes),
+        chat_template=_TEMPLATE,
+    )
+    return Qwen2_5_VLConfig(**{**geometry, "text_config": text}, **ids), processor
+
+
+def _tokenizer() -> Any:
+    """Byte-level BPE; every digit is a token of its own."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    digits = pre_tokenizers.Split(Regex(r"\p{N}"), behavior="isolated")
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    texts = ["system user assistant"]
+    for name in standard_names():
+        texts += load_standard(name).fill("a photo")
+    tokenizer.train_from_iterator(2 * texts, trainer)
+    tokenizer.add_special_tokens(list(_SPECIAL.values()))
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        padding_side="left",
+        pad_token=_SPECIAL["pad_token_id"],
+        eos_token=_SPECIAL["eos_token_id"],
+        model_max_length=32768,
+    )
