@@ -76,6 +76,8 @@ def randomise(model: torch.nn.Module) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim < 2:
+                if name.endswith(("q_norm.weight", "k_norm.weight")):
+                    parameter.add_(1)
                 continue
             gain = 2.0 if any(part in name for part in ("q_proj", "k_proj", "linear_2")) else 1.0
             if parameter in embeddings and parameter is not model.get_output_embeddings().weight:

@@ -18,7 +18,8 @@ TEMPLATE = (
     "<start_of_turn>{{ 'model' if message.role == 'assistant' else message.role }}\n{{ first if loop.first }}"
     "{% if message.content is string %}{{ message.content | trim }}{% else %}"
     "{% for part in message.content %}{% if part.type == 'image' %}<start_of_image>"
-    "{% elif part.type == 'text' %}{{ part.text | trim }}{% endif %}{% endfor %}{% endif %}<end_of_turn>\n{% endfor %}"
+    "{% elif part.type == 'text' %}{{ part.text | trim }}{% endif %}{% endfor %}{% endif %}"
+    "<end_of_turn>\n{% endfor %}"
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 SIDE, PATCH, TOKENS = 112, 14, 16
