@@ -1,0 +1,175 @@
+"""Weights of models on the disk: what is missing, and how to bring it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from zeroiqa.errors import UserError
+from zeroiqa.raters.options import RaterOptions
+
+_CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "README.md")
+_SAFE = ("*.safetensors",)
+_PICKLED = ("*.bin", "*.pt", "*.pth")
+_CODE = ("*.py",)
+_OTHER_FORMATS = ("onnx/*", "original/*", "gguf/*", "openvino/*")
+_EITHER = (
+    ("config.json",),
+    ("tokenizer.json", "tokenizer.model", "vocab.json"),
+    ("preprocessor_config.json", "processor_config.json"),
+)
+"""Of each group one file is needed; the first is the usual one."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to download, and from where."""
+
+    repo: str
+    """Repository on the hub, owner/name."""
+    revision: str | None = None
+    """Branch, tag or commit; None is the main branch."""
+    endpoint: str | None = None
+    """Address of another hub than the one that the library is set to."""
+
+
+def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[str, ...]:
+    """Names of the files that a model in this folder lacks; empty if it is complete.
+
+    The index of sharded weights says which shards there must be.
+
+    Args:
+        folder: Of a model as transformers saves it; it need not exist. None names all that a model needs.
+        allow_pickle: Whether pickled weights will do.
+    """
+    there = {path.name for path in folder.iterdir()} if folder and folder.is_dir() else set()
+    lacking = [names[0] for names in _EITHER if there.isdisjoint(names)]
+    stems = ["model.safetensors", "pytorch_model.bin"] if allow_pickle else ["model.safetensors"]
+    weights = [_missing_weights(folder, there, whole) for whole in stems]
+    return (*lacking, *min(weights, key=len))
+
+
+def cached_folder(source: Source) -> Path | None:
+    """The model's folder in the hub's cache, complete or not; None if it was never downloaded here."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True))
+    except IncompleteSnapshotError as error:
+        return Path(error.snapshot_path) if error.snapshot_path else None
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def pull(source: Source, to: Path | None, options: RaterOptions) -> Path:
+    """Download a model's safetensors and configuration files; what is there already is not downloaded again.
+
+    Args:
+        source: The repository.
+        to: Folder for the files; None is the hub's cache, where `--rater NAME` finds them.
+        options: `offline` only looks whether all is there; `allow_pickle` and `trust_remote_code` bring
+            the files of those kinds, too.
+
+    Returns:
+        The folder, complete.
+
+    Raises:
+        UserError: something is missing and cannot be fetched; the message says what and how to bring it.
+    """
+    if options.offline:
+        folder = to if to is not None else cached_folder(source)
+        reason: str | None = "--offline forbids to download it"
+    else:
+        folder, reason = _download(source, to, options)
+    lacking = missing_files(folder, allow_pickle=options.allow_pickle)
+    if folder is None or lacking:
+        raise UserError(how_to_bring(source.repo, folder, lacking, reason))
+    return folder
+
+
+def how_to_bring(repo: str, folder: Path | None, lacking: tuple[str, ...], reason: str | None) -> str:
+    """One sentence on files that are missing, and one on how they come here.
+
+    Args:
+        repo: Repository on the hub.
+        folder: Where the files should be; None is the hub's cache.
+        lacking: Their names.
+        reason: Why they cannot be downloaded; None if the repository itself does not have them.
+    """
+    where = folder if folder is not None else "the cache of the hub"
+    found = f"The model {repo} is not complete in {where}: missing {', '.join(lacking)}"
+    if reason is None:
+        return (
+            f"{found}, and the repository has no such files; zeroiqa reads safetensors (--allow-pickle reads "
+            "pickled weights, too) of models that transformers runs."
+        )
+    return (
+        f"{found}, and {reason}. On a machine with network run `zeroiqa models pull hf:{repo} --to DIR`, "
+        "copy DIR here and use `--rater hf:DIR`."
+    )
+
+
+def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[str, ...]:
+    if whole in there:
+        return ()
+    if folder is None or f"{whole}.index.json" not in there:
+        return (whole,)
+    try:
+        index = json.loads((folder / f"{whole}.index.json").read_text(encoding="utf-8"))
+        return tuple(sorted(set(index["weight_map"].values()) - there))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return (f"{whole}.index.json",)  # it is there, and cannot be read
+
+
+def _download(source: Source, to: Path | None, options: RaterOptions) -> tuple[Path | None, str | None]:
+    """The folder as far as it could be filled, and why the hub could not be asked (None if it could)."""
+    from huggingface_hub import HfApi, errors, snapshot_download
+
+    try:  # first, because a download without network succeeds silently where the folder exists
+        HfApi(endpoint=source.endpoint).model_info(source.repo, revision=source.revision)
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise UserError(_explained(error, source)) from error
+    except Exception as error:  # of the HTTP client, which is another one in each version of the library
+        return to or cached_folder(source), f"the hub cannot be reached ({error})"
+    patterns = [*_CONFIGURATION, *_SAFE]
+    patterns += _PICKLED if options.allow_pickle else ()
+    patterns += _CODE if options.trust_remote_code else ()
+    try:
+        folder = snapshot_download(
+            source.repo,
+            revision=source.revision,
+            local_dir=to,
+            allow_patterns=patterns,
+            ignore_patterns=list(_OTHER_FORMATS),
+            endpoint=source.endpoint,
+        )
+    except Exception as error:
+        raise UserError(_explained(error, source)) from error
+    return Path(folder), None
+
+
+def _explained(error: Exception, source: Source) -> str:
+    """What the user can do about an error of the hub's library."""
+    from huggingface_hub import errors
+
+    repo = source.repo
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"The hub wants the terms of {repo} accepted first: do so at https://huggingface.co/{repo}, "
+            "then set HF_TOKEN to a token of your account."
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"The hub has no public repository {repo}; check the name, or set HF_TOKEN if it is private."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"The repository {repo} has no revision {source.revision}; name another one."
+    if isinstance(error, errors.HFValidationError):
+        return f"{repo!r} is neither a folder nor a repository; write hf:OWNER/NAME or hf:FOLDER."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full, {repo} could not be downloaded; free some space and run the command again: "
+            "it goes on where it stopped."
+        )
+    return f"{repo} could not be downloaded ({error}); run the command again to go on."
