@@ -9,6 +9,7 @@ import pytest
 from zeroiqa.errors import UserError
 from zeroiqa.raters import build_rater, rater_names
 from zeroiqa.raters.models import ModelCard, find_model, model_cards, model_names, resolve_model
+from zeroiqa.settings import load_settings, preset_description
 
 CARDS = model_cards()
 
@@ -81,3 +82,18 @@ def test_any_repository_or_folder_stands_after_hf() -> None:
     assert resolve_model("smolvlm-500m") == ("HuggingFaceTB/SmolVLM-500M-Instruct", "main")
     with pytest.raises(UserError, match="hf: lacks a model"):
         resolve_model("hf:")
+
+
+@pytest.mark.parametrize("preset", ["ensemble", "fast", "small"])
+def test_presets_name_known_models_whose_licence_allows_commercial_use(preset: str) -> None:
+    for name in load_settings(preset).raters:
+        assert find_model(name).commercial != "no"
+    assert "not measured here" in preset_description(preset)
+
+
+def test_presets_are_what_their_names_say() -> None:
+    ensemble, fast, small = map(load_settings, ("ensemble", "fast", "small"))
+    assert len(ensemble.raters) >= 3 and ensemble.readout == "expected" and ensemble.lam == 1.0
+    assert all(find_model(name).parameters > 7 for name in ensemble.raters)
+    assert len(fast.raters) == 1 and fast.crop == "whole"
+    assert len(small.raters) == 1 and find_model(small.raters[0]).parameters < 1
