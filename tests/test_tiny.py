@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.tiny import FAMILIES, build
+from tests.tiny import FAMILIES, UNLISTED, build
 
 QUESTION = "Please evaluate the quality of the image and score in [1, 2, 3, 4, 5, 6, 7]."
 
@@ -38,7 +38,7 @@ def answer(folder: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float3
     return probabilities
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *UNLISTED])
 def test_the_answer_depends_on_the_image(family: str, tiny: Callable[[str], Path]) -> None:
     one, other = (answer(tiny(family), picture(seed)) for seed in (0, 1))
 
@@ -46,7 +46,7 @@ def test_the_answer_depends_on_the_image(family: str, tiny: Callable[[str], Path
     assert np.abs(one - other).max() > 1e-2 * one.max()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *UNLISTED])
 def test_a_checkpoint_is_small_and_built_the_same_every_time(
     family: str, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:

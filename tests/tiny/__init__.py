@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tiny import gemma, idefics, internvl, llava, minicpm, qwen
+from tests.tiny import gemma, idefics, internvl, llava, minicpm, qwen, unlisted
 from tests.tiny.checkpoint import Parts, write
 
 BUILDERS: dict[str, Callable[[], Parts]] = {
@@ -24,13 +24,21 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "minicpmv4_6": minicpm.minicpmv4_6,
 }
 FAMILIES = tuple(BUILDERS)
+"""The families that a rater must know."""
+UNLISTED: dict[str, Callable[[], Parts]] = {
+    "minicpmv4_7": minicpm.minicpmv4_7,
+    "llava_next": unlisted.llava_next,
+    "mistral3": unlisted.mistral3,
+    "aya_vision": unlisted.aya_vision,
+}
+"""Chat models of further families."""
 
 
 def build(family: str, folder: Path) -> Path:
     """Write the tiny checkpoint of a family into a folder, which need not exist.
 
     Args:
-        family: One of `FAMILIES`.
+        family: One of `FAMILIES`, or of `UNLISTED`.
         folder: Where to; returned.
     """
-    return write(BUILDERS[family](), folder)
+    return write((BUILDERS | UNLISTED)[family](), folder)

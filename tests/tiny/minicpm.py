@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from tests.tiny.checkpoint import Parts, text_sizes, vision_sizes
 from tests.tiny.tokenizer import make_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 NAMED = {
     "image_token": "<|image_pad|>",
@@ -26,6 +31,7 @@ TEMPLATE = (
     "{% else %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
 SIDE, PATCH = 112, 14
+SIZES: dict[str, Any] = {"scale_resolution": SIDE, "patch_size": PATCH, "max_slice_nums": 4}
 
 
 def minicpmv4_6() -> Parts:
@@ -36,31 +42,72 @@ def minicpmv4_6() -> Parts:
         MiniCPMV4_6VideoProcessor,
     )
 
+    tokenizer = _tokenizer()
+    config = MiniCPMV4_6Config(**_config(tokenizer), image_size=SIDE)
+    processor = MiniCPMV4_6Processor(
+        image_processor=MiniCPMV4_6ImageProcessor(**SIZES),
+        tokenizer=tokenizer,
+        video_processor=MiniCPMV4_6VideoProcessor(**SIZES),
+        chat_template=TEMPLATE,
+    )
+    return Parts(config, processor)
+
+
+def minicpmv4_7() -> Parts:
+    """Its positions have three axes."""
+    from transformers import (
+        MiniCPMV4_6ImageProcessor,
+        MiniCPMV4_6VideoProcessor,
+        MiniCPMV4_7Config,
+        MiniCPMV4_7Processor,
+    )
+
+    tokenizer = _tokenizer()
+    markers = {
+        "image_start_id": "<image>",
+        "image_end_id": "</image>",
+        "slice_start_id": "<slice>",
+        "slice_end_id": "</slice>",
+        "newline_id": "Ċ",
+    }
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in markers.items()}
+    config = MiniCPMV4_7Config(**_config(tokenizer), **ids)
+    processor = MiniCPMV4_7Processor(
+        image_processor=MiniCPMV4_6ImageProcessor(**SIZES),
+        tokenizer=tokenizer,
+        video_processor=MiniCPMV4_6VideoProcessor(**SIZES),
+        chat_template=TEMPLATE,
+    )
+    return Parts(config, processor)
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
     special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", *NAMED.values())
-    tokenizer = make_tokenizer(special, pad="<|endoftext|>", eos="<|im_end|>", named=NAMED)
+    return make_tokenizer(special, pad="<|endoftext|>", eos="<|im_end|>", named=NAMED)
+
+
+def _config(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     text = text_sizes(
         tokenizer,
         model_type="qwen3_5_text",
         head_dim=16,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 1.0,
+            "mrope_section": [4, 2, 2],
+            "mrope_interleaved": True,
+        },
         layer_types=["linear_attention", "linear_attention", "full_attention"],
         linear_key_head_dim=16,
         linear_value_head_dim=16,
         linear_num_key_heads=2,
         linear_num_value_heads=4,
     )
-    config = MiniCPMV4_6Config(
-        text_config=text,
-        vision_config=vision_sizes(image_size=SIDE, patch_size=PATCH, insert_layer_id=0),
-        insert_layer_id=0,
-        image_size=SIDE,
-        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
-        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
-    )
-    sizes = {"scale_resolution": SIDE, "patch_size": PATCH, "max_slice_nums": 4}
-    processor = MiniCPMV4_6Processor(
-        image_processor=MiniCPMV4_6ImageProcessor(**sizes),
-        tokenizer=tokenizer,
-        video_processor=MiniCPMV4_6VideoProcessor(**sizes),
-        chat_template=TEMPLATE,
-    )
-    return Parts(config, processor)
+    return {
+        "text_config": text,
+        "vision_config": vision_sizes(image_size=SIDE, patch_size=PATCH, insert_layer_id=0),
+        "insert_layer_id": 0,
+        "image_token_id": tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        "video_token_id": tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+    }
