@@ -66,7 +66,8 @@ class Hub:
                 request, 200, {"Content-Type": "application/json"}, json.dumps(listing).encode(), body
             )
         found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
-        assert found, path
+        if found is None:  # other things that the library asks a hub
+            return self.reply(request, 404, {}, b"", body)
         repo, name = found.groups()
         if repo in self.gated:
             return self.reply(request, 403, {"X-Error-Code": "GatedRepo"}, b"", body)

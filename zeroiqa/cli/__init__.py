@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.cli.rescore import rescore
 from zeroiqa.cli.score import score
@@ -27,7 +28,7 @@ def cli() -> None:
     """Judge the quality of images without a reference and without training."""
 
 
-for command in (score, rescore, status, standards, verify):
+for command in (score, rescore, status, standards, models, verify):
     cli.add_command(command)
 
 

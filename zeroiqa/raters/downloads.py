@@ -148,7 +148,7 @@ def _download(source: Source, to: Path | None, options: RaterOptions) -> tuple[P
         )
     except Exception as error:
         raise UserError(_explained(error, source)) from error
-    return Path(folder), None
+    return to or Path(folder), None
 
 
 def _explained(error: Exception, source: Source) -> str:

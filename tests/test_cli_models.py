@@ -1,0 +1,113 @@
+"""`zeroiqa models`: the list, and downloads from a hub on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub import Hub, serve
+from zeroiqa.raters.models import model_cards
+
+NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors")
+SMALL = "HuggingFaceTB/SmolVLM-500M-Instruct"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    folder = tmp_path / "hub" / SMALL
+    folder.mkdir(parents=True)
+    for name in (*NEEDED, "modeling.py", "x.bin"):
+        (folder / name).write_text(name)
+    with serve(tmp_path / "hub") as hub:
+        yield hub
+
+
+def zeroiqa(
+    cwd: Path, *arguments: str, endpoint: str = "http://127.0.0.1:9"
+) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "HF_ENDPOINT": endpoint}
+    command = [sys.executable, "-m", "zeroiqa", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_list_has_a_line_for_each_model(tmp_path: Path) -> None:
+    done = zeroiqa(tmp_path, "models")
+    header, *lines = done.stdout.splitlines()
+    assert header.split() == [
+        "name",
+        "repository",
+        "licence",
+        "commercial",
+        "parameters",
+        "bfloat16",
+        "presets",
+    ]
+    assert [line.split()[0] for line in lines] == list(model_cards())
+    (small,) = (line for line in lines if line.startswith("smolvlm-500m "))
+    assert small.split() == ["smolvlm-500m", SMALL, "Apache-2.0", "yes", "0.51", "B", "0.9", "GiB", "small"]
+    (researchers,) = (line for line in lines if line.startswith("qwen2.5-vl-3b "))
+    assert "Qwen Research" in researchers and " no " in researchers
+
+
+def test_list_as_json_says_the_same_and_more(tmp_path: Path) -> None:
+    records = json.loads(zeroiqa(tmp_path, "models", "--format", "json").stdout)
+    by_name = {record["name"]: record for record in records}
+    assert list(by_name) == list(model_cards())
+    assert by_name["gemma3-4b"]["gated"] is True
+    assert by_name["qwen2.5-vl-7b"]["presets"] == ["ensemble", "fast"]
+    assert by_name["smolvlm-500m"]["memory_bf16_gib"] == 0.95
+
+
+def test_pull_brings_a_model_and_says_how_to_rate_with_it(hub: Hub, tmp_path: Path) -> None:
+    done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", endpoint=hub.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{SMALL} is complete in weights: 0.00 GiB.\nRate with --rater hf:weights\n"
+    assert {path.name for path in (tmp_path / "weights").iterdir()} == {*NEEDED, ".cache"}
+    again = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", "--offline")
+    assert again.returncode == 0 and again.stdout == done.stdout
+
+
+def test_pull_without_a_folder_makes_the_name_itself_work(hub: Hub, tmp_path: Path) -> None:
+    done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", endpoint=hub.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Rate with --rater smolvlm-500m\n")
+    assert zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--offline").returncode == 0
+
+
+def test_code_is_brought_by_a_flag_with_a_warning_that_names_the_repository(hub: Hub, tmp_path: Path) -> None:
+    arguments = ("models", "pull", f"hf:{SMALL}", "--to", "weights", "--trust-remote-code", "--allow-pickle")
+    done = zeroiqa(tmp_path, *arguments, endpoint=hub.endpoint)
+    assert f"Warning: Python code of {SMALL} may be run" in done.stderr
+    assert (tmp_path / "weights" / "modeling.py").is_file() and (tmp_path / "weights" / "x.bin").is_file()
+
+
+@pytest.mark.parametrize("offline", [[], ["--offline"]])
+def test_without_network_one_sentence_says_what_is_missing_and_how_to_bring_it(
+    tmp_path: Path, offline: list[str]
+) -> None:
+    done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", *offline)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"{SMALL} is not complete in weights: missing {', '.join(NEEDED)}, and " in done.stderr
+    assert "run `zeroiqa models pull" in done.stderr and "`--rater hf:DIR`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["pull", "smolvlm500"], "no model 'smolvlm500'; did you mean smolvlm-500m"),
+        (["pull", "hf:."], ". is a folder already"),
+        (["pull", "hf:"], "hf: lacks a model"),
+        (["pull", "hf:one word"], "neither a folder nor a repository"),
+    ],
+)
+def test_wrong_name_is_refused_in_a_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    done = zeroiqa(tmp_path, "models", *arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr and "Traceback" not in done.stderr
