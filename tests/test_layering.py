@@ -37,7 +37,16 @@ LEVELS = (
 )
 """From the lowest to the highest; a module imports from its own level and from those below."""
 
-MODELS = ("zeroiqa.segmenters.sam2", "zeroiqa.raters.chat", "zeroiqa.raters.mplug_owl3", "zeroiqa.heads")
+MODELS = (
+    "zeroiqa.segmenters.sam2",
+    "zeroiqa.raters.chat",
+    "zeroiqa.raters.chat_engine",
+    "zeroiqa.raters.chat_inputs",
+    "zeroiqa.raters.forward",
+    "zeroiqa.raters.path_check",
+    "zeroiqa.raters.mplug_owl3",
+    "zeroiqa.heads",
+)
 WRAPPERS = {
     "torch": MODELS,
     "torchvision": MODELS,

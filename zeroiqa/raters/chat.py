@@ -1,0 +1,242 @@
+"""Any chat vision-language model of transformers as a rater: one prefill, the tokens at its last position.
+
+LLM-IQA, section 3.1, asks an MLLM for one token in 1..K. Instead of sampling it, the whole distribution over
+the K tokens is read from the logits at the position where the answer begins, with the mass outside of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
+from zeroiqa.raters.options import RaterOptions
+from zeroiqa.types import Rating
+
+if TYPE_CHECKING:
+    import torch
+
+    from zeroiqa.raters.chat_engine import ChatEngine
+    from zeroiqa.raters.tokens import AnswerTokens
+    from zeroiqa.standards import FilledPrompt, Standard
+    from zeroiqa.types import View
+
+_FLOAT_TOKENS = 8  # of an answer under a standard of kind "float"
+_NUMBER = re.compile(r"(?<![\w.,-])(\d+(?:\.\d+)?)(?!\w|,\d|\s*(?:-|–|to)\s*\d)")
+
+
+class ChatRater:
+    """Rates views by a chat vision-language model; building it reads no more than the configuration.
+
+    Args:
+        repo_or_folder: A repository of the Hugging Face hub, or a folder with a checkpoint.
+        options: Device, type of the weights and what is allowed.
+        revision: Branch, tag or commit of the repository.
+    """
+
+    images_per_call = 8
+    """How many images' views are worth one call of `rate`: they fill batches and fit into the memory."""
+
+    def __init__(
+        self,
+        repo_or_folder: str,
+        options: RaterOptions = RaterOptions(),  # noqa: B008 -- frozen
+        revision: str | None = None,
+    ) -> None:
+        self._name, self._options, self._revision = repo_or_folder, options, revision
+        self._found: Checkpoint | None = None
+        self._loaded: ChatEngine | None = None
+
+    @property
+    def id(self) -> str:
+        """Family, weights, and what changes the numbers: the type of the weights and 8 bits.
+
+        Raises:
+            UserError: the model is neither on this disk nor to be had.
+        """
+        from zeroiqa.raters.loading import find_device, find_dtype
+
+        checkpoint = self._checkpoint()
+        dtype: object = self._options.dtype
+        if dtype == "auto":
+            dtype = find_dtype("auto", find_device(self._options.device))
+        bits = " 8bit" if self._options.load_in_8bit else ""
+        weights = checkpoint.fingerprint()[:16]
+        return f"chat {checkpoint.family} {weights} {str(dtype).removeprefix('torch.')}{bits}"
+
+    def check(self, standard: Standard) -> None:
+        """Raise `UserError` if the model is not to be had; every kind, aspect and K can be asked for."""
+        self._checkpoint()
+        if standard.k > 9:
+            raise UserError(
+                f"The standard {standard.name} has {standard.k} levels; a level is one digit, so up to 9."
+            )
+
+    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
+        """Ratings indexed [view][standard]; None where a free answer holds no number on the scale.
+
+        The standards share one pass of the vision encoder per view.
+
+        Raises:
+            ImageError: a view cannot be prepared, or a standard needs the image's prompt, which is missing.
+            UserError: the model cannot be loaded or used, memory holds not one view, or the device is gone.
+        """
+        ratings: list[list[Rating | None]] = [[None] * len(standards) for _ in views]
+        levelled = [index for index, standard in enumerate(standards) if standard.kind != "float"]
+        if views and levelled:
+            for row, answers in zip(
+                ratings, self._levels(views, [standards[i] for i in levelled]), strict=True
+            ):
+                for index, rating in zip(levelled, answers, strict=True):
+                    row[index] = rating
+        for index, standard in enumerate(standards):
+            if standard.kind == "float":
+                for row, view in zip(ratings, views, strict=True):
+                    row[index] = self._number(view, standard)
+        return ratings
+
+    def last_logprobs(
+        self, views: Sequence[View], prompt: FilledPrompt, answer_prefix: str = ""
+    ) -> torch.Tensor:
+        """What the model would say next: natural log-probabilities of the whole vocabulary.
+
+        Args:
+            views: What is shown.
+            prompt: What is asked.
+            answer_prefix: The beginning of the answer, put into the model's mouth.
+
+        Returns:
+            Float32 on the CPU, shape (views, vocabulary).
+        """
+        import torch
+
+        engine = self._engine()
+        text = engine.template.text(prompt) + answer_prefix
+        rows = engine.run(
+            [view.pixels for view in views],
+            [[text]] * len(views),
+            lambda logits, _: list(logits.log_softmax(-1).cpu()),
+        )
+        return torch.stack([row[0] for row in rows])
+
+    def answer_text(self, view: View, prompt: FilledPrompt, most_tokens: int = _FLOAT_TOKENS) -> str:
+        """The model's greedy answer in words."""
+        engine = self._engine()
+        return engine.answer(view.pixels, engine.template.text(prompt), most_tokens)
+
+    def word_tokens(self, prompt: FilledPrompt, words: Sequence[str]) -> AnswerTokens:
+        """The first token of each word after a prompt, for `last_logprobs` with the lead as answer prefix.
+
+        Raises:
+            UserError: two words begin with the same token.
+        """
+        from zeroiqa.raters.tokens import first_tokens
+
+        engine = self._engine()
+        leads = (engine.template.lead(prompt), "")
+        return first_tokens(
+            engine.preprocessor.encode, engine.template.text(prompt), words, leads, engine.loaded.name
+        )
+
+    def token_text(self, token: int) -> str:
+        """A token id in words."""
+        return str(self._engine().loaded.processor.tokenizer.decode([token]))
+
+    def describe(self, standard: Standard) -> dict[str, Any]:
+        """What a standard becomes for this model: the levels' tokens, the prompt as sent, the paths used."""
+        engine = self._engine()
+        filled = standard.fill("a photo of a cat")
+        loaded, paths = engine.loaded, engine.paths
+        described: dict[str, Any] = {
+            "model": loaded.name,
+            "family": loaded.family,
+            "fingerprint": loaded.fingerprint,
+            "device": str(loaded.device),
+            "dtype": str(loaded.dtype).removeprefix("torch."),
+            "prompt": engine.template.text(filled),
+            "paths": {
+                "forward": paths.forward,
+                "batch": paths.batch,
+                "vision features": paths.features,
+                "prefix": paths.prefix,
+            },
+            "budget_tokens": engine.budget.tokens,
+        }
+        if standard.kind == "float":
+            return described
+        tokens = engine.level_tokens(filled, standard.k)
+        levels = {str(level): token for level, token in enumerate(tokens.ids, start=1)}
+        return {**described, "prompt": described["prompt"] + tokens.lead, "levels": levels}
+
+    def release(self) -> None:
+        """Let go of the weights; the next call of `rate` loads them again."""
+        self._loaded = None
+
+    def _checkpoint(self) -> Checkpoint:
+        if self._found is None:
+            self._found = find_checkpoint(self._name, self._revision, offline=self._options.offline)
+        return self._found
+
+    def _engine(self) -> ChatEngine:
+        if self._loaded is None:
+            from zeroiqa.raters.chat_engine import ChatEngine
+            from zeroiqa.raters.loading import load
+
+            self._loaded = ChatEngine(load(self._name, self._options, self._revision))
+        return self._loaded
+
+    def _levels(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating]]:
+        engine = self._engine()
+        tokens = [engine.level_tokens(standard.fill("a photo"), standard.k) for standard in standards]
+        fixed = [
+            None if standard.needs_prompt else engine.template.text(standard.fill()) + found.lead
+            for standard, found in zip(standards, tokens, strict=True)
+        ]
+        texts = [
+            [
+                known if known is not None else engine.template.text(standard.fill(view.prompt)) + found.lead
+                for known, standard, found in zip(fixed, standards, tokens, strict=True)
+            ]
+            for view in views
+        ]
+        return engine.run(
+            [view.pixels for view in views], texts, lambda logits, prompt: _read(logits, tokens[prompt].ids)
+        )
+
+    def _number(self, view: View, standard: Standard) -> Rating | None:
+        value = parse_number(self.answer_text(view, standard.fill(view.prompt)), standard.k)
+        return None if value is None else Rating(logprobs=(), mass=1.0, value=value)
+
+
+def parse_number(answer: str, k: int) -> float | None:
+    """The first number of an answer, where it is one on the scale from 1 to k; None otherwise.
+
+    A range ("1 to 7"), a number with thousands or a decimal comma and a negative number are none.
+    """
+    found = _NUMBER.search(answer)
+    if found is None or re.search(r"\d", answer[: found.start()]):
+        return None
+    value = float(found[1])
+    return value if 1 <= value <= k else None
+
+
+def _read(logits: torch.Tensor, ids: Sequence[int]) -> list[Rating]:
+    """Ratings of a batch from its float32 logits (views, vocabulary): one transfer from the device."""
+    import torch
+
+    levels = logits[:, list(ids)]
+    logprobs = levels.log_softmax(-1)
+    mass = (levels.logsumexp(-1) - logits.logsumexp(-1)).exp()
+    rows: list[list[float]] = torch.cat([logprobs, mass[:, None]], dim=1).tolist()
+    return [_rating(row[:-1], row[-1]) for row in rows]
+
+
+def _rating(logprobs: Sequence[float], mass: float) -> Rating:
+    if any(math.isnan(value) for value in (*logprobs, mass)):
+        raise ImageError(
+            "The model computed no numbers (NaN) for a view; choose another type of weights (--dtype)."
+        )
+    return Rating(logprobs=tuple(logprobs), mass=min(mass, 1.0))

@@ -1,0 +1,263 @@
+"""A loaded chat model at work: prompts, batches and the fast paths that were found right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from threading import local
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+
+from zeroiqa.errors import UserError
+from zeroiqa.raters.batching import TokenBudget, run_in_batches
+from zeroiqa.raters.chat_inputs import (
+    Collation,
+    NotJoinableError,
+    Prepared,
+    Preprocessor,
+    check_reads_images,
+    learn_collation,
+)
+from zeroiqa.raters.forward import Forward, Paths
+from zeroiqa.raters.loading import Loaded, is_out_of_memory
+from zeroiqa.raters.path_check import PathCheck, Probes
+from zeroiqa.raters.prompting import ChatTemplate, read_template
+from zeroiqa.raters.tokens import AnswerTokens, level_tokens
+from zeroiqa.standards import FilledPrompt, load_standard
+
+if TYPE_CHECKING:
+    from zeroiqa.types import Pixels
+
+Answer = TypeVar("Answer")
+Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[Answer]]
+"""Float32 logits (views, vocabulary) under the prompt of that number -> one answer for each view."""
+Row: TypeAlias = list[Prepared]
+"""One view under each of its prompts."""
+
+_WINDOW = 32  # views that are prepared together; their pixels stay in memory
+_THREADS = 4  # that prepare views while a GPU computes
+_CPU_TOKENS = 4096  # batching gains little on a CPU; more only costs memory
+_MOST_TOKENS = 16384  # a GPU is busy from far fewer on
+_FREE_SHARE = 0.6  # of the free memory that a batch may take
+_PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
+_DEVICE_GONE = (
+    "CUDA error",
+    "device-side assert",
+    "CUBLAS",
+    "CUDNN",
+    "cuDNN error",
+    "HIP error",
+    "MPS backend",
+)
+
+
+class ChatEngine:
+    """One model, ready to answer.
+
+    Raises:
+        UserError: the model cannot be asked about images, has no tokens for levels, or gives no numbers.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.template: ChatTemplate = read_template(loaded.processor, loaded.name)
+        self.preprocessor = Preprocessor(loaded.processor, loaded.name)
+        self.budget = TokenBudget(token_budget(loaded))
+        prompt = load_standard("quality-word-7").fill()
+        levels = self.level_tokens(prompt, 7)
+        probes, collation = self._probe(prompt)
+        self.forward = Forward(loaded.model, collation, loaded.device, self._pad)
+        check = PathCheck(
+            self.forward,
+            levels.ids,
+            exact=loaded.dtype == torch.float32 and not _quantised(loaded),
+            model=loaded.name,
+        )
+        with device_errors(loaded):
+            self.paths: Paths = check.run(probes)
+        self._own = local()
+        threads = min(_THREADS, os.cpu_count() or 1)
+        self._pool = None if loaded.device.type == "cpu" else ThreadPoolExecutor(threads, "prepare")
+
+    def level_tokens(self, prompt: FilledPrompt, k: int) -> AnswerTokens:
+        """The tokens of the levels 1..k after a prompt.
+
+        Raises:
+            UserError: the tokenizer has no single token for a level.
+        """
+        leads = (self.template.lead(prompt), "")
+        return level_tokens(self.preprocessor.encode, self.template.text(prompt), k, leads, self.loaded.name)
+
+    def run(
+        self, pixels: Sequence[Pixels], texts: Sequence[Sequence[str]], read: Read[Answer]
+    ) -> list[list[Answer]]:
+        """Read the next token of every view under each of its prompts; the vision encoder sees a view once.
+
+        Args:
+            pixels: The views.
+            texts: [view][prompt], as sent, up to where the answer begins; equally many for each view.
+            read: Makes answers of logits; the answers must not hold on to the logits.
+
+        Returns:
+            Answers indexed [view][prompt].
+
+        Raises:
+            ImageError: a view cannot be prepared.
+            UserError: there is no memory for one view, or the device is gone.
+        """
+        order = sorted(range(len(pixels)), key=lambda view: -pixels[view].size)
+        windows = [order[start : start + _WINDOW] for start in range(0, len(order), _WINDOW)]
+        answers: dict[int, list[Answer]] = {}
+        for window, rows in zip(windows, self._prepared(windows, pixels, texts), strict=True):
+            answers.update(zip(window, self._run_window(rows, read), strict=True))
+        return [answers[view] for view in range(len(pixels))]
+
+    def answer(self, pixels: Pixels, text: str, most_tokens: int) -> str:
+        """The greedy answer in words, by `generate`."""
+        item = self.preprocessor.prepare(pixels, text)
+        with device_errors(self.loaded):
+            ids = self.forward.answer(item, most_tokens)
+        return str(self.loaded.processor.tokenizer.decode(ids, skip_special_tokens=True))
+
+    @property
+    def _pad(self) -> int:
+        return int(self.loaded.processor.tokenizer.pad_token_id or 0)
+
+    def _run_window(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
+        def run(batch: list[int]) -> list[list[Answer]]:
+            return self._run_batch([rows[place] for place in batch], read)
+
+        lengths = [max(item.length for item in row) for row in rows]
+        with device_errors(self.loaded):
+            return run_in_batches(lengths, self.budget, run, is_out_of_memory, self._kinds(rows))
+
+    def _kinds(self, rows: Sequence[Row]) -> list[object] | None:
+        """What keeps rows apart: all where batches are off, the lengths where the prefix wants them equal."""
+        if not self.paths.batch:
+            return list(range(len(rows)))
+        if self.paths.prefix == "equal":
+            return [tuple(item.length for item in row) for row in rows]
+        return None
+
+    def _run_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
+        try:
+            by_prompt = list(self._answers(rows, read))
+        except NotJoinableError:
+            return [answers for row in rows for answers in self._run_batch([row], read)]
+        return [list(answers) for answers in zip(*by_prompt, strict=True)]
+
+    def _answers(self, rows: Sequence[Row], read: Read[Answer]) -> Iterator[Sequence[Answer]]:
+        """For each prompt the answers of the batch."""
+        features = self.forward.features([row[0] for row in rows]) if self.paths.features else None
+        for prompt in range(len(rows[0])):
+            items = [row[prompt] for row in rows]
+            if self.paths.forward:
+                yield read(self.forward.logits(items, self.paths, features), prompt)
+            else:
+                yield read(torch.cat([self.forward.reference(item) for item in items]), prompt)
+
+    def _prepared(
+        self, windows: Sequence[Sequence[int]], pixels: Sequence[Pixels], texts: Sequence[Sequence[str]]
+    ) -> Iterator[list[Row]]:
+        """The inputs of each window; on a GPU the next window is prepared while it computes."""
+        if self._pool is None:
+            for window in windows:
+                yield [self._prepare(pixels[view], texts[view]) for view in window]
+            return
+        waiting = []
+        for window in windows:
+            waiting.append([self._pool.submit(self._prepare_apart, pixels[v], texts[v]) for v in window])
+            if len(waiting) > 1:
+                yield [future.result() for future in waiting.pop(0)]
+        for futures in waiting:
+            yield [future.result() for future in futures]
+
+    def _prepare_apart(self, pixels: Pixels, texts: Sequence[str]) -> Row:
+        """In a thread, with a processor of its own: tokenizers are not safe to share."""
+        if not hasattr(self._own, "preprocessor"):
+            processor = deepcopy(self.preprocessor.processor)
+            self._own.preprocessor = replace(self.preprocessor, processor=processor)
+        return self._prepare(pixels, texts, self._own.preprocessor)
+
+    def _prepare(self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None) -> Row:
+        row = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
+        collation = self.forward.collation
+        if collation is None:
+            return row
+        shared = {name: value for name, value in row[0].tensors.items() if name not in collation.rows}
+        return [item._replace(tensors={**item.tensors, **shared}) for item in row]  # the picture is kept once
+
+    def _probe(self, prompt: FilledPrompt) -> tuple[Probes, Collation | None]:
+        """Views for the check of the paths, and how the family joins views to batches."""
+        random = np.random.default_rng(0)
+        views = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _PROBE_SIZES]
+        text = self.template.text(prompt)
+        longer = self.template.text(FilledPrompt(f"{prompt.system} Be exact.", f"{prompt.user} Be brief."))
+        item = self.preprocessor.prepare(views[0], text)
+        check_reads_images(self.preprocessor, item)
+        self.preprocessor = replace(
+            self.preprocessor, image_tokens=self.preprocessor.find_image_tokens(item, text)
+        )
+        first, second, like_first = (self.preprocessor.prepare(view, text) for view in views)
+        try:
+            batch = self.preprocessor.batch(views[:2], [text, longer])
+            collation = learn_collation(
+                [first, self.preprocessor.prepare(views[1], longer)], batch, self._pad
+            )
+        except Exception:  # a processor without batches: views run one at a time
+            collation = None
+        return Probes(first, second, like_first), collation
+
+
+def token_budget(loaded: Loaded) -> int:
+    """Padded tokens of a batch: what the free memory of a GPU holds by a coarse estimate, little on a CPU.
+
+    An estimate that is too high costs one failed batch, after which the budget is halved.
+    """
+    if loaded.device.type != "cuda":
+        return _CPU_TOKENS
+    config = loaded.model.config
+    text, vision = config.get_text_config(), getattr(config, "vision_config", None)
+
+    def size(part: Any, name: str, otherwise: int) -> int:
+        value = getattr(part, name, None)
+        return value if isinstance(value, int) else otherwise
+
+    hidden = size(text, "hidden_size", 4096)
+    values = 12 * hidden + 4 * size(text, "intermediate_size", 4 * hidden)
+    values += 2 * hidden * size(text, "num_hidden_layers", 32)  # keys and values, at most
+    width = size(vision, "hidden_size", 1280)
+    values += 4 * (12 * width + 4 * size(vision, "intermediate_size", 4 * width))  # some 4 patches per token
+    free, _ = torch.cuda.mem_get_info(loaded.device)
+    tokens = int(_FREE_SHARE * free / (values * loaded.dtype.itemsize))
+    return min(max(tokens, 1), _MOST_TOKENS)
+
+
+@contextmanager
+def device_errors(loaded: Loaded) -> Iterator[None]:
+    """Turn the loss of a GPU into a sentence; the run stops, keeps what is done and can be resumed."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if is_out_of_memory(error):
+            raise UserError(
+                f"There is not enough memory on {loaded.device} for one view with {loaded.name}; choose a "
+                "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
+            ) from error
+        if any(sign in text for sign in _DEVICE_GONE):
+            raise UserError(
+                f"The device {loaded.device} failed while {loaded.name} was rating ({text[:120]}); what is "
+                "finished is kept: repeat the command to go on."
+            ) from error
+        raise
+
+
+def _quantised(loaded: Loaded) -> bool:
+    return getattr(loaded.model, "quantization_method", None) is not None

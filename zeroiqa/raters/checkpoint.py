@@ -1,0 +1,134 @@
+"""Where the files of a model are, and which they are: by names, headers and samples, never by the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zeroiqa.errors import UserError
+
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_DESCRIPTIONS = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+_SAMPLES, _SAMPLE = 16, 4096  # per file of weights: how many, of how many bytes
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files, on the disk or on the Hugging Face hub."""
+
+    name: str
+    """What the user called it: a folder or a repository."""
+    folder: Path
+    """Where config.json is."""
+    commit: str | None
+    """Commit of the repository; None for a folder of the user's own."""
+    config: dict[str, Any]
+    """The content of config.json."""
+
+    @property
+    def source(self) -> str:
+        """What transformers is asked for."""
+        return self.name if self.commit else str(self.folder)
+
+    @property
+    def family(self) -> str:
+        """The architecture as transformers names it."""
+        return str(self.config.get("model_type", "unknown"))
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether the configuration refers to Python code that comes with the weights."""
+        return "auto_map" in self.config
+
+    def fingerprint(self) -> str:
+        """Names the weights: the commit, or a hash (hex) of descriptions, headers and samples of weights."""
+        return self.commit or _hash(self.folder)
+
+
+def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = False) -> Checkpoint:
+    """Find a model by folder or repository; of the latter only config.json is fetched.
+
+    Raises:
+        UserError: there is no such folder, or nothing could be downloaded.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return Checkpoint(name, folder, None, _read_config(folder / "config.json", name))
+    if not _REPO.fullmatch(name) or folder.exists() or name.startswith((".", "~", "/")):
+        raise UserError(
+            f"There is no folder {name}; give a folder with config.json and *.safetensors, or a repository "
+            "of the Hugging Face hub as owner/name."
+        )
+    path = _fetch_config(name, revision, offline)
+    commit = next((part for part in reversed(path.parts) if _COMMIT.fullmatch(part)), None)
+    return Checkpoint(name, path.parent, commit or revision or "main", _read_config(path, name))
+
+
+def nothing_downloaded(name: str, reason: object) -> UserError:
+    """The sentence for a repository that is not on this disk and cannot be had."""
+    text = " ".join(f"{type(reason).__name__}: {reason}".split())[:160] if reason else "offline"
+    return UserError(
+        f"The model {name} is not on this machine and nothing could be downloaded ({text}); where there is a "
+        "network, run `zeroiqa models pull NAME --to DIR`, bring the folder here and rate with hf:DIR."
+    )
+
+
+def _fetch_config(name: str, revision: str | None, offline: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, "config.json", revision=revision, local_files_only=offline))
+    except Exception as error:  # a dozen kinds: no network, no such repository, gated, offline, proxy, disk
+        raise nothing_downloaded(name, error) from error
+
+
+def _read_config(path: Path, name: str) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{name} holds no config.json ({error.strerror}); give the folder that `zeroiqa models pull` or "
+            "save_pretrained wrote."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"The file {path} is no JSON ({error}); fetch the model again.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"The file {path} holds no configuration; fetch the model again.")
+    return config
+
+
+def _hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    described = sorted({path for pattern in _DESCRIPTIONS for path in folder.glob(pattern)})
+    for path in described:
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    weights = sorted({path for pattern in ("*.safetensors", *PICKLED) for path in folder.glob(pattern)})
+    for path in weights:
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        for part in _samples(path):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _samples(path: Path) -> list[bytes]:
+    """The header of a safetensors file, and a few kilobytes from all over any file of weights.
+
+    Fine-tuned weights have the header of the original; samples tell them apart without reading gigabytes.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = file.read(8)
+        header = struct.unpack("<Q", first)[0] if len(first) == 8 and path.suffix == ".safetensors" else 0
+        parts = [first, file.read(min(header, size))]
+        for sample in range(_SAMPLES):
+            file.seek(sample * max(size - _SAMPLE, 0) // (_SAMPLES - 1))
+            parts.append(file.read(_SAMPLE))
+    return parts

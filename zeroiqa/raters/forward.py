@@ -1,0 +1,237 @@
+"""One prefill, last position: the reference by `generate`, and the fast paths that are held against it.
+
+A path is a way of computing the same numbers: several views in one batch, positions given or left to the
+model, the vision encoder run once for several prompts, the tokens before the image run once for all views.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+
+from zeroiqa.raters.chat_inputs import Collation, Prepared, Tensors, pad_left
+from zeroiqa.raters.loading import transformers
+
+PrefixUse: TypeAlias = Literal["off", "equal", "any"]
+_KEPT_PREFIXES = 8
+_LEAST_PREFIX = 8  # tokens; below that a cache costs more than it saves
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Which paths are in use."""
+
+    forward: bool = False
+    """One forward pass instead of `generate`."""
+    batch: bool = False
+    """Several views in one pass."""
+    positions: bool = False
+    """Positions are given (left padding otherwise moves numbers in bfloat16) or left to the model."""
+    features: bool = False
+    """The vision encoder runs once for all prompts."""
+    prefix: PrefixUse = "off"
+    """The tokens before the image run once; "equal": only where all rows of a batch are of one length."""
+    full_rows: bool = True
+    """Beside a prefix, further inputs of one value per token cover the whole row or only what is new."""
+
+
+class Forward:
+    """Runs a model on prepared views; holds no path to be right before it is checked."""
+
+    def __init__(self, model: Any, collation: Collation | None, device: torch.device, pad: int) -> None:
+        self.collation = collation
+        self._model, self._device, self._pad = model, device, pad
+        self._dtype: torch.dtype = model.dtype
+        self._base = getattr(model, "base_model", model)
+        self._arguments = set(inspect.signature(model.forward).parameters)
+        self._prefixes: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the activations."""
+        return self._dtype
+
+    @property
+    def takes_positions(self) -> bool:
+        """Whether positions of one axis may be given: never where the model makes its own of several axes."""
+        return "position_ids" in self._arguments and self._rope is None
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether the model takes the vision encoder's output in place of pixels."""
+        return "mm_encoder_outputs" in self._arguments and hasattr(self._base, "get_image_features")
+
+    @property
+    def prefix_use(self) -> PrefixUse:
+        """The most that may be tried: windows and recurrent states see the padding behind a prefix."""
+        if not {"past_key_values", "attention_mask"} <= self._arguments:
+            return "off"
+        try:
+            cache = self._new_cache()
+            special = any(cache.is_sliding) or any(cache.is_linear)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return "off"
+        return "equal" if special else "any"
+
+    @torch.inference_mode()
+    def reference(self, item: Prepared) -> torch.Tensor:
+        """Logits of the next token, float32, shape (1, vocabulary), by `generate` on one view."""
+        answer = self._model.generate(
+            **self._to_device(item.tensors),
+            generation_config=self._greedy(1, output_logits=True, return_dict_in_generate=True),
+        )
+        logits: torch.Tensor = answer.logits[0]
+        return logits.float()
+
+    @torch.inference_mode()
+    def answer(self, item: Prepared, most_tokens: int) -> list[int]:
+        """Token ids of the greedy answer, by `generate` on one view."""
+        ids = self._model.generate(
+            **self._to_device(item.tensors), generation_config=self._greedy(most_tokens)
+        )
+        new: list[int] = ids[0, item.length :].tolist()
+        return new
+
+    @torch.inference_mode()
+    def features(self, items: Sequence[Prepared]) -> Any:
+        """The vision encoder's output for a batch, in the form that the model takes it back."""
+        inputs = self._join([item.tensors for item in items])
+        function = self._base.get_image_features
+        wanted = set(inspect.signature(function).parameters)
+        given = {name: value for name, value in inputs.items() if name in wanted}
+        return function(**self._to_device(given), return_dict=True)
+
+    @torch.inference_mode()
+    def logits(self, items: Sequence[Prepared], paths: Paths, features: Any = None) -> torch.Tensor:
+        """Logits of the next token, float32, shape (views, vocabulary).
+
+        Args:
+            items: One batch.
+            paths: How; `forward` has to be on.
+            features: From `features` for the same views in the same order; None runs the vision encoder here.
+        """
+        shared = self._shared(items, paths)
+        inputs = self._after_prefix(items, shared, paths) if shared else self._whole(items, paths)
+        if features is not None:
+            inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
+            inputs["mm_encoder_outputs"] = {"image": features}
+        if "logits_to_keep" in self._arguments:
+            inputs["logits_to_keep"] = 1
+        return self._model(**inputs).logits[:, -1].float()  # type: ignore[no-any-return]
+
+    def uses_prefix(self, items: Sequence[Prepared], paths: Paths) -> bool:
+        """Whether a batch would run behind a shared prefix."""
+        return self._shared(items, paths) > 0
+
+    @property
+    def _rope(self) -> Any:
+        """The model's own rule for positions of several axes; None where positions are plain."""
+        return getattr(self._base, "get_rope_index", None)
+
+    def _shared(self, items: Sequence[Prepared], paths: Paths) -> int:
+        """Length of the prefix that all items share and that is worth sharing; 0 for none."""
+        if paths.prefix == "off" or (paths.prefix == "equal" and len({item.length for item in items}) > 1):
+            return 0
+        length = min(item.image_start for item in items)
+        first = items[0].tensors["input_ids"][0, :length]
+        for item in items[1:]:
+            differing = (item.tensors["input_ids"][0, :length] != first).nonzero()
+            length = min(length, int(differing[0]) if len(differing) else length)
+        return length if length >= _LEAST_PREFIX else 0
+
+    def _whole(self, items: Sequence[Prepared], paths: Paths) -> dict[str, Any]:
+        inputs: dict[str, Any] = self._to_device(self._join([item.tensors for item in items]))
+        if paths.positions:
+            inputs["position_ids"] = _counted(inputs["attention_mask"])
+        if "use_cache" in self._arguments:
+            inputs["use_cache"] = False
+        return inputs
+
+    def _after_prefix(self, items: Sequence[Prepared], shared: int, paths: Paths) -> dict[str, Any]:
+        """Inputs for what follows the prefix: rows are laid out as [prefix][padding][rest]."""
+        whole = self._to_device(self._join([item.tensors for item in items]))
+        new = whole["input_ids"].shape[1] - shared
+        rows = self._row_names()
+        inputs: dict[str, Any] = {name: value for name, value in whole.items() if name not in rows}
+        for name in rows & whole.keys():
+            laid = torch.cat(
+                [
+                    torch.cat(
+                        [tensor[:, :shared], pad_left(tensor[:, shared:], new, self._padding(name))], dim=1
+                    )
+                    for tensor in (item.tensors[name] for item in items)
+                ]
+            ).to(self._device)
+            inputs[name] = laid if name == "attention_mask" or paths.full_rows else laid[:, -new:]
+        inputs["input_ids"] = inputs["input_ids"][:, -new:]
+        if self._rope is not None:
+            inputs["position_ids"] = self._axes(whole)[..., -new:]
+        elif "position_ids" in self._arguments:
+            inputs["position_ids"] = _counted(inputs["attention_mask"])[:, -new:]
+        cache = copy.deepcopy(self._prefix(items[0], shared))
+        cache.reorder_cache(torch.zeros(len(items), dtype=torch.long, device=self._device))
+        return {**inputs, "past_key_values": cache, "use_cache": True}
+
+    def _axes(self, inputs: Tensors) -> torch.Tensor:
+        """Positions of several axes, for left-padded rows."""
+        wanted = set(inspect.signature(self._rope).parameters)
+        positions: torch.Tensor = self._rope(**{k: v for k, v in inputs.items() if k in wanted})[0]
+        return positions
+
+    def _prefix(self, item: Prepared, shared: int) -> Any:
+        """The cache of the first tokens; the last few prefixes are kept."""
+        key = tuple(item.ids[:shared])
+        if key not in self._prefixes:
+            rows = {name: item.tensors[name][:, :shared] for name in self._row_names() & item.tensors.keys()}
+            cache = self._new_cache()
+            keep = {"logits_to_keep": 1} if "logits_to_keep" in self._arguments else {}
+            self._model(**self._to_device(rows), past_key_values=cache, use_cache=True, **keep)
+            self._prefixes[key] = cache
+        self._prefixes.move_to_end(key)
+        while len(self._prefixes) > _KEPT_PREFIXES:
+            self._prefixes.popitem(last=False)
+        return self._prefixes[key]
+
+    def _new_cache(self) -> Any:
+        return transformers().DynamicCache(config=self._model.config)
+
+    def _greedy(self, most_tokens: int, **outputs: bool) -> Any:
+        """Greedy decoding; the checkpoint's own settings (sampling, penalties) stay out."""
+        own = self._model.generation_config
+        return transformers().GenerationConfig(
+            max_new_tokens=most_tokens,
+            do_sample=False,
+            pad_token_id=self._pad,
+            eos_token_id=own.eos_token_id,
+            bos_token_id=own.bos_token_id,
+            **outputs,
+        )
+
+    def _row_names(self) -> set[str]:
+        return set(self.collation.rows if self.collation else ("input_ids", "attention_mask"))
+
+    def _padding(self, name: str) -> int:
+        return self._pad if name == "input_ids" else 0
+
+    def _join(self, items: Sequence[Tensors]) -> Tensors:
+        if len(items) == 1:
+            return dict(items[0])
+        assert self.collation is not None, "batches need a collation"
+        return self.collation.join(items)
+
+    def _to_device(self, tensors: Tensors) -> Tensors:
+        return {
+            name: value.to(self._device, self._dtype if value.is_floating_point() else None)
+            for name, value in tensors.items()
+        }
+
+
+def _counted(mask: torch.Tensor) -> torch.Tensor:
+    """Positions that padding does not move: 0 at the first real token of each row."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)

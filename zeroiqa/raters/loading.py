@@ -1,0 +1,284 @@
+"""Loads a model and its processor: completely, from safetensors, without foreign code, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, get_args
+
+from zeroiqa.errors import UserError
+from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint, nothing_downloaded
+from zeroiqa.raters.options import Dtype
+
+if TYPE_CHECKING:
+    import torch
+
+    from zeroiqa.raters.options import RaterOptions
+
+_LOG = logging.getLogger(__name__)
+_SHOWN = 5  # names of tensors in a message
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to run."""
+
+    name: str
+    """What the user called it."""
+    family: str
+    """The architecture as transformers names it."""
+    model: Any
+    """In evaluation mode, on its device."""
+    processor: Any
+    """Its tokenizer pads on the left."""
+    device: torch.device
+    dtype: torch.dtype
+    """Of the activations."""
+    fingerprint: str
+    """Names the weights."""
+
+
+def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None) -> Loaded:
+    """Load a chat vision-language model.
+
+    Args:
+        repo_or_folder: A folder, or a repository of the Hugging Face hub.
+        options: Device, type of the weights and what is allowed.
+        revision: Branch, tag or commit of the repository.
+
+    Raises:
+        UserError: files, a package, the network or memory are missing, the model reads no images, tensors are
+            missing or too many, or the device or the type does not exist.
+    """
+    checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline)
+    _check_family(checkpoint, options)
+    device = find_device(options.device)
+    dtype = find_dtype(options.dtype, device)
+    with _quiet_transformers():
+        processor = _load_processor(checkpoint, options)
+        model = _load_model(checkpoint, options, device, dtype)
+    return Loaded(
+        name=repo_or_folder,
+        family=checkpoint.family,
+        model=model,
+        processor=processor,
+        device=device,
+        dtype=dtype,
+        fingerprint=checkpoint.fingerprint(),
+    )
+
+
+def transformers(part: str = "") -> Any:
+    """A module of transformers, whose types are partial: what comes from there is Any."""
+    return import_module(f"transformers.{part}" if part else "transformers")
+
+
+def find_device(name: str) -> torch.device:
+    """The device by its name; "auto" is the first GPU, else the CPU.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    import torch
+
+    found = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    if name == "auto":
+        return torch.device([*found, "cpu"][0])
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in (*found, "cpu"):
+        raise UserError(f"There is no device {name} here; found {', '.join([*found, 'cpu'])}.")
+    return torch.device(wanted)
+
+
+def find_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The type by its name; "auto" is bfloat16 on a GPU and float32 on the CPU.
+
+    Raises:
+        UserError: the type is unknown, or the device cannot compute in it.
+    """
+    import torch
+
+    if name not in get_args(Dtype):
+        raise UserError(f"There is no type of weights {name!r}; choose one of {', '.join(get_args(Dtype))}.")
+    cuda = device.type == "cuda"
+    if name == "auto":
+        name = "float32" if device.type == "cpu" else "bfloat16"
+    if name == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UserError(
+            f"The device {device} does not compute in bfloat16; choose float16 or float32 (--dtype)."
+        )
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def _check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
+    known = transformers("models.auto.configuration_auto").CONFIG_MAPPING_NAMES
+    with_images = transformers("models.auto.modeling_auto").MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    name, family = checkpoint.name, checkpoint.family
+    if checkpoint.has_own_code and options.trust_remote_code:
+        _LOG.warning("%s brings Python code of its own, which is run now (trust_remote_code).", name)
+    elif family in with_images:
+        return
+    elif checkpoint.has_own_code:
+        raise UserError(
+            f"{name} needs Python code of its own, which is not run; if you trust it, allow it with "
+            "--trust-remote-code, or choose a model that transformers knows."
+        )
+    elif family in known:
+        raise UserError(
+            f"{name} is a {family} model, which transformers does not offer for images and text together; "
+            "choose a chat vision-language model."
+        )
+    else:
+        raise UserError(
+            f"{name} is a {family} model, which this version of transformers does not know; install a newer "
+            "transformers or choose another model."
+        )
+
+
+def _load_processor(checkpoint: Checkpoint, options: RaterOptions) -> Any:
+    try:
+        processor = transformers().AutoProcessor.from_pretrained(
+            checkpoint.source, **_sources(checkpoint, options)
+        )
+    except ImportError as error:
+        raise UserError(f"{checkpoint.name} needs a package that is missing: {_line(error)}") from error
+    except Exception as error:
+        if not checkpoint.folder.joinpath("tokenizer_config.json").exists() and checkpoint.commit:
+            raise nothing_downloaded(checkpoint.name, error) from error
+        raise UserError(
+            f"The processor of {checkpoint.name} cannot be built ({_line(error)}); fetch the model again or "
+            "choose another one."
+        ) from error
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None or getattr(processor, "image_processor", None) is None:
+        raise UserError(
+            f"{checkpoint.name} reads no images: its processor is a {type(processor).__name__}; choose a "
+            "vision-language model."
+        )
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return processor
+
+
+def _load_model(
+    checkpoint: Checkpoint, options: RaterOptions, device: torch.device, dtype: torch.dtype
+) -> Any:
+    try:
+        model, report = transformers().AutoModelForImageTextToText.from_pretrained(
+            checkpoint.source,
+            dtype=dtype,
+            use_safetensors=None if options.allow_pickle else True,
+            weights_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to list them all; they are refused below
+            **_sources(checkpoint, options),
+            **_implementation(options, device),
+        )
+        _check_tensors(checkpoint.name, report)
+        if not options.load_in_8bit:
+            model = model.to(device)
+    except UserError:
+        raise
+    except ImportError as error:
+        raise UserError(f"{checkpoint.name} needs a package that is missing: {_line(error)}") from error
+    except Exception as error:
+        raise _load_error(checkpoint, options, device, error) from error
+    return model.eval().requires_grad_(False)
+
+
+def _sources(checkpoint: Checkpoint, options: RaterOptions) -> dict[str, Any]:
+    return {
+        "trust_remote_code": options.trust_remote_code,
+        "local_files_only": options.offline,
+        **({"revision": checkpoint.commit} if checkpoint.commit else {}),
+    }
+
+
+def _implementation(options: RaterOptions, device: torch.device) -> dict[str, Any]:
+    chosen: dict[str, Any] = {} if options.attn == "auto" else {"attn_implementation": options.attn}
+    if options.load_in_8bit:
+        if device.type != "cuda":
+            raise UserError(
+                f"8-bit weights need a CUDA device, found {device}; leave out --load-in-8bit or choose "
+                "another device (--device)."
+            )
+        chosen["quantization_config"] = transformers().BitsAndBytesConfig(load_in_8bit=True)
+        chosen["device_map"] = {"": device}
+    return chosen
+
+
+def _check_tensors(name: str, report: dict[str, Any]) -> None:
+    """Refuse a checkpoint that leaves a weight to chance, or holds one that the model has no place for."""
+    wrong = {
+        "are missing from": sorted(report.get("missing_keys") or ()),
+        "have another shape in": sorted(str(item[0]) for item in report.get("mismatched_keys") or ()),
+        "have no place in the model but are in": sorted(report.get("unexpected_keys") or ()),
+    }
+    found = [f"{_listed(names)} {where} the checkpoint" for where, names in wrong.items() if names]
+    if found or report.get("error_msgs"):
+        told = "; ".join(found) or _line(str(report["error_msgs"][0]))
+        raise UserError(f"{name} is incomplete or of another model ({told}); fetch it again.")
+
+
+def _load_error(
+    checkpoint: Checkpoint, options: RaterOptions, device: torch.device, error: Exception
+) -> UserError:
+    """One sentence for whatever goes wrong on the way from the disk to the device."""
+    name, text = checkpoint.name, str(error)
+    if is_out_of_memory(error):
+        return UserError(
+            f"There is not enough memory on {device} for the weights of {name}; choose a smaller model, "
+            "8-bit weights (--load-in-8bit) or another device (--device)."
+        )
+    pickled = sorted(path.name for pattern in PICKLED for path in checkpoint.folder.glob(pattern))
+    if pickled and not options.allow_pickle and not any(checkpoint.folder.glob("*.safetensors")):
+        return UserError(
+            f"{name} has pickled weights only ({pickled[0]}), which are not read; choose a copy in "
+            "safetensors, or allow them with --allow-pickle."
+        )
+    if isinstance(error, OSError) and checkpoint.commit:
+        return nothing_downloaded(name, error)
+    if isinstance(error, OSError) and "safetensors" in text:
+        return UserError(
+            f"{name} holds no weights (*.safetensors), or not all of them ({_line(error)}); fetch the model "
+            "again, for example with `zeroiqa models pull NAME --to DIR`."
+        )
+    return UserError(f"{name} cannot be loaded ({_line(error)}); fetch it again or choose another model.")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whichever device."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _line(error: object) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bars and no reports of transformers' own while loading; what matters is said by us."""
+    their_logging = transformers("utils.logging")
+    level, bars = their_logging.get_verbosity(), their_logging.is_progress_bar_enabled()
+    their_logging.set_verbosity_error()
+    their_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        their_logging.set_verbosity(level)
+        if bars:
+            their_logging.enable_progress_bar()

@@ -1,0 +1,93 @@
+"""The tokens that stand for an answer: found by continuing the prompt, never by encoding the answer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from zeroiqa.errors import UserError
+
+Encode: TypeAlias = Callable[[str], Sequence[int]]
+"""From a text to its token ids, special tokens as in a prompt."""
+
+
+@dataclass(frozen=True)
+class AnswerTokens:
+    """One token for each answer, right after the prompt."""
+
+    lead: str
+    """Text to put between the prompt and the answer ("" or a space that is a token of its own)."""
+    ids: tuple[int, ...]
+    """Token ids in the order of the answers, all different."""
+
+
+def level_tokens(encode: Encode, prompt: str, k: int, leads: Sequence[str], model: str) -> AnswerTokens:
+    """Tokens of the levels 1..k.
+
+    Args:
+        encode: The tokenizer.
+        prompt: As sent, up to where the answer begins.
+        k: Number of levels, from 2 to 9.
+        leads: What the family writes before an answer, likeliest first (a space after "Assistant:").
+        model: Named in the error.
+
+    Raises:
+        UserError: a level is not exactly one token, or two levels share one.
+    """
+    digits = [str(level) for level in range(1, k + 1)]
+    found = single_tokens(encode, prompt, digits, leads)
+    if found is None:
+        tokens = {digit: list(encode(prompt + digit))[-3:] for digit in digits[:2]}
+        raise UserError(
+            f"The tokenizer of {model} has no single token for each of the levels 1 to {k} after its prompt "
+            f"(the last tokens of the prompt with 1 and 2 are {tokens['1']} and {tokens['2']}); "
+            "choose another model."
+        )
+    return found
+
+
+def single_tokens(
+    encode: Encode, prompt: str, answers: Sequence[str], leads: Sequence[str] = ("",)
+) -> AnswerTokens | None:
+    """One token for each answer; None where no lead allows it.
+
+    The rule: the prompt's ids begin those of prompt + answer, exactly one token remains, and all differ.
+    A lead may belong to that one token (" 7") or be a token of its own before it (" ", "7").
+    """
+    for lead in leads:
+        for before, inside in _places(lead):
+            rests = [_rest(encode, prompt + before, inside + answer) for answer in answers]
+            firsts = {rest[0] for rest in rests if len(rest) == 1}
+            if len(firsts) == len(answers):
+                return AnswerTokens(lead=before, ids=tuple(rest[0] for rest in rests))
+    return None
+
+
+def first_tokens(
+    encode: Encode, prompt: str, words: Sequence[str], leads: Sequence[str], model: str
+) -> AnswerTokens:
+    """The first token of each word after the prompt: what a readout of words ("good", "poor") looks at.
+
+    Raises:
+        UserError: two words begin with the same token.
+    """
+    for lead in leads:
+        for before, inside in _places(lead):
+            firsts = [_rest(encode, prompt + before, inside + word)[:1] for word in words]
+            if all(firsts) and len({first[0] for first in firsts}) == len(words):
+                return AnswerTokens(lead=before, ids=tuple(first[0] for first in firsts))
+    raise UserError(
+        f"Among {', '.join(words)}, two words begin with the same token for {model}; choose other words."
+    )
+
+
+def _rest(encode: Encode, prompt: str, answer: str) -> list[int]:
+    """The answer's ids; empty where the end of the prompt melts into it."""
+    head, whole = list(encode(prompt)), list(encode(prompt + answer))
+    return whole[len(head) :] if whole[: len(head)] == head else []
+
+
+def _places(lead: str) -> tuple[tuple[str, str], ...]:
+    """Where a lead can stand: within the answer's token, or before it as a token of its own."""
+    return (("", lead), (lead, "")) if lead else (("", ""),)
