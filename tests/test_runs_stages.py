@@ -18,6 +18,8 @@ from zeroiqa.settings import load_settings
 class Counting:
     """A segmenter and rater that counts its calls and hands them on."""
 
+    images_per_call = 1
+
     def __init__(self, real):
         self.real = real
         self.id = real.id
@@ -36,6 +38,7 @@ class Failing:
     """A segmenter and rater that fails."""
 
     id = "failing"
+    images_per_call = 1
 
     def __init__(self, error):
         self.error = error

@@ -38,15 +38,20 @@ class Method:
         return standard_labels(self.standards)
 
 
-def build_method(settings: Settings) -> Method:
+def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Method:
     """Build the parts; weights are loaded later, by the first image.
+
+    Args:
+        settings: What to build.
+        raters: Those of the settings' raters that are wanted; all if left out.
 
     Raises:
         UserError: a name is unknown, or a rater cannot rate under a standard.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
-    raters = {name: build_rater(name, settings.rater_options) for name in settings.raters}
-    for rater in raters.values():
+    wanted = settings.raters if raters is None else raters
+    built = {name: build_rater(name, settings.rater_options) for name in wanted}
+    for rater in built.values():
         for standard in standards:
             rater.check(standard)
     if len({standard.name for standard in standards}) < len(standards):
@@ -61,7 +66,7 @@ def build_method(settings: Settings) -> Method:
             complement=settings.complement,
             masks=settings.crop == "mask",
         ),
-        raters=raters,
+        raters=built,
         standards=standards,
         crop=settings.crop,
         aggregation=settings.aggregation,
@@ -89,18 +94,43 @@ def find_regions(image: Image, method: Method) -> tuple[Region, ...]:
 def rate_image(
     image: Image, regions: Sequence[Region], rater: Rater, method: Method
 ) -> dict[str, tuple[Rating | None, ...]]:
-    """Ratings of one image by one rater: [standard name] -> one per view, the whole image first.
+    """Ratings of one image by one rater: [standard name] -> one per view, the whole image first."""
+    (ratings,) = rate_images([(image, regions)], rater, method)
+    return ratings
+
+
+def rate_images(
+    images: Sequence[tuple[Image, Sequence[Region]]], rater: Rater, method: Method
+) -> list[dict[str, tuple[Rating | None, ...]]]:
+    """Ratings of several images, each with its regions, by one call of a rater; per image as `rate_image`.
 
     A region whose crop is the whole image (often the complement) is not rated a second time.
+
+    Raises:
+        ImageError: one of the images cannot be rated; which one is not said.
     """
-    views = cut_views(image, regions, method.crop)
-    source = [0 if _shows_whole_image(view, method.crop) else position for position, view in enumerate(views)]
-    distinct = sorted(set(source))
-    answers = dict(zip(distinct, rater.rate([views[i] for i in distinct], method.standards), strict=True))
-    return {
-        standard.name: tuple(answers[position][index] for position in source)
-        for index, standard in enumerate(method.standards)
-    }
+    distinct: list[View] = []
+    places = []  # of each image: the position of each of its views in `distinct`
+    for image, regions in images:
+        whole, *crops = cut_views(image, regions, method.crop)
+        own = [len(distinct)]
+        distinct.append(whole)
+        for view in crops:
+            if _shows_whole_image(view, method.crop):
+                own.append(own[0])
+            else:
+                own.append(len(distinct))
+                distinct.append(view)
+        places.append(own)
+    answers = rater.rate(distinct, method.standards) if distinct else []
+    assert len(answers) == len(distinct)
+    return [
+        {
+            standard.name: tuple(answers[place][index] for place in own)
+            for index, standard in enumerate(method.standards)
+        }
+        for own in places
+    ]
 
 
 def _shows_whole_image(view: View, crop: CropMode) -> bool:

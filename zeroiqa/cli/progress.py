@@ -14,22 +14,24 @@ PLAIN_SECONDS = 10.0
 
 
 @contextmanager
-def progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
+def progress(total: int, done: int, passes: int = 1) -> Iterator[Callable[[int], None]]:
     """Yield a function that is told how many more images have finished.
 
     Args:
-        total: Images in the run.
+        total: Images in the run, counted once in each pass.
         done: Of them, finished before; they count for the bar but not for the rate.
+        passes: How often the run goes over the images.
     """
+    unit = "images" if passes == 1 else f"images in {passes} passes"
     if sys.stderr.isatty():
-        with _bar(total, done) as advance:
+        with _bar(total, done, unit) as advance:
             yield advance
     else:
-        yield _plain(total, done)
+        yield _plain(total, done, unit)
 
 
 @contextmanager
-def _bar(total: int, done: int) -> Iterator[Callable[[int], None]]:
+def _bar(total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -38,6 +40,7 @@ def _bar(total: int, done: int) -> Iterator[Callable[[int], None]]:
         TextColumn("scoring"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn(unit),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
@@ -54,7 +57,7 @@ def _bar(total: int, done: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _plain(total: int, done: int) -> Callable[[int], None]:
+def _plain(total: int, done: int, unit: str) -> Callable[[int], None]:
     start = last = time.monotonic()
     finished = 0
 
@@ -67,7 +70,7 @@ def _plain(total: int, done: int) -> Callable[[int], None]:
             rate = finished / (now - start)
             left = (total - done - finished) / rate
             click.echo(
-                f"{done + finished}/{total} images, {rate:.1f} images/s, about {duration(left)} left",
+                f"{done + finished}/{total} {unit}, {rate:.1f} images/s, about {duration(left)} left",
                 err=True,
             )
 

@@ -84,7 +84,7 @@ def score(
     if settings.raters == load_settings(preset).raters:
         click.echo(f"{preset}: {preset_description(preset)}", err=True)
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
-    count = _worker_count(workers, len(sources))
+    count = _worker_count(workers, len(sources), settings.raters)
     folder = output or _default_folder(paths, settings, sources)
     if dry_run:
         _describe(folder, settings, sources, count)
@@ -165,10 +165,10 @@ def _finished_shards(run: Run, workers: int) -> Iterator[int]:
     from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
     from zeroiqa.runs.executors.local import execute
+    from zeroiqa.runs.passes import image_passes, rater_groups
 
-    shards = pending(run)
-    with progress(run.n_images, run.n_images - run.count_images(shards)) as advance:
-        yield from execute(run, shards, workers=workers, on_images=advance)
+    with progress(*image_passes(run), passes=len(rater_groups(run.settings.raters))) as advance:
+        yield from execute(run, pending(run), workers=workers, on_images=advance)
 
 
 def _describe(folder: Path, settings: Settings, sources: list[Source], workers: int) -> None:
@@ -193,9 +193,13 @@ def _describe(folder: Path, settings: Settings, sources: list[Source], workers: 
         click.echo(line)
 
 
-def _worker_count(workers: str, images: int) -> int:
-    """Auto: one process per core, but no more than the images can keep busy."""
+def _worker_count(workers: str, images: int, raters: tuple[str, ...]) -> int:
+    """Auto: one process per core, but no more than the images can keep busy; one where models are loaded."""
     if workers == "auto":
+        from zeroiqa.raters import has_weights
+
+        if any(map(has_weights, raters)):
+            return 1
         import joblib
 
         return max(1, min(int(joblib.cpu_count()), images // 64))

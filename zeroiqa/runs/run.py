@@ -130,9 +130,11 @@ def tidy(run: Run) -> None:
         remove_leftovers(run.folder / stage)
 
 
-def pending(run: Run) -> list[int]:
-    """The shards that have something left to do, in plan order."""
-    done = set.intersection(*(store.finished_shards(run.folder, stage) for stage in run.stages))
+def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
+    """The shards that have something left to do, in plan order; for some of the raters, or for all."""
+    chosen = run.settings.raters if raters is None else raters
+    stages = (store.REGIONS, *map(store.rating_stage, chosen))
+    done = set.intersection(*(store.finished_shards(run.folder, stage) for stage in stages))
     return [shard for shard in range(run.n_shards) if shard not in done]
 
 

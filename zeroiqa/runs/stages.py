@@ -1,29 +1,71 @@
-"""The work on one shard: decode, segment, rate, commit. Whoever runs a shard, wherever, calls `run_shard`."""
+"""The work on shards: decode, segment, rate, commit. Whoever runs a shard, wherever, calls `run_shards`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.images import decode
-from zeroiqa.pipeline import Method, build_method, find_regions, rate_image
+from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
 from zeroiqa.runs import store
 from zeroiqa.runs.identity import differences, method_identity
 from zeroiqa.runs.plan import Planned, escaped, planned
+from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.store import RatingsRow, RegionsRow
 from zeroiqa.types import Image, Rater
 
+_AHEAD = 4
+"""Images that are prepared while a model works, besides those of its next call."""
 
-def method_of(run: Run) -> Method:
+
+@dataclass(frozen=True)
+class _Shard:
+    """What a shard wants."""
+
+    number: int
+    segmented: bool
+    """Whether its regions are stored."""
+    raters: tuple[str, ...]
+    """Those whose ratings are not."""
+
+    @property
+    def finished(self) -> bool:
+        return self.segmented and not self.raters
+
+
+class _Item(NamedTuple):
+    """One image on its way; each step fills in more."""
+
+    shard: _Shard
+    planned: Planned
+    row: RegionsRow | None = None
+    """None until it is segmented."""
+    image: Image | None = None
+    """None until it is decoded; where that failed, the row or `error` says why."""
+    error: str | None = None
+    """Why an image that has regions cannot be rated."""
+
+
+def method_of(run: Run, raters: Sequence[str] | None = None) -> Method:
     """Build what the run's settings name.
+
+    Args:
+        run: The run.
+        raters: Those to build; all if left out.
 
     Raises:
         UserError: a name stands for something else than at the start (another version, an edited file).
     """
-    method = build_method(run.settings)
-    changed = differences(run.identity, {**run.identity, **method_identity(run.settings, method)})
+    method = build_method(run.settings, raters)
+    today = method_identity(run.settings, method)
+    today["raters"] = {**run.identity["raters"], **today["raters"]}
+    changed = differences(run.identity, {**run.identity, **today})
     if changed:
         field, (there, here) = next(iter(changed.items()))
         raise UserError(f"{run.folder} was started with {field} {there}, here it is {here}; start a new run.")
@@ -31,7 +73,18 @@ def method_of(run: Run) -> Method:
 
 
 def run_shard(run: Run, method: Method, shard: int, on_images: Callable[[int], None]) -> None:
-    """Do what is missing of one shard. Every image is decoded at most once and let go before the next one.
+    """Do what is missing of one shard; see `run_shards`."""
+    for _ in run_shards(run, method, [shard], on_images):
+        pass
+
+
+def run_shards(
+    run: Run, method: Method, shards: Iterable[int], on_images: Callable[[int], None]
+) -> Iterator[int]:
+    """Do what is missing of the shards for the method's raters; yield the number of each committed one.
+
+    Every image is decoded at most once. Images are held until they are rated: one at a time, or those of one
+    call of a rater that takes several, and a few more that threads prepare meanwhile.
 
     An image that cannot be decoded, segmented or rated becomes a row with an error. Parts appear when the
     whole shard is done, the regions first; parts that are there already are used and never written again.
@@ -39,75 +92,129 @@ def run_shard(run: Run, method: Method, shard: int, on_images: Callable[[int], N
     Args:
         run: The run.
         method: From `method_of`.
-        shard: Its number in the plan.
+        shards: Their numbers in the plan.
         on_images: Told about each image that is done with.
 
     Raises:
         UserError: the rater itself is unusable, or a part cannot be read or written.
     """
-    folder = run.folder
-    segmented = store.part_path(folder, store.REGIONS, shard).exists()
-    raters = {
-        name: rater
-        for name, rater in method.raters.items()
-        if not store.part_path(folder, store.rating_stage(name), shard).exists()
-    }
-    if segmented and not raters:  # another process was faster
-        on_images(run.shards[shard])
-        return
+    at_once = max((rater.images_per_call for rater in method.raters.values()), default=1)
+    shards = tuple(shards)
+    with ahead(
+        _items(run, method, shards),
+        lambda item: _decoded(item, method),
+        lambda item: _segmented(item, method),
+        at_once + _AHEAD if at_once > 1 else 0,
+    ) as prepared:
+        for shard in shards:
+            _fill(
+                run.folder, _chunks(itertools.islice(prepared, run.shards[shard]), at_once), method, on_images
+            )
+            yield shard
+
+
+def _fill(
+    folder: Path, groups: Iterator[list[_Item]], method: Method, on_images: Callable[[int], None]
+) -> None:
+    """Write the missing parts of one shard, whose images come in groups."""
+    group = next(groups)
+    shard = group[0].shard
     with ExitStack() as parts:  # committed in reverse order: the regions first, then rater by rater
         add_ratings = {
-            name: parts.enter_context(store.new_ratings(folder, name, shard)) for name in reversed(raters)
+            name: parts.enter_context(store.new_ratings(folder, name, shard.number))
+            for name in reversed(shard.raters)
         }
-        add_regions = None if segmented else parts.enter_context(store.new_regions(folder, shard))
-        for image, stored in _images(run, shard, segmented):
-            row, by_rater = _work(image, stored, raters, method)
-            if add_regions is not None:
-                add_regions(row)
-            for name, ratings in by_rater.items():
-                add_ratings[name](ratings)
-            on_images(1)
+        add_regions = (
+            None if shard.segmented else parts.enter_context(store.new_regions(folder, shard.number))
+        )
+        while group:
+            for name in shard.raters:
+                for ratings in _rated(group, method.raters[name], method):
+                    add_ratings[name](ratings)
+            rows = [item.row for item in group]
+            group.clear()  # its pixels go before the next ones come
+            for row in rows:
+                if add_regions is not None and row is not None:
+                    add_regions(row)
+                on_images(1)
+            group = next(groups, group)
 
 
-def _images(run: Run, shard: int, segmented: bool) -> Iterator[tuple[Planned, RegionsRow | None]]:
-    images = planned(run.folder, shard)
-    if segmented:
-        return zip(images, store.read_regions(run.folder, shard), strict=True)
-    return ((image, None) for image in images)
+def _items(run: Run, method: Method, shards: Iterable[int]) -> Iterator[_Item]:
+    for number in shards:
+        shard = _Shard(
+            number,
+            segmented=store.part_path(run.folder, store.REGIONS, number).exists(),
+            raters=tuple(
+                name
+                for name in method.raters
+                if not store.part_path(run.folder, store.rating_stage(name), number).exists()
+            ),
+        )
+        images = planned(run.folder, number)
+        if shard.segmented and shard.raters:
+            stored = store.read_regions(run.folder, number)
+            yield from (_Item(shard, image, row) for image, row in zip(images, stored, strict=True))
+        else:
+            yield from (_Item(shard, image) for image in images)
 
 
-def _work(
-    planned: Planned, stored: RegionsRow | None, raters: Mapping[str, Rater], method: Method
-) -> tuple[RegionsRow, dict[str, RatingsRow]]:
-    image: Image | None = None
-    row = stored
-    if row is None:
-        row, image = _segment(planned, method)
-    if row.error is not None:  # said once, with the regions
-        return row, {name: RatingsRow(planned.image) for name in raters}
-    by_rater = {}
-    for name, rater in raters.items():
-        try:
-            image = image or _decode(planned, method)
-            by_rater[name] = RatingsRow(planned.image, rate_image(image, row.regions, rater, method))
-        except Exception as error:
-            by_rater[name] = RatingsRow(planned.image, error=_sentence(error, planned))
-    return row, by_rater
-
-
-def _segment(planned: Planned, method: Method) -> tuple[RegionsRow, Image | None]:
-    image: Image | None = None
+def _decoded(item: _Item, method: Method) -> _Item:
+    if item.shard.finished or (item.row is not None and item.row.error is not None):
+        return item
     try:
-        image = _decode(planned, method)
-        regions = find_regions(image, method)
-        return RegionsRow(planned.image, image.size, regions, image.warnings), image
+        image = decode(item.planned.file, method.policy, prompt=item.planned.prompt)
     except Exception as error:
-        size, warnings = (None, ()) if image is None else (image.size, image.warnings)
-        return RegionsRow(planned.image, size, warnings=warnings, error=_sentence(error, planned)), None
+        sentence = _sentence(error, item.planned)
+        if item.row is not None:  # it has vanished since it was segmented
+            return item._replace(error=sentence)
+        return item._replace(row=RegionsRow(item.planned.image, error=sentence))
+    return item._replace(image=image)
 
 
-def _decode(planned: Planned, method: Method) -> Image:
-    return decode(planned.file, method.policy, prompt=planned.prompt)
+def _segmented(item: _Item, method: Method) -> _Item:
+    if item.row is not None or item.image is None:
+        return item
+    number, image = item.planned.image, item.image
+    try:
+        regions = find_regions(image, method)
+    except Exception as error:
+        sentence = _sentence(error, item.planned)
+        row = RegionsRow(number, image.size, warnings=image.warnings, error=sentence)
+        return item._replace(row=row, image=None)
+    return item._replace(row=RegionsRow(number, image.size, regions, image.warnings))
+
+
+def _rated(group: Sequence[_Item], rater: Rater, method: Method) -> list[RatingsRow]:
+    """One row per image, from as few calls of the rater as it wants."""
+    return [
+        row for part in _chunks(group, rater.images_per_call) for row in _rated_together(part, rater, method)
+    ]
+
+
+def _rated_together(group: Sequence[_Item], rater: Rater, method: Method) -> list[RatingsRow]:
+    images = [
+        (item.image, item.row.regions) for item in group if item.row is not None and item.image is not None
+    ]
+    try:
+        found = iter(rate_images(images, rater, method))
+    except Exception as error:
+        sentence = _sentence(error, group[0].planned)  # raises what is no fault of an image
+        if len(group) > 1:  # one by one, so that only the image that cannot be rated has an error
+            return [row for item in group for row in _rated_together([item], rater, method)]
+        return [RatingsRow(group[0].planned.image, error=sentence)]
+    return [
+        RatingsRow(item.planned.image, error=item.error)  # an error of the regions is said with them
+        if item.image is None
+        else RatingsRow(item.planned.image, next(found))
+        for item in group
+    ]
+
+
+def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
 
 
 def _sentence(error: Exception, planned: Planned) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
+from zeroiqa.runs.passes import Pass, open_passes, release_memory
 from zeroiqa.runs.run import Run, pending, tidy
-from zeroiqa.runs.stages import method_of, run_shard
+from zeroiqa.runs.stages import method_of, run_shard, run_shards
+
+if TYPE_CHECKING:
+    from zeroiqa.pipeline import Method
 
 _ROUNDS = 3
 """Times that workers may die in a row without finishing a shard."""
@@ -22,47 +27,56 @@ _IDLE_SECONDS = 10
 def execute(
     run: Run, shards: Sequence[int], *, workers: int, on_images: Callable[[int], None]
 ) -> Iterator[int]:
-    """Do what is missing of the shards; yield the number of each one when it is committed.
+    """Do what is missing of the shards; yield the number of each one when all of it is committed.
 
-    Scores are the same for any number of workers. A killed worker costs the shards that were in
-    work, which are given to new ones.
+    Scores are the same for any number of workers, and so is the order of the passes: an ensemble of models
+    needs the memory of its largest member only. A killed worker costs the shards that were in work, which
+    are given to new ones.
 
     Args:
         run: The run.
         shards: Numbers in the plan, usually `pending(run)`.
         workers: Processes; 1 is this process, and the order is that of `shards`.
-        on_images: Told how many more images are done: one by one in this process, else per shard.
+        on_images: Told how many more images are done, once in each pass: one by one in this process, else
+            per shard.
 
     Raises:
         UserError: the run cannot go on; what is committed stays.
     """
-    if workers > 1:
-        return _in_workers(run, shards, workers, on_images)
-    return _in_process(run, shards, on_images)
+    passes = open_passes(run, shards)
+    left = Counter(shard for each in passes for shard in each.shards)
+    yield from (shard for shard in shards if shard not in left)
+    for each in passes:
+        if workers > 1:
+            finished = _in_workers(run, each, workers, on_images)
+        else:
+            finished = _in_process(run, each, on_images)
+        for shard in finished:
+            left[shard] -= 1
+            if left[shard] == 0:
+                yield shard
 
 
-def _in_process(run: Run, shards: Sequence[int], on_images: Callable[[int], None]) -> Iterator[int]:
-    method = method_of(run)
-    for shard in shards:
-        run_shard(run, method, shard, on_images)
-        yield shard
+def _in_process(run: Run, work: Pass, on_images: Callable[[int], None]) -> Iterator[int]:
+    method = method_of(run, work.raters)
+    yield from run_shards(run, method, work.shards, on_images)
+    del method
+    release_memory()
 
 
-def _in_workers(
-    run: Run, shards: Sequence[int], workers: int, on_images: Callable[[int], None]
-) -> Iterator[int]:
-    left = list(shards)
+def _in_workers(run: Run, work: Pass, workers: int, on_images: Callable[[int], None]) -> Iterator[int]:
+    left = list(work.shards)
     failures = 0
     while left:
         before = len(left)
         try:
-            for shard in _submit(run, tuple(left), workers):
+            for shard in _submit(run, work.raters, tuple(left), workers):
                 left.remove(shard)
                 on_images(run.shards[shard])
                 yield shard
         except BrokenProcessPool:
             tidy(run)
-            open_shards = set(pending(run))
+            open_shards = set(pending(run, work.raters))
             for shard in [shard for shard in left if shard not in open_shards]:  # committed, but not reported
                 left.remove(shard)
                 on_images(run.shards[shard])
@@ -73,7 +87,7 @@ def _in_workers(
                 raise _given_up(run, left) from None
 
 
-def _submit(run: Run, shards: Sequence[int], workers: int) -> Iterator[int]:
+def _submit(run: Run, raters: tuple[str, ...], shards: Sequence[int], workers: int) -> Iterator[int]:
     from joblib import Parallel, delayed, parallel_config
 
     with parallel_config(
@@ -85,7 +99,8 @@ def _submit(run: Run, shards: Sequence[int], workers: int) -> Iterator[int]:
     ):
         # One killed worker would lose a list of results as a whole. A task is one shard, never several.
         pool = Parallel(return_as="generator_unordered", batch_size=1)
-    finished: Iterator[int] = pool(delayed(_work)(run, shard, os.getpid(), Path.cwd()) for shard in shards)
+    tasks = (delayed(_work)(run, raters, shard, os.getpid(), Path.cwd()) for shard in shards)
+    finished: Iterator[int] = pool(tasks)
     return finished
 
 
@@ -96,18 +111,27 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _work(run: Run, shard: int, main_process: int, current_folder: Path) -> int:
+def _work(run: Run, raters: tuple[str, ...], shard: int, main_process: int, current_folder: Path) -> int:
     def still_wanted(_: int) -> None:
         if os.name == "posix" and os.getppid() != main_process:
             os._exit(1)  # the main process was killed; a resumed run may be at this shard already
 
     os.chdir(current_folder)  # joblib lends workers that an earlier run has started
-    run_shard(run, _method_of(run), shard, still_wanted)
+    run_shard(run, _held_method(run, raters), shard, still_wanted)
     return shard
 
 
-_method_of = functools.lru_cache(maxsize=1)(method_of)
-"""Lives in the worker processes, which get one shard after another: weights are loaded once in each."""
+_held: list[tuple[Run, tuple[str, ...], Method]] = []
+"""Lives in the worker processes, which get one shard after another: weights are loaded once for each pass."""
+
+
+def _held_method(run: Run, raters: tuple[str, ...]) -> Method:
+    if not (_held and _held[0][:2] == (run, raters)):
+        if _held:
+            _held.clear()
+            release_memory()
+        _held.append((run, raters, method_of(run, raters)))
+    return _held[0][2]
 
 
 def _given_up(run: Run, left: Sequence[int]) -> UserError:

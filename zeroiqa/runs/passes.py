@@ -1,0 +1,56 @@
+"""Which raters work side by side: one model is in memory at a time.
+
+The first pass decodes, segments and rates with all raters that have no weights and the first that has; each
+further pass decodes again and rates with one more. Parts and results do not depend on it.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from zeroiqa.raters import has_weights
+from zeroiqa.runs.run import Run, pending
+
+
+class Pass(NamedTuple):
+    """One walk over the shards."""
+
+    raters: tuple[str, ...]
+    """Those that are in memory together."""
+    shards: tuple[int, ...]
+    """Those in which something of it is left to do."""
+
+
+def rater_groups(raters: Sequence[str]) -> list[tuple[str, ...]]:
+    """The raters of each pass."""
+    light = tuple(name for name in raters if not has_weights(name))
+    heavy = [name for name in raters if has_weights(name)]
+    return [(*light, *heavy[:1]), *((name,) for name in heavy[1:])]
+
+
+def open_passes(run: Run, shards: Iterable[int]) -> list[Pass]:
+    """The passes that have something left to do in some of the shards, in their order."""
+    wanted = set(shards)
+    found = [
+        Pass(group, tuple(shard for shard in pending(run, group) if shard in wanted))
+        for group in rater_groups(run.settings.raters)
+    ]
+    return [each for each in found if each.shards]
+
+
+def image_passes(run: Run) -> tuple[int, int]:
+    """Images times passes: of the whole run, and of them done."""
+    groups = rater_groups(run.settings.raters)
+    left = sum(run.count_images(pending(run, group)) for group in groups)
+    return run.n_images * len(groups), run.n_images * len(groups) - left
+
+
+def release_memory() -> None:
+    """Give back what a model that nobody holds any more has left, on a GPU, too."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.cuda.empty_cache()

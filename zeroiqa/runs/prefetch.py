@@ -1,0 +1,55 @@
+"""Work that runs ahead in threads, so that whoever takes the results does not wait; the order stays."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
+
+_THREADS = min(4, os.cpu_count() or 1)
+
+
+@contextmanager
+def ahead(
+    items: Iterable[T], first: Callable[[T], U], second: Callable[[U], V], count: int
+) -> Iterator[Iterator[V]]:
+    """Yield an iterator over second(first(item)) in the order of the items.
+
+    An exception comes up where its item's turn is. When the block ends, however it ends, all threads have.
+
+    Args:
+        items: Taken in the caller's thread.
+        first: Run in several threads at once.
+        second: Run in one thread of its own, item after item.
+        count: How many items may be in work or finished before their turn; 0 works without threads.
+    """
+    if count == 0:
+        yield (second(first(item)) for item in items)
+        return
+    with ThreadPoolExecutor(_THREADS) as several, ThreadPoolExecutor(1) as one:
+        waiting: deque[Future[V]] = deque()
+
+        def start(item: T) -> None:
+            begun = several.submit(first, item)
+            waiting.append(one.submit(lambda: second(begun.result())))
+
+        def results() -> Iterator[V]:
+            for item in items:
+                start(item)
+                if len(waiting) > count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+        try:
+            yield results()
+        finally:
+            one.shutdown(wait=False, cancel_futures=True)
+            several.shutdown(wait=False, cancel_futures=True)
