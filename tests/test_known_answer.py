@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import ImageError, UserError
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.raters.known_answer import (
     Answer,
@@ -56,6 +56,13 @@ class Broken:
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
         return [[Rating((math.nan,) * 7, math.nan)] for _ in views]
+
+
+class Failing:
+    """Refuses every view."""
+
+    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
+        raise ImageError("no numbers")
 
 
 def as_shipped(path: Path) -> dict[tuple[str, str], Answer]:
@@ -199,3 +206,9 @@ def test_answer_that_is_no_number_is_refused_and_not_recorded(tmp_path: Path) ->
     with pytest.raises(UserError, match=r"no probability \(in float16\); use --dtype bfloat16"):
         check(Broken(), "weights", "float16", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_model_that_can_rate_no_view_is_refused_as_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot rate the built-in views in float16: no numbers") as caught:
+        check(Failing(), "weights", "float16", tmp_path)
+    assert not isinstance(caught.value, ImageError)

@@ -1,15 +1,15 @@
-"""`zeroiqa models`: the models known by name; bring the files of one."""
+"""`zeroiqa models`: the models known by name; look at one before it rates; bring its files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import given
+from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +46,35 @@ def models(context: click.Context, style: str) -> None:
         ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets"),
         *(_cells(card, users.get(card.name, [])) for card in cards),
     ):
+        click.echo(line)
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "--standard", default="quality-word-7", show_default=True, help="Whose prompt and levels to show."
+)
+@model_options
+def check(name: str, standard: str, **choices: Any) -> None:
+    """Load NAME (or hf:FOLDER) and show how it rates.
+
+    That is: its level tokens and their ids, the prompt as sent, the fast paths that agree with the slow one,
+    and whether its answers to the built-in pictures are still those of its first load.
+    """
+    from zeroiqa.raters import has_weights
+    from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.raters.models import resolve_model
+    from zeroiqa.standards import load_standard
+
+    if not has_weights(name):
+        raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
+    source, revision = resolve_model(name)
+    options = _options(choices)
+    _warn_of_code(source, options)
+    asked = load_standard(standard)
+    rater = ChatRater(source, options, revision)
+    rater.check(asked)
+    for line in _described(rater.describe(asked), rater.token_text):
         click.echo(line)
 
 
@@ -138,3 +167,25 @@ def _table(*rows: tuple[str, ...]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _described(facts: Mapping[str, Any], token_text: Callable[[int], str]) -> Iterator[str]:
+    """What `ChatRater.describe` found, the prompt last and exactly as it is sent."""
+    levels: Mapping[str, int] = facts.get("levels", {})
+    tokens = ", ".join(f"{level} is {token_text(token)!r} ({token})" for level, token in levels.items())
+    paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
+    yield f"model         {facts['model']}"
+    yield f"family        {facts['family']}"
+    yield f"weights       {facts['fingerprint']}"
+    yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
+    yield f"fast paths    {paths}"
+    yield f"level tokens  {tokens or 'none: the answer is a decimal number'}"
+    yield f"known answer  {facts['known_answer']}"
+    yield "prompt as sent, between the lines:"
+    yield "-" * 72
+    yield facts["prompt"]
+    yield "-" * 72
+
+
+def _word(use: bool | str) -> str:
+    return use if isinstance(use, str) else "yes" if use else "no"

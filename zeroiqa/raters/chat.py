@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from zeroiqa.raters.chat_engine import ChatEngine
+    from zeroiqa.raters.loading import Loaded
     from zeroiqa.raters.tokens import AnswerTokens
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import View
@@ -48,7 +49,22 @@ class ChatRater:
     ) -> None:
         self._name, self._options, self._revision = repo_or_folder, options, revision
         self._found: Checkpoint | None = None
-        self._loaded: ChatEngine | None = None
+        self._ready: ChatEngine | None = None
+        self._known_answer = ""
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> ChatRater:
+        """A rater of a model that is loaded already."""
+        from zeroiqa.raters.chat_engine import ChatEngine
+
+        rater = cls(loaded.name)
+        rater._ready = ChatEngine(loaded)
+        return rater
+
+    @property
+    def loaded(self) -> Loaded:
+        """The model, loaded if need be."""
+        return self._engine().loaded
 
     @property
     def id(self) -> str:
@@ -164,6 +180,7 @@ class ChatRater:
                 "prefix": paths.prefix,
             },
             "budget_tokens": engine.budget.tokens,
+            "known_answer": self._known_answer,
         }
         if standard.kind == "float":
             return described
@@ -173,7 +190,7 @@ class ChatRater:
 
     def release(self) -> None:
         """Let go of the weights; the next call of `rate` loads them again."""
-        self._loaded = None
+        self._ready = None
 
     def _checkpoint(self) -> Checkpoint:
         if self._found is None:
@@ -181,12 +198,25 @@ class ChatRater:
         return self._found
 
     def _engine(self) -> ChatEngine:
-        if self._loaded is None:
+        if self._ready is None:
             from zeroiqa.raters.chat_engine import ChatEngine
             from zeroiqa.raters.loading import load
 
-            self._loaded = ChatEngine(load(self._name, self._options, self._revision))
-        return self._loaded
+            self._ready = ChatEngine(load(self._name, self._options, self._revision))
+            self._compare_with_known_answer(self._ready.loaded)
+        return self._ready
+
+    def _compare_with_known_answer(self, loaded: Loaded) -> None:
+        from zeroiqa.raters import known_answer
+
+        dtype = "8bit" if self._options.load_in_8bit else str(loaded.dtype).removeprefix("torch.")
+        try:
+            result = known_answer.check(self, loaded.fingerprint, dtype)
+            known_answer.enforce(result, loaded.name)
+        except UserError:
+            self._ready = None  # or the next call would rate with it
+            raise
+        self._known_answer = str(result)
 
     def _levels(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating]]:
         engine = self._engine()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import ImageError, UserError
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 
@@ -129,7 +129,7 @@ def check(
     """Let a rater answer, and compare with the known answer; where there is none, record this one.
 
     Args:
-        rater: Weights loaded; its `rate` is called once, with the three views and one standard.
+        rater: Weights loaded; its `rate` is called for each view.
         fingerprint: Identifies the weights.
         dtype: "float32", "bfloat16", ...
         folder: In place of `cache_folder()`.
@@ -178,7 +178,12 @@ def enforce(result: Result, model: str) -> None:
 
 def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> Answer:
     views, standard = built_in_views(), load_standard(_STANDARD)
-    ratings = [of_view[0] for of_view in rater.rate(views, [standard])]
+    try:
+        ratings = [
+            rater.rate([view], [standard])[0][0] for view in views
+        ]  # alone: no batch to round differently
+    except ImageError as error:  # it is the model's fault, not an image's
+        raise UserError(f"The model cannot rate the built-in views in {dtype}: {error}") from error
     probabilities = tuple(tuple(map(math.exp, rating.logprobs)) if rating else () for rating in ratings)
     mass = tuple(rating.mass if rating else 0.0 for rating in ratings)
     numbers = [*mass, *(number for of_view in probabilities for number in of_view)]
