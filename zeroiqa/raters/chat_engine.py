@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +10,15 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from threading import local
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import ImageError, UserError
 from zeroiqa.raters.batching import TokenBudget, run_in_batches
 from zeroiqa.raters.chat_inputs import (
     Collation,
-    NotJoinableError,
     Prepared,
     Preprocessor,
     check_reads_images,
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[Answer]]
 """Float32 logits (views, vocabulary) under the prompt of that number -> one answer for each view."""
-Row: TypeAlias = list[Prepared]
-"""One view under each of its prompts."""
 
-_WINDOW = 32  # views that are prepared together; their pixels stay in memory
+_LOG = logging.getLogger(__name__)
+_WINDOW = 16  # views that are prepared together; their pixels stay in memory
 _THREADS = 4  # that prepare views while a GPU computes
 _CPU_TOKENS = 4096  # batching gains little on a CPU; more only costs memory
 _MOST_TOKENS = 16384  # a GPU is busy from far fewer on
 _FREE_SHARE = 0.6  # of the free memory that a batch may take
+_SIDES = (1, 28, 56, 112)  # pixels; a model needs one of them at least
 _PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
 _DEVICE_GONE = (
     "CUDA error",
@@ -55,6 +55,19 @@ _DEVICE_GONE = (
     "HIP error",
     "MPS backend",
 )
+
+
+class Row(NamedTuple):
+    """One view under each of its prompts."""
+
+    items: list[Prepared]
+    pixels: Pixels
+    texts: Sequence[str]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest prompt."""
+        return max(item.length for item in self.items)
 
 
 class ChatEngine:
@@ -81,6 +94,7 @@ class ChatEngine:
         )
         with device_errors(loaded):
             self.paths: Paths = check.run(probes)
+            self.preprocessor = replace(self.preprocessor, least_side=self._least_side(check, prompt))
         self._own = local()
         threads = min(_THREADS, os.cpu_count() or 1)
         self._pool = None if loaded.device.type == "cpu" else ThreadPoolExecutor(threads, "prepare")
@@ -133,7 +147,7 @@ class ChatEngine:
         def run(batch: list[int]) -> list[list[Answer]]:
             return self._run_batch([rows[place] for place in batch], read)
 
-        lengths = [max(item.length for item in row) for row in rows]
+        lengths = [row.length for row in rows]
         with device_errors(self.loaded):
             return run_in_batches(lengths, self.budget, run, is_out_of_memory, self._kinds(rows))
 
@@ -142,21 +156,29 @@ class ChatEngine:
         if not self.paths.batch:
             return list(range(len(rows)))
         if self.paths.prefix == "equal":
-            return [tuple(item.length for item in row) for row in rows]
+            return [tuple(item.length for item in row.items) for row in rows]
         return None
 
     def _run_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
+        """One batch; where it cannot be run, its views one by one, so that only the culprit fails."""
         try:
             by_prompt = list(self._answers(rows, read))
-        except NotJoinableError:
-            return [answers for row in rows for answers in self._run_batch([row], read)]
-        return [list(answers) for answers in zip(*by_prompt, strict=True)]
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error) or _is_device_gone(error):
+                raise
+            if len(rows) == 1:
+                raise self.preprocessor.refusal(rows[0].pixels, error) from error
+        else:
+            return [list(answers) for answers in zip(*by_prompt, strict=True)]
+        return [answers for row in rows for answers in self._run_batch([row], read)]
 
     def _answers(self, rows: Sequence[Row], read: Read[Answer]) -> Iterator[Sequence[Answer]]:
         """For each prompt the answers of the batch."""
-        features = self.forward.features([row[0] for row in rows]) if self.paths.features else None
-        for prompt in range(len(rows[0])):
-            items = [row[prompt] for row in rows]
+        features = self.forward.features([row.items[0] for row in rows]) if self.paths.features else None
+        for prompt in range(len(rows[0].texts)):
+            items = [row.items[prompt] for row in rows]
             if self.paths.forward:
                 yield read(self.forward.logits(items, self.paths, features), prompt)
             else:
@@ -186,12 +208,27 @@ class ChatEngine:
         return self._prepare(pixels, texts, self._own.preprocessor)
 
     def _prepare(self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None) -> Row:
-        row = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
+        items = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
         collation = self.forward.collation
-        if collation is None:
-            return row
-        shared = {name: value for name, value in row[0].tensors.items() if name not in collation.rows}
-        return [item._replace(tensors={**item.tensors, **shared}) for item in row]  # the picture is kept once
+        if collation is not None:  # the picture is kept once
+            shared = {name: value for name, value in items[0].tensors.items() if name not in collation.rows}
+            items = [item._replace(tensors={**item.tensors, **shared}) for item in items]
+        return Row(items, pixels, texts)
+
+    def _least_side(self, check: PathCheck, prompt: FilledPrompt) -> int:
+        """From which side on, in pixels, the model can rate views: some fail where a view is one token."""
+        text = self.template.text(prompt)
+        for side in _SIDES:
+            pixels = np.full((side, side, 3), 128, dtype=np.uint8)
+            try:
+                item = self.preprocessor.prepare(pixels, text)
+            except ImageError:
+                continue
+            if check.holds_for(item, self.paths):
+                break
+        if side > 1:
+            _LOG.info("%s: views of less than %d pixels are enlarged.", self.loaded.name, side)
+        return side
 
     def _probe(self, prompt: FilledPrompt) -> tuple[Probes, Collation | None]:
         """Views for the check of the paths, and how the family joins views to batches."""
@@ -251,12 +288,16 @@ def device_errors(loaded: Loaded) -> Iterator[None]:
                 f"There is not enough memory on {loaded.device} for one view with {loaded.name}; choose a "
                 "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
             ) from error
-        if any(sign in text for sign in _DEVICE_GONE):
+        if _is_device_gone(error):
             raise UserError(
                 f"The device {loaded.device} failed while {loaded.name} was rating ({text[:120]}); what is "
                 "finished is kept: repeat the command to go on."
             ) from error
         raise
+
+
+def _is_device_gone(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_GONE)
 
 
 def _quantised(loaded: Loaded) -> bool:

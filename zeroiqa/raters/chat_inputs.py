@@ -58,6 +58,8 @@ class Preprocessor:
     """Named in errors."""
     image_tokens: frozenset[int] = frozenset()
     """Ids of the tokens that stand for an image, from `find_image_tokens`."""
+    least_side: int = 1
+    """In pixels; smaller views are enlarged, as the model cannot rate them otherwise."""
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text in which nothing stands for an image yet."""
@@ -67,23 +69,25 @@ class Preprocessor:
     def prepare(self, pixels: Pixels, text: str) -> Prepared:
         """Make the inputs of one view.
 
-        A view that the processor refuses for its shape is enlarged (pixels repeated) until its sides are at
-        least 28 pixels and 1 : 100, and tried again.
+        A view that is too small for the model is enlarged (pixels repeated). One that the processor refuses
+        for its shape is enlarged to sides of at least 28 pixels and at most 1 : 100, and tried again.
 
         Raises:
             ImageError: it is refused even then.
         """
+        if min(pixels.shape[:2]) < self.least_side:
+            pixels = enlarged(pixels, self.least_side)
         try:
             return self._prepare(pixels, text)
         except Exception as first:
-            larger = enlarged(pixels)
+            larger = enlarged(pixels, max(_LEAST_SIDE, self.least_side))
             if larger is pixels:
-                raise self._refusal(pixels, first) from first
+                raise self.refusal(pixels, first) from first
         _LOG.info("A view of %d x %d pixels is enlarged for %s.", *pixels.shape[1::-1], self.model)
         try:
             return self._prepare(larger, text)
         except Exception as second:
-            raise self._refusal(pixels, second) from second
+            raise self.refusal(pixels, second) from second
 
     def batch(self, pixels: Sequence[Pixels], texts: Sequence[str]) -> Tensors:
         """What the processor itself makes of several views at once: the reference for `Collation`."""
@@ -111,23 +115,24 @@ class Preprocessor:
         bos = self.processor.tokenizer.bos_token
         return {"add_special_tokens": False} if bos and text.startswith(bos) else {}
 
-    def _refusal(self, pixels: Pixels, error: Exception) -> ImageError:
+    def refusal(self, pixels: Pixels, error: Exception) -> ImageError:
+        """The sentence for a view that cannot be rated."""
         height, width = pixels.shape[:2]
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return ImageError(
-            f"The view of {width} x {height} pixels cannot be prepared for {self.model} ({reason}); "
-            "leave it out or use another model."
+            f"A view of {width} x {height} pixels cannot be rated by {self.model} ({reason}); leave the "
+            "image out or use another model."
         )
 
 
-def enlarged(pixels: Pixels) -> Pixels:
-    """Repeat rows and columns until both sides are at least 28 pixels and no side is 100 times the other.
+def enlarged(pixels: Pixels, least_side: int) -> Pixels:
+    """Repeat rows and columns until both sides have the least length and none is 100 times the other.
 
     Returns:
         The very same array where nothing has to be done.
     """
     height, width = pixels.shape[:2]
-    least = max(_LEAST_SIDE, -(-max(height, width) // _LONGEST_RATIO))
+    least = max(least_side, -(-max(height, width) // _LONGEST_RATIO))
     rows, columns = -(-least // height), -(-least // width)
     if rows <= 1 and columns <= 1:
         return pixels

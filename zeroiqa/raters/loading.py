@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from zeroiqa.errors import UserError
 from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint, nothing_downloaded
 from zeroiqa.raters.options import Dtype
+from zeroiqa.raters.prompting import read_template
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,7 @@ def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None
     dtype = find_dtype(options.dtype, device)
     with _quiet_transformers():
         processor = _load_processor(checkpoint, options)
+        read_template(processor, repo_or_folder)  # refuses what cannot be asked before the weights are read
         model = _load_model(checkpoint, options, device, dtype)
     return Loaded(
         name=repo_or_folder,
@@ -216,14 +218,16 @@ def _implementation(options: RaterOptions, device: torch.device) -> dict[str, An
 def _check_tensors(name: str, report: dict[str, Any]) -> None:
     """Refuse a checkpoint that leaves a weight to chance, or holds one that the model has no place for."""
     wrong = {
-        "are missing from": sorted(report.get("missing_keys") or ()),
-        "have another shape in": sorted(str(item[0]) for item in report.get("mismatched_keys") or ()),
-        "have no place in the model but are in": sorted(report.get("unexpected_keys") or ()),
+        "missing": sorted(report.get("missing_keys") or ()),
+        "of another shape": sorted(str(item[0]) for item in report.get("mismatched_keys") or ()),
+        "without a place in the model": sorted(report.get("unexpected_keys") or ()),
     }
-    found = [f"{_listed(names)} {where} the checkpoint" for where, names in wrong.items() if names]
+    found = [f"{what}: {_listed(names)}" for what, names in wrong.items() if names]
     if found or report.get("error_msgs"):
         told = "; ".join(found) or _line(str(report["error_msgs"][0]))
-        raise UserError(f"{name} is incomplete or of another model ({told}); fetch it again.")
+        raise UserError(
+            f"The weights of {name} do not fit its configuration (tensors {told}); fetch the model again."
+        )
 
 
 def _load_error(

@@ -60,6 +60,17 @@ class PathCheck:
             paths = tried if agrees(items, tried) else self._without(paths, "vision features computed once")
         return self._choose_prefix(probes, paths, agrees)
 
+    def holds_for(self, item: Prepared, paths: Paths) -> bool:
+        """Whether the model can rate this view at all, and the paths agree with `generate` on it."""
+        try:
+            expected = {id(item): self._reference(item)}
+        except UserError:
+            raise
+        except Exception as error:
+            _LOG.info("%s: generate fails with %s: %s", self.model, type(error).__name__, error)
+            return False
+        return not paths.forward or _Agreement(self, expected)((item,), paths)
+
     def _choose_batch(self, items: Sequence[Prepared], agrees: _Agreement) -> Paths:
         positions = (True, False) if self.forward.takes_positions else (False,)
         candidates = [
@@ -102,9 +113,10 @@ class PathCheck:
                 "choose a smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
             ) from error
         if bool(torch.isnan(logits).any()):
+            dtype = str(self.forward.dtype).removeprefix("torch.")
             raise UserError(
-                f"{self.model} computes no numbers (NaN) in {self.forward.dtype}; choose another type of "
-                "weights (--dtype)."
+                f"{self.model} computes no numbers (NaN) in {dtype}; "
+                "choose another type of weights (--dtype), or fetch the model again."
             )
         return logits
 
