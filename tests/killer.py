@@ -2,6 +2,7 @@
 
 python killer.py run FOLDER IMAGES WORKERS     do or resume the run and write its scores
 python killer.py every FOLDER IMAGES           kill the run before each of its file operations, and resume it
+python killer.py extend FOLDER IMAGES          the same for a run that has one rater and gets another one
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
 
 OPERATIONS = {"open", "os.mkdir", "os.link", "os.rename", "os.remove"}
-CHOICES = {"segmenter": "grid", "raters": ["fake", "fake:2"], "lambda": 1.0}
+RATERS = ("fake", "fake:2")
 
 
 def main() -> int:
-    if sys.argv[1] == "every":
-        return kill_everywhere(Path(sys.argv[2]), sys.argv[3])
+    if sys.argv[1] in ("every", "extend"):
+        return kill_everywhere(Path(sys.argv[2]), sys.argv[3], RATERS[: sys.argv[1] == "extend"])
     try:
         score(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     except UserError as error:
@@ -40,25 +41,30 @@ def main() -> int:
     return 0
 
 
-def score(folder: Path, images: str, workers: int) -> None:
-    run = runs.open_run(folder, load_settings("embedded", CHOICES), find_images([images]), preset="embedded")
+def score(folder: Path, images: str, workers: int, raters: Sequence[str] = RATERS) -> None:
+    settings = load_settings("embedded", {"segmenter": "grid", "raters": raters, "lambda": 1.0})
+    run = runs.open_run(folder, settings, find_images([images]), preset="embedded")
     for shard in execute(run, runs.pending(run), workers=workers, on_images=lambda _: None):
         print("shard", shard, flush=True)
     runs.write_scores(run)
 
 
-def kill_everywhere(base: Path, images: str) -> int:
+def kill_everywhere(base: Path, images: str, begun: Sequence[str]) -> int:
     """Die before operation 1, 2, ... of the run until it has no more; each time, see what resuming gives."""
     pyarrow.array([0])  # imports what the children would each import again
     assert in_child(score, base / "whole", images, 1) == 0
     for operation in itertools.count(1):
         folder = base / str(operation)
+        if begun:
+            assert in_child(score, folder, images, 1, begun) == 0
+        finished = parts(folder)
         ended = in_child(dying, folder, images, operation)
         if ended == 0:
             print(operation - 1)
             return 0
         assert ended == -signal.SIGKILL, f"operation {operation} ended with {ended}"
         before = parts(folder)
+        assert finished.items() <= before.items()
         assert in_child(score, folder, images, 1) == 0, f"no resume after operation {operation}"
         assert before.items() <= parts(folder).items(), f"a part was written again after {operation}"
         assert not list(folder.rglob(".zeroiqa-*")), f"leftovers after operation {operation}"

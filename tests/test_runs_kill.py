@@ -88,16 +88,19 @@ def whole(tmp_path_factory, images):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_kill_before_any_file_operation_costs_no_finished_part_and_changes_no_score(tmp_path, images):
+@pytest.mark.parametrize(("what", "moments"), [("every", 40), ("extend", 20)])
+def test_kill_before_any_file_operation_costs_no_finished_part_and_changes_no_score(
+    tmp_path, images, what, moments
+):
     few = tmp_path / "few"
     few.mkdir()
     for name in ("000.png", "bad.png"):
         shutil.copy(images / name, few)
     ended = subprocess.run(
-        [*KILLER, "every", str(tmp_path), str(few)], env=ENVIRONMENT, capture_output=True, text=True
+        [*KILLER, what, str(tmp_path), str(few)], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout) > 40  # as many moments were tried
+    assert int(ended.stdout) > moments  # as many were tried
 
 
 @pytest.mark.parametrize(("workers", "kills", "step"), [(1, 10, 1), (2, 4, 3)])

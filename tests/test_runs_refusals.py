@@ -53,7 +53,6 @@ def test_other_arithmetic_is_refused_showing_both_and_rescore():
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ({"raters": ("fake",)}, "raters is fake, fake:2 there and fake here"),
         ({"segmenter": "grid:2x2"}, "segmenter is grid there and grid:2x2 here"),
         (
             {"standards": ("authenticity-word-7",)},
@@ -66,6 +65,31 @@ def test_other_method_is_refused_without_a_word_of_rescore(choice, said):
     message = refusal(**choice)
     assert said in message
     assert "rescore" not in message
+
+
+@pytest.mark.parametrize("raters", [("fake",), ("fake", "fake:3"), ("fake:3", "fake:4", "fake:5")])
+def test_removed_and_replaced_raters_are_refused_with_the_ways_out(raters):
+    begin()
+    message = refusal(raters=raters)
+    assert f"raters is fake, fake:2 there and {', '.join(raters)} here" in message
+    assert "name all its raters to add others" in message
+    assert "`zeroiqa rescore run --member NAME`" in message
+
+
+def test_other_settings_are_refused_for_a_run_with_more_raters_too():
+    begin()
+    before = Path("run/run.json").read_bytes()
+    message = refusal(raters=("fake", "fake:2", "fake:3"), segmenter="grid:2x2")
+    assert "other settings: segmenter is grid there and grid:2x2 here; choose" in message
+    assert Path("run/run.json").read_bytes() == before
+
+
+def test_rater_that_has_changed_is_refused_though_another_one_is_added():
+    begin()
+    identity = begin().identity
+    edit(identity=identity | {"raters": identity["raters"] | {"fake": "fake 0 number=0"}})
+    message = refusal(raters=("fake", "fake:2", "fake:3"))
+    assert "rater fake is fake 0 number=0 there and fake 1 number=0 here" in message
 
 
 def test_changed_meaning_of_equal_settings_is_refused():

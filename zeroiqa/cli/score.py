@@ -114,6 +114,8 @@ def _run(
     run = open_run(folder, settings, sources, preset=preset)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    if run.added:
+        click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     try:
         with a_reader_that_may_leave():
             _emit(run, workers, style)

@@ -80,6 +80,22 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, 
     return _unequal(_chosen(there), _chosen(here)) or _unequal(_meant(there), _meant(here))
 
 
+def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`here` without the raters, and the choice of their weights, that it has beyond those of `there`.
+
+    It equals `there` exactly if it is the same run with more raters. Where a rater of `there` is missing, it
+    stays as it is.
+    """
+    if not there["raters"].keys() < here["raters"].keys():
+        return here
+    chosen = {key: there["settings"][key] for key in ("raters", "rater_weights")}
+    return {
+        **here,
+        "settings": {**here["settings"], **chosen},
+        "raters": {name: here["raters"][name] for name in there["raters"]},
+    }
+
+
 def environment() -> dict[str, str]:
     """Versions of what computes the scores; a resume with others is allowed, with a warning."""
     versions = {"python": platform.python_version()}

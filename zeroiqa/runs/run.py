@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import created, remove_leftovers, writing
-from zeroiqa.runs.identity import ARITHMETIC, differences, environment, identity_of, run_id_of
+from zeroiqa.runs.files import created, remove_leftovers, replaced, writing
+from zeroiqa.runs.identity import (
+    ARITHMETIC,
+    differences,
+    environment,
+    identity_of,
+    run_id_of,
+    without_additions,
+)
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.version import __version__
 
@@ -41,6 +48,8 @@ class Run:
     """Images in each shard, in plan order."""
     warnings: tuple[str, ...] = ()
     """What the user should know: libraries have changed since the run was started."""
+    added: tuple[str, ...] = ()
+    """Raters that the run did not have until it was opened this time."""
 
     @property
     def n_images(self) -> int:
@@ -90,7 +99,9 @@ def run_id(settings: Settings, sources: Sequence[Source]) -> str:
 
 
 def open_run(folder: Path, settings: Settings, sources: Sequence[Source], *, preset: str) -> Run:
-    """Create a run, or open the one that is there if it is the same.
+    """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
+
+    Further raters are added to it: the parts that are there stay, and their own ratings become pending.
 
     Args:
         folder: New, empty, or that run's folder.
@@ -105,11 +116,15 @@ def open_run(folder: Path, settings: Settings, sources: Sequence[Source], *, pre
     if not _is_run(folder):
         _create(folder, settings, preset, identity, labels)
     record = _read_record(folder)
-    if record["identity"] != identity:
-        raise UserError(_refusal(folder, record["identity"], identity, sources))
+    there = record["identity"]
+    if without_additions(identity, there) != there:
+        raise UserError(_refusal(folder, there, without_additions(identity, there), sources))
+    if there != identity:
+        record = _extend(folder, record, settings, identity)
     if plan.owner(folder) != record["run_id"]:  # the creation was interrupted
         plan.write_plan(folder, sources, record["run_id"])
-    run = _run(folder, record, settings)
+    added = tuple(name for name in settings.raters if name not in there["raters"])
+    run = replace(_run(folder, record, settings), added=added)
     tidy(run)
     return run
 
@@ -122,6 +137,11 @@ def load_run(folder: Path) -> Run:
     """
     record = _read_record(folder)
     return _run(folder, record, settings_from_dict(record["settings"], f"{folder / _RECORD}"))
+
+
+def is_current(run: Run) -> bool:
+    """Whether nobody has added raters to the run since it was opened."""
+    return bool(_read_record(run.folder)["run_id"] == run.run_id)
 
 
 def tidy(run: Run) -> None:
@@ -188,7 +208,26 @@ def _create(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with created(folder / _RECORD) as file:
-        file.write(json.dumps(record, indent=2).encode() + b"\n")
+        file.write(_text(record))
+
+
+def _extend(
+    folder: Path, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Replace run.json by one with more raters. Interrupted after it, the plan is missing; see `open_run`."""
+    larger = {
+        **record,
+        "run_id": run_id_of(identity),
+        "settings": settings.to_dict(),
+        "identity": identity,
+    }
+    with replaced(folder / _RECORD) as file:
+        file.write(_text(larger))
+    return larger
+
+
+def _text(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, indent=2).encode() + b"\n"
 
 
 def _is_run(folder: Path) -> bool:
@@ -265,6 +304,11 @@ def _refusal(
         f"{key} is {_plain(then)} there and {_plain(now)} here" for key, (then, now) in fields.items()
     )
     rescore = f", or `zeroiqa rescore {folder}`" if set(fields) <= set(ARITHMETIC) else ""
+    if "raters" in fields and set(fields) <= {"raters", "rater_weights"}:
+        rescore = (
+            f", name all its raters to add others to them, or choose some of them with "
+            f"`zeroiqa rescore {folder} --member NAME`"
+        )
     return f"{folder} holds a run with other settings: {listed}; choose another folder with -o{rescore}."
 
 

@@ -17,7 +17,7 @@ from zeroiqa.results import ImageScore, csv_cell, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table_writer
 from zeroiqa.runs.plan import Planned
-from zeroiqa.runs.run import Run, pending
+from zeroiqa.runs.run import Run, is_current, pending
 from zeroiqa.settings import settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
@@ -110,6 +110,10 @@ def write_scores(run: Run) -> None:
         raise UserError(
             f"{run.count_images(left)} of {run.n_images} images are not finished; "
             "give the command of the run again before its scores are written."
+        )
+    if not is_current(run):
+        raise UserError(
+            f"{run.folder} has got more raters meanwhile; its scores are written by the command that has all."
         )
     columns = score_columns(run)
     schema = pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
