@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from zeroiqa.cli.messages import warnings_printed
 from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.cli.rescore import rescore
@@ -39,11 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: In place of the process's own.
     """
     try:
-        code = cli.main(
-            args=spread_aspects(sys.argv[1:] if arguments is None else arguments),
-            prog_name="zeroiqa",
-            standalone_mode=False,
-        )
+        with warnings_printed():
+            code = cli.main(
+                args=spread_aspects(sys.argv[1:] if arguments is None else arguments),
+                prog_name="zeroiqa",
+                standalone_mode=False,
+            )
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

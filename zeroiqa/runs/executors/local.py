@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ from zeroiqa.runs.stages import method_of, run_shard, run_shards
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
 
+_LOG = logging.getLogger(__name__)
 _ROUNDS = 3
 """Times that workers may die in a row without finishing a shard."""
 _IDLE_SECONDS = 10
@@ -70,7 +74,9 @@ def _in_workers(run: Run, work: Pass, workers: int, on_images: Callable[[int], N
     while left:
         before = len(left)
         try:
-            for shard in _submit(run, work.raters, tuple(left), workers):
+            for shard, warnings in _submit(run, work.raters, tuple(left), workers):
+                for warning in warnings:
+                    _LOG.warning("%s", warning)
                 left.remove(shard)
                 on_images(run.shards[shard])
                 yield shard
@@ -87,7 +93,9 @@ def _in_workers(run: Run, work: Pass, workers: int, on_images: Callable[[int], N
                 raise _given_up(run, left) from None
 
 
-def _submit(run: Run, raters: tuple[str, ...], shards: Sequence[int], workers: int) -> Iterator[int]:
+def _submit(
+    run: Run, raters: tuple[str, ...], shards: Sequence[int], workers: int
+) -> Iterator[tuple[int, list[str]]]:
     from joblib import Parallel, delayed, parallel_config
 
     with parallel_config(
@@ -100,7 +108,7 @@ def _submit(run: Run, raters: tuple[str, ...], shards: Sequence[int], workers: i
         # One killed worker would lose a list of results as a whole. A task is one shard, never several.
         pool = Parallel(return_as="generator_unordered", batch_size=1)
     tasks = (delayed(_work)(run, raters, shard, os.getpid(), Path.cwd()) for shard in shards)
-    finished: Iterator[int] = pool(tasks)
+    finished: Iterator[tuple[int, list[str]]] = pool(tasks)
     return finished
 
 
@@ -111,14 +119,24 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _work(run: Run, raters: tuple[str, ...], shard: int, main_process: int, current_folder: Path) -> int:
+def _work(
+    run: Run, raters: tuple[str, ...], shard: int, main_process: int, current_folder: Path
+) -> tuple[int, list[str]]:
+    """Do a shard in a worker; its number, and what was warned of, which is for the main process to say."""
+
     def still_wanted(_: int) -> None:
         if os.name == "posix" and os.getppid() != main_process:
             os._exit(1)  # the main process was killed; a resumed run may be at this shard already
 
     os.chdir(current_folder)  # joblib lends workers that an earlier run has started
-    run_shard(run, _held_method(run, raters), shard, still_wanted)
-    return shard
+    logger, heard = logging.getLogger("zeroiqa"), BufferingHandler(sys.maxsize)
+    heard.setLevel(logging.WARNING)
+    logger.addHandler(heard)
+    try:
+        run_shard(run, _held_method(run, raters), shard, still_wanted)
+    finally:
+        logger.removeHandler(heard)
+    return shard, [record.getMessage() for record in heard.buffer]
 
 
 _held: list[tuple[Run, tuple[str, ...], Method]] = []

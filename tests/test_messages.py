@@ -1,0 +1,95 @@
+"""Warnings of the library on the command line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zeroiqa import runs, samples
+from zeroiqa.cli.messages import warnings_printed
+from zeroiqa.inputs import find_images
+from zeroiqa.pipeline import build_method
+from zeroiqa.raters.fake import FakeRater
+from zeroiqa.runs.executors import local
+from zeroiqa.settings import load_settings
+
+LOG = logging.getLogger("zeroiqa.raters.somewhere")
+
+
+class Warner(FakeRater):
+    """Warns of the same thing at each call."""
+
+    def rate(self, views, standards):
+        LOG.warning("The fast path of %s is left.", "fake")
+        return super().rate(views, standards)
+
+
+def test_each_warning_is_one_line_and_said_once(capsys):
+    with warnings_printed():
+        LOG.warning("The fast path\n of %s is left.", "A")
+        LOG.warning("The fast path\n of %s is left.", "A")
+        LOG.warning("The fast path\n of %s is left.", "B")
+        LOG.info("Not worth a word.")
+    logging.getLogger("elsewhere").info("nor this.")
+    assert capsys.readouterr().err == (
+        "Warning: The fast path of A is left.\nWarning: The fast path of B is left.\n"
+    )
+
+
+def test_warning_while_a_bar_is_shown_has_a_line_of_its_own():
+    code = """
+import logging
+from zeroiqa.cli.messages import warnings_printed
+from zeroiqa.cli.progress import progress
+with warnings_printed(), progress(3, 0) as advance:
+    advance(1)
+    logging.getLogger("zeroiqa.raters.somewhere").warning("careful [bold]now[/bold].")
+    advance(1)
+"""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm"}
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(ours)
+    assert process.returncode == 0
+    before, _, after = shown.decode().partition("Warning: careful [bold]now[/bold].")
+    assert re.search(r"\x1b\[2K(\x1b\[[0-9;]*m)*$", before)  # the bar is erased, and drawn again below
+    assert re.match(r"(\x1b\[[0-9;]*m)*\r\n.*2/3", after)
+
+
+@pytest.fixture
+def run(tmp_path):
+    settings = load_settings("embedded", {"segmenter": "grid", "raters": ["fake"]})
+    return runs.open_run(tmp_path, settings, find_images([str(samples.folder())]), preset="embedded")
+
+
+def test_worker_hands_its_warnings_over(run, monkeypatch, capfd):
+    method = build_method(run.settings)
+    method = type(method)(**(vars(method) | {"raters": {"fake": Warner()}}))
+    monkeypatch.setattr(local, "_held", [(run, ("fake",), method)])
+    done = local._work(run, ("fake",), 1, os.getppid(), Path.cwd())
+    assert done == (1, ["The fast path of fake is left."] * 2)  # shard 1 has two images
+    assert capfd.readouterr().err == ""
+
+
+def test_warnings_of_all_workers_are_said_once(run, monkeypatch, capsys):
+    monkeypatch.setattr(local, "_submit", lambda *_: iter([(0, ["careful."]), (1, []), (2, ["careful."])]))
+    with warnings_printed():
+        assert list(local.execute(run, [0, 1, 2], workers=2, on_images=lambda _: None)) == [0, 1, 2]
+    assert capsys.readouterr().err == "Warning: careful.\n"

@@ -1,0 +1,34 @@
+"""What the library logs, on standard error, where the user of the command line sees it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+
+class _Printer(logging.Handler):
+    """Prints each warning once, to what is standard error just then: a live bar puts itself in its place."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._printed: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = " ".join(record.getMessage().split())
+        if message not in self._printed:
+            self._printed.add(message)
+            click.echo(f"Warning: {message}", err=True)
+
+
+@contextmanager
+def warnings_printed() -> Iterator[None]:
+    """Inside the block, each warning of the package becomes one line, once."""
+    logger, printer = logging.getLogger("zeroiqa"), _Printer()
+    logger.addHandler(printer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)
