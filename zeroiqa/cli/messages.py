@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import click
 
 
 class _Printer(logging.Handler):
@@ -20,7 +19,7 @@ class _Printer(logging.Handler):
         message = " ".join(record.getMessage().split())
         if message not in self._printed:
             self._printed.add(message)
-            click.echo(f"Warning: {message}", err=True)
+            print(f"Warning: {message}", file=sys.stderr)  # click.echo would write across a live bar
 
 
 @contextmanager
