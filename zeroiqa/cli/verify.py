@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import given
+from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import ImageError, UserError
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
-    from zeroiqa.types import Image, Rating
+    from zeroiqa.types import Image, Rater, Rating, Region
 
+    Regions = Mapping[str, tuple[Region, ...]]
+    """Path -> regions, in the order in which the images are rated."""
     Ratings = dict[tuple[str, str, str], tuple[Rating | None, ...]]
     """(path, rater, standard) -> one rating per view."""
+
+ROUNDING = {"float32": 1e-4}
+ROUNDING_OF_COARSER_TYPES = 2e-2
+"""How far a probability may move where a model adds up in another order; other raters may not move at all."""
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
 @click.option("--segmenter", help="As for `zeroiqa score`.")
-@click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`.")
-def verify(paths: tuple[str, ...], preset: str, segmenter: str | None, raters: tuple[str, ...]) -> None:
+@click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
+@model_options
+def verify(paths: tuple[str, ...], preset: str, **choices: Any) -> None:
     """Check that batch size, order and worker count leave every rating unchanged.
 
-    Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error.
+    Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
+    probabilities of a model may differ by rounding: by 1e-4 in float32, by 2e-2 in bfloat16 and float16.
     """
     from zeroiqa import samples
     from zeroiqa.inputs import find_images
     from zeroiqa.pipeline import build_method
     from zeroiqa.settings import load_settings
 
-    settings = load_settings(preset, given(segmenter=segmenter, raters=raters))
+    settings = load_settings(preset, given(**choices))
     method = build_method(settings)
     sources = find_images(paths or [str(samples.folder())])
     images = _decodable(sources, method)
-    reference = _one_by_one(images, method)
-    checks = {
-        "order reversed": _one_by_one(reversed(images), method),
-        "all views in one batch": _in_one_batch(images, method),
-        "2 worker processes": _with_workers(
-            settings, [s for s in sources if s.path in {i.name for i in images}]
-        ),
-    }
-    different = [name for name, ratings in checks.items() if not _same(name, ratings, reference)]
+    readable = {image.name for image in images}
+    reference, checks = _in_this_process(images, settings, method)
+    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.path in readable])
+    allowed = {name: _rounding(name, settings) for name in settings.raters}
+    different = [name for name, ratings in checks.items() if not _same(name, ratings, reference, allowed)]
     if different:
         raise UserError(
             f"Ratings changed with {' and '.join(different)}; please report this, with the image."
@@ -70,30 +75,58 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
     return images
 
 
-def _one_by_one(images: Iterable[Image], method: Method) -> Ratings:
-    from zeroiqa.pipeline import find_regions, rate_image
+def _in_this_process(
+    images: Sequence[Image], settings: Settings, method: Method
+) -> tuple[Ratings, dict[str, Ratings]]:
+    """Ratings one by one, and those of each check; the raters come one after the other."""
+    from zeroiqa.pipeline import build_method
+    from zeroiqa.runs.passes import release_memory
+
+    by_name = {image.name: image for image in images}
+    forwards, backwards = (_regions(order, method) for order in (images, images[::-1]))
+    reference: Ratings = {}
+    turned: Ratings = {}
+    together: Ratings = {}
+    for name in settings.raters:
+        rater = build_method(settings, [name]).raters[name]
+        reference |= _one_by_one(by_name, forwards, name, rater, method)
+        turned |= _one_by_one(by_name, backwards, name, rater, method)
+        together |= _in_one_batch(by_name, forwards, name, rater, method)
+        del rater
+        release_memory()
+    return reference, {"order reversed": turned, "all views in one batch": together}
+
+
+def _regions(images: Iterable[Image], method: Method) -> Regions:
+    from zeroiqa.pipeline import find_regions
+
+    return {image.name: find_regions(image, method) for image in images}
+
+
+def _one_by_one(
+    images: Mapping[str, Image], regions: Regions, name: str, rater: Rater, method: Method
+) -> Ratings:
+    from zeroiqa.pipeline import rate_image
 
     return {
-        (image.name, name, standard): ratings
-        for image in images
-        for name, rater in method.raters.items()
-        for standard, ratings in rate_image(image, find_regions(image, method), rater, method).items()
+        (path, name, standard): ratings
+        for path, found in regions.items()
+        for standard, ratings in rate_image(images[path], found, rater, method).items()
     }
 
 
-def _in_one_batch(images: Sequence[Image], method: Method) -> Ratings:
-    from zeroiqa.pipeline import find_regions
+def _in_one_batch(
+    images: Mapping[str, Image], regions: Regions, name: str, rater: Rater, method: Method
+) -> Ratings:
     from zeroiqa.views import cut_views
 
-    views = {image.name: cut_views(image, find_regions(image, method), method.crop) for image in images}
-    flat = [view for each in views.values() for view in each]
+    views = {path: cut_views(images[path], found, method.crop) for path, found in regions.items()}
+    answers = iter(rater.rate([view for each in views.values() for view in each], method.standards))
     collected: Ratings = {}
-    for name, rater in method.raters.items():
-        answers = iter(rater.rate(flat, method.standards))
-        for path, own in views.items():
-            rows = [next(answers) for _ in own]
-            for index, standard in enumerate(method.standards):
-                collected[path, name, standard.name] = tuple(row[index] for row in rows)
+    for path, own in views.items():
+        rows = [next(answers) for _ in own]
+        for index, standard in enumerate(method.standards):
+            collected[path, name, standard.name] = tuple(row[index] for row in rows)
     return collected
 
 
@@ -114,10 +147,48 @@ def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
         }
 
 
-def _same(name: str, ratings: Ratings, reference: Ratings) -> bool:
-    changed = {key[0] for key in reference if ratings.get(key) != reference[key]}
-    click.echo(
-        f"{name:<24} "
-        + (f"{len(changed)} images differ" if changed else f"identical ({len(reference)} ratings)")
-    )
+def _rounding(name: str, settings: Settings) -> float:
+    """How far the probabilities of a rater may move."""
+    from zeroiqa.raters import has_weights
+
+    if not has_weights(name):
+        return 0.0
+    from zeroiqa.raters.loading import find_device, find_dtype
+
+    dtype = find_dtype(settings.dtype, find_device(settings.device))
+    return ROUNDING.get(str(dtype).removeprefix("torch."), ROUNDING_OF_COARSER_TYPES)
+
+
+def _same(name: str, ratings: Ratings, reference: Ratings, allowed: Mapping[str, float]) -> bool:
+    moved = {key: _difference(ratings.get(key, ()), reference[key]) for key in reference}
+    changed = {key[0] for key in moved if moved[key] > allowed[key[1]]}
+    largest = max(moved.values())
+    if changed:
+        said = f"{len(changed)} images differ, by up to {largest:.1e}"
+    elif largest == 0:
+        said = f"identical ({len(reference)} ratings)"
+    else:
+        said = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
+    click.echo(f"{name:<24} {said}")
     return not changed
+
+
+def _difference(some: Sequence[Rating | None], others: Sequence[Rating | None]) -> float:
+    """The largest difference of two probabilities or numbers; inf where they cannot be compared."""
+    if some == others:
+        return 0.0
+    if len(some) != len(others):
+        return math.inf
+    return max(_difference_of_two(one, other) for one, other in zip(some, others, strict=True))
+
+
+def _difference_of_two(one: Rating | None, other: Rating | None) -> float:
+    if one == other:
+        return 0.0
+    if one is None or other is None or (one.value is None) != (other.value is None):
+        return math.inf
+    if len(one.logprobs) != len(other.logprobs):
+        return math.inf
+    pairs = [(math.exp(a), math.exp(b)) for a, b in zip(one.logprobs, other.logprobs, strict=True)]
+    pairs += [(one.mass, other.mass), (one.value or 0.0, other.value or 0.0)]
+    return max(5e-324, *(abs(a - b) for a, b in pairs))  # more than nothing: they are not the same
