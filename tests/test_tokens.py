@@ -1,0 +1,81 @@
+"""Answers are tokens that continue the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from zeroiqa.errors import UserError
+from zeroiqa.raters.tokens import first_tokens, level_tokens, single_tokens
+
+
+class Greedy:
+    """A tokenizer that always takes the longest piece it knows; everything else is single characters."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = sorted(pieces, key=len, reverse=True)
+
+    def __call__(self, text: str) -> Sequence[int]:
+        ids = []
+        while text:
+            piece = next((piece for piece in self.pieces if text.startswith(piece)), text[0])
+            ids.append(1000 + self.pieces.index(piece) if piece in self.pieces else ord(piece))
+            text = text[len(piece) :]
+        return ids
+
+
+def test_digits_are_single_tokens_after_a_line_break():
+    found = level_tokens(Greedy(), "assistant\n", 7, ("",), "a model")
+    assert found.lead == ""
+    assert found.ids == tuple(map(ord, "1234567"))
+
+
+def test_a_space_that_belongs_to_the_digit_makes_another_token_than_the_digit_alone():
+    encode = Greedy(*(f" {digit}" for digit in range(1, 10)))
+    found = level_tokens(encode, "Assistant:", 5, (" ", ""), "a model")
+    assert found.lead == ""
+    assert found.ids == tuple(encode(f" {digit}")[0] for digit in range(1, 6))
+
+
+def test_a_space_that_is_a_token_of_its_own_becomes_part_of_the_prompt():
+    found = level_tokens(Greedy(), "Assistant:", 3, (" ", ""), "a model")
+    assert found.lead == " "
+    assert found.ids == tuple(map(ord, "123"))
+
+
+def test_the_next_lead_is_tried_where_the_first_one_gives_no_single_token():
+    encode = Greedy(": 1", ": 2", ": 3")  # with the space everything melts into the colon
+    assert level_tokens(encode, "Assistant:", 3, (" ", ""), "a model").ids == tuple(map(ord, "123"))
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        Greedy("\n1"),  # melts into the prompt
+        lambda text: list(text.encode("utf-16-le")),  # two tokens each
+        lambda text: [0 if sign.isdigit() else ord(sign) for sign in text],  # all the same
+        lambda text: [len(text)],  # nothing of the prompt is left
+    ],
+)
+def test_levels_without_a_token_of_their_own_are_refused_in_one_sentence(encode):
+    with pytest.raises(
+        UserError, match=r"tokenizer of a model has no single token for each of the levels 1 to 7"
+    ):
+        level_tokens(encode, "assistant\n", 7, ("",), "a model")
+
+
+def test_ten_would_be_two_tokens():
+    assert single_tokens(Greedy(), "Score: ", ["1", "10"]) is None
+
+
+def test_words_are_told_by_their_first_tokens():
+    encode = Greedy(" good", " po", "or")
+    found = first_tokens(encode, "The quality is", ["good", "poor"], (" ",), "a model")
+    assert found.lead == ""
+    assert found.ids == (encode(" good")[0], encode(" po")[0])
+
+
+def test_words_that_begin_alike_are_refused():
+    with pytest.raises(UserError, match="Among bad, best, two words begin with the same token for a model"):
+        first_tokens(Greedy(), "It is ", ["bad", "best"], ("",), "a model")
