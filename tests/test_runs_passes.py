@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import weakref
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +138,14 @@ def test_models_come_one_after_the_other_and_rate_several_images_per_call(log):
     finish("run", "hf:0", "hf:1")
     of_one = [1, 2, 3, 1, 3, 3]  # images of the shards 1, 2, 4 and 6 in calls of 3 at most
     assert log.calls == [(name, images * VIEWS) for name in "01" for images in of_one]
+
+
+def test_versions_of_what_runs_models_are_noted_where_there_are_models(log):
+    assert "torch" not in json.loads((begin("fakes", "fake").folder / "run.json").read_text())["environment"]
+    begin("run", "fake")
+    begin("run", "fake", "hf:0")
+    noted = json.loads(Path("run/run.json").read_text())["environment"]
+    assert noted["torch"] == version("torch") and noted["numpy"] == version("numpy")
 
 
 def test_progress_counts_every_pass(log):

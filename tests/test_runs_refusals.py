@@ -48,6 +48,14 @@ def test_other_arithmetic_is_refused_showing_both_and_rescore():
     assert "lambda is 0.5 there and 1.0 here" in message
     assert "readout is expected there and digit here" in message
     assert "-o" in message and "zeroiqa rescore run" in message
+    assert "delete this one, which holds no result yet" in message
+
+
+def test_run_that_holds_results_is_not_offered_for_deletion():
+    begin()
+    Path("run/regions").mkdir()
+    Path("run/regions/part-000000.parquet").touch()
+    assert "delete" not in refusal(**{"lambda": 1.0})
 
 
 @pytest.mark.parametrize(

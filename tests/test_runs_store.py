@@ -61,6 +61,15 @@ def test_ratings_come_back_to_the_last_bit(tmp_path, rows):
     assert list(store.read_ratings(tmp_path, "fake", 0)) == rows
 
 
+def test_rater_with_a_long_name_has_a_folder_of_its_own_that_file_systems_take():
+    names = [f"hf:/{'very/long/' * 30}{end}" for end in ("a", "b")]
+    first, second = (store.rating_stage(name).removeprefix("ratings/") for name in names)
+    assert first != second
+    assert max(len(first), len(second)) <= 255
+    assert "/" not in first
+    assert store.rating_stage("fake:2") == "ratings/fake%3A2"
+
+
 def test_part_without_the_field_of_numbers_is_read(tmp_path):
     row = RatingsRow(0, {"quality": (Rating((0.0,), 0.5), None)})
     with store.new_ratings(tmp_path, "fake", 0) as add:

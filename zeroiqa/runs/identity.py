@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.raters import has_weights
+
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
@@ -29,6 +31,7 @@ _LIBRARIES = {
     "scipy": ("scipy",),
     "scikit-image": ("scikit-image",),
 }
+_LIBRARIES_OF_MODELS = {name: (name,) for name in ("torch", "torchvision", "transformers", "tokenizers")}
 
 
 def identity_of(
@@ -96,10 +99,11 @@ def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapp
     }
 
 
-def environment() -> dict[str, str]:
-    """Versions of what computes the scores; a resume with others is allowed, with a warning."""
+def environment(raters: Iterable[str]) -> dict[str, str]:
+    """Versions of what computes the ratings of these raters; a resume with others brings a warning."""
     versions = {"python": platform.python_version()}
-    for library, packages in _LIBRARIES.items():
+    of_models = _LIBRARIES_OF_MODELS if any(map(has_weights, raters)) else {}
+    for library, packages in {**_LIBRARIES, **of_models}.items():
         for package in packages:
             try:
                 versions[library] = version(package)

@@ -204,7 +204,7 @@ def _create(
         "settings": settings.to_dict(),
         "labels": dict(labels),
         "identity": identity,
-        "environment": environment(),
+        "environment": environment(settings.raters),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with created(folder / _RECORD) as file:
@@ -220,6 +220,7 @@ def _extend(
         "run_id": run_id_of(identity),
         "settings": settings.to_dict(),
         "identity": identity,
+        "environment": {**environment(settings.raters), **record["environment"]},
     }
     with replaced(folder / _RECORD) as file:
         file.write(_text(larger))
@@ -278,12 +279,12 @@ def _run(folder: Path, record: Mapping[str, Any], settings: Settings) -> Run:
         identity=record["identity"],
         labels=record["labels"],
         shards=plan.planned_sizes(folder),
-        warnings=_warnings(folder, record["environment"]),
+        warnings=_warnings(folder, record["environment"], settings.raters),
     )
 
 
-def _warnings(folder: Path, then: Mapping[str, str]) -> tuple[str, ...]:
-    now = environment()
+def _warnings(folder: Path, then: Mapping[str, str], raters: Iterable[str]) -> tuple[str, ...]:
+    now = environment(raters)
     changed = [
         f"{library} {version} (now {now.get(library, 'missing')})"
         for library, version in then.items()
@@ -303,13 +304,15 @@ def _refusal(
     listed = ", ".join(
         f"{key} is {_plain(then)} there and {_plain(now)} here" for key, (then, now) in fields.items()
     )
-    rescore = f", or `zeroiqa rescore {folder}`" if set(fields) <= set(ARITHMETIC) else ""
-    if "raters" in fields and set(fields) <= {"raters", "rater_weights"}:
-        rescore = (
-            f", name all its raters to add others to them, or choose some of them with "
-            f"`zeroiqa rescore {folder} --member NAME`"
-        )
-    return f"{folder} holds a run with other settings: {listed}; choose another folder with -o{rescore}."
+    ways = ["choose another folder with -o"]
+    if next(folder.rglob("part-*.parquet"), None) is None:
+        ways.append("delete this one, which holds no result yet")
+    if set(fields) <= set(ARITHMETIC):
+        ways.append(f"`zeroiqa rescore {folder}`")
+    elif set(fields) <= {"raters", "rater_weights"}:
+        ways.append("name all its raters to add others to them")
+        ways.append(f"choose some of them with `zeroiqa rescore {folder} --member NAME`")
+    return f"{folder} holds a run with other settings: {listed}; {', or '.join(ways)}."
 
 
 def _plain(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from zeroiqa.runs.files import created, table_writer
 from zeroiqa.types import Rating, Region, Rle
 
 REGIONS = "regions"
+_LONGEST_NAME = 200  # file systems take 255 bytes
 _BUFFERED = 64  # rows: the masks of more images than that are never in memory at once
 
 
@@ -75,8 +78,12 @@ class RatingsRow:
 
 
 def rating_stage(rater: str) -> str:
-    """The folder of a rater's parts inside the run."""
-    return f"ratings/{quote(rater, safe='')}"
+    """The folder of a rater's parts inside the run; a name too long for a file system ends in a hash."""
+    name = quote(rater, safe="", errors="surrogateescape")
+    if len(name) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(rater)).hexdigest()[:16]
+        name = f"{name[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
+    return f"ratings/{name}"
 
 
 def part_path(folder: Path, stage: str, shard: int) -> Path:
