@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from tests.hub import Hub, serve
+from tests.hub import COMMIT, Hub, serve
+from zeroiqa import samples
+from zeroiqa.cli import cli
 from zeroiqa.raters.models import model_cards
 
 NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors")
@@ -84,7 +89,7 @@ def test_pull_without_a_folder_makes_the_name_itself_work(hub: Hub, tmp_path: Pa
 def test_code_is_brought_by_a_flag_with_a_warning_that_names_the_repository(hub: Hub, tmp_path: Path) -> None:
     arguments = ("models", "pull", f"hf:{SMALL}", "--to", "weights", "--trust-remote-code", "--allow-pickle")
     done = zeroiqa(tmp_path, *arguments, endpoint=hub.endpoint)
-    assert f"Warning: Python code of {SMALL} may be run" in done.stderr
+    assert f"Warning: this brings Python code of {SMALL}" in done.stderr
     assert (tmp_path / "weights" / "modeling.py").is_file() and (tmp_path / "weights" / "x.bin").is_file()
 
 
@@ -111,3 +116,77 @@ def test_wrong_name_is_refused_in_a_sentence(tmp_path: Path, arguments: list[str
     done = zeroiqa(tmp_path, "models", *arguments)
     assert done.returncode == 1
     assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_check_shows_how_a_model_rates(tiny: Callable[[str], Path]) -> None:
+    first = CliRunner().invoke(cli, ["models", "check", f"hf:{tiny('smolvlm')}", "--offline"])
+    assert first.exit_code == 0, first.output
+    facts, prompt, _ = first.stdout.split("-" * 72 + "\n")
+    assert "family        smolvlm\n" in facts
+    assert re.search(r"level tokens  1 is '1' \(\d+\), 2 is '2' \(\d+\), .*7 is '7' \(\d+\)\n", facts)
+    assert re.search(r"fast paths    forward (yes|no), batch (yes|no), .*prefix \w+\n", facts)
+    assert "known answer  recorded in " in facts
+    assert prompt.startswith("<|im_start|>System: You are a helpful assistant")
+    assert "<image>" in prompt and prompt.endswith("Assistant: \n")
+
+
+def test_check_compares_with_the_answer_of_the_first_load(tiny: Callable[[str], Path]) -> None:
+    arguments = ["models", "check", f"hf:{tiny('smolvlm')}", "--standard", "quality-float"]
+    assert "known answer  recorded in " in CliRunner().invoke(cli, arguments).stdout
+    again = CliRunner().invoke(cli, arguments).stdout
+    assert "known answer  same: largest difference 0.0e+00" in again
+    assert "level tokens  none: the answer is a decimal number" in again
+    assert "output a score between 1 and 7 as a decimal number" in again
+
+
+def test_code_of_a_model_may_run_with_a_flag_only_and_a_warning_names_the_model(
+    tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["models", "check", f"hf:{tiny('smolvlm')}"]
+    CliRunner().invoke(cli, arguments)
+    assert not caplog.records
+    CliRunner().invoke(cli, [*arguments, "--trust-remote-code"])
+    (record,) = caplog.records
+    assert f"code that comes with {tiny('smolvlm')} may be run" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nss", "nss is no model"),
+        ("smolvlm500", "did you mean smolvlm-500m"),
+        ("hf:nowhere", "There is no folder nowhere"),
+    ],
+)
+def test_check_of_what_is_no_model_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
+    done = zeroiqa(tmp_path, "models", "check", name)
+    assert done.returncode == 1
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("offline", [[], ["--offline"]])
+@pytest.mark.parametrize("command", [["models", "check"], ["score", ".", "--segmenter", "grid", "--rater"]])
+def test_model_that_is_not_here_names_its_files_and_how_to_bring_them(
+    tmp_path: Path, command: list[str], offline: list[str]
+) -> None:
+    shutil.copy(samples.folder() / "cat.jpg", tmp_path)
+    done = zeroiqa(tmp_path, *command, "smolvlm-500m", *offline)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"{SMALL} is not complete in the cache of the hub: missing {', '.join(NEEDED)}" in done.stderr
+    assert "run `zeroiqa models pull" in done.stderr and "`--rater hf:DIR`" in done.stderr
+
+
+def test_model_is_downloaded_at_first_use_and_then_needs_no_network(
+    tmp_path: Path, tiny: Callable[[str], Path]
+) -> None:
+    shutil.copytree(tiny("idefics3"), tmp_path / "hub" / SMALL)
+    shutil.copy(samples.folder() / "cat.jpg", tmp_path)
+    command = ("score", "cat.jpg", "--preset", "small", "--format", "csv")
+    with serve(tmp_path / "hub") as hub:
+        first = zeroiqa(tmp_path, *command, "-o", "first", endpoint=hub.endpoint)
+        assert first.returncode == 0, first.stderr
+        assert "model.safetensors" in hub.downloaded
+    second = zeroiqa(tmp_path, *command, "-o", "second")
+    assert second.stdout == first.stdout
+    assert ",ok," in first.stdout
+    assert COMMIT[:16] in (tmp_path / "first" / "run.json").read_text()

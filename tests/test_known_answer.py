@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.raters.chat import ChatRater
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.raters.known_answer import (
     Answer,
@@ -23,7 +24,7 @@ from zeroiqa.raters.known_answer import (
     shipped_answers,
     tolerance,
 )
-from zeroiqa.standards import Standard
+from zeroiqa.standards import Standard, load_standard
 from zeroiqa.types import Rating, View
 
 PIXELS = (
@@ -212,3 +213,35 @@ def test_model_that_can_rate_no_view_is_refused_as_a_model(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"cannot rate the built-in views in float16: no numbers") as caught:
         check(Failing(), "weights", "float16", tmp_path)
     assert not isinstance(caught.value, ImageError)
+
+
+def test_model_compares_its_answers_when_it_is_loaded(
+    tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    standard = load_standard("quality-word-7")
+    first = ChatRater(str(tiny("smolvlm"))).describe(standard)
+    assert first["known_answer"].startswith("recorded in ")
+    (path,) = cache_folder().iterdir()
+    assert path.name == f"{first['fingerprint']}-float32.json"
+    assert ChatRater(str(tiny("smolvlm"))).describe(standard)["known_answer"].startswith("same: ")
+    assert not caplog.records
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mass": [0.5, 0.5, 0.5]}))
+    rater = ChatRater(str(tiny("smolvlm")))
+    assert rater.rate(built_in_views()[:1], [standard])[0][0] is not None
+    (record,) = caplog.records
+    assert str(tiny("smolvlm")) in record.getMessage() and str(path) in record.getMessage()
+
+
+def test_model_that_differs_from_the_package_is_refused_again_and_again(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rater = ChatRater(str(tiny("smolvlm")))
+    rater.describe(load_standard("quality-word-7"))
+    (path,) = cache_folder().iterdir()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mass": [0.5, 0.5, 0.5]}))
+    shipped = as_shipped(path)
+    monkeypatch.setattr("zeroiqa.raters.known_answer.shipped_answers", lambda: shipped)
+    other = ChatRater(str(tiny("smolvlm")))
+    for _ in range(2):
+        with pytest.raises(UserError, match="known answer in the package"):
+            other.rate(built_in_views()[:1], [load_standard("quality-word-7")])

@@ -69,10 +69,8 @@ def check(name: str, standard: str, **choices: Any) -> None:
     if not has_weights(name):
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
     source, revision = resolve_model(name)
-    options = _options(choices)
-    _warn_of_code(source, options)
     asked = load_standard(standard)
-    rater = ChatRater(source, options, revision)
+    rater = ChatRater(source, _options(choices), revision)
     rater.check(asked)
     for line in _described(rater.describe(asked), rater.token_text):
         click.echo(line)
@@ -104,7 +102,8 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
             f"{repo} is a folder already; rate with --rater hf:{repo}, or name a repository to pull."
         )
     options = _options(choices)
-    _warn_of_code(repo, options)
+    if options.trust_remote_code:
+        click.echo(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
     folder = download(Source(repo, revision or usual), to, options)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
     click.echo(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
@@ -116,13 +115,6 @@ def _options(choices: Mapping[str, Any]) -> RaterOptions:
     from zeroiqa.raters.options import RaterOptions
 
     return RaterOptions(**given(**choices))
-
-
-def _warn_of_code(repo: str, options: RaterOptions) -> None:
-    if options.trust_remote_code:
-        click.echo(
-            f"Warning: Python code of {repo} may be run on this machine (--trust-remote-code).", err=True
-        )
 
 
 def _presets() -> dict[str, list[str]]:

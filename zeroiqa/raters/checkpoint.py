@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError
+from zeroiqa.raters.downloads import Source, config_file
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -31,11 +32,6 @@ class Checkpoint:
     """Commit of the repository; None for a folder of the user's own."""
     config: dict[str, Any]
     """The content of config.json."""
-
-    @property
-    def source(self) -> str:
-        """What transformers is asked for."""
-        return self.name if self.commit else str(self.folder)
 
     @property
     def family(self) -> str:
@@ -66,27 +62,9 @@ def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = F
             f"There is no folder {name}; give a folder with config.json and *.safetensors, or a repository "
             "of the Hugging Face hub as owner/name."
         )
-    path = _fetch_config(name, revision, offline)
+    path = config_file(Source(name, revision), offline=offline)
     commit = next((part for part in reversed(path.parts) if _COMMIT.fullmatch(part)), None)
     return Checkpoint(name, path.parent, commit or revision or "main", _read_config(path, name))
-
-
-def nothing_downloaded(name: str, reason: object) -> UserError:
-    """The sentence for a repository that is not on this disk and cannot be had."""
-    text = " ".join(f"{type(reason).__name__}: {reason}".split())[:160] if reason else "offline"
-    return UserError(
-        f"The model {name} is not on this machine and nothing could be downloaded ({text}); where there is a "
-        "network, run `zeroiqa models pull NAME --to DIR`, bring the folder here and rate with hf:DIR."
-    )
-
-
-def _fetch_config(name: str, revision: str | None, offline: bool) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(name, "config.json", revision=revision, local_files_only=offline))
-    except Exception as error:  # a dozen kinds: no network, no such repository, gated, offline, proxy, disk
-        raise nothing_downloaded(name, error) from error
 
 
 def _read_config(path: Path, name: str) -> dict[str, Any]:

@@ -10,14 +10,16 @@ from pathlib import Path
 from zeroiqa.errors import UserError
 from zeroiqa.raters.options import RaterOptions
 
-_CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "README.md")
+_CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
 _SAFE = ("*.safetensors",)
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 _CODE = ("*.py",)
 _OTHER_FORMATS = ("onnx/*", "original/*", "gguf/*", "openvino/*")
+_PATIENCE = 10  # seconds to wait for an answer of the hub
+_OFFLINE = "--offline forbids to download it"
 _EITHER = (
     ("config.json",),
-    ("tokenizer.json", "tokenizer.model", "vocab.json"),
+    ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "spiece.model", "vocab.txt"),
     ("preprocessor_config.json", "processor_config.json"),
 )
 """Of each group one file is needed; the first is the usual one."""
@@ -51,6 +53,35 @@ def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[s
     return (*lacking, *min(weights, key=len))
 
 
+def config_file(source: Source, *, offline: bool = False) -> Path:
+    """config.json of a repository, from the hub if it answers, else from its cache on this machine.
+
+    Raises:
+        UserError: the repository is unknown, or the file is neither here nor to be had.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    reason = _OFFLINE if offline else _unreachable(source)
+    try:
+        found = hf_hub_download(
+            source.repo,
+            "config.json",
+            revision=source.revision,
+            local_files_only=reason is not None,
+            endpoint=source.endpoint,
+        )
+    except errors.LocalEntryNotFoundError as error:
+        folder = cached_folder(source)
+        raise UserError(how_to_bring(source.repo, folder, missing_files(folder), reason)) from error
+    except errors.EntryNotFoundError as error:
+        raise UserError(
+            f"The repository {source.repo} holds no config.json: it is no model of transformers; name one."
+        ) from error
+    except Exception as error:  # of the HTTP client, which is another one in each version of the library
+        raise UserError(_explained(error, source)) from error
+    return Path(found)
+
+
 def cached_folder(source: Source) -> Path | None:
     """The model's folder in the hub's cache, complete or not; None if it was never downloaded here."""
     from huggingface_hub import snapshot_download
@@ -81,7 +112,7 @@ def pull(source: Source, to: Path | None, options: RaterOptions) -> Path:
     """
     if options.offline:
         folder = to if to is not None else cached_folder(source)
-        reason: str | None = "--offline forbids to download it"
+        reason: str | None = _OFFLINE
     else:
         folder, reason = _download(source, to, options)
     lacking = missing_files(folder, allow_pickle=options.allow_pickle)
@@ -126,14 +157,11 @@ def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[
 
 def _download(source: Source, to: Path | None, options: RaterOptions) -> tuple[Path | None, str | None]:
     """The folder as far as it could be filled, and why the hub could not be asked (None if it could)."""
-    from huggingface_hub import HfApi, errors, snapshot_download
+    from huggingface_hub import snapshot_download
 
-    try:  # first, because a download without network succeeds silently where the folder exists
-        HfApi(endpoint=source.endpoint).model_info(source.repo, revision=source.revision)
-    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
-        raise UserError(_explained(error, source)) from error
-    except Exception as error:  # of the HTTP client, which is another one in each version of the library
-        return to or cached_folder(source), f"the hub cannot be reached ({error})"
+    reason = _unreachable(source)  # first: a download without network succeeds silently into an old folder
+    if reason is not None:
+        return to or cached_folder(source), reason
     patterns = [*_CONFIGURATION, *_SAFE]
     patterns += _PICKLED if options.allow_pickle else ()
     patterns += _CODE if options.trust_remote_code else ()
@@ -149,6 +177,23 @@ def _download(source: Source, to: Path | None, options: RaterOptions) -> tuple[P
     except Exception as error:
         raise UserError(_explained(error, source)) from error
     return to or Path(folder), None
+
+
+def _unreachable(source: Source) -> str | None:
+    """Why the hub cannot be asked, None if it can; one short question, without the library's retries.
+
+    Raises:
+        UserError: the hub answers that there is no such repository or revision.
+    """
+    from huggingface_hub import HfApi, errors
+
+    try:
+        HfApi(endpoint=source.endpoint).model_info(source.repo, revision=source.revision, timeout=_PATIENCE)
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise UserError(_explained(error, source)) from error
+    except Exception as error:
+        return f"the hub cannot be reached ({error})"
+    return None
 
 
 def _explained(error: Exception, source: Source) -> str:

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint, nothing_downloaded
+from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint
+from zeroiqa.raters.downloads import Source, pull
 from zeroiqa.raters.options import Dtype
 from zeroiqa.raters.prompting import read_template
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from zeroiqa.raters.options import RaterOptions
 
 _LOG = logging.getLogger(__name__)
+_DEVICE_GONE = (
+    "CUDA error",
+    "device-side assert",
+    "CUBLAS",
+    "CUDNN",
+    "cuDNN error",
+    "HIP error",
+    "MPS backend",
+)
+_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _SHOWN = 5  # names of tensors in a message
 
 
@@ -56,6 +67,8 @@ def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None
     """
     checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline)
     _check_family(checkpoint, options)
+    if checkpoint.commit:
+        pull(Source(checkpoint.name, checkpoint.commit), None, options)
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)
     with _quiet_transformers():
@@ -121,37 +134,32 @@ def _check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
     known = transformers("models.auto.configuration_auto").CONFIG_MAPPING_NAMES
     with_images = transformers("models.auto.modeling_auto").MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     name, family = checkpoint.name, checkpoint.family
-    if checkpoint.has_own_code and options.trust_remote_code:
-        _LOG.warning("%s brings Python code of its own, which is run now (trust_remote_code).", name)
-    elif family in with_images:
+    if options.trust_remote_code:
+        _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", name)
+    if family in with_images or (checkpoint.has_own_code and options.trust_remote_code):
         return
-    elif checkpoint.has_own_code:
+    if checkpoint.has_own_code:
         raise UserError(
             f"{name} needs Python code of its own, which is not run; if you trust it, allow it with "
             "--trust-remote-code, or choose a model that transformers knows."
         )
-    elif family in known:
+    if family in known:
         raise UserError(
             f"{name} is a {family} model, which transformers does not offer for images and text together; "
             "choose a chat vision-language model."
         )
-    else:
-        raise UserError(
-            f"{name} is a {family} model, which this version of transformers does not know; install a newer "
-            "transformers or choose another model."
-        )
+    raise UserError(
+        f"{name} is a {family} model, which this version of transformers does not know; install a newer "
+        "transformers or choose another model."
+    )
 
 
 def _load_processor(checkpoint: Checkpoint, options: RaterOptions) -> Any:
     try:
-        processor = transformers().AutoProcessor.from_pretrained(
-            checkpoint.source, **_sources(checkpoint, options)
-        )
+        processor = transformers().AutoProcessor.from_pretrained(checkpoint.folder, **_allowed(options))
     except ImportError as error:
-        raise UserError(f"{checkpoint.name} needs a package that is missing: {_line(error)}") from error
+        raise _package_missing(checkpoint.name, error) from error
     except Exception as error:
-        if not checkpoint.folder.joinpath("tokenizer_config.json").exists() and checkpoint.commit:
-            raise nothing_downloaded(checkpoint.name, error) from error
         raise UserError(
             f"The processor of {checkpoint.name} cannot be built ({_line(error)}); fetch the model again or "
             "choose another one."
@@ -173,13 +181,13 @@ def _load_model(
 ) -> Any:
     try:
         model, report = transformers().AutoModelForImageTextToText.from_pretrained(
-            checkpoint.source,
+            checkpoint.folder,
             dtype=dtype,
             use_safetensors=None if options.allow_pickle else True,
             weights_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # to list them all; they are refused below
-            **_sources(checkpoint, options),
+            **_allowed(options),
             **_implementation(options, device),
         )
         _check_tensors(checkpoint.name, report)
@@ -188,18 +196,14 @@ def _load_model(
     except UserError:
         raise
     except ImportError as error:
-        raise UserError(f"{checkpoint.name} needs a package that is missing: {_line(error)}") from error
+        raise _package_missing(checkpoint.name, error) from error
     except Exception as error:
         raise _load_error(checkpoint, options, device, error) from error
     return model.eval().requires_grad_(False)
 
 
-def _sources(checkpoint: Checkpoint, options: RaterOptions) -> dict[str, Any]:
-    return {
-        "trust_remote_code": options.trust_remote_code,
-        "local_files_only": options.offline,
-        **({"revision": checkpoint.commit} if checkpoint.commit else {}),
-    }
+def _allowed(options: RaterOptions) -> dict[str, Any]:
+    return {"trust_remote_code": options.trust_remote_code, "local_files_only": options.offline}
 
 
 def _implementation(options: RaterOptions, device: torch.device) -> dict[str, Any]:
@@ -230,6 +234,11 @@ def _check_tensors(name: str, report: dict[str, Any]) -> None:
         )
 
 
+def _package_missing(name: str, error: ImportError) -> UserError:
+    reason = _line(error).rstrip(".")
+    return UserError(f"{name} needs a package that is missing ({reason}); install it or choose another model.")
+
+
 def _load_error(
     checkpoint: Checkpoint, options: RaterOptions, device: torch.device, error: Exception
 ) -> UserError:
@@ -246,8 +255,6 @@ def _load_error(
             f"{name} has pickled weights only ({pickled[0]}), which are not read; choose a copy in "
             "safetensors, or allow them with --allow-pickle."
         )
-    if isinstance(error, OSError) and checkpoint.commit:
-        return nothing_downloaded(name, error)
     if isinstance(error, OSError) and "safetensors" in text:
         return UserError(
             f"{name} holds no weights (*.safetensors), or not all of them ({_line(error)}); fetch the model "
@@ -260,7 +267,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on whichever device."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
+
+
+def is_device_gone(error: BaseException) -> bool:
+    """Whether a GPU failed; nothing more can be computed on it by this process."""
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_GONE)
 
 
 def _listed(names: Sequence[str]) -> str:
