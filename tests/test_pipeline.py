@@ -1,12 +1,13 @@
 """The method as a whole, with the fake rater and the grid segmenter."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from zeroiqa.api import load_method
-from zeroiqa.errors import UserError
+from zeroiqa.api import load_method, score_images
+from zeroiqa.errors import ImageError, UserError
 from zeroiqa.pipeline import Method, find_regions, rate_image, score_image
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.standards import Standard
@@ -25,12 +26,17 @@ class CountingRater:
 
     id = "counting"
 
-    def __init__(self) -> None:
+    def __init__(self, images_per_call: int = 1) -> None:
+        self.images_per_call = images_per_call
         self.seen = 0
+        self.calls = 0
         self.check = FakeRater(None).check
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
         self.seen += len(views)
+        self.calls += 1
+        if any((view.pixels == 0).all() for view in views):
+            raise ImageError("too dark to rate.")
         return FakeRater(None).rate(views, standards)
 
 
@@ -76,6 +82,25 @@ def test_an_ensemble_of_one_is_its_member_and_of_two_their_mean() -> None:
         return score_image(picture(), load_method(segmenter="grid", raters=raters, lam=1.0)).score
 
     assert score("fake", "fake:2") == pytest.approx((score("fake") + score("fake:2")) / 2, abs=1e-9)
+
+
+def test_images_that_are_rated_by_one_call_score_as_they_do_alone() -> None:
+    rater = CountingRater(images_per_call=3)
+    method = with_rater(load_method(**FAKE), rater)
+    images = [picture(seed) for seed in range(7)]
+    alone = [score_image(image, method) for image in images]
+    rater.calls = 0
+    assert list(score_images(images, method=method)) == alone
+    assert rater.calls == 3
+
+
+def test_image_that_cannot_be_rated_is_the_only_error_of_its_call() -> None:
+    method = with_rater(load_method(**FAKE), CountingRater(images_per_call=3))
+    images = [picture(seed) for seed in range(4)]
+    images[1] = replace(images[1], pixels=np.zeros((48, 64, 3), np.uint8))
+    results = score_images(images, method=method)
+    assert [result.error for result in results] == [None, "too dark to rate.", None, None]
+    assert results[2] == score_image(images[2], method)
 
 
 def test_several_standards_are_scored_side_by_side() -> None:

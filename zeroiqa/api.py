@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import decode, from_array, from_pil
 from zeroiqa.inputs import find_images
-from zeroiqa.pipeline import Method, build_method, score_image
+from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore, ImageScores
 from zeroiqa.settings import DEFAULT_PRESET, load_settings
 from zeroiqa.types import Image
@@ -51,6 +51,9 @@ class Overrides(TypedDict, total=False):
 
 def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) -> Method:
     """Build segmenter and raters once, for many calls of `score` or `score_images`.
+
+    Weights are loaded by the first image and stay: of an ensemble of models all are in memory at once, whereas
+    `zeroiqa score` holds one at a time.
 
     Args:
         preset: Name of a preset, or path of a TOML file.
@@ -102,7 +105,7 @@ def score_images(
 
     Args:
         images: A folder, a glob pattern or a list file; or anything that yields what `score` takes.
-            Images are taken and let go one by one.
+            Images are taken and let go one by one, or as many at a time as a model rates by one call.
         prompts: One text prompt per image, for the aspect correspondence.
         method: From `load_method`; the embedded preset if left out.
 
@@ -123,14 +126,26 @@ def score_images(
             raise UserError(
                 f"{len(prompts)} prompts were given for {len(images)} images; give one for each image."
             )
-    results = []
+    at_once = max(rater.images_per_call for rater in method.raters.values())
+    results: list[ImageScore] = []
+    group: list[Image | ImageScore] = []
     for position, image in enumerate(images):
         prompt = prompts[position] if prompts is not None else None
         try:
-            results.append(score_image(_to_image(image, prompt, method, position), method))
+            group.append(_to_image(image, prompt, method, position))
         except ImageError as error:
-            results.append(ImageScore(_name(image, position), error=str(error)))
-    return ImageScores(tuple(results))
+            group.append(ImageScore(_name(image, position), error=str(error)))
+        if len(group) == at_once:
+            results += _score_group(group, method)
+            group.clear()
+    return ImageScores((*results, *_score_group(group, method)))
+
+
+def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[ImageScore]:
+    """The results of a group, in which images that cannot be decoded are results already."""
+    images = [image for image in group if isinstance(image, Image)]
+    scores = iter(score_together(images, method) if images else ())
+    return [next(scores) if isinstance(image, Image) else image for image in group]
 
 
 def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> Image:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from zeroiqa.aggregate import Aggregation
-from zeroiqa.errors import UserError
+from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import DecodePolicy, parse_colour
 from zeroiqa.raters import build_rater
 from zeroiqa.results import ImageScore, score_rated, standard_labels
@@ -84,6 +84,28 @@ def score_image(image: Image, method: Method) -> ImageScore:
     return score_rated(
         image.name, RatedImage(regions, ratings), method.labels, method.aggregation, image.warnings
     )
+
+
+def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
+    """Score several images by one call of each rater; one that cannot be rated has an error."""
+    try:
+        regions = [find_regions(image, method) for image in images]
+        asked = list(zip(images, regions, strict=True))
+        ratings = {name: rate_images(asked, rater, method) for name, rater in method.raters.items()}
+    except ImageError as error:
+        if len(images) == 1:
+            return [ImageScore(images[0].name, error=str(error), warnings=images[0].warnings)]
+        return [score for image in images for score in score_together([image], method)]
+    return [
+        score_rated(
+            image.name,
+            RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}),
+            method.labels,
+            method.aggregation,
+            image.warnings,
+        )
+        for index, (image, found) in enumerate(asked)
+    ]
 
 
 def find_regions(image: Image, method: Method) -> tuple[Region, ...]:
