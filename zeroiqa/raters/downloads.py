@@ -85,13 +85,14 @@ def config_file(source: Source, *, offline: bool = False) -> Path:
 def cached_folder(source: Source) -> Path | None:
     """The model's folder in the hub's cache, complete or not; None if it was never downloaded here."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True))
-    except IncompleteSnapshotError as error:
-        return Path(error.snapshot_path) if error.snapshot_path else None
-    except (LocalEntryNotFoundError, HFValidationError):
+    except LocalEntryNotFoundError as error:  # perhaps it is here, but not whole
+        incomplete: str | None = getattr(error, "snapshot_path", None)
+        return Path(incomplete) if incomplete else None
+    except HFValidationError:
         return None
 
 
