@@ -25,7 +25,7 @@ def answer(folder: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float3
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     processor = AutoProcessor.from_pretrained(folder)
     model, report = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]

@@ -98,7 +98,7 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
             "mrope_section": [4, 2, 2],
             "mrope_interleaved": True,
         },
-        layer_types=["linear_attention", "linear_attention", "full_attention"],
+        layer_types=["full_attention", "linear_attention", "full_attention"],
         linear_key_head_dim=16,
         linear_value_head_dim=16,
         linear_num_key_heads=2,

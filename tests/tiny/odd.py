@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.tiny import idefics, qwen, unlisted
+from tests.tiny import idefics, internvl, qwen, unlisted
 from tests.tiny.checkpoint import Parts, random_model, text_sizes, write
 from tests.tiny.tokenizer import make_tokenizer
 
@@ -134,6 +134,22 @@ def pickled_weights(folder: Path) -> Path:
     return folder
 
 
+def lost_shard(folder: Path) -> Path:
+    """Two files of weights in the index, one on the disk."""
+    from safetensors.torch import load_file, save_file
+
+    path = good(folder) / WEIGHTS
+    tensors = load_file(path)
+    names = sorted(tensors)
+    shards = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    where = {name: shards[place % 2] for place, name in enumerate(names)}
+    save_file({name: tensors[name] for name in names[::2]}, folder / shards[0], metadata={"format": "pt"})
+    index = {"metadata": {"total_size": path.stat().st_size}, "weight_map": where}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index), encoding="utf-8")
+    path.unlink()
+    return folder
+
+
 def harmful_pickle(folder: Path) -> Path:
     """pytorch_model.bin that makes the folder "ran" where it is read without care."""
     import os
@@ -147,6 +163,35 @@ def harmful_pickle(folder: Path) -> Path:
     (good(folder) / WEIGHTS).unlink()
     torch.save({"lm_head.weight": Harm()}, folder / "pytorch_model.bin")
     return folder
+
+
+def no_tokenizer(folder: Path) -> Path:
+    good(folder)
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    return folder
+
+
+def broken_template(folder: Path) -> Path:
+    parts = qwen.qwen2_5_vl()
+    parts.processor.chat_template = "{% for message in messages %}"
+    return write(parts, folder)
+
+
+def tokens_beyond_the_vocabulary(folder: Path) -> Path:
+    """The tokenizer of a larger model: the template begins with a token that has no embedding."""
+    parts = qwen.qwen2_5_vl()
+    parts.processor.tokenizer.add_tokens([f"<extra {number}>" for number in range(3)])
+    write(parts, folder)
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(f"<extra 1>{template}", encoding="utf-8")
+    return folder
+
+
+def wrong_number_of_image_tokens(folder: Path) -> Path:
+    parts = internvl.internvl()
+    parts.processor.image_seq_length += 1
+    return write(parts, folder)
 
 
 def no_processor(folder: Path) -> Path:
@@ -199,6 +244,11 @@ REFUSED: tuple[Callable[[Path], Path], ...] = (
     no_weights,
     pickled_weights,
     harmful_pickle,
+    lost_shard,
+    no_tokenizer,
+    broken_template,
+    tokens_beyond_the_vocabulary,
+    wrong_number_of_image_tokens,
     no_processor,
     no_config,
     broken_config,
