@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zeroiqa.types import View
 
 _FLOAT_TOKENS = 8  # of an answer under a standard of kind "float"
-_NUMBER = re.compile(r"(?<![\w.,-])(\d+(?:\.\d+)?)(?!\w|,\d|\s*(?:-|–|to)\s*\d)")
+_NUMBER = re.compile(r"(?<![\w.,-])(\d+(?:\.\d+)?)(?!\w|[.,]\d|\s*(?:-|–|to|and)\s*\d)")
 
 
 class ChatRater:

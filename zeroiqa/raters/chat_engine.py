@@ -25,7 +25,7 @@ from zeroiqa.raters.chat_inputs import (
     learn_collation,
 )
 from zeroiqa.raters.forward import Forward, Paths
-from zeroiqa.raters.loading import Loaded, is_out_of_memory
+from zeroiqa.raters.loading import Loaded, is_device_gone, is_out_of_memory
 from zeroiqa.raters.path_check import PathCheck, Probes
 from zeroiqa.raters.prompting import ChatTemplate, read_template
 from zeroiqa.raters.tokens import AnswerTokens, level_tokens
@@ -46,15 +46,6 @@ _MOST_TOKENS = 16384  # a GPU is busy from far fewer on
 _FREE_SHARE = 0.6  # of the free memory that a batch may take
 _SIDES = (1, 28, 56, 112)  # pixels; a model needs one of them at least
 _PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
-_DEVICE_GONE = (
-    "CUDA error",
-    "device-side assert",
-    "CUBLAS",
-    "CUDNN",
-    "cuDNN error",
-    "HIP error",
-    "MPS backend",
-)
 
 
 class Row(NamedTuple):
@@ -82,9 +73,13 @@ class ChatEngine:
         self.template: ChatTemplate = read_template(loaded.processor, loaded.name)
         self.preprocessor = Preprocessor(loaded.processor, loaded.name)
         self.budget = TokenBudget(token_budget(loaded))
+        self._levels: dict[tuple[FilledPrompt, int], AnswerTokens] = {}
         prompt = load_standard("quality-word-7").fill()
         levels = self.level_tokens(prompt, 7)
-        probes, collation = self._probe(prompt)
+        try:
+            probes, collation = self._probe(prompt)
+        except ImageError as error:
+            raise UserError(f"{loaded.name} cannot be asked about images: {error}") from error
         self.forward = Forward(loaded.model, collation, loaded.device, self._pad)
         check = PathCheck(
             self.forward,
@@ -105,8 +100,11 @@ class ChatEngine:
         Raises:
             UserError: the tokenizer has no single token for a level.
         """
-        leads = (self.template.lead(prompt), "")
-        return level_tokens(self.preprocessor.encode, self.template.text(prompt), k, leads, self.loaded.name)
+        if (prompt, k) not in self._levels:
+            text, leads = self.template.text(prompt), (self.template.lead(prompt), "")
+            encode = self.preprocessor.encode
+            self._levels[prompt, k] = level_tokens(encode, text, k, leads, self.loaded.name)
+        return self._levels[prompt, k]
 
     def run(
         self, pixels: Sequence[Pixels], texts: Sequence[Sequence[str]], read: Read[Answer]
@@ -166,7 +164,7 @@ class ChatEngine:
         except (UserError, MemoryError):
             raise
         except Exception as error:
-            if is_out_of_memory(error) or _is_device_gone(error):
+            if is_out_of_memory(error) or is_device_gone(error):
                 raise
             if len(rows) == 1:
                 raise self.preprocessor.refusal(rows[0].pixels, error) from error
@@ -288,16 +286,12 @@ def device_errors(loaded: Loaded) -> Iterator[None]:
                 f"There is not enough memory on {loaded.device} for one view with {loaded.name}; choose a "
                 "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
             ) from error
-        if _is_device_gone(error):
+        if is_device_gone(error):
             raise UserError(
                 f"The device {loaded.device} failed while {loaded.name} was rating ({text[:120]}); what is "
                 "finished is kept: repeat the command to go on."
             ) from error
         raise
-
-
-def _is_device_gone(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_GONE)
 
 
 def _quantised(loaded: Loaded) -> bool:

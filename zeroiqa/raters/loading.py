@@ -236,7 +236,9 @@ def _check_tensors(name: str, report: dict[str, Any]) -> None:
 
 def _package_missing(name: str, error: ImportError) -> UserError:
     reason = _line(error).rstrip(".")
-    return UserError(f"{name} needs a package that is missing ({reason}); install it or choose another model.")
+    return UserError(
+        f"{name} needs a package that is missing ({reason}); install it or choose another model."
+    )
 
 
 def _load_error(

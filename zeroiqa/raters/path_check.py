@@ -12,7 +12,7 @@ import torch
 from zeroiqa.errors import UserError
 from zeroiqa.raters.chat_inputs import Prepared
 from zeroiqa.raters.forward import Forward, Paths, PrefixUse
-from zeroiqa.raters.loading import is_out_of_memory
+from zeroiqa.raters.loading import is_device_gone, is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-5  # of log-probabilities in float32; relative to the largest logit
@@ -63,10 +63,10 @@ class PathCheck:
     def holds_for(self, item: Prepared, paths: Paths) -> bool:
         """Whether the model can rate this view at all, and the paths agree with `generate` on it."""
         try:
-            expected = {id(item): self._reference(item)}
-        except UserError:
-            raise
+            expected = {id(item): self.forward.reference(item)}
         except Exception as error:
+            if is_out_of_memory(error) or is_device_gone(error):
+                raise
             _LOG.info("%s: generate fails with %s: %s", self.model, type(error).__name__, error)
             return False
         return not paths.forward or _Agreement(self, expected)((item,), paths)
@@ -105,9 +105,12 @@ class PathCheck:
     def _reference(self, item: Prepared) -> torch.Tensor:
         try:
             logits = self.forward.reference(item)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+        except Exception as error:
+            if is_device_gone(error):
                 raise
+            if not is_out_of_memory(error):
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                raise UserError(f"{self.model} answers nothing ({reason}); choose another model.") from error
             raise UserError(
                 f"There is not enough memory for even one view of {item.length} tokens with {self.model}; "
                 "choose a smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
@@ -133,6 +136,8 @@ class _Agreement:
         try:
             found = torch.cat([run_paths(self.check.forward, group, paths) for group in groups])
         except Exception as error:  # a path that cannot be walked at all disagrees as well
+            if is_device_gone(error):
+                raise
             _LOG.info("%s: %s fails with %s: %s", self.check.model, paths, type(error).__name__, error)
             return False
         wanted = torch.cat([self.expected[id(item)] for item in items])

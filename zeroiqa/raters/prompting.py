@@ -127,4 +127,6 @@ def _try(render: Callable[..., str], messages: Sequence[Message]) -> str | None:
 
 def _special_tokens(tokenizer: Any) -> tuple[str, ...]:
     added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return tuple(sorted({*map(str, tokenizer.all_special_tokens), *added}))
+    return tuple(
+        sorted(token for token in {*map(str, tokenizer.all_special_tokens), *added} if token.strip())
+    )

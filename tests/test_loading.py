@@ -1,0 +1,153 @@
+"""Models are loaded completely and safely, or refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.tiny import odd  # noqa: E402
+from zeroiqa.errors import UserError  # noqa: E402
+from zeroiqa.raters.checkpoint import find_checkpoint  # noqa: E402
+from zeroiqa.raters.loading import (  # noqa: E402
+    find_device,
+    find_dtype,
+    is_device_gone,
+    is_out_of_memory,
+    load,
+)
+from zeroiqa.raters.options import RaterOptions  # noqa: E402
+
+CPU = RaterOptions(device="cpu")
+Tiny = Callable[[str], Path]
+
+
+def test_a_model_is_loaded_for_evaluation_in_the_type_and_with_the_attention_asked_for(tiny: Tiny) -> None:
+    loaded = load(str(tiny("qwen2_5_vl")), replace(CPU, dtype="bfloat16", attn="eager"))
+
+    assert loaded.family == "qwen2_5_vl"
+    assert not loaded.model.training
+    assert not any(weight.requires_grad for weight in loaded.model.parameters())
+    assert {weight.dtype for weight in loaded.model.parameters()} == {torch.bfloat16} == {loaded.dtype}
+    assert loaded.model.config._attn_implementation == "eager"
+    assert loaded.processor.tokenizer.padding_side == "left"
+
+
+def test_tied_weights_are_not_missing(tiny: Tiny) -> None:
+    """The head of many models is their embedding, and not a second time in the file."""
+    from safetensors.torch import load_file
+
+    assert "lm_head.weight" not in load_file(tiny("gemma3") / odd.WEIGHTS)
+    load(str(tiny("gemma3")), CPU)
+
+
+def test_many_missing_tensors_are_listed_by_the_first_ones_and_counted(tmp_path: Path) -> None:
+    def empty(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in tensors if "layers" in name]:
+            del tensors[name]
+
+    folder = odd._edit_weights(odd.good(tmp_path / "model"), empty)
+    with pytest.raises(
+        UserError, match=r"tensors missing: (\S+, ){4}\S+ and \d+ more\); fetch the model again."
+    ):
+        load(str(folder), CPU)
+
+
+def test_foreign_code_is_announced_with_the_name_of_the_repository(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = odd.own_code(tmp_path / "model")
+    with pytest.raises(UserError), caplog.at_level(logging.WARNING):
+        load(str(folder), replace(CPU, trust_remote_code=True))
+
+    assert any(str(folder) in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "cuda:x", "gpu", "tpu"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(UserError, match=f"There is no device {name} here; found .*cpu."):
+        find_device(name)
+
+
+def test_the_type_is_float32_on_a_cpu_unless_said_otherwise() -> None:
+    cpu = torch.device("cpu")
+    assert find_dtype("auto", cpu) == torch.float32
+    assert find_dtype("bfloat16", cpu) == torch.bfloat16
+    with pytest.raises(UserError, match="no type of weights 'int3'; choose one of auto, float32"):
+        find_dtype("int3", cpu)
+
+
+def test_8_bits_without_a_gpu_are_refused(tiny: Tiny) -> None:
+    with pytest.raises(UserError, match="8-bit weights need a CUDA device, found cpu"):
+        load(str(tiny("qwen2_5_vl")), replace(CPU, load_in_8bit=True))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="flash attention may be installed beside a GPU")
+def test_an_attention_whose_package_is_missing_is_named(tiny: Tiny) -> None:
+    with pytest.raises(UserError, match=r"needs a package that is missing \(.*FlashAttention2.*\)"):
+        load(str(tiny("qwen2_5_vl")), replace(CPU, attn="flash_attention_2"))
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "./model", "qwen"])
+def test_a_name_that_is_neither_a_folder_nor_a_repository_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"There is no folder {name}; give a folder with config.json"):
+        find_checkpoint(name)
+
+
+def test_a_repository_that_was_never_fetched_cannot_be_loaded_offline() -> None:
+    with pytest.raises(UserError, match="owner/never-fetched"):
+        find_checkpoint("owner/never-fetched", offline=True)
+
+
+def test_a_fingerprint_changes_with_weights_and_descriptions_and_not_with_the_place(tmp_path: Path) -> None:
+    one, two = (odd.good(tmp_path / name) for name in ("one", "two"))
+
+    def fingerprint(folder: Path) -> str:
+        return find_checkpoint(str(folder)).fingerprint()
+
+    before = fingerprint(one)
+    assert before == fingerprint(two)
+
+    config = json.loads((one / "config.json").read_text(encoding="utf-8"))
+    (one / "config.json").write_text(json.dumps({**config, "vision_start_token_id": 1}), encoding="utf-8")
+    assert fingerprint(one) != before
+
+    odd._edit_weights(two, lambda tensors: tensors["lm_head.weight"].mul_(2))
+    assert fingerprint(two) != before
+
+
+def test_building_a_rater_and_asking_whether_it_fits_loads_no_torch(tiny: Tiny) -> None:
+    code = f"""
+import sys
+from zeroiqa.raters import build_rater
+from zeroiqa.standards import load_standard
+rater = build_rater("hf:{tiny("qwen2_5_vl")}")
+rater.check(load_standard("quality-word-7"))
+print({{"torch", "transformers"}} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_memory_and_lost_devices_are_told_apart() -> None:
+    out = [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+    ]
+    gone = [RuntimeError("CUDA error: device-side assert triggered"), RuntimeError("CUDA error: unspecified")]
+
+    assert all(is_out_of_memory(error) for error in out)
+    assert not any(is_out_of_memory(error) for error in gone)
+    assert all(is_device_gone(error) for error in gone)
+    assert not is_device_gone(ValueError("CUDA error"))
