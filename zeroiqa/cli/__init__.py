@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from zeroiqa.cli.bench import bench
 from zeroiqa.cli.messages import warnings_printed
 from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
@@ -29,7 +30,7 @@ def cli() -> None:
     """Judge the quality of images without a reference and without training."""
 
 
-for command in (score, rescore, status, standards, models, verify):
+for command in (score, rescore, status, standards, models, verify, bench):
     cli.add_command(command)
 
 

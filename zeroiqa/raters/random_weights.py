@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
+from zeroiqa.raters.loading import Loaded, find_device, find_dtype
 from zeroiqa.raters.models import resolve_model
 from zeroiqa.standards import load_standard, standard_names
 
 if TYPE_CHECKING:
     import torch
+
+    from zeroiqa.raters.options import RaterOptions
 
 GEOMETRIES: dict[str, dict[str, Any]] = {
     "qwen2.5-vl-7b": {  # config.json of Qwen/Qwen2.5-VL-7B-Instruct
@@ -96,10 +99,31 @@ def read_parts(name: str) -> tuple[Any, Any]:
         ) from error
 
 
+def load_random(name: str, options: RaterOptions) -> Loaded:
+    """A model as `zeroiqa.raters.loading.load` gives it, but with random weights.
+
+    Args:
+        name: As in `read_parts`.
+        options: Device, type of the weights and implementation of attention; the others have no effect.
+    """
+    device = find_device(options.device)
+    dtype = find_dtype(options.dtype, device)
+    config, processor = read_parts(name)
+    return Loaded(
+        name=name,
+        family=str(config.model_type),
+        model=random_model(config, device, dtype, None if options.attn == "auto" else options.attn),
+        processor=processor,
+        device=device,
+        dtype=dtype,
+        fingerprint="random",
+    )
+
+
 def random_model(
-    config: Any, device: str, dtype: torch.dtype, attention: str | None = None
+    config: Any, device: torch.device, dtype: torch.dtype, attention: str | None = None
 ) -> torch.nn.Module:
-    """The model of a config, its random weights made on the device and in the type they will have.
+    """The model of a config, its weights made on the device and in the type they will have.
 
     Every matrix is random: families that start with a projection of zeros would ignore the image.
     """
@@ -114,7 +138,7 @@ def random_model(
         for parameter in model.parameters():
             if parameter.ndim > 1 and not parameter.any():
                 parameter.normal_(0, 0.02)
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
