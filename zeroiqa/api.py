@@ -52,7 +52,7 @@ class Overrides(TypedDict, total=False):
 def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) -> Method:
     """Build segmenter and raters once, for many calls of `score` or `score_images`.
 
-    Weights are loaded by the first image and stay: of an ensemble of models all are in memory at once, whereas
+    Weights are loaded by the first image and stay: of an ensemble of models all are in memory at once, while
     `zeroiqa score` holds one at a time.
 
     Args:
