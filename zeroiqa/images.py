@@ -236,7 +236,7 @@ def _format(data: bytes, shown: str, path: str) -> str:
         raise ImageError(f"{shown} is not an image that can be read: it begins with {data[:16]!r}.")
     if kind == "AVIF" and not features.check("avif"):
         raise ImageError(
-            f"{shown} is an AVIF image, which this Pillow cannot read; pip install --upgrade 'pillow>=11.3'."
+            f"{shown} is an AVIF image, which this Pillow cannot read; pip install --upgrade pillow."
         )
     return kind
 
