@@ -89,14 +89,18 @@ def run_in_batches(
                 "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
             )
         budget.shrink(len(batch) * max(lengths[item] for item in batch))
-        rest = [item for left in waiting for item in left]
-        again = make_batches(
-            [lengths[item] for item in rest],
-            budget.tokens,
-            None if kinds is None else [kinds[item] for item in rest],
-        )
-        waiting = [[rest[place] for place in places] for places in again]
+        waiting = _again(waiting, lengths, budget.tokens, kinds)
     return [answers[item] for item in range(len(lengths))]
+
+
+def _again(
+    waiting: list[list[int]], lengths: Sequence[int], budget: int, kinds: Sequence[Hashable] | None
+) -> list[list[int]]:
+    """The items that are left, in batches under another budget."""
+    rest = [item for batch in waiting for item in batch]
+    kinds = None if kinds is None else [kinds[item] for item in rest]
+    batches = make_batches([lengths[item] for item in rest], budget, kinds)
+    return [[rest[place] for place in batch] for batch in batches]
 
 
 def _attempt(
