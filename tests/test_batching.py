@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.batching import TokenBudget, make_batches, run_in_batches
+from zeroiqa.raters.batching import ALIKE, BUSY, TokenBudget, make_batches, run_in_batches
 
 LENGTHS = st.lists(st.integers(1, 500), max_size=40)
 
@@ -48,6 +48,15 @@ def test_items_of_one_kind_fill_batches_even_if_others_lie_between_in_length():
 
 def test_a_budget_that_nothing_fits_gives_batches_of_one():
     assert make_batches([30, 10, 20], 1) == [[0], [2], [1]]
+
+
+def test_a_batch_that_keeps_the_device_busy_takes_no_much_shorter_item():
+    lengths = [BUSY // 2, BUSY // 2, int(BUSY * ALIKE / 2) + 1, BUSY // 4]
+    assert make_batches(lengths, 10 * BUSY) == [[0, 1, 2], [3]]
+
+
+def test_a_batch_too_small_for_the_device_takes_shorter_items():
+    assert make_batches([BUSY // 2, BUSY // 8, 1, 1], 10 * BUSY) == [[0, 1], [2, 3]]
 
 
 def test_nothing_gives_no_batches():
