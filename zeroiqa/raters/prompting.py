@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from zeroiqa.errors import ImageError, UserError
@@ -82,6 +83,10 @@ def read_template(processor: Any, model: str) -> ChatTemplate:
             "model."
         )
     render = processor.apply_chat_template
+    if "enable_thinking" in str(processor.chat_template):
+        render = partial(
+            render, enable_thinking=False
+        )  # else the answer would be the first word of a thought
     for system_turn, plain in ((True, False), (True, True), (False, False)):
         text = _try(render, _layout(_PROBE, system_turn, plain, "\n"))
         if text is None or not all(part in text for part in _PROBE):
