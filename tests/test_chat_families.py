@@ -25,8 +25,13 @@ from zeroiqa.types import Rating, View  # noqa: E402
 ALL = [*FAMILIES, *UNLISTED]
 EXACT = 1e-4
 """Of log-probabilities in float32."""
+CROSS_ATTENDING = "mllama"
+"""Its image is no part of the prompt: the prompt's beginning cannot be computed without it."""
+ALIKE = [family for family in ALL if family != CROSS_ATTENDING]
+OTHERWISE_FINISHED = ("llava_onevision", "aya_vision", "qwen3_5")
+"""Their templates write a finished answer in another way than after the generation prompt."""
 SPACED = ("idefics3", "smolvlm")
-WINDOWED_OR_RECURRENT = ("gemma3", "minicpmv4_6", "minicpmv4_7", "aya_vision")
+WINDOWED_OR_RECURRENT = ("gemma3", "qwen3_5", "minicpmv4_6", "minicpmv4_7", "aya_vision")
 """Layers that would see padding between a shared prefix and the rest."""
 SIZES = ((96, 128), (300, 200), (60, 180), (96, 128), (224, 224))
 VIEWS = [
@@ -164,13 +169,23 @@ def test_a_batch_of_mixed_sizes_answers_as_generate_does_view_by_view(
     assert difference(batched, one_by_one) < EXACT
 
 
-@pytest.mark.parametrize("family", ALL)
+@pytest.mark.parametrize("family", ALIKE)
 def test_every_fast_path_is_in_use_without_a_warning(family: str, models: Callable[[str], Model]) -> None:
     paths = models(family).rater._engine().paths
 
     assert models(family).warnings == []
     assert (paths.forward, paths.batch, paths.features) == (True, True, True)
     assert paths.prefix == ("equal" if family in WINDOWED_OR_RECURRENT else "any")
+
+
+def test_a_path_that_disagrees_with_generate_is_left_out_with_a_warning(
+    models: Callable[[str], Model],
+) -> None:
+    model = models(CROSS_ATTENDING)
+    paths = model.rater._engine().paths
+
+    assert (paths.forward, paths.batch, paths.features, paths.prefix) == (True, True, False, "off")
+    assert len(model.warnings) == 1 and "disagrees with the reference" in model.warnings[0]
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -196,7 +211,7 @@ def test_views_one_by_one_and_in_another_order_get_the_same_ratings(
     assert difference(together, alone) < EXACT
 
 
-@pytest.mark.parametrize("family", ALL)
+@pytest.mark.parametrize("family", ALIKE)
 def test_standards_in_one_call_share_the_vision_encoder_and_rate_as_alone(
     family: str, models: Callable[[str], Model], walk: Callable[..., Numbers]
 ) -> None:
@@ -272,13 +287,20 @@ def test_level_tokens_are_those_of_an_answer_that_the_template_itself_writes(
         turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": user}]}
         answer = {"role": "assistant", "content": [{"type": "text", "text": str(level)}]}
         written = processor.apply_chat_template([turn, answer], continue_final_message=True, tokenize=False)
-        if family == "llava_onevision":  # writes a finished turn in another way than its generation prompt
-            written = f"{user}{prompt.rpartition(user)[2]}{level}"
-        if family == "aya_vision":  # leaves out its start of a response where a turn is finished
-            written = written.replace("<|CHATBOT_TOKEN|>", "<|CHATBOT_TOKEN|><|START_RESPONSE|>")
+        if family in OTHERWISE_FINISHED:
+            written = f"{prompt}{level}"
         whole = prompt.rpartition(user)[0] + user + written.rpartition(user)[2]
         encoded = [processor.tokenizer(text)["input_ids"] for text in (prompt, whole)]
         assert encoded[1] == [*encoded[0], token]
+
+
+@pytest.mark.parametrize("family", ["minicpmv4_6", "minicpmv4_7", "qwen3_5"])
+def test_a_family_that_can_think_is_asked_for_the_answer_at_once(
+    family: str, models: Callable[[str], Model]
+) -> None:
+    prompt = models(family).rater.describe(STANDARDS[0])["prompt"]
+
+    assert prompt.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
 
 
 @pytest.mark.parametrize("family", SPACED)

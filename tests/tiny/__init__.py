@@ -26,10 +26,12 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
 FAMILIES = tuple(BUILDERS)
 """The families that a rater must know."""
 UNLISTED: dict[str, Callable[[], Parts]] = {
+    "qwen3_5": qwen.qwen3_5,
     "minicpmv4_7": minicpm.minicpmv4_7,
     "llava_next": unlisted.llava_next,
     "mistral3": unlisted.mistral3,
     "aya_vision": unlisted.aya_vision,
+    "mllama": unlisted.mllama,
 }
 """Chat models of further families."""
 

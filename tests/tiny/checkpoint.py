@@ -68,7 +68,8 @@ def randomise(model: torch.nn.Module) -> None:
 
     The usual start (0.02, and zero in some projections) makes attention uniform and hides the image
     behind the text; a spread of 1 / sqrt(inputs) passes signals on at their size. Keys and queries get
-    more, so that attention picks out single tokens, and so does the last step from vision to language.
+    more, so that attention picks out single tokens, and so does the last step from vision to language;
+    gates of cross-attention, which start closed, are opened.
     """
     import torch
 
@@ -78,6 +79,8 @@ def randomise(model: torch.nn.Module) -> None:
             if parameter.ndim < 2:
                 if name.endswith(("q_norm.weight", "k_norm.weight")):
                     parameter.add_(1)
+                if name.endswith("_gate"):
+                    parameter.fill_(2)
                 continue
             gain = 2.0 if any(part in name for part in ("q_proj", "k_proj", "linear_2")) else 1.0
             if parameter in embeddings and parameter is not model.get_output_embeddings().weight:

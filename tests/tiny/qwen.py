@@ -38,6 +38,12 @@ DEFAULT_SYSTEM = (
 )
 """Qwen 2 and 2.5 put a system turn of their own where there is none."""
 
+THOUGHT = (
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+    "{% else %}<think>\n{% endif %}"
+)
+"""What Qwen 3.5 puts after its generation prompt."""
+
 
 def qwen2_vl() -> Parts:
     from transformers import Qwen2VLConfig, Qwen2VLProcessor
@@ -100,6 +106,37 @@ def qwen3_vl() -> Parts:
         **_ids(tokenizer),
     )
     return Parts(config, _processor(Qwen3VLProcessor, tokenizer, 16, ""))
+
+
+def qwen3_5() -> Parts:
+    """Linear attention and positions of three axes; thinks before it answers unless it is told not to."""
+    from transformers import Qwen3_5Config, Qwen3VLProcessor
+
+    tokenizer = make_tokenizer((*SPECIAL, "<think>", "</think>"), pad="<|endoftext|>", eos="<|im_end|>")
+    rope = _rope(mrope_section=[4, 2, 2], mrope_interleaved=True, partial_rotary_factor=1.0)
+    text = text_sizes(
+        tokenizer,
+        head_dim=16,
+        rope_parameters=rope,
+        layer_types=["linear_attention", "full_attention", "linear_attention"],
+        linear_key_head_dim=16,
+        linear_value_head_dim=16,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+    )
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+        "patch_size": 16,
+        "num_position_embeddings": 64,
+    }
+    config = Qwen3_5Config(text_config=text, vision_config=vision, **_ids(tokenizer))
+    processor = _processor(Qwen3VLProcessor, tokenizer, 16, "")
+    processor.chat_template = processor.chat_template.removesuffix("{% endif %}") + THOUGHT + "{% endif %}"
+    return Parts(config, processor)
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

@@ -133,6 +133,55 @@ def _aya_template() -> str:
     return "{{ bos_token }}{% for message in messages %}" + role + content + "{% endfor %}" + prompt
 
 
+def mllama() -> Parts:
+    """The image is no part of the prompt: layers of cross-attention look at it."""
+    from transformers import MllamaConfig, MllamaImageProcessor, MllamaProcessor
+
+    side, patch = 56, 14
+    header = "<|start_header_id|>", "<|end_header_id|>"
+    special = ("<|begin_of_text|>", "<|eot_id|>", *header, "<|python_tag|>", "<|pad|>", "<|image|>")
+    tokenizer = make_tokenizer(special, pad="<|pad|>", eos="<|eot_id|>", bos="<|begin_of_text|>")
+    words = len(tokenizer) - 1  # the token of the image can be read, but not be an answer
+    config = MllamaConfig(
+        text_config=text_sizes(
+            tokenizer,
+            vocab_size=words,
+            num_hidden_layers=4,
+            cross_attention_layers=[1, 3],
+            tie_word_embeddings=False,
+        ),
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_global_layers": 1,
+            "attention_heads": 2,
+            "image_size": side,
+            "patch_size": patch,
+            "intermediate_layers_indices": [0, 1],
+            "vision_output_dim": 96,
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+    )
+    size = {"height": side, "width": side}
+    content = (
+        "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+        "{% if part.type == 'image' %}<|image|>{% elif part.type == 'text' %}{{ part.text }}{% endif %}"
+        "{% endfor %}{% endif %}<|eot_id|>"
+    )
+    template = (
+        "{{ bos_token }}{% for message in messages %}"
+        "<|start_header_id|>{{ message.role }}<|end_header_id|>{{ '\n\n' }}" + content + "{% endfor %}"
+        "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{{ '\n\n' }}{% endif %}"
+    )
+    processor = MllamaProcessor(
+        MllamaImageProcessor(size=size, max_image_tiles=4),
+        tokenizer,
+        chat_template=template,
+    )
+    return Parts(config, processor)
+
+
 def paligemma() -> Parts:
     """No chat model at all: it has no chat template."""
     from transformers import PaliGemmaConfig, PaliGemmaProcessor, SiglipImageProcessor
