@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText
 from tests.test_flops import inputs_of, load
 from zeroiqa.benchmark import SIDE, VIEWS_PER_IMAGE, make_views, measure, watch
 from zeroiqa.cli import cli
+from zeroiqa.cli.bench import _short
 from zeroiqa.errors import UserError
 from zeroiqa.flops import Batch, count_flops, read_geometry
 from zeroiqa.raters import build_rater
@@ -191,6 +192,10 @@ def test_speed_is_the_median_of_the_rounds():
     assert speed.views_per_second == pytest.approx(3 / sorted(speed.seconds)[2])
     assert speed.images_per_second == pytest.approx(speed.views_per_second / VIEWS_PER_IMAGE)
     assert speed.work is None and speed.tflop_per_second is None
+
+
+def test_speeds_are_printed_without_exponents():
+    assert [_short(speed) for speed in (0.01234, 1.5, 99.44, 7104.2)] == ["0.0123", "1.5", "99.4", "7104"]
 
 
 @pytest.mark.parametrize("rater", ["nss", "fake"])

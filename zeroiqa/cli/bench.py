@@ -116,8 +116,8 @@ def _lines(record: dict[str, Any]) -> list[str]:
     lines = [
         f"rater         {record['rater']}",
         f"views         {record['views']}, {record['rounds']} rounds, standard {record['standard']}",
-        f"views/s       {record['views_per_second']:.3g} ({slowest:.3g} to {fastest:.3g})",
-        f"images/s      {record['images_per_second']:.3g} ({record['views_per_image']} views each)",
+        f"views/s       {_short(record['views_per_second'])} ({_short(slowest)} to {_short(fastest)})",
+        f"images/s      {_short(record['images_per_second'])} ({record['views_per_image']} views each)",
     ]
     if "device" in record:
         lines.insert(1, f"device        {record['device']}, {record['dtype']}")
@@ -133,3 +133,8 @@ def _lines(record: dict[str, Any]) -> list[str]:
             *(f"note          {note}" for note in record["notes"]),
         ]
     return lines
+
+
+def _short(number: float) -> str:
+    """Three significant digits, and never an exponent for a number people read as a speed."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
