@@ -10,7 +10,9 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
+from tests.tiny.odd import own_code
 from zeroiqa import runs, samples
+from zeroiqa.errors import UserError
 from zeroiqa.images import decode
 from zeroiqa.inputs import find_images
 from zeroiqa.pipeline import build_method
@@ -88,3 +90,10 @@ def test_aspects_are_scored_side_by_side_by_a_model(tiny):
     standards = ("quality-word-7", "authenticity-word-7")
     run = finish("run", f"hf:{tiny('qwen2_5_vl')}", standards=standards)
     assert all(set(result.scores) == {"quality", "authenticity"} for result in runs.iter_scores(run))
+
+
+def test_a_model_with_code_of_its_own_is_refused_before_the_run_folder_exists(tmp_path):
+    """Allowing the code is part of a run's settings: a folder of the refused run would be in the way."""
+    model = own_code(tmp_path / "model")
+    with pytest.raises(UserError, match="--trust-remote-code"):
+        build_method(settings(f"hf:{model}"))

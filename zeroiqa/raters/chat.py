@@ -85,7 +85,11 @@ class ChatRater:
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` if the model is not to be had; every kind, aspect and K can be asked for."""
-        self._checkpoint()
+        checkpoint = self._checkpoint()
+        if checkpoint.has_own_code:  # refused before a run is begun: allowing it is part of a run's settings
+            from zeroiqa.raters.loading import check_family
+
+            check_family(checkpoint, self._options)
         if standard.k > 9:
             raise UserError(
                 f"The standard {standard.name} has {standard.k} levels; a level is one digit, so up to 9."

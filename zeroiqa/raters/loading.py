@@ -66,7 +66,9 @@ def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None
             missing or too many, or the device or the type does not exist.
     """
     checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline)
-    _check_family(checkpoint, options)
+    check_family(checkpoint, options)
+    if options.trust_remote_code:
+        _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
         pull(Source(checkpoint.name, checkpoint.commit), None, options)
     device = find_device(options.device)
@@ -130,12 +132,15 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     return dtype
 
 
-def _check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
+def check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
+    """Refuse an architecture that transformers does not offer for images and text, from the config alone.
+
+    Raises:
+        UserError: it is unknown, reads no images, or needs Python code that is not allowed to run.
+    """
     known = transformers("models.auto.configuration_auto").CONFIG_MAPPING_NAMES
     with_images = transformers("models.auto.modeling_auto").MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     name, family = checkpoint.name, checkpoint.family
-    if options.trust_remote_code:
-        _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", name)
     if family in with_images or (checkpoint.has_own_code and options.trust_remote_code):
         return
     if checkpoint.has_own_code:
