@@ -24,6 +24,20 @@ METRICS = {"srcc": srcc, "plcc": plcc, "krcc": krcc}
 METHODS = ("nss", *(baseline.name for baseline in BASELINES))
 
 
+def test_the_readme_shows_the_speed_of_the_fast_paths_as_measured():
+    root = FOLDER.parents[1]
+    measured = json.loads((root / "results" / "bench" / "rater.json").read_text(encoding="utf-8"))
+    ratios = [
+        measured[f"crops of {side} pixels at most"]["paths"][f"default, {dtype}"]["ratio to the reference"]
+        for side in (256, 512)
+        for dtype in ("float32", "bfloat16")
+    ]
+    (speed,) = re.findall(
+        r"\* \*Speed\*: .*?results/bench/rater.json", (root / "README.md").read_text(), re.DOTALL
+    )
+    assert [float(number) for number in re.findall(r"\d+\.\d\d", speed)] == ratios
+
+
 def table() -> dict[tuple[str, str], dict[str, str]]:
     with (FOLDER / "table.csv").open(newline="", encoding="utf-8") as file:
         return {(row["method"], row["metric"]): row for row in csv.DictReader(file)}

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
+from zeroiqa.devices import Dtype
 from zeroiqa.errors import UserError
-from zeroiqa.raters.options import Attention, Dtype, RaterOptions
+from zeroiqa.raters.options import Attention, RaterOptions
 from zeroiqa.types import CropMode
 
 DEFAULT_PRESET = "embedded"

@@ -153,7 +153,7 @@ def _rounding(name: str, settings: Settings) -> float:
 
     if not has_weights(name):
         return 0.0
-    from zeroiqa.raters.loading import find_device, find_dtype
+    from zeroiqa.devices import find_device, find_dtype
 
     dtype = find_dtype(settings.dtype, find_device(settings.device))
     return ROUNDING.get(str(dtype).removeprefix("torch."), ROUNDING_OF_COARSER_TYPES)

@@ -73,7 +73,7 @@ class ChatRater:
         Raises:
             UserError: the model is neither on this disk nor to be had.
         """
-        from zeroiqa.raters.loading import find_device, find_dtype
+        from zeroiqa.devices import find_device, find_dtype
 
         checkpoint = self._checkpoint()
         dtype: object = self._options.dtype

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 import torch
 
+from zeroiqa.devices import is_device_gone, is_out_of_memory
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.raters.batching import TokenBudget, run_in_batches
 from zeroiqa.raters.chat_inputs import (
@@ -25,7 +26,7 @@ from zeroiqa.raters.chat_inputs import (
     learn_collation,
 )
 from zeroiqa.raters.forward import Forward, Paths
-from zeroiqa.raters.loading import Loaded, is_device_gone, is_out_of_memory
+from zeroiqa.raters.loading import Loaded
 from zeroiqa.raters.path_check import PathCheck, Probes
 from zeroiqa.raters.prompting import ChatTemplate, read_template
 from zeroiqa.raters.tokens import AnswerTokens, level_tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import struct
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ class Checkpoint:
         """Names the weights: the commit, or a hash (hex) of descriptions, headers and samples of weights."""
         return self.commit or _hash(self.folder)
 
+    def count_weights(self) -> int:
+        """How many numbers the safetensors files hold, by their headers; 0 where there are none."""
+        headers = (_read_header(path) for path in self.folder.glob("*.safetensors"))
+        return sum(
+            math.prod(tensor["shape"])
+            for header in headers
+            for name, tensor in header.items()
+            if name != "__metadata__"
+        )
+
 
 def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = False) -> Checkpoint:
     """Find a model by folder or repository; of the latter only config.json is fetched.
@@ -80,6 +91,17 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"The file {path} holds no configuration; fetch the model again.")
     return config
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Names, types and shapes of the tensors; empty for a damaged file, which loading will refuse."""
+    with path.open("rb") as file:
+        length = file.read(8)
+        try:
+            header = json.loads(file.read(struct.unpack("<Q", length)[0]))
+        except (struct.error, ValueError, OverflowError, MemoryError):
+            return {}
+    return header if isinstance(header, dict) else {}
 
 
 def _hash(folder: Path) -> str:

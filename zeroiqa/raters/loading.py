@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, get_args
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
+from zeroiqa.devices import check_memory, find_device, find_dtype, is_out_of_memory
 from zeroiqa.errors import UserError
 from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint
 from zeroiqa.raters.downloads import Source, pull
-from zeroiqa.raters.options import Dtype
 from zeroiqa.raters.prompting import read_template
 
 if TYPE_CHECKING:
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
     from zeroiqa.raters.options import RaterOptions
 
 _LOG = logging.getLogger(__name__)
-_DEVICE_GONE = (
-    "CUDA error",
-    "device-side assert",
-    "CUBLAS",
-    "CUDNN",
-    "cuDNN error",
-    "HIP error",
-    "MPS backend",
-)
-_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _SHOWN = 5  # names of tensors in a message
 
 
@@ -76,6 +67,8 @@ def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None
     with _quiet_transformers():
         processor = _load_processor(checkpoint, options)
         read_template(processor, repo_or_folder)  # refuses what cannot be asked before the weights are read
+        width = 1 if options.load_in_8bit else dtype.itemsize
+        check_memory(repo_or_folder, width * checkpoint.count_weights(), device)
         model = _load_model(checkpoint, options, device, dtype)
     return Loaded(
         name=repo_or_folder,
@@ -91,45 +84,6 @@ def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None
 def transformers(part: str = "") -> Any:
     """A module of transformers, whose types are partial: what comes from there is Any."""
     return import_module(f"transformers.{part}" if part else "transformers")
-
-
-def find_device(name: str) -> torch.device:
-    """The device by its name; "auto" is the first GPU, else the CPU.
-
-    Raises:
-        UserError: there is no such device here.
-    """
-    import torch
-
-    found = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    found += ["mps"] if torch.backends.mps.is_available() else []
-    if name == "auto":
-        return torch.device([*found, "cpu"][0])
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in (*found, "cpu"):
-        raise UserError(f"There is no device {name} here; found {', '.join([*found, 'cpu'])}.")
-    return torch.device(wanted)
-
-
-def find_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type by its name; "auto" is bfloat16 on a GPU and float32 on the CPU.
-
-    Raises:
-        UserError: the type is unknown, or the device cannot compute in it.
-    """
-    import torch
-
-    if name not in get_args(Dtype):
-        raise UserError(f"There is no type of weights {name!r}; choose one of {', '.join(get_args(Dtype))}.")
-    cuda = device.type == "cuda"
-    if name == "auto":
-        name = "float32" if device.type == "cpu" else "bfloat16"
-    if name == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise UserError(
-            f"The device {device} does not compute in bfloat16; choose float16 or float32 (--dtype)."
-        )
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
 
 
 def check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
@@ -214,14 +168,24 @@ def _allowed(options: RaterOptions) -> dict[str, Any]:
 def _implementation(options: RaterOptions, device: torch.device) -> dict[str, Any]:
     chosen: dict[str, Any] = {} if options.attn == "auto" else {"attn_implementation": options.attn}
     if options.load_in_8bit:
-        if device.type != "cuda":
-            raise UserError(
-                f"8-bit weights need a CUDA device, found {device}; leave out --load-in-8bit or choose "
-                "another device (--device)."
-            )
+        _check_quantisation(device)
         chosen["quantization_config"] = transformers().BitsAndBytesConfig(load_in_8bit=True)
         chosen["device_map"] = {"": device}
     return chosen
+
+
+def _check_quantisation(device: torch.device) -> None:
+    if device.type not in ("cuda", "cpu"):
+        raise UserError(
+            f"8-bit weights need a CUDA device or the CPU, found {device}; leave out --load-in-8bit or "
+            "choose another device (--device)."
+        )
+    missing = [package for package in ("bitsandbytes", "accelerate") if find_spec(package) is None]
+    if missing:
+        raise UserError(
+            f"8-bit weights need what is missing here: {' and '.join(missing)}; install it (pip install "
+            f"{' '.join(missing)}) or leave out --load-in-8bit."
+        )
 
 
 def _check_tensors(name: str, report: dict[str, Any]) -> None:
@@ -268,20 +232,6 @@ def _load_error(
             "again, for example with `zeroiqa models pull NAME --to DIR`."
         )
     return UserError(f"{name} cannot be loaded ({_line(error)}); fetch it again or choose another model.")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whichever device."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
-
-
-def is_device_gone(error: BaseException) -> bool:
-    """Whether a GPU failed; nothing more can be computed on it by this process."""
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _DEVICE_GONE)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+from zeroiqa.devices import Dtype
+
 Attention: TypeAlias = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
 

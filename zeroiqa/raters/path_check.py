@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import torch
 
+from zeroiqa.devices import is_device_gone, is_out_of_memory
 from zeroiqa.errors import UserError
 from zeroiqa.raters.chat_inputs import Prepared
 from zeroiqa.raters.forward import Forward, Paths, PrefixUse
-from zeroiqa.raters.loading import is_device_gone, is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-5  # of log-probabilities in float32; relative to the largest logit

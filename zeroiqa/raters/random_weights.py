@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.devices import check_memory, find_device, find_dtype
 from zeroiqa.errors import UserError
-from zeroiqa.raters.loading import Loaded, find_device, find_dtype
+from zeroiqa.raters.loading import Loaded
 from zeroiqa.raters.models import resolve_model
 from zeroiqa.standards import load_standard, standard_names
 
@@ -105,14 +106,22 @@ def load_random(name: str, options: RaterOptions) -> Loaded:
     Args:
         name: As in `read_parts`.
         options: Device, type of the weights and implementation of attention; the others have no effect.
+
+    Raises:
+        UserError: as by `read_parts`; there is no such device, or not enough memory.
     """
+    import torch
+
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)
     config, processor = read_parts(name)
+    attention = None if options.attn == "auto" else options.attn
+    sizes = _build(config, torch.device("meta"), dtype, attention).parameters()
+    check_memory(name, sum(weight.nbytes for weight in sizes), device)
     return Loaded(
         name=name,
         family=str(config.model_type),
-        model=random_model(config, device, dtype, None if options.attn == "auto" else options.attn),
+        model=random_model(config, device, dtype, attention),
         processor=processor,
         device=device,
         dtype=dtype,
@@ -128,17 +137,24 @@ def random_model(
     Every matrix is random: families that start with a projection of zeros would ignore the image.
     """
     import torch
+
+    model = _build(config, device, dtype, attention)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1 and not parameter.any():
+                parameter.normal_(0, 0.02)
+    return model.eval().requires_grad_(False)
+
+
+def _build(config: Any, device: torch.device, dtype: torch.dtype, attention: str | None) -> torch.nn.Module:
+    import torch
     from transformers import AutoModelForImageTextToText
 
     chosen = {} if attention is None else {"attn_implementation": attention}
     with torch.device(device):
         build: Any = AutoModelForImageTextToText.from_config
         model: torch.nn.Module = build(config, dtype=dtype, **chosen)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1 and not parameter.any():
-                parameter.normal_(0, 0.02)
-    return model.eval().requires_grad_(False)
+    return model
 
 
 def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
