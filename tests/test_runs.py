@@ -213,7 +213,7 @@ def test_finished_run_is_left_alone(photos):
 def test_only_missing_parts_are_made(photos, stage):
     run = finish("run", photos)
     scores = (run.folder / "scores.csv").read_bytes()
-    (run.folder / stage / "part-000001.parquet").unlink()
+    (run.folder / stage / "part-00001.parquet").unlink()
     before = parts(run)
     assert runs.pending(run) == [1]
     again = finish("run", photos)
@@ -260,7 +260,7 @@ def test_other_library_versions_are_a_warning(photos):
 def test_status_counts_images_shards_and_errors(photos):
     sources = [*photos, Source("gone1.jpg", 0, None), Source("gone2.jpg", 0, None)]
     run = finish("run", sources)
-    (run.folder / "ratings/fake/part-000001.parquet").unlink()
+    (run.folder / "ratings/fake/part-00001.parquet").unlink()
     state = runs.status(runs.load_run(run.folder))
     assert (state.images, state.shards, state.scored, state.errors) == (9, 4, 5, 2)
     assert state.finished == {"regions": 4, "ratings/fake": 3, "ratings/fake%3A2": 4}

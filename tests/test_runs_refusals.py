@@ -54,7 +54,7 @@ def test_other_arithmetic_is_refused_showing_both_and_rescore():
 def test_run_that_holds_results_is_not_offered_for_deletion():
     begin()
     Path("run/regions").mkdir()
-    Path("run/regions/part-000000.parquet").touch()
+    Path("run/regions/part-00000.parquet").touch()
     assert "delete" not in refusal(**{"lambda": 1.0})
 
 

@@ -215,4 +215,4 @@ def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[So
 
     first = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in first)
-    return RUNS / f"{stem[:40]}-{run_id(settings, sources)[:8]}"
+    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources)[:8]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 
@@ -18,7 +19,7 @@ def status(run: Path) -> None:
     loaded = load_run(run)
     state = measure(loaded)
     for stage, shards in state.finished.items():
-        click.echo(f"{stage}: {shards} of {state.shards} shards")
+        click.echo(f"{printable(unquote(stage))}: {shards} of {state.shards} shards")
     click.echo(f"{state.scored} of {state.images} images scored, {state.errors} with an error")
     for kind, count in state.error_kinds.most_common(10):
         click.echo(f"  {count} x {printable(kind)}")

@@ -88,7 +88,7 @@ def rating_stage(rater: str) -> str:
 
 def part_path(folder: Path, stage: str, shard: int) -> Path:
     """Where a stage's part of a shard is."""
-    return folder / stage / f"part-{shard:06d}.parquet"
+    return folder / stage / f"part-{shard:05d}.parquet"
 
 
 def finished_shards(folder: Path, stage: str) -> set[int]:
