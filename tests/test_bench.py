@@ -16,15 +16,15 @@ from zeroiqa.cli import cli
 from zeroiqa.cli.bench import _short
 from zeroiqa.errors import UserError
 from zeroiqa.flops import Batch, count_flops, read_geometry
+from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.chat import ChatRater
 from zeroiqa.raters.meter import Meter
-from zeroiqa.raters.options import RaterOptions
 from zeroiqa.raters.random_weights import GEOMETRIES, load_random, read_parts
 from zeroiqa.standards import load_standard
 
 STANDARD = load_standard("quality-word-7")
-CPU = RaterOptions(device="cpu")
+CPU = ModelOptions(device="cpu")
 
 
 def bench(*arguments):

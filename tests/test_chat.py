@@ -18,14 +18,14 @@ torch = pytest.importorskip("torch")
 
 from tests.test_tiny import picture  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
+from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater, parse_number  # noqa: E402
 from zeroiqa.raters.chat_inputs import enlarged  # noqa: E402
 from zeroiqa.raters.loading import Loaded, load  # noqa: E402
-from zeroiqa.raters.options import RaterOptions  # noqa: E402
 from zeroiqa.standards import FilledPrompt, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
 
-CPU = RaterOptions(device="cpu")
+CPU = ModelOptions(device="cpu")
 WORDS, FLOAT = load_standard("quality-word-7"), load_standard("quality-float")
 VIEWS = [View(picture(seed, 60 + 40 * seed, 200), None, (500, 640)) for seed in range(6)]
 Numbers = npt.NDArray[np.float64]
@@ -202,7 +202,7 @@ def test_a_sound_model_uses_every_path_without_a_warning(
 def test_paths_agree_in_short_types_and_stay_close_to_float32(
     dtype: str, tiny: Callable[[str], Path], rater: ChatRater
 ) -> None:
-    short = ChatRater.of(load(str(tiny("qwen2_5_vl")), RaterOptions(device="cpu", dtype=dtype)))  # type: ignore[arg-type]
+    short = ChatRater.of(load(str(tiny("qwen2_5_vl")), ModelOptions(device="cpu", dtype=dtype)))  # type: ignore[arg-type]
     exact = numbers(rater)
 
     assert short.describe(WORDS)["paths"]["batch"] is True
@@ -309,8 +309,8 @@ def test_levels_and_a_free_answer_are_asked_for_side_by_side(rater: ChatRater) -
 
 @pytest.mark.gpu
 def test_a_gpu_rates_as_the_cpu_does(tiny: Callable[[str], Path], rater: ChatRater) -> None:
-    exact = ChatRater.of(load(str(tiny("qwen2_5_vl")), RaterOptions(device="cuda", dtype="float32")))
-    short = ChatRater.of(load(str(tiny("qwen2_5_vl")), RaterOptions(device="cuda")))
+    exact = ChatRater.of(load(str(tiny("qwen2_5_vl")), ModelOptions(device="cuda", dtype="float32")))
+    short = ChatRater.of(load(str(tiny("qwen2_5_vl")), ModelOptions(device="cuda")))
 
     assert numbers(exact) == pytest.approx(numbers(rater), abs=5e-3)
     assert short.loaded.dtype == torch.bfloat16

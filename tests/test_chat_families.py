@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import FAMILIES, UNLISTED  # noqa: E402
+from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.raters.forward import Paths  # noqa: E402
-from zeroiqa.raters.options import RaterOptions  # noqa: E402
 from zeroiqa.standards import Standard, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
 
@@ -66,7 +66,7 @@ def models(tiny: Callable[[str], Path]) -> Callable[[str], Model]:
 
     def model(family: str) -> Model:
         if family not in loaded:
-            rater = ChatRater(str(tiny(family)), RaterOptions(device="cpu"))
+            rater = ChatRater(str(tiny(family)), ModelOptions(device="cpu"))
             with _Warnings() as warnings:
                 rater.describe(STANDARDS[0])
             loaded[family] = Model(rater, tiny(family), warnings.messages)
@@ -358,7 +358,7 @@ def test_views_of_any_shape_are_rated_the_same_alone_and_among_others(
 def test_in_bfloat16_a_batch_gives_the_scores_of_one_view_at_a_time(
     family: str, tiny: Callable[[str], Path], models: Callable[[str], Model]
 ) -> None:
-    rater = ChatRater(str(tiny(family)), RaterOptions(device="cpu", dtype="bfloat16"))
+    rater = ChatRater(str(tiny(family)), ModelOptions(device="cpu", dtype="bfloat16"))
     levels = np.arange(1, 8)
     together, alone, exact = (
         np.exp(numbers(ratings)[:, 0, :7]) @ levels

@@ -11,8 +11,8 @@ import pytest
 
 from tests.hub import Hub, serve
 from zeroiqa.errors import UserError
+from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.downloads import Source, cached_folder, missing_files, pull
-from zeroiqa.raters.options import RaterOptions
 
 ALL = ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors")
 REPO = "someone/model"
@@ -86,7 +86,7 @@ def test_pickled_weights_count_only_where_they_are_allowed(tmp_path: Path) -> No
 
 
 def test_pull_brings_safetensors_and_configuration_only(hub: Hub, tmp_path: Path) -> None:
-    folder = pull(Source(REPO, "main", hub.endpoint), tmp_path / "to", RaterOptions())
+    folder = pull(Source(REPO, "main", hub.endpoint), tmp_path / "to", ModelOptions())
     assert folder == tmp_path / "to"
     assert {p.name for p in folder.iterdir()} == {
         *ALL,
@@ -100,18 +100,18 @@ def test_pull_brings_safetensors_and_configuration_only(hub: Hub, tmp_path: Path
 
 def test_pickles_and_code_come_with_their_flags_only(hub: Hub, tmp_path: Path) -> None:
     source = Source(REPO, "main", hub.endpoint)
-    pickled = pull(source, tmp_path / "pickled", RaterOptions(allow_pickle=True))
+    pickled = pull(source, tmp_path / "pickled", ModelOptions(allow_pickle=True))
     assert (pickled / "pytorch_model.bin").is_file() and not (pickled / "modeling.py").exists()
-    trusted = pull(source, tmp_path / "trusted", RaterOptions(trust_remote_code=True))
+    trusted = pull(source, tmp_path / "trusted", ModelOptions(trust_remote_code=True))
     assert (trusted / "modeling.py").is_file() and not (trusted / "pytorch_model.bin").exists()
 
 
 def test_pull_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     source = Source(REPO, "main", hub.endpoint)
-    folder = pull(source, tmp_path / "to", RaterOptions())
+    folder = pull(source, tmp_path / "to", ModelOptions())
     hub.downloaded.clear()
     (folder / "tokenizer.json").unlink()
-    pull(source, folder, RaterOptions())
+    pull(source, folder, ModelOptions())
     assert hub.downloaded == ["tokenizer.json"]
 
 
@@ -120,13 +120,13 @@ def test_pull_without_a_folder_fills_the_cache(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     assert cached_folder(Source(REPO, "main")) is None
-    folder = pull(Source(REPO, "main", hub.endpoint), None, RaterOptions())
+    folder = pull(Source(REPO, "main", hub.endpoint), None, ModelOptions())
     assert folder.is_relative_to(tmp_path / "cache")
-    assert pull(Source(REPO, "main", nowhere), None, RaterOptions()) == folder
-    assert pull(Source(REPO), None, RaterOptions(offline=True)) == folder
+    assert pull(Source(REPO, "main", nowhere), None, ModelOptions()) == folder
+    assert pull(Source(REPO), None, ModelOptions(offline=True)) == folder
     (folder / "config.json").unlink()
     with pytest.raises(UserError, match=r"missing config\.json, and --offline"):
-        pull(Source(REPO), None, RaterOptions(offline=True))
+        pull(Source(REPO), None, ModelOptions(offline=True))
 
 
 def test_without_network_the_missing_files_and_the_way_to_bring_them_are_named(
@@ -135,7 +135,7 @@ def test_without_network_the_missing_files_and_the_way_to_bring_them_are_named(
     fill(tmp_path / "to", *ALL[:3])
     shard(tmp_path / "to", "model-1-of-2.safetensors", "model-2-of-2.safetensors")
     with pytest.raises(UserError) as caught:
-        pull(Source(REPO, "main", nowhere), tmp_path / "to", RaterOptions())
+        pull(Source(REPO, "main", nowhere), tmp_path / "to", ModelOptions())
     sentence = str(caught.value)
     assert REPO in sentence
     assert f"{tmp_path / 'to'}: missing model-1-of-2.safetensors, model-2-of-2.safetensors" in sentence
@@ -145,13 +145,13 @@ def test_without_network_the_missing_files_and_the_way_to_bring_them_are_named(
 
 def test_folder_that_is_complete_needs_no_network(nowhere: str, tmp_path: Path) -> None:
     fill(tmp_path / "to", *ALL)
-    for options in (RaterOptions(), RaterOptions(offline=True)):
+    for options in (ModelOptions(), ModelOptions(offline=True)):
         assert pull(Source(REPO, "main", nowhere), tmp_path / "to", options) == tmp_path / "to"
 
 
 def test_offline_asks_no_hub(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"missing {', '.join(ALL)}, and --offline forbids"):
-        pull(Source(REPO, "main", hub.endpoint), tmp_path / "to", RaterOptions(offline=True))
+        pull(Source(REPO, "main", hub.endpoint), tmp_path / "to", ModelOptions(offline=True))
     assert not hub.downloaded and not (tmp_path / "to").exists()
 
 
@@ -160,8 +160,8 @@ def test_repository_without_safetensors_is_refused(hub: Hub, tmp_path: Path) -> 
     with pytest.raises(
         UserError, match=r"missing model\.safetensors, and the repository has no .*--allow-pickle"
     ):
-        pull(Source("someone/pickled", None, hub.endpoint), tmp_path / "to", RaterOptions())
-    pull(Source("someone/pickled", None, hub.endpoint), tmp_path / "to", RaterOptions(allow_pickle=True))
+        pull(Source("someone/pickled", None, hub.endpoint), tmp_path / "to", ModelOptions())
+    pull(Source("someone/pickled", None, hub.endpoint), tmp_path / "to", ModelOptions(allow_pickle=True))
 
 
 @pytest.mark.parametrize(
@@ -177,16 +177,16 @@ def test_wrong_name_is_refused_in_a_sentence(
 ) -> None:
     fill(tmp_path / "to", "config.json")
     with pytest.raises(UserError, match=sentence):
-        pull(Source(repo, revision, hub.endpoint), tmp_path / "to", RaterOptions())
+        pull(Source(repo, revision, hub.endpoint), tmp_path / "to", ModelOptions())
 
 
 def test_gated_repository_says_how_to_be_let_in(hub: Hub, tmp_path: Path) -> None:
     hub.gated.add(REPO)
     with pytest.raises(UserError, match=f"accepted first: do so at https://huggingface.co/{REPO}.*HF_TOKEN"):
-        pull(Source(REPO, None, hub.endpoint), tmp_path / "to", RaterOptions())
+        pull(Source(REPO, None, hub.endpoint), tmp_path / "to", ModelOptions())
 
 
 def test_folder_that_cannot_be_made_is_named(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=f"{REPO} could not be downloaded .*file"):
-        pull(Source(REPO, None, hub.endpoint), tmp_path / "file", RaterOptions())
+        pull(Source(REPO, None, hub.endpoint), tmp_path / "file", ModelOptions())

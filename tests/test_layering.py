@@ -17,7 +17,7 @@ import zeroiqa
 PACKAGE = Path(zeroiqa.__file__).parent
 
 LEVELS = (
-    ("errors", "types", "registry", "opencv", "devices", "version"),
+    ("errors", "types", "registry", "opencv", "devices", "model_options", "version"),
     (
         "images",
         "containers",

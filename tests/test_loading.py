@@ -19,14 +19,14 @@ safetensors = pytest.importorskip("safetensors.torch")
 from tests.tiny import odd  # noqa: E402
 from zeroiqa.benchmark import make_views  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
+from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters import loading  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.raters.checkpoint import find_checkpoint  # noqa: E402
 from zeroiqa.raters.loading import load  # noqa: E402
-from zeroiqa.raters.options import RaterOptions  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 
-CPU = RaterOptions(device="cpu")
+CPU = ModelOptions(device="cpu")
 Tiny = Callable[[str], Path]
 
 

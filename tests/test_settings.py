@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.options import RaterOptions
+from zeroiqa.model_options import ModelOptions
 from zeroiqa.settings import load_settings, preset_description, preset_names, settings_from_dict
 
 EMBEDDED = resources.files("zeroiqa.presets") / "embedded.toml"
@@ -34,9 +34,9 @@ def test_an_override_replaces_one_field_only() -> None:
 
 
 def test_the_options_of_models_are_those_of_the_raters_unless_set() -> None:
-    assert load_settings().rater_options == RaterOptions()
-    fields = dataclasses.asdict(RaterOptions(device="cuda:1", dtype="bfloat16", attn="eager", offline=True))
-    assert dataclasses.asdict(load_settings(overrides=fields).rater_options) == fields
+    assert load_settings().model_options == ModelOptions()
+    fields = dataclasses.asdict(ModelOptions(device="cuda:1", dtype="bfloat16", attn="eager", offline=True))
+    assert dataclasses.asdict(load_settings(overrides=fields).model_options) == fields
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, math.inf])

@@ -50,7 +50,7 @@ def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Met
     """
     standards = tuple(load_standard(name) for name in settings.standards)
     wanted = settings.raters if raters is None else raters
-    built = {name: build_rater(name, settings.rater_options) for name in wanted}
+    built = {name: build_rater(name, settings.model_options) for name in wanted}
     for rater in built.values():
         for standard in standards:
             rater.check(standard)

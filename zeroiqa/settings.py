@@ -16,7 +16,7 @@ from typing import Any, get_args
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
 from zeroiqa.devices import Dtype
 from zeroiqa.errors import UserError
-from zeroiqa.raters.options import Attention, RaterOptions
+from zeroiqa.model_options import Attention, ModelOptions
 from zeroiqa.types import CropMode
 
 DEFAULT_PRESET = "embedded"
@@ -52,19 +52,19 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
-    device: str = RaterOptions.device
-    """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `RaterOptions`."""
-    dtype: Dtype = RaterOptions.dtype
+    device: str = ModelOptions.device
+    """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
+    dtype: Dtype = ModelOptions.dtype
     """Type of a model's weights."""
-    attn: Attention = RaterOptions.attn
+    attn: Attention = ModelOptions.attn
     """Implementation of a model's attention."""
-    load_in_8bit: bool = RaterOptions.load_in_8bit
+    load_in_8bit: bool = ModelOptions.load_in_8bit
     """Whether a model's linear layers are quantised."""
-    trust_remote_code: bool = RaterOptions.trust_remote_code
+    trust_remote_code: bool = ModelOptions.trust_remote_code
     """Whether code that comes with weights may run."""
-    allow_pickle: bool = RaterOptions.allow_pickle
+    allow_pickle: bool = ModelOptions.allow_pickle
     """Whether weights may be read from pickled files."""
-    offline: bool = RaterOptions.offline
+    offline: bool = ModelOptions.offline
     """Whether only weights that are on the disk may be used."""
 
     @property
@@ -79,10 +79,10 @@ class Settings:
         )
 
     @property
-    def rater_options(self) -> RaterOptions:
+    def model_options(self) -> ModelOptions:
         """How the weights of models are loaded and run."""
-        names = (field.name for field in dataclasses.fields(RaterOptions))
-        return RaterOptions(**{name: getattr(self, name) for name in names})
+        names = (field.name for field in dataclasses.fields(ModelOptions))
+        return ModelOptions(**{name: getattr(self, name) for name in names})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, in the presets' spelling (an infinite lambda becomes the string "inf")."""

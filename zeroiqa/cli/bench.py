@@ -11,7 +11,7 @@ from zeroiqa.cli.options import given, model_options
 
 if TYPE_CHECKING:
     from zeroiqa.benchmark import Speed
-    from zeroiqa.raters.options import RaterOptions
+    from zeroiqa.model_options import ModelOptions
     from zeroiqa.types import Rater
 
 
@@ -45,9 +45,9 @@ def bench(
 
     The views are synthetic: images of 1024 x 1024 pixels, each seen whole and in six boxes of mixed size.
     """
-    from zeroiqa.raters.options import RaterOptions
+    from zeroiqa.model_options import ModelOptions
 
-    record = _measure(name, standard, views, rounds, random_weights, RaterOptions(**given(**choices)))
+    record = _measure(name, standard, views, rounds, random_weights, ModelOptions(**given(**choices)))
     if style == "json":
         click.echo(json.dumps(record, allow_nan=False))
     else:
@@ -56,7 +56,7 @@ def bench(
 
 
 def _measure(
-    name: str, standard_name: str, count: int, rounds: int, random_weights: bool, options: RaterOptions
+    name: str, standard_name: str, count: int, rounds: int, random_weights: bool, options: ModelOptions
 ) -> dict[str, Any]:
     from zeroiqa.benchmark import make_views, measure
     from zeroiqa.errors import UserError

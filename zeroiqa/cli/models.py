@@ -13,8 +13,8 @@ from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
+    from zeroiqa.model_options import ModelOptions
     from zeroiqa.raters.models import ModelCard
-    from zeroiqa.raters.options import RaterOptions
 
 
 @click.group(invoke_without_command=True)
@@ -111,10 +111,10 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     click.echo(f"Rate with --rater {rater}")
 
 
-def _options(choices: Mapping[str, Any]) -> RaterOptions:
-    from zeroiqa.raters.options import RaterOptions
+def _options(choices: Mapping[str, Any]) -> ModelOptions:
+    from zeroiqa.model_options import ModelOptions
 
-    return RaterOptions(**given(**choices))
+    return ModelOptions(**given(**choices))
 
 
 def _presets() -> dict[str, list[str]]:

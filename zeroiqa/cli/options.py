@@ -52,7 +52,7 @@ def arithmetic_options(command: Command) -> Command:
 
 
 def model_options(command: Command) -> Command:
-    """How the weights of models are loaded and run; the fields of `RaterOptions`."""
+    """How the weights of models are loaded and run; the fields of `ModelOptions`."""
     for option in reversed(
         (
             click.option("--device", help="Where models run: auto, cpu, cuda, cuda:1 or mps."),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
+from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.models import model_names, resolve_model
-from zeroiqa.raters.options import RaterOptions
 from zeroiqa.registry import resolve
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def has_weights(name: str) -> bool:
     return name.partition(":")[0] not in _EMBEDDED
 
 
-def build_rater(name: str, options: RaterOptions | None = None) -> Rater:
+def build_rater(name: str, options: ModelOptions | None = None) -> Rater:
     """A rater by name. No weights are loaded yet.
 
     Args:
@@ -50,7 +50,7 @@ def build_rater(name: str, options: RaterOptions | None = None) -> Rater:
     build, _ = resolve("rater", name, {**_EMBEDDED, **dict.fromkeys((_ANY_MODEL, *models), _CHAT)})
     if has_weights(name):
         repo, revision = resolve_model(name)
-        model: Rater = build(repo, options or RaterOptions(), revision)
+        model: Rater = build(repo, options or ModelOptions(), revision)
         return model
     rater: Rater = build(argument if colon else None)
     return rater

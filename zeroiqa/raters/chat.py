@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
-from zeroiqa.raters.options import RaterOptions
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ChatRater:
     def __init__(
         self,
         repo_or_folder: str,
-        options: RaterOptions = RaterOptions(),  # noqa: B008 -- frozen
+        options: ModelOptions = ModelOptions(),  # noqa: B008 -- frozen
         revision: str | None = None,
     ) -> None:
         self._name, self._options, self._revision = repo_or_folder, options, revision

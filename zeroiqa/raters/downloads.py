@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.options import RaterOptions
+from zeroiqa.model_options import ModelOptions
 
 _CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
 _SAFE = ("*.safetensors",)
@@ -96,7 +96,7 @@ def cached_folder(source: Source) -> Path | None:
         return None
 
 
-def pull(source: Source, to: Path | None, options: RaterOptions) -> Path:
+def pull(source: Source, to: Path | None, options: ModelOptions) -> Path:
     """Download a model's safetensors and configuration files; what is there already is not downloaded again.
 
     Args:
@@ -156,7 +156,7 @@ def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[
         return (f"{whole}.index.json",)  # it is there, and cannot be read
 
 
-def _download(source: Source, to: Path | None, options: RaterOptions) -> tuple[Path | None, str | None]:
+def _download(source: Source, to: Path | None, options: ModelOptions) -> tuple[Path | None, str | None]:
     """The folder as far as it could be filled, and why the hub could not be asked (None if it could)."""
     from huggingface_hub import snapshot_download
 

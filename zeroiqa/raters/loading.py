@@ -19,7 +19,7 @@ from zeroiqa.raters.prompting import read_template
 if TYPE_CHECKING:
     import torch
 
-    from zeroiqa.raters.options import RaterOptions
+    from zeroiqa.model_options import ModelOptions
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = 5  # names of tensors in a message
@@ -44,7 +44,7 @@ class Loaded:
     """Names the weights."""
 
 
-def load(repo_or_folder: str, options: RaterOptions, revision: str | None = None) -> Loaded:
+def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None) -> Loaded:
     """Load a chat vision-language model.
 
     Args:
@@ -86,7 +86,7 @@ def transformers(part: str = "") -> Any:
     return import_module(f"transformers.{part}" if part else "transformers")
 
 
-def check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
+def check_family(checkpoint: Checkpoint, options: ModelOptions) -> None:
     """Refuse an architecture that transformers does not offer for images and text, from the config alone.
 
     Raises:
@@ -113,7 +113,7 @@ def check_family(checkpoint: Checkpoint, options: RaterOptions) -> None:
     )
 
 
-def _load_processor(checkpoint: Checkpoint, options: RaterOptions) -> Any:
+def _load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
     try:
         processor = transformers().AutoProcessor.from_pretrained(checkpoint.folder, **_allowed(options))
     except ImportError as error:
@@ -136,7 +136,7 @@ def _load_processor(checkpoint: Checkpoint, options: RaterOptions) -> Any:
 
 
 def _load_model(
-    checkpoint: Checkpoint, options: RaterOptions, device: torch.device, dtype: torch.dtype
+    checkpoint: Checkpoint, options: ModelOptions, device: torch.device, dtype: torch.dtype
 ) -> Any:
     try:
         model, report = transformers().AutoModelForImageTextToText.from_pretrained(
@@ -161,11 +161,11 @@ def _load_model(
     return model.eval().requires_grad_(False)
 
 
-def _allowed(options: RaterOptions) -> dict[str, Any]:
+def _allowed(options: ModelOptions) -> dict[str, Any]:
     return {"trust_remote_code": options.trust_remote_code, "local_files_only": options.offline}
 
 
-def _implementation(options: RaterOptions, device: torch.device) -> dict[str, Any]:
+def _implementation(options: ModelOptions, device: torch.device) -> dict[str, Any]:
     chosen: dict[str, Any] = {} if options.attn == "auto" else {"attn_implementation": options.attn}
     if options.load_in_8bit:
         _check_quantisation(device)
@@ -211,7 +211,7 @@ def _package_missing(name: str, error: ImportError) -> UserError:
 
 
 def _load_error(
-    checkpoint: Checkpoint, options: RaterOptions, device: torch.device, error: Exception
+    checkpoint: Checkpoint, options: ModelOptions, device: torch.device, error: Exception
 ) -> UserError:
     """One sentence for whatever goes wrong on the way from the disk to the device."""
     name, text = checkpoint.name, str(error)

@@ -17,7 +17,7 @@ from zeroiqa.standards import load_standard, standard_names
 if TYPE_CHECKING:
     import torch
 
-    from zeroiqa.raters.options import RaterOptions
+    from zeroiqa.model_options import ModelOptions
 
 GEOMETRIES: dict[str, dict[str, Any]] = {
     "qwen2.5-vl-7b": {  # config.json of Qwen/Qwen2.5-VL-7B-Instruct
@@ -100,7 +100,7 @@ def read_parts(name: str) -> tuple[Any, Any]:
         ) from error
 
 
-def load_random(name: str, options: RaterOptions) -> Loaded:
+def load_random(name: str, options: ModelOptions) -> Loaded:
     """A model as `zeroiqa.raters.loading.load` gives it, but with random weights.
 
     Args:

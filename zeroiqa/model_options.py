@@ -1,4 +1,4 @@
-"""How the weights of a rater are loaded and run; the embedded raters have none and ignore this."""
+"""How the weights of raters and segmenters are loaded and run; those that have none ignore this."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Attention: TypeAlias = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
 
 @dataclass(frozen=True)
-class RaterOptions:
+class ModelOptions:
     """Choices that hold for every model of a run. The defaults are safe and work on any machine."""
 
     device: str = "auto"
