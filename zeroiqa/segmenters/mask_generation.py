@@ -207,7 +207,7 @@ def _distinct(masks: GeneratedMasks, box_nms_thresh: float) -> GeneratedMasks:
     from torchvision.ops import batched_nms  # type: ignore[import-untyped]
 
     last_inside = masks.boxes.clone()
-    last_inside[:, 2:] -= (masks.pixels > 0)[:, None]  # the package's boxes end at their last pixel
+    last_inside[:, 2:] -= (masks.pixels > 0).long()[:, None]  # the package's boxes end at their last pixel
     one_kind = torch.zeros(len(masks), dtype=torch.int64, device=masks.boxes.device)
     kept = batched_nms(last_inside.float(), masks.predicted_iou, one_kind, box_nms_thresh)
     return masks.take(kept)
