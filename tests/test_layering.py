@@ -17,7 +17,7 @@ import zeroiqa
 PACKAGE = Path(zeroiqa.__file__).parent
 
 LEVELS = (
-    ("errors", "types", "registry", "opencv", "devices", "model_options", "version"),
+    ("errors", "types", "registry", "opencv", "devices", "hub", "fingerprint", "model_options", "version"),
     (
         "images",
         "containers",
@@ -38,7 +38,11 @@ LEVELS = (
 """From the lowest to the highest; a module imports from its own level and from those below."""
 
 MODELS = (
+    "zeroiqa.segmenters.mask_generation",
+    "zeroiqa.segmenters.upsampling",
     "zeroiqa.segmenters.sam2",
+    "zeroiqa.segmenters.sam2_loading",
+    "zeroiqa.segmenters.hf_sam2",
     "zeroiqa.raters.chat",
     "zeroiqa.raters.chat_engine",
     "zeroiqa.raters.chat_inputs",
@@ -51,7 +55,7 @@ WRAPPERS = {
     "torch": MODELS,
     "torchvision": MODELS,
     "transformers": MODELS,
-    "sam2": ("zeroiqa.segmenters.sam2",),
+    "sam2": (),
     "ray": ("zeroiqa.runs.executors.ray",),
     "pyiqa": ("zeroiqa.baselines.pyiqa",),
     "skimage": ("zeroiqa.segmenters.graph",),

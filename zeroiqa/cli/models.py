@@ -92,7 +92,7 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
 
     Started again, it goes on where it was interrupted.
     """
-    from zeroiqa.raters.downloads import Source
+    from zeroiqa.hub import Source
     from zeroiqa.raters.downloads import pull as download
     from zeroiqa.raters.models import resolve_model
 

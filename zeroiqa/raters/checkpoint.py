@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.downloads import Source, config_file
+from zeroiqa.fingerprint import samples
+from zeroiqa.hub import Source
+from zeroiqa.raters.downloads import config_file
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DESCRIPTIONS = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
-_SAMPLES, _SAMPLE = 16, 4096  # per file of weights: how many, of how many bytes
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -113,22 +114,6 @@ def _hash(folder: Path) -> str:
     weights = sorted({path for pattern in ("*.safetensors", *PICKLED) for path in folder.glob(pattern)})
     for path in weights:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        for part in _samples(path):
+        for part in samples(path):
             digest.update(part)
     return digest.hexdigest()
-
-
-def _samples(path: Path) -> list[bytes]:
-    """The header of a safetensors file, and a few kilobytes from all over any file of weights.
-
-    Fine-tuned weights have the header of the original; samples tell them apart without reading gigabytes.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        first = file.read(8)
-        header = struct.unpack("<Q", first)[0] if len(first) == 8 and path.suffix == ".safetensors" else 0
-        parts = [first, file.read(min(header, size))]
-        for sample in range(_SAMPLES):
-            file.seek(sample * max(size - _SAMPLE, 0) // (_SAMPLES - 1))
-            parts.append(file.read(_SAMPLE))
-    return parts

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from zeroiqa.errors import UserError
+from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
 from zeroiqa.model_options import ModelOptions
 
 _CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
@@ -15,26 +14,12 @@ _SAFE = ("*.safetensors",)
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 _CODE = ("*.py",)
 _OTHER_FORMATS = ("onnx/*", "original/*", "gguf/*", "openvino/*")
-_PATIENCE = 10  # seconds to wait for an answer of the hub
-_OFFLINE = "--offline forbids to download it"
 _EITHER = (
     ("config.json",),
     ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "spiece.model", "vocab.txt"),
     ("preprocessor_config.json", "processor_config.json"),
 )
 """Of each group one file is needed; the first is the usual one."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What to download, and from where."""
-
-    repo: str
-    """Repository on the hub, owner/name."""
-    revision: str | None = None
-    """Branch, tag or commit; None is the main branch."""
-    endpoint: str | None = None
-    """Address of another hub than the one that the library is set to."""
 
 
 def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[str, ...]:
@@ -59,27 +44,16 @@ def config_file(source: Source, *, offline: bool = False) -> Path:
     Raises:
         UserError: the repository is unknown, or the file is neither here nor to be had.
     """
-    from huggingface_hub import errors, hf_hub_download
-
-    reason = _OFFLINE if offline else _unreachable(source)
     try:
-        found = hf_hub_download(
-            source.repo,
-            "config.json",
-            revision=source.revision,
-            local_files_only=reason is not None,
-            endpoint=source.endpoint,
-        )
-    except errors.LocalEntryNotFoundError as error:
+        return download_file(source, "config.json", offline=offline)
+    except FileMissingError as error:
+        if error.reason is None:
+            raise UserError(
+                f"The repository {source.repo} holds no config.json: it is no model of transformers; "
+                "name one."
+            ) from error
         folder = cached_folder(source)
-        raise UserError(how_to_bring(source.repo, folder, missing_files(folder), reason)) from error
-    except errors.EntryNotFoundError as error:
-        raise UserError(
-            f"The repository {source.repo} holds no config.json: it is no model of transformers; name one."
-        ) from error
-    except Exception as error:  # of the HTTP client, which is another one in each version of the library
-        raise UserError(_explained(error, source)) from error
-    return Path(found)
+        raise UserError(how_to_bring(source.repo, folder, missing_files(folder), error.reason)) from error
 
 
 def cached_folder(source: Source) -> Path | None:
@@ -113,7 +87,7 @@ def pull(source: Source, to: Path | None, options: ModelOptions) -> Path:
     """
     if options.offline:
         folder = to if to is not None else cached_folder(source)
-        reason: str | None = _OFFLINE
+        reason: str | None = OFFLINE
     else:
         folder, reason = _download(source, to, options)
     lacking = missing_files(folder, allow_pickle=options.allow_pickle)
@@ -160,7 +134,7 @@ def _download(source: Source, to: Path | None, options: ModelOptions) -> tuple[P
     """The folder as far as it could be filled, and why the hub could not be asked (None if it could)."""
     from huggingface_hub import snapshot_download
 
-    reason = _unreachable(source)  # first: a download without network succeeds silently into an old folder
+    reason = ask(source)[1]  # first: a download without network succeeds silently into an old folder
     if reason is not None:
         return to or cached_folder(source), reason
     patterns = [*_CONFIGURATION, *_SAFE]
@@ -176,46 +150,5 @@ def _download(source: Source, to: Path | None, options: ModelOptions) -> tuple[P
             endpoint=source.endpoint,
         )
     except Exception as error:
-        raise UserError(_explained(error, source)) from error
+        raise UserError(explained(error, source)) from error
     return to or Path(folder), None
-
-
-def _unreachable(source: Source) -> str | None:
-    """Why the hub cannot be asked, None if it can; one short question, without the library's retries.
-
-    Raises:
-        UserError: the hub answers that there is no such repository or revision.
-    """
-    from huggingface_hub import HfApi, errors
-
-    try:
-        HfApi(endpoint=source.endpoint).model_info(source.repo, revision=source.revision, timeout=_PATIENCE)
-    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
-        raise UserError(_explained(error, source)) from error
-    except Exception as error:
-        return f"the hub cannot be reached ({error})"
-    return None
-
-
-def _explained(error: Exception, source: Source) -> str:
-    """What the user can do about an error of the hub's library."""
-    from huggingface_hub import errors
-
-    repo = source.repo
-    if isinstance(error, errors.GatedRepoError):
-        return (
-            f"The hub wants the terms of {repo} accepted first: do so at https://huggingface.co/{repo}, "
-            "then set HF_TOKEN to a token of your account."
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"The hub has no public repository {repo}; check the name, or set HF_TOKEN if it is private."
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"The repository {repo} has no revision {source.revision}; name another one."
-    if isinstance(error, errors.HFValidationError):
-        return f"{repo!r} is neither a folder nor a repository; write hf:OWNER/NAME or hf:FOLDER."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"The disk is full, {repo} could not be downloaded; free some space and run the command again: "
-            "it goes on where it stopped."
-        )
-    return f"{repo} could not be downloaded ({error}); run the command again to go on."

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.devices import check_memory, find_device, find_dtype, is_out_of_memory
 from zeroiqa.errors import UserError
+from zeroiqa.hub import Source
 from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint
-from zeroiqa.raters.downloads import Source, pull
+from zeroiqa.raters.downloads import pull
 from zeroiqa.raters.prompting import read_template
 
 if TYPE_CHECKING:

@@ -1,0 +1,105 @@
+"""The Hugging Face hub: whether it answers, one file of a repository, what its errors mean for the user."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from zeroiqa.errors import UserError
+
+OFFLINE = "--offline forbids to download it"
+_PATIENCE = 10  # seconds to wait for an answer of the hub
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to download, and from where."""
+
+    repo: str
+    """Repository on the hub, owner/name."""
+    revision: str | None = None
+    """Branch, tag or commit; None is the main branch."""
+    endpoint: str | None = None
+    """Address of another hub than the one that the library is set to."""
+
+
+class FileMissingError(Exception):
+    """A file that is neither in the cache of this machine nor to be had."""
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """Why it cannot be downloaded; None if the repository does not have it."""
+
+
+def ask(source: Source) -> tuple[str | None, str | None]:
+    """The commit behind a revision, and why the hub cannot be asked for it: one of the two is None.
+
+    One short question, without the library's retries.
+
+    Raises:
+        UserError: the hub answers that there is no such repository or revision.
+    """
+    from huggingface_hub import HfApi, errors
+
+    try:
+        found = HfApi(endpoint=source.endpoint).model_info(
+            source.repo, revision=source.revision, timeout=_PATIENCE
+        )
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise UserError(explained(error, source)) from error
+    except Exception as error:  # of the HTTP client, which is another one in each version of the library
+        return None, f"the hub cannot be reached ({error})"
+    return found.sha, None
+
+
+def download_file(source: Source, name: str, *, offline: bool = False) -> Path:
+    """One file of a repository, from the hub if it answers, else from its cache on this machine.
+
+    Raises:
+        FileMissingError: it is neither here nor to be had.
+        UserError: the repository is unknown, or the download failed.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    reason = OFFLINE if offline else ask(source)[1]
+    try:
+        found = hf_hub_download(
+            source.repo,
+            name,
+            revision=source.revision,
+            local_files_only=reason is not None,
+            endpoint=source.endpoint,
+        )
+    except errors.LocalEntryNotFoundError as error:
+        raise FileMissingError(reason) from error
+    except errors.EntryNotFoundError as error:
+        raise FileMissingError(None) from error
+    except Exception as error:
+        raise UserError(explained(error, source)) from error
+    return Path(found)
+
+
+def explained(error: Exception, source: Source) -> str:
+    """What the user can do about an error of the hub's library."""
+    from huggingface_hub import errors
+
+    repo = source.repo
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"The hub wants the terms of {repo} accepted first: do so at https://huggingface.co/{repo}, "
+            "then set HF_TOKEN to a token of your account."
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"The hub has no public repository {repo}; check the name, or set HF_TOKEN if it is private."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"The repository {repo} has no revision {source.revision}; name another one."
+    if isinstance(error, errors.HFValidationError):
+        return f"{repo!r} is neither a folder nor a repository; write hf:OWNER/NAME or hf:FOLDER."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full, {repo} could not be downloaded; free some space and run the command again: "
+            "it goes on where it stopped."
+        )
+    return f"{repo} could not be downloaded ({error}); run the command again to go on."
