@@ -57,6 +57,7 @@ MESSAGES = {
     "broken_template": "chat template",
     "no_template": "has no chat template",
     "no_chat_model": "has no chat template",
+    "no_next_token": "does not answer token by token",
     "missing_tensor": "model.language_model.norm.weight",
     "unexpected_tensor": "model.language_model.extra.weight",
     "tensor_of_wrong_shape": "model.language_model.norm.weight",

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.tiny import idefics, internvl, qwen, unlisted
+from tests.tiny import idefics, internvl, qwen, unlisted, unlisted_more
 from tests.tiny.checkpoint import Parts, random_model, text_sizes, write
 from tests.tiny.tokenizer import make_tokenizer
 
@@ -89,6 +89,10 @@ def no_template(folder: Path) -> Path:
 
 def no_chat_model(folder: Path) -> Path:
     return write(unlisted.paligemma(), folder)
+
+
+def no_next_token(folder: Path) -> Path:
+    return write(unlisted_more.diffusion_gemma(), folder)
 
 
 def missing_tensor(folder: Path) -> Path:
@@ -236,6 +240,7 @@ REFUSED: tuple[Callable[[Path], Path], ...] = (
     template_without_images,
     no_template,
     no_chat_model,
+    no_next_token,
     missing_tensor,
     unexpected_tensor,
     tensor_of_wrong_shape,

@@ -59,6 +59,7 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
     """
     checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline)
     check_family(checkpoint, options)
+    _check_generates(checkpoint)
     if options.trust_remote_code:
         _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
@@ -112,6 +113,22 @@ def check_family(checkpoint: Checkpoint, options: ModelOptions) -> None:
         f"{name} is a {family} model, which this version of transformers does not know; install a newer "
         "transformers or choose another model."
     )
+
+
+def _check_generates(checkpoint: Checkpoint) -> None:
+    """Refuse an architecture that writes other than token by token: it has no distribution to read."""
+    auto = transformers("models.auto.modeling_auto").MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    try:
+        model = getattr(transformers(), auto.get(checkpoint.family, ""))
+    except Exception:  # own code, or a package is missing: what is wrong is said when the model is loaded
+        return
+    if issubclass(model, transformers().PreTrainedModel) and not issubclass(
+        model, transformers().GenerationMixin
+    ):
+        raise UserError(
+            f"{checkpoint.name} is a {checkpoint.family} model, which does not answer token by token, so "
+            "there is no next token to read a level from; choose a chat vision-language model."
+        )
 
 
 def _load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
