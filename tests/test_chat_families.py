@@ -15,7 +15,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.test_tiny import picture  # noqa: E402
-from tests.tiny import FAMILIES, UNLISTED  # noqa: E402
+from tests.tiny import FAMILIES, UNLISTED, unlisted_more  # noqa: E402
+from tests.tiny.checkpoint import write  # noqa: E402
 from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.raters.forward import Paths  # noqa: E402
@@ -31,8 +32,8 @@ ALIKE = [family for family in ALL if family != CROSS_ATTENDING]
 OTHERWISE_FINISHED = ("llava_onevision", "aya_vision", "qwen3_5")
 """Their templates write a finished answer in another way than after the generation prompt."""
 SPACED = ("idefics3", "smolvlm")
-WINDOWED_OR_RECURRENT = ("gemma3", "qwen3_5", "minicpmv4_6", "minicpmv4_7", "aya_vision")
-"""Layers that would see padding between a shared prefix and the rest."""
+PADDING_AVERSE = ("gemma3", "qwen3_5", "minicpmv4_6", "minicpmv4_7", "aya_vision", "lfm2_vl", "minimax_m3_vl")
+"""Windows, recurrent layers and blocks would see padding between a shared prefix and the rest."""
 SIZES = ((96, 128), (300, 200), (60, 180), (96, 128), (224, 224))
 VIEWS = [
     View(picture(seed, *size), None, (500, 640), f"a red fox in {'deep ' * seed}snow")
@@ -175,7 +176,7 @@ def test_every_fast_path_is_in_use_without_a_warning(family: str, models: Callab
 
     assert models(family).warnings == []
     assert (paths.forward, paths.batch, paths.features) == (True, True, True)
-    assert paths.prefix == ("equal" if family in WINDOWED_OR_RECURRENT else "any")
+    assert paths.prefix == ("equal" if family in PADDING_AVERSE else "any")
 
 
 def test_a_path_that_disagrees_with_generate_is_left_out_with_a_warning(
@@ -352,6 +353,19 @@ def test_views_of_any_shape_are_rated_the_same_alone_and_among_others(
 
     assert np.isfinite(alone).all()
     assert difference(together, alone) < EXACT
+
+
+def test_an_encoder_with_a_decoder_is_rated_by_generate(tmp_path: Path) -> None:
+    rater = ChatRater(str(write(unlisted_more.t5gemma2(), tmp_path / "t5gemma2")), ModelOptions(device="cpu"))
+    with _Warnings() as warnings:
+        rated = numbers(rater.rate(VIEWS[:2], STANDARDS[:1]))[:, 0]
+    slow = Transformers(Model(rater, tmp_path / "t5gemma2", warnings.messages))
+    likeliest = int(rater.last_logprobs(VIEWS[:1], STANDARDS[0].fill())[0].argmax())
+
+    assert len(warnings.messages) == 1
+    assert "one forward pass instead of generate" in warnings.messages[0]
+    assert difference(rated, np.array([slow.rate(view, STANDARDS[0]) for view in VIEWS[:2]])) < EXACT
+    assert rater.answer_text(VIEWS[0], STANDARDS[0].fill(), 2).startswith(rater.token_text(likeliest))
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_onevision", "smolvlm", "gemma3"])

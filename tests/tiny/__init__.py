@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tiny import gemma, idefics, internvl, llava, minicpm, qwen, unlisted
+from tests.tiny import gemma, idefics, internvl, llava, minicpm, qwen, unlisted, unlisted_more
 from tests.tiny.checkpoint import Parts, write
 
 BUILDERS: dict[str, Callable[[], Parts]] = {
@@ -32,6 +32,8 @@ UNLISTED: dict[str, Callable[[], Parts]] = {
     "mistral3": unlisted.mistral3,
     "aya_vision": unlisted.aya_vision,
     "mllama": unlisted.mllama,
+    "lfm2_vl": unlisted_more.lfm2_vl,
+    "minimax_m3_vl": unlisted_more.minimax_m3_vl,
 }
 """Chat models of further families."""
 

@@ -23,7 +23,9 @@ from zeroiqa.raters.chat_inputs import (
     Prepared,
     Preprocessor,
     check_reads_images,
+    in_a_line,
     learn_collation,
+    less_narrow,
 )
 from zeroiqa.raters.forward import Forward, Paths
 from zeroiqa.raters.loading import Loaded
@@ -80,7 +82,10 @@ class ChatEngine:
         try:
             probes, collation = self._probe(prompt)
         except ImageError as error:
-            raise UserError(f"{loaded.name} cannot be asked about images: {error}") from error
+            raise UserError(
+                f"{loaded.name} cannot be asked about images (its processor fails with "
+                f"{in_a_line(error.__cause__ or error)}); fetch the model again or choose another one."
+            ) from error
         self.forward = Forward(loaded.model, collation, loaded.device, self._pad)
         check = PathCheck(
             self.forward,
@@ -151,15 +156,34 @@ class ChatEngine:
             return run_in_batches(lengths, self.budget, run, is_out_of_memory, self._kinds(rows))
 
     def _kinds(self, rows: Sequence[Row]) -> list[object] | None:
-        """What keeps rows apart: all where batches are off, the lengths where the prefix wants them equal."""
+        """What keeps rows apart: all where batches are off, the lengths where they have to be equal."""
         if not self.paths.batch:
             return list(range(len(rows)))
-        if self.paths.prefix == "equal":
+        if self.paths.prefix == "equal" or not self.forward.pads_freely:
             return [tuple(item.length for item in row.items) for row in rows]
         return None
 
     def _run_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
-        """One batch; where it cannot be run, its views one by one, so that only the culprit fails."""
+        """One batch; where it cannot be run, its views one by one, so that only the culprit fails.
+
+        A narrow view that the model refuses is made less narrow until it is rated.
+        """
+        found = self._try_batch(rows, read)
+        if not isinstance(found, Exception):
+            return found
+        if len(rows) > 1:
+            return [answers for row in rows for answers in self._run_batch([row], read)]
+        (row,) = rows
+        for pixels in less_narrow(row.pixels):
+            again = self._try_batch([self._prepare(pixels, row.texts)], read)
+            if not isinstance(again, Exception):
+                size = row.pixels.shape[1::-1]
+                _LOG.info("A view of %d x %d pixels is enlarged for %s.", *size, self.loaded.name)
+                return again
+        raise self.preprocessor.refusal(row.pixels, found) from found
+
+    def _try_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]] | Exception:
+        """The answers, or what the model has against the views."""
         try:
             by_prompt = list(self._answers(rows, read))
         except (UserError, MemoryError):
@@ -167,11 +191,8 @@ class ChatEngine:
         except Exception as error:
             if is_out_of_memory(error) or is_device_gone(error):
                 raise
-            if len(rows) == 1:
-                raise self.preprocessor.refusal(rows[0].pixels, error) from error
-        else:
-            return [list(answers) for answers in zip(*by_prompt, strict=True)]
-        return [answers for row in rows for answers in self._run_batch([row], read)]
+            return error
+        return [list(answers) for answers in zip(*by_prompt, strict=True)]
 
     def _answers(self, rows: Sequence[Row], read: Read[Answer]) -> Iterator[Sequence[Answer]]:
         """For each prompt the answers of the batch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -22,6 +22,7 @@ Tensors: TypeAlias = dict[str, torch.Tensor]
 _LOG = logging.getLogger(__name__)
 _LEAST_SIDE = 28  # pixels; what backends that refuse small pictures want at most
 _LONGEST_RATIO = 100
+_LESS_NARROW = (100, 30, 10, 3)  # ratios to try where the model itself refuses a view
 
 
 class NotJoinableError(ValueError):
@@ -118,21 +119,36 @@ class Preprocessor:
     def refusal(self, pixels: Pixels, error: Exception) -> ImageError:
         """The sentence for a view that cannot be rated."""
         height, width = pixels.shape[:2]
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return ImageError(
-            f"A view of {width} x {height} pixels cannot be rated by {self.model} ({reason}); leave the "
-            "image out or use another model."
+            f"A view of {width} x {height} pixels cannot be rated by {self.model} ({in_a_line(error)}); "
+            "leave the image out or use another model."
         )
 
 
-def enlarged(pixels: Pixels, least_side: int) -> Pixels:
-    """Repeat rows and columns until both sides have the least length and none is 100 times the other.
+def in_a_line(error: BaseException) -> str:
+    """What went wrong inside of transformers, for the brackets of a sentence."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def less_narrow(pixels: Pixels) -> Iterator[Pixels]:
+    """A view enlarged along its short side, more and more; nothing for one that is not narrow.
+
+    Some models have no place for a view that shrinks to one patch by many, and fail only when they run.
+    """
+    for ratio in _LESS_NARROW:
+        larger = enlarged(pixels, 1, ratio)
+        if larger is not pixels:
+            yield larger
+
+
+def enlarged(pixels: Pixels, least_side: int, longest_ratio: int = _LONGEST_RATIO) -> Pixels:
+    """Repeat rows and columns until both sides have the least length and none is too many times the other.
 
     Returns:
         The very same array where nothing has to be done.
     """
     height, width = pixels.shape[:2]
-    least = max(least_side, -(-max(height, width) // _LONGEST_RATIO))
+    least = max(least_side, -(-max(height, width) // longest_ratio))
     rows, columns = -(-least // height), -(-least // width)
     if rows <= 1 and columns <= 1:
         return pixels

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +23,8 @@ from zeroiqa.raters.loading import transformers
 PrefixUse: TypeAlias = Literal["off", "equal", "any"]
 _KEPT_PREFIXES = 8
 _LEAST_PREFIX = 8  # tokens; below that a cache costs more than it saves
+_INDIFFERENT = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention", "conv"}
+"""Kinds of layers that compute the same wherever a row begins: padding before it is masked."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,18 @@ class Forward:
         return "mm_encoder_outputs" in self._arguments and hasattr(self._base, "get_image_features")
 
     @property
+    def pads_freely(self) -> bool:
+        """Whether rows of different lengths may share a batch.
+
+        Not where attention goes by blocks, counted from the beginning of a row with its padding: which blocks
+        are looked at differs only in rows so long that not all are, and the check's rows need not be.
+        """
+        kinds = getattr(self._model.config.get_text_config(), "layer_types", None) or ()
+        return set(kinds) <= _INDIFFERENT
+
+    @property
     def prefix_use(self) -> PrefixUse:
-        """The most that may be tried: windows and recurrent states see the padding behind a prefix."""
+        """The most that may be tried: windows, blocks and recurrent states see padding behind a prefix."""
         if not {"past_key_values", "attention_mask"} <= self._arguments:
             return "off"
         try:
@@ -77,15 +91,16 @@ class Forward:
             special = any(cache.is_sliding) or any(cache.is_linear)
         except (AttributeError, KeyError, TypeError, ValueError):
             return "off"
-        return "equal" if special else "any"
+        return "any" if self.pads_freely and not special else "equal"
 
     @torch.inference_mode()
     def reference(self, item: Prepared) -> torch.Tensor:
         """Logits of the next token, float32, shape (1, vocabulary), by `generate` on one view."""
-        answer = self._model.generate(
-            **self._to_device(item.tensors),
-            generation_config=self._greedy(1, output_logits=True, return_dict_in_generate=True),
-        )
+        with _silent("transformers.generation.utils"):  # the settings that it comments on are ours
+            answer = self._model.generate(
+                **self._to_device(item.tensors),
+                generation_config=self._greedy(1, output_logits=True, return_dict_in_generate=True),
+            )
         logits: torch.Tensor = answer.logits[0]
         return logits.float()
 
@@ -95,7 +110,8 @@ class Forward:
         ids = self._model.generate(
             **self._to_device(item.tensors), generation_config=self._greedy(most_tokens)
         )
-        new: list[int] = ids[0, item.length :].tolist()
+        apart = getattr(self._model.config, "is_encoder_decoder", False)  # from the prompt
+        new: list[int] = ids[0, 0 if apart else item.length :].tolist()
         return new
 
     @torch.inference_mode()
@@ -230,6 +246,18 @@ class Forward:
             name: value.to(self._device, self._dtype if value.is_floating_point() else None)
             for name, value in tensors.items()
         }
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Nothing below an error from one logger."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _counted(mask: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from zeroiqa.devices import is_device_gone, is_out_of_memory
 from zeroiqa.errors import UserError
-from zeroiqa.raters.chat_inputs import Prepared
+from zeroiqa.raters.chat_inputs import Prepared, in_a_line
 from zeroiqa.raters.forward import Forward, Paths, PrefixUse
 
 _LOG = logging.getLogger(__name__)
@@ -109,8 +109,9 @@ class PathCheck:
             if is_device_gone(error):
                 raise
             if not is_out_of_memory(error):
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                raise UserError(f"{self.model} answers nothing ({reason}); choose another model.") from error
+                raise UserError(
+                    f"{self.model} answers nothing ({in_a_line(error)}); choose another model."
+                ) from error
             raise UserError(
                 f"There is not enough memory for even one view of {item.length} tokens with {self.model}; "
                 "choose a smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
