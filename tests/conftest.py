@@ -69,3 +69,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return built[family]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sam2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny SAM 2 checkpoint in the official layout, to be left unchanged."""
+    from tests.tiny.sam2 import build_official
+
+    return build_official(tmp_path_factory.mktemp("tiny") / "sam2")

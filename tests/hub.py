@@ -72,6 +72,9 @@ class Hub:
         if repo in self.gated:
             return self.reply(request, 403, {"X-Error-Code": "GatedRepo"}, b"", body)
         file = self.root / repo / name
+        if not file.is_file():
+            missing = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
+            return self.reply(request, 404, missing, b"", body)
         content = file.read_bytes()
         if body:
             self.downloaded.append(name)

@@ -1,0 +1,91 @@
+"""A tiny SAM 2 of random weights in the layout of the official checkpoints: random masks of what it sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_WIDTH = 32  # channels of neck, prompt encoder and mask decoder
+_MEMORY = 8  # channels of the memory, which images do not use
+
+
+def build_official(folder: Path, *, size: int = 256, seed: int = 0, large_masks: bool = False) -> Path:
+    """Write config.yaml and model.pt, about 2 MB, into a folder, which need not exist.
+
+    Args:
+        folder: Where to; returned.
+        size: Height and width of the image that the model takes, a multiple of 128.
+        seed: Of the weights.
+        large_masks: Masks of much of the image are as frequent as small ones.
+    """
+    import torch
+    from omegaconf import OmegaConf
+
+    from zeroiqa.segmenters.sam2_loading import build_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(config(size)), folder / "config.yaml")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(folder / "config.yaml")
+        torch.manual_seed(seed)
+        _randomise(model, large_masks)
+    torch.save({"model": model.state_dict()}, folder / "model.pt")
+    return folder
+
+
+def config(size: int) -> dict[str, Any]:
+    """That of sam2.1_hiera_t.yaml with fewer channels and blocks."""
+    from omegaconf import OmegaConf
+
+    from zeroiqa.segmenters.sam2_loading import cards, package_file
+
+    path = package_file(cards()["sam2.1-tiny"].config)
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    model = content["model"]
+    model["image_size"] = size
+    model["num_maskmem"] = 2
+
+    encoder = model["image_encoder"]
+    encoder["trunk"] |= {"embed_dim": 8, "stages": [1, 1, 2, 1], "global_att_blocks": [3]}
+    encoder["neck"] |= {"d_model": _WIDTH, "backbone_channel_list": [64, 32, 16, 8]}
+    encoder["neck"]["position_encoding"]["num_pos_feats"] = _WIDTH
+
+    attention = model["memory_attention"]
+    attention |= {"d_model": _WIDTH, "num_layers": 1}
+    attention["layer"] |= {"d_model": _WIDTH, "dim_feedforward": 64}
+    for part in ("self_attention", "cross_attention"):
+        attention["layer"][part] |= {"embedding_dim": _WIDTH, "feat_sizes": [size // 16] * 2}
+    attention["layer"]["cross_attention"]["kv_in_dim"] = _MEMORY
+
+    memory = model["memory_encoder"]
+    memory |= {"in_dim": _WIDTH, "out_dim": _MEMORY}
+    memory["position_encoding"]["num_pos_feats"] = _MEMORY
+    memory["mask_downsampler"]["embed_dim"] = _WIDTH
+    memory["fuser"]["layer"]["dim"] = _WIDTH
+    return {"model": model}
+
+
+def _randomise(model: Any, large_masks: bool) -> None:
+    """Weights that pass signals on at their size, and smooth masks that depend on point and image."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, parameter[0].numel() ** -0.5)
+        trunk, decoder = model.image_encoder.trunk, model.sam_mask_decoder
+        trunk.pos_embed.normal_(0, 3)  # 7 x 7 values over the image: masks are patches of about that size
+        trunk.pos_embed_window.zero_()
+        for upscaling in (decoder.output_upscaling[0], decoder.output_upscaling[3]):
+            upscaling.weight.copy_(
+                upscaling.weight.mean((2, 3), keepdim=True).expand_as(upscaling.weight) * 2
+            )
+        decoder.output_upscaling[3].bias.fill_(1.0)
+        for convolution in (decoder.conv_s0, decoder.conv_s1):
+            convolution.weight.mul_(0.05)  # or the finest features alone would decide
+        for head in decoder.output_hypernetworks_mlps:
+            head.layers[-1].weight.mul_(40)
+            head.layers[-1].bias.fill_(6.0 if large_masks else 3.0)
+        decoder.iou_prediction_head.layers[-1].weight.mul_(3)
+        decoder.iou_prediction_head.layers[-1].bias.fill_(1.0)  # estimates around 0.7
