@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+_MASKS = {"cpu": 16}  # that are measured together: what they need stays in the processor's cache
 _ELEMENTS = 1 << 20  # rows of border cells that are looked at together; bounds the memory
 
 
@@ -74,6 +75,11 @@ class Upsampling:
             logits: Float32, shape (N, height, width), of the size prepared for.
             threshold: A pixel counts if its upsampled logit is above.
         """
+        at_once = _MASKS.get(logits.device.type, len(logits) or 1)
+        parts = [self._extent(part, threshold) for part in torch.split(logits, at_once)]
+        return Extent(*map(torch.cat, zip(*parts, strict=True)))
+
+    def _extent(self, logits: torch.Tensor, threshold: float) -> Extent:
         some, whole = _cells(logits > threshold)
         rows, columns = self._rows.start.diff(), self._columns.start.diff()
         some &= (rows[:, None] > 0) & (columns[None] > 0)

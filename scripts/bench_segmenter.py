@@ -1,0 +1,204 @@
+"""Time and memory of our mask generation beside the sam2 package's: same points, same masks.
+
+    python scripts/bench_segmenter.py [--output results/bench/segmenter.json]
+
+The network is SAM 2.1 tiny with random weights; its decoder is replaced by one that costs almost nothing and
+gives the masks of a made-up scene, since those of random weights are none that a photo has. Every measurement
+is a process of its own on one core: processor time, of which the time in the network (encoder and decoder) is
+taken off, and the peak of the memory above what the loaded model takes. The memory of the package's generator
+grows with the points that go through the decoder together, so it is measured for two numbers of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZES = {"1 MP": (866, 1155), "3 MP": (1500, 2000), "12 MP": (3000, 4000)}
+OURS, PACKAGE = "ours", "package"
+RUNS = [(OURS, size, 64) for size in SIZES]
+RUNS += [(PACKAGE, size, points) for size in SIZES for points in (4, 16)]
+TARGETS = {"time outside the network": 5, "memory above the model": 10}
+"""Package / ours on the photo of 12 megapixels; reported, not enforced."""
+
+
+def scene_masks(points_per_side: int) -> Any:
+    """In place of a decoder's forward: three masks of a scene for each point, in the order of the grid."""
+    import torch
+
+    side = (torch.arange(256) + 0.5) / 256
+    v, u = torch.meshgrid(side, side, indexing="ij")
+    random = torch.Generator().manual_seed(0)
+    objects = torch.rand((40, 5), generator=random)  # x, y, radii, turn
+    count = points_per_side**2
+    bank = torch.empty(count, 3, 256, 256)
+    estimates = 0.55 + 0.45 * torch.rand((count, 3), generator=random)
+    for point in range(count):
+        row, column = divmod(point, points_per_side)
+        x, y = (column + 0.5) / points_per_side, (row + 0.5) / points_per_side
+        nearest = ((objects[:, 0] - x) ** 2 + (objects[:, 1] - y) ** 2).argsort()[:3]
+        for place, (cx, cy, a, b, turn) in enumerate(objects[nearest].tolist()):
+            wide, high = 0.03 + 0.3 * a**3, 0.03 + 0.3 * b**3
+            cos, sin = np.cos(3 * turn), np.sin(3 * turn)
+            along, across = (u - cx) * cos + (v - cy) * sin, (v - cy) * cos - (u - cx) * sin
+            distance = (1 - torch.hypot(along / wide, across / high)) * min(wide, high)
+            wave = 0.004 * torch.sin(40 * u + point) * torch.cos(35 * v)
+            bank[point, place] = (60 + 500 * a) * (distance + wave)
+
+    asked = 0
+
+    def forward(*, sparse_prompt_embeddings: torch.Tensor, **_: Any) -> tuple[Any, ...]:
+        nonlocal asked
+        chosen = slice(asked % count, asked % count + len(sparse_prompt_embeddings))
+        asked += len(sparse_prompt_embeddings)
+        return bank[chosen], estimates[chosen], None, None
+
+    return forward
+
+
+class Watch:
+    """Processor time within calls of some methods."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, owner: Any, name: str) -> None:
+        """Count the calls of a method."""
+        method = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.process_time()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self.seconds += time.process_time() - start
+
+        setattr(owner, name, timed)
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def run(who: str, size: str, points_per_batch: int) -> dict[str, Any]:
+    """One measurement, in this process."""
+    import torch
+    import torchvision.ops  # noqa: F401 -- both need it: its import is nobody's time
+
+    from zeroiqa.segmenters.mask_generation import generate_masks
+    from zeroiqa.segmenters.mask_parameters import load_granularity
+    from zeroiqa.segmenters.regions import regions_from_masks
+    from zeroiqa.segmenters.sam2 import Sam2Network
+    from zeroiqa.segmenters.sam2_loading import build_model, cards, import_sam2, package_file
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    profile = load_granularity("tiny")
+    model = build_model(package_file(cards()[profile.segmenter].config)).eval()
+    model.sam_mask_decoder.forward = scene_masks(profile.masks.points_per_side)
+    pixels = np.random.default_rng(0).integers(0, 256, (*SIZES[size], 3), dtype=np.uint8)
+    network = Sam2Network(model)
+    with torch.inference_mode():
+        network.encode([pixels[:64, :64]])  # what a first call allocates belongs to the model
+    watch = Watch()
+    watch.wrap(model, "forward_image")
+    watch.wrap(model.sam_prompt_encoder, "forward")
+    watch.wrap(model.sam_mask_decoder, "forward")
+    before, start = peak_mib(), time.process_time()
+    if who == OURS:
+        (found,) = generate_masks(network, [pixels], profile.masks, points_per_batch)
+        masks = (found.full_size(number, profile.masks.mask_threshold) for number in range(len(found)))
+        count = len(found)
+    else:
+        package = import_sam2("automatic_mask_generator").SAM2AutomaticMaskGenerator
+        generator = package(model, points_per_batch=points_per_batch, **asdict(profile.masks))
+        records = generator.generate(pixels)
+        masks, count = (record["segmentation"] for record in records), len(records)
+    generated = time.process_time() - start
+    regions = regions_from_masks(
+        masks, SIZES[size], min_area=profile.min_area, complement=True, keep_masks=False
+    )
+    total = time.process_time() - start
+    return {
+        "who": who,
+        "size": size,
+        "points per batch": points_per_batch,
+        "masks": count,
+        "regions": [[*region.box, round(region.area, 9), region.kind] for region in regions],
+        "seconds": round(total, 3),
+        "seconds in the network": round(watch.seconds, 3),
+        "seconds outside the network": round(total - watch.seconds, 3),
+        "of these for regions at full size": round(total - generated, 3),
+        "MiB above the model": round(peak_mib() - before, 1),
+    }
+
+
+def compare(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Package / ours for every size and number of points, and whether the regions are the same."""
+    ours = {row["size"]: row for row in rows if row["who"] == OURS}
+    ratios = {}
+    for row in rows:
+        if row["who"] == PACKAGE:
+            mine = ours[row["size"]]
+            ratios[f"{row['size']}, {row['points per batch']} points per batch"] = {
+                "time outside the network": round(
+                    row["seconds outside the network"] / mine["seconds outside the network"], 1
+                ),
+                "memory above the model": round(row["MiB above the model"] / mine["MiB above the model"], 1),
+                "same regions": row["regions"] == mine["regions"],
+            }
+    return ratios
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("results/bench/segmenter.json"))
+    parser.add_argument("--run", nargs=3, metavar=("WHO", "SIZE", "POINTS"), help="One measurement as JSON.")
+    arguments = parser.parse_args()
+    if arguments.run:
+        who, size, points = arguments.run
+        print(json.dumps(run(who, size, int(points))))
+        return
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    rows = []
+    for who, size, points in RUNS:
+        print(f"{who}, {size}, {points} points per batch", file=sys.stderr)
+        command = [sys.executable, __file__, "--run", who, size, str(points)]
+        rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    ratios = compare(rows)
+    for row in rows:
+        row["regions"] = len(row["regions"])
+    record = {
+        "package / ours": ratios,
+        "targets on 12 MP": TARGETS,
+        "measurements": rows,
+        "manifest": {
+            "command": "python scripts/bench_segmenter.py",
+            "date": datetime.now(UTC).date().isoformat(),
+            "zeroiqa": version("zeroiqa"),
+            "machine": f"{platform.machine()}, one core of {os.cpu_count()}, shared; processor time",
+            "libraries": {"python": platform.python_version()}
+            | {name: version(name) for name in ("torch", "torchvision", "sam2", "numpy")},
+        },
+    }
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()
