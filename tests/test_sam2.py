@@ -1,0 +1,378 @@
+"""SAM 2 as a network equals the package's predictor; as a segmenter, the package's mask generator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny.sam2 import build_official
+from zeroiqa import rle
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.model_options import ModelOptions
+from zeroiqa.segmenters.mask_generation import point_grid
+from zeroiqa.segmenters.mask_parameters import MaskParameters
+from zeroiqa.segmenters.sam2 import Sam2Network, Sam2Segmenter, StockSegmenter, preprocess
+from zeroiqa.segmenters.sam2_loading import cards, find_checkpoint, import_sam2, load_model
+from zeroiqa.types import Image, Region
+
+PERMISSIVE = MaskParameters(points_per_side=6, pred_iou_thresh=0.5, stability_score_thresh=0.05)
+
+
+def picture(height: int, width: int, seed: int = 0) -> Image:
+    """Patches of colours with some noise."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3))
+    pixels = coarse.repeat(16, axis=0).repeat(16, axis=1)[:height, :width]
+    noisy = np.clip(pixels + rng.normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
+    return Image(noisy, f"{height}x{width}")
+
+
+@pytest.fixture(scope="module")
+def network(tiny_sam2: Path) -> Sam2Network:
+    return Sam2Network(load_model(find_checkpoint("sam2", str(tiny_sam2)), torch.device("cpu")))
+
+
+@pytest.fixture(scope="module")
+def predictor(network: Sam2Network) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        built = import_sam2("sam2_image_predictor").SAM2ImagePredictor(network.model)
+    built._bb_feat_sizes = [(64, 64), (32, 32), (16, 16)]
+    return built
+
+
+@pytest.fixture(scope="module")
+def transforms() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_sam2("utils.transforms").SAM2Transforms(256, 0.0)
+
+
+# The network
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (1, 300), (16, 16), (255, 257), (256, 256), (256, 700), (700, 256), (90, 2000), (1500, 1300)],
+)
+def test_preprocessing_is_that_of_the_package_bit_for_bit(transforms: Any, size: tuple[int, int]) -> None:
+    pixels = picture(*size).pixels
+    assert torch.equal(preprocess(pixels, 256), transforms.forward_batch([pixels])[0])
+
+
+def test_preprocessing_takes_pixels_of_any_layout(transforms: Any) -> None:
+    pixels = picture(40, 60).pixels
+    wanted = preprocess(pixels, 256)
+    frozen = pixels.copy()
+    frozen.setflags(write=False)
+    flipped = np.ascontiguousarray(pixels[::-1, ::-1])[::-1, ::-1]
+    for same in (frozen, flipped, np.asfortranarray(pixels)):
+        assert torch.equal(preprocess(same, 256), wanted)
+
+
+def test_features_are_those_of_the_predictor(network: Sam2Network, predictor: Any) -> None:
+    images = [picture(300, 200).pixels, picture(64, 512, 1).pixels, picture(256, 256, 2).pixels]
+    features = network.encode(images)
+    predictor.set_image_batch(images)
+    for ours, theirs in zip(
+        (features.image_embed, *features.high_res_feats),
+        (predictor._features["image_embed"], *predictor._features["high_res_feats"]),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_features_do_not_depend_on_the_batch(network: Sam2Network) -> None:
+    images = [picture(300, 200).pixels, picture(64, 512, 1).pixels, picture(256, 256, 2).pixels]
+    together = network.encode(images)
+    for number, image in enumerate(images):
+        alone = network.encode([image])
+        for ours, other in zip(
+            (together.image_embed, *together.high_res_feats),
+            (alone.image_embed, *alone.high_res_feats),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours[number : number + 1], other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("count", [1, 9])
+def test_masks_are_those_of_the_predictor(
+    network: Sam2Network, predictor: Any, multimask: bool, count: int
+) -> None:
+    image = picture(300, 200).pixels
+    points = point_grid(3).float()[:count]
+    logits, estimates = network.decode(
+        network.encode([image]), torch.zeros(count, dtype=torch.int64), points, multimask
+    )
+    predictor.set_image(image)
+    _, wanted, low = predictor._predict(
+        (points * 256)[:, None],
+        torch.ones(count, 1, dtype=torch.int32),
+        multimask_output=multimask,
+        return_logits=True,
+    )
+    assert logits.dtype == estimates.dtype == torch.float32
+    assert logits.shape == (count, 3 if multimask else 1, 64, 64)
+    torch.testing.assert_close(logits.clamp(-32, 32), low, rtol=0, atol=1e-4)
+    torch.testing.assert_close(estimates, wanted, rtol=0, atol=1e-5)
+
+
+def test_masks_depend_on_their_own_image_and_point_alone(network: Sam2Network) -> None:
+    images = [picture(300, 200).pixels, picture(64, 512, 1).pixels]
+    points = point_grid(3).float()
+    owners = torch.tensor([0, 1, 1, 0, 0, 1, 0, 1, 1])
+    mixed, mixed_estimates = network.decode(network.encode(images), owners, points, True)
+    for number, image in enumerate(images):
+        own = owners == number
+        logits, estimates = network.decode(network.encode([image]), owners[own] * 0, points[own], True)
+        torch.testing.assert_close(mixed[own], logits, rtol=0, atol=1e-4)
+        torch.testing.assert_close(mixed_estimates[own], estimates, rtol=0, atol=1e-5)
+    assert (mixed[1:] - mixed[:1]).abs().amax((1, 2, 3)).min() > 1  # the tiny model does look
+
+
+def test_decoder_that_a_user_wraps_is_called(tiny_sam2: Path) -> None:
+    network = Sam2Network(load_model(find_checkpoint("sam2", str(tiny_sam2)), torch.device("cpu")))
+    calls: list[set[str]] = []
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, **arguments: Any) -> Any:
+            calls.append(set(arguments))
+            masks, *others = self.inner(**arguments)
+            return torch.ones_like(masks), *others
+
+    features = network.encode([picture(50, 50).pixels])
+    network.model.sam_mask_decoder = Wrapped(network.model.sam_mask_decoder)
+    logits, _ = network.decode(features, torch.zeros(2, dtype=torch.int64), torch.rand(2, 2), True)
+    assert (logits == 1).all()
+    assert calls == [
+        {
+            "image_embeddings",
+            "image_pe",
+            "sparse_prompt_embeddings",
+            "dense_prompt_embeddings",
+            "multimask_output",
+            "repeat_image",
+            "high_res_features",
+        }
+    ]
+
+
+def test_encoder_takes_halves_where_memory_is_short(network: Sam2Network) -> None:
+    images = [picture(40, 40, seed).pixels for seed in range(3)]
+    wanted = network.encode(images)
+
+    class Small:
+        """A model with memory for two images."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(network.model, name)
+
+        def forward_image(self, batch: torch.Tensor) -> Any:
+            if len(batch) > most:
+                raise torch.OutOfMemoryError
+            return network.model.forward_image(batch)
+
+    most = 2
+    halved = Sam2Network(Small()).encode(images)
+    torch.testing.assert_close(halved.image_embed, wanted.image_embed, rtol=0, atol=1e-5)
+    assert [level.shape for level in halved.high_res_feats] == [x.shape for x in wanted.high_res_feats]
+    most = 0
+    with pytest.raises(UserError, match="not enough memory on cpu to encode one image"):
+        Sam2Network(Small()).encode(images)
+
+
+# The segmenter
+
+
+def ours(folder: Path, **choices: Any) -> Sam2Segmenter:
+    return Sam2Segmenter(str(folder), **{"parameters": PERMISSIVE, **choices})
+
+
+def theirs(folder: Path, **choices: Any) -> StockSegmenter:
+    return StockSegmenter(f"sam2:{folder}", **{"parameters": PERMISSIVE, **choices})
+
+
+def assert_same(regions: Sequence[Region], wanted: Sequence[Region], pixels: int) -> None:
+    assert [region.kind for region in regions] == [region.kind for region in wanted]
+    for region, other in zip(regions, wanted, strict=True):
+        assert region.box == other.box
+        assert abs(region.area - other.area) * pixels <= 2  # logits within rounding of the threshold
+
+
+@pytest.mark.parametrize("size", [(300, 451), (16, 16), (1, 200), (200, 1), (40, 1500), (700, 500)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"multimask_output": False},
+        {"box_nms_thresh": 1.0},
+        {"mask_threshold": 4.0, "pred_iou_thresh": 0.0},
+    ],
+)
+def test_regions_are_those_of_the_package(
+    tiny_sam2: Path, size: tuple[int, int], change: dict[str, Any]
+) -> None:
+    parameters = replace(PERMISSIVE, **change)
+    image = picture(*size)
+    choices = {"parameters": parameters, "min_area": 0.0, "masks": True}
+    wanted = theirs(tiny_sam2, **choices).segment(image)
+    found = ours(tiny_sam2, **choices).segment(image)
+    assert len(wanted) > (10 if "box_nms_thresh" in change else 0)
+    assert_same(found, wanted, image.pixels[..., 0].size)
+    for region in found:
+        assert region.mask is not None
+        mask = rle.decode(region.mask)
+        assert mask.shape == size
+        assert mask.mean() == pytest.approx(region.area)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_regions_of_other_weights_are_those_of_the_package(tmp_path: Path, seed: int) -> None:
+    folder = build_official(tmp_path, seed=seed + 1, large_masks=seed % 2 == 1)
+    image = picture(240, 320, seed)
+    for min_area in (0.0, 0.01):
+        assert_same(
+            ours(folder, min_area=min_area).segment(image),
+            theirs(folder, min_area=min_area).segment(image),
+            240 * 320,
+        )
+
+
+def test_batch_gives_what_single_images_give(tiny_sam2: Path) -> None:
+    images = [picture(100, 140), picture(16, 400, 1), picture(200, 200, 2)]
+    segmenter = ours(tiny_sam2, min_area=0.0)
+    for image, regions in zip(images, segmenter.segment_batch(images), strict=True):
+        assert_same(regions, segmenter.segment(image), image.pixels[..., 0].size)
+    assert segmenter.segment_batch([]) == []
+    assert segmenter.images_per_call > 1
+
+
+def test_small_masks_are_dropped(tiny_sam2: Path) -> None:
+    image = picture(200, 300)
+    parameters = replace(PERMISSIVE, box_nms_thresh=1.0)
+    choices: dict[str, Any] = {"complement": False, "parameters": parameters}
+    everything = ours(tiny_sam2, min_area=0.0, **choices).segment(image)
+    for min_area in (0.05, 0.3, 0.6):
+        kept = ours(tiny_sam2, min_area=min_area, **choices).segment(image)
+        assert kept == [region for region in everything if region.area >= min_area]
+        assert 0 < len(kept) < len(everything)
+
+
+def test_without_masks_the_complement_is_the_image(tiny_sam2: Path) -> None:
+    strict = replace(PERMISSIVE, pred_iou_thresh=1.0)
+    regions = ours(tiny_sam2, parameters=strict).segment(picture(30, 50))
+    assert regions == [Region((0, 0, 50, 30), 1.0, "complement")]
+    assert ours(tiny_sam2, parameters=strict, complement=False).segment(picture(30, 50)) == []
+
+
+def test_two_segmenters_live_in_one_process(tiny_sam2: Path, tmp_path: Path) -> None:
+    image = picture(120, 90)
+    other = build_official(tmp_path, size=128, seed=5)
+    first = ours(tiny_sam2).segment(image)
+    second = ours(other).segment(image)
+    both = ours(tiny_sam2), ours(other), ours(tiny_sam2)
+    assert [segmenter.segment(image) for segmenter in both] == [first, second, first]
+    assert first != second
+
+
+def test_lower_type_is_computed_by_autocast(tiny_sam2: Path) -> None:
+    segmenter = ours(tiny_sam2, options=ModelOptions(device="cpu", dtype="bfloat16"))
+    assert "dtype=bfloat16" in segmenter.id
+    network = segmenter.network
+    assert {parameter.dtype for parameter in network.model.parameters()} == {torch.float32}
+    features = network.encode([picture(50, 60).pixels])
+    assert features.high_res_feats[0].dtype == torch.bfloat16
+    logits, estimates = network.decode(features, torch.zeros(4, dtype=torch.int64), torch.rand(4, 2), True)
+    assert logits.dtype == estimates.dtype == torch.float32
+    assert segmenter.segment(picture(50, 60))
+    assert theirs(tiny_sam2, options=ModelOptions(dtype="bfloat16")).segment(picture(50, 60))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (np.zeros((8, 9), np.uint8), "uint8 of shape (8, 9)"),
+        (np.zeros((8, 9, 1), np.uint8), "uint8 of shape (8, 9, 1)"),
+        (np.zeros((8, 9, 4), np.uint8), "uint8 of shape (8, 9, 4)"),
+        (np.zeros((8, 9, 3), np.float32), "float32 of shape (8, 9, 3)"),
+        (np.zeros((0, 9, 3), np.uint8), "uint8 of shape (0, 9, 3)"),
+        (np.zeros((8, 0, 3), np.uint8), "uint8 of shape (8, 0, 3)"),
+        ([[1, 2, 3]], "list"),
+    ],
+)
+def test_pixels_of_another_kind_are_refused(tiny_sam2: Path, pixels: Any, found: str) -> None:
+    for segmenter in (ours(tiny_sam2), theirs(tiny_sam2)):
+        with pytest.raises(ImageError) as caught:
+            segmenter.segment(Image(pixels, "odd.png"))
+        message = str(caught.value)
+        assert "RGB pixels" in message and f"odd.png are {found}" in message
+
+
+# Its id
+
+
+def test_building_and_naming_load_no_weights(tiny_sam2: Path) -> None:
+    for segmenter in (ours(tiny_sam2), theirs(tiny_sam2)):
+        assert segmenter.id
+        assert segmenter._loaded is None
+
+
+def test_id_changes_with_every_parameter(tiny_sam2: Path, tmp_path: Path) -> None:
+    base = MaskParameters()
+    changed: dict[str, Any] = {
+        "points_per_side": 8,
+        "pred_iou_thresh": 0.7,
+        "stability_score_thresh": 0.9,
+        "stability_score_offset": 0.5,
+        "mask_threshold": 0.1,
+        "box_nms_thresh": 0.6,
+        "multimask_output": False,
+    }
+    assert changed.keys() == {field.name for field in fields(base)}
+    ids = [ours(tiny_sam2, parameters=base).id]
+    ids += [ours(tiny_sam2, parameters=replace(base, **{name: new})).id for name, new in changed.items()]
+    ids += [
+        ours(tiny_sam2, parameters=base, min_area=0.02).id,
+        ours(tiny_sam2, parameters=base, complement=False).id,
+        ours(tiny_sam2, parameters=base, masks=True).id,
+        ours(tiny_sam2, parameters=base, options=ModelOptions(dtype="bfloat16")).id,
+        ours(build_official(tmp_path / "other", seed=1), parameters=base).id,
+        theirs(tiny_sam2, parameters=base).id,
+    ]
+    assert len(set(ids)) == len(ids)
+    assert ours(tiny_sam2, parameters=base).id == ids[0]
+
+
+def test_id_names_the_model(tiny_sam2: Path) -> None:
+    file = str(tiny_sam2 / "model.pt")
+    assert Sam2Segmenter(file, name="sam2.1-tiny").id.startswith("sam2-v1:sam2.1-tiny,weights=")
+    assert StockSegmenter(f"sam2.1-base+:{file}").id.startswith("sam2-stock-v1:sam2.1-base+,weights=")
+
+
+@pytest.mark.parametrize("argument", ["sam2.1-huge", "", "graph"])
+def test_stock_generator_runs_on_these_models_only(argument: str) -> None:
+    with pytest.raises(UserError, match=f"runs on {cards()['sam2.1-tiny'].name}.* not on '{argument}'"):
+        StockSegmenter(argument)
+
+
+@pytest.mark.parametrize("segmenter", [Sam2Segmenter, StockSegmenter])
+def test_threshold_out_of_range_is_refused(segmenter: Any) -> None:
+    with pytest.raises(UserError, match="min_area"):
+        segmenter("sam2:x", min_area=1.5)
+
+
+def test_device_that_is_not_there_is_refused(tiny_sam2: Path) -> None:
+    with pytest.raises(UserError, match="no device cuda:99"):
+        _ = ours(tiny_sam2, options=ModelOptions(device="cuda:99")).id
