@@ -42,6 +42,7 @@ MODELS = (
     "zeroiqa.segmenters.upsampling",
     "zeroiqa.segmenters.sam2",
     "zeroiqa.segmenters.sam2_loading",
+    "zeroiqa.segmenters.sam2_network",
     "zeroiqa.segmenters.hf_sam2",
     "zeroiqa.raters.chat",
     "zeroiqa.raters.chat_engine",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from zeroiqa.types import Image
+
 _WIDTH = 32  # channels of neck, prompt encoder and mask decoder
 _MEMORY = 8  # channels of the memory, which images do not use
 
@@ -89,3 +93,12 @@ def _randomise(model: Any, large_masks: bool) -> None:
             head.layers[-1].bias.fill_(6.0 if large_masks else 3.0)
         decoder.iou_prediction_head.layers[-1].weight.mul_(3)
         decoder.iou_prediction_head.layers[-1].bias.fill_(1.0)  # estimates around 0.7
+
+
+def picture(height: int, width: int, seed: int = 0) -> Image:
+    """Patches of colours with some noise."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3))
+    pixels = coarse.repeat(16, axis=0).repeat(16, axis=1)[:height, :width]
+    noisy = np.clip(pixels + rng.normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
+    return Image(noisy, f"{height}x{width}")
