@@ -101,8 +101,8 @@ def run(who: str, size: str, points_per_batch: int) -> dict[str, Any]:
     from zeroiqa.segmenters.mask_generation import generate_masks
     from zeroiqa.segmenters.mask_parameters import load_granularity
     from zeroiqa.segmenters.regions import regions_from_masks
-    from zeroiqa.segmenters.sam2_network import Sam2Network
     from zeroiqa.segmenters.sam2_loading import build_model, cards, import_sam2, package_file
+    from zeroiqa.segmenters.sam2_network import Sam2Network
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

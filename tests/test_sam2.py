@@ -202,6 +202,37 @@ def test_device_that_is_not_there_is_refused(tiny_sam2: Path) -> None:
         _ = ours(tiny_sam2, options=ModelOptions(device="cuda:99")).id
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory on cpu"),
+        (
+            RuntimeError("CUDA error: device-side assert triggered\nmore"),
+            "cpu failed while sam2 was segmenting",
+        ),
+    ],
+)
+@pytest.mark.parametrize("build", [ours, theirs])
+def test_errors_of_the_device_are_sentences(
+    tiny_sam2: Path, build: Any, error: Exception, message: str
+) -> None:
+    segmenter = build(tiny_sam2)
+
+    def fail(batch: torch.Tensor) -> None:
+        raise error
+
+    segmenter.network.model.forward_image = fail
+    with pytest.raises(UserError, match=message):
+        segmenter.segment(picture(20, 20))
+
+
+def test_mistakes_of_the_program_are_not_hidden(tiny_sam2: Path) -> None:
+    segmenter = ours(tiny_sam2)
+    segmenter.network.model.forward_image = lambda batch: batch.reshape(7)
+    with pytest.raises(RuntimeError, match="shape"):
+        segmenter.segment(picture(20, 20))
+
+
 @pytest.mark.gpu
 def test_gpu_computes_in_bfloat16_unless_told_otherwise(tiny_sam2: Path) -> None:
     automatic = ours(tiny_sam2, options=ModelOptions(device="cuda"))

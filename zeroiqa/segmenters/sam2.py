@@ -7,14 +7,15 @@ bfloat16 by autocast, as the package's authors do, else in float32. The weights 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from zeroiqa.devices import find_device, find_dtype
+from zeroiqa.devices import find_device, find_dtype, is_device_gone, is_out_of_memory
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.segmenters.mask_generation import GeneratedMasks, generate_masks
@@ -126,7 +127,7 @@ class Sam2Segmenter(_Sam2):
 
         Raises:
             ImageError: the pixels are not RGB in uint8.
-            UserError: the model cannot be loaded, or memory is short.
+            UserError: the model cannot be loaded, memory is short, or the device is gone.
         """
         return self.segment_batch([image])[0]
 
@@ -137,8 +138,9 @@ class Sam2Segmenter(_Sam2):
             return []
         network = self.network
         at_once = _POINTS_PER_BATCH.get(network.device.type, _STOCK_POINTS)
-        generated = generate_masks(network, pixels, self._parameters, at_once)
-        return [self._regions(image, masks) for image, masks in zip(images, generated, strict=True)]
+        with device_errors(network.device, self._name):
+            generated = generate_masks(network, pixels, self._parameters, at_once)
+            return [self._regions(image, masks) for image, masks in zip(images, generated, strict=True)]
 
     @torch.inference_mode()
     def _regions(self, image: Image, masks: GeneratedMasks) -> list[Region]:
@@ -206,12 +208,13 @@ class StockSegmenter(_Sam2):
 
         Raises:
             ImageError: the pixels are not RGB in uint8.
-            UserError: the model cannot be loaded.
+            UserError: the model cannot be loaded, memory is short, or the device is gone.
         """
         pixels = np.array(_checked(image))
         if self._generator is None:
             self._generator = _stock_generator(self.network.model, self._parameters)
-        with torch.inference_mode(), self.network.autocast():
+        network = self.network
+        with device_errors(network.device, self._name), torch.inference_mode(), network.autocast():
             found = self._generator.generate(pixels)
         return regions_from_masks(
             (np.asarray(mask["segmentation"], dtype=bool) for mask in found),
@@ -235,6 +238,34 @@ def _stock_generator(model: Any, parameters: MaskParameters) -> Any:
         )
     generator.predictor._bb_feat_sizes = [(model.image_size // stride,) * 2 for stride in (4, 8, 16)]
     return generator
+
+
+@contextmanager
+def device_errors(device: torch.device, name: str) -> Iterator[None]:
+    """Turn the loss of a GPU, or of its last memory, into a sentence; what a run has finished is kept.
+
+    Args:
+        device: Where the network is.
+        name: The segmenter's.
+
+    Raises:
+        UserError: in place of the device's error.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise UserError(
+                f"There is not enough memory on {device} for the masks of one image with {name}; choose a "
+                "smaller segmenter (sam2.1-tiny) or another device (--device)."
+            ) from error
+        if is_device_gone(error):
+            text = " ".join(str(error).split())
+            raise UserError(
+                f"The device {device} failed while {name} was segmenting ({text[:120]}); "
+                "what is finished is kept: repeat the command to go on."
+            ) from error
+        raise
 
 
 def _checked(image: Image) -> Pixels:
