@@ -66,7 +66,7 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
         pull(Source(checkpoint.name, checkpoint.commit), None, options)
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)
-    with _quiet_transformers():
+    with quiet_transformers():
         processor = _load_processor(checkpoint, options)
         read_template(processor, repo_or_folder)  # refuses what cannot be asked before the weights are read
         width = 1 if options.load_in_8bit else dtype.itemsize
@@ -167,7 +167,7 @@ def _load_model(
             **_allowed(options),
             **_implementation(options, device),
         )
-        _check_tensors(checkpoint.name, report)
+        check_tensors(checkpoint.name, report)
         if not options.load_in_8bit:
             model = model.to(device)
     except UserError:
@@ -206,7 +206,7 @@ def _check_quantisation(device: torch.device) -> None:
         )
 
 
-def _check_tensors(name: str, report: dict[str, Any]) -> None:
+def check_tensors(name: str, report: dict[str, Any]) -> None:
     """Refuse a checkpoint that leaves a weight to chance, or holds one that the model has no place for."""
     wrong = {
         "missing": sorted(report.get("missing_keys") or ()),
@@ -263,7 +263,7 @@ def _line(error: object) -> str:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bars and no reports of transformers' own while loading; what matters is said by us."""
     their_logging = transformers("utils.logging")
     level, bars = their_logging.get_verbosity(), their_logging.is_progress_bar_enabled()
