@@ -61,7 +61,7 @@ def measure(path: Path, method: zeroiqa.Method) -> dict[str, float]:
     times: dict[str, float] = {}
     times["opencv decode"], _ = milliseconds(lambda: cv2.imread(str(path)))
     times["decode"], image = milliseconds(lambda: decode(path, method.policy))
-    times["segment"], regions = milliseconds(lambda: find_regions(image, method))
+    times["segment"], regions = milliseconds(lambda: find_regions([image], method)[0])
     scale = (40_000 / (image.size[0] * image.size[1])) ** 0.5
     small = cv2.resize(image.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     times["scikit-image felzenszwalb"], _ = milliseconds(lambda: felzenszwalb(small, scale=100, sigma=0.8))

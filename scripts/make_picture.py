@@ -42,7 +42,7 @@ def draw(target: Path) -> None:
     method = zeroiqa.load_method(crop="mask")
     image = decode(folder() / SAMPLE, method.policy)
     result = score_image(image, zeroiqa.load_method())
-    regions = find_regions(image, method)
+    (regions,) = find_regions([image], method)
     height, width = image.size
     crops = sorted(range(len(regions)), key=lambda index: -regions[index].area)[:CROPS]
     side = (height - (CROPS - 1) * GAP) // CROPS

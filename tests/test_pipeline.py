@@ -70,7 +70,7 @@ def test_a_crop_that_is_the_whole_image_is_rated_once_and_used_twice() -> None:
     method = load_method(segmenter="grid:1x1", raters=["fake"])
     rater = CountingRater()
     image = picture()
-    regions = find_regions(image, method)
+    (regions,) = find_regions([image], method)
     (ratings,) = rate_image(image, regions, rater, method).values()
     assert rater.seen == 1
     assert len(ratings) == 2

@@ -28,6 +28,7 @@ class Overrides(TypedDict, total=False):
     """Fields of the preset that a caller may put in its place; see `zeroiqa.settings.Settings`."""
 
     segmenter: str
+    granularity: str
     min_area: float
     complement: bool
     raters: Sequence[str]
@@ -126,7 +127,7 @@ def score_images(
             raise UserError(
                 f"{len(prompts)} prompts were given for {len(images)} images; give one for each image."
             )
-    at_once = max(rater.images_per_call for rater in method.raters.values())
+    at_once = method.images_per_call
     results: list[ImageScore] = []
     group: list[Image | ImageScore] = []
     for position, image in enumerate(images):

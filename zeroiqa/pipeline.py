@@ -33,6 +33,12 @@ class Method:
     aggregation: Aggregation
 
     @property
+    def images_per_call(self) -> int:
+        """How many images are worth one call of everything."""
+        of_raters = [rater.images_per_call for rater in self.raters.values()]
+        return max([1 if self.segmenter is None else self.segmenter.images_per_call, *of_raters])
+
+    @property
     def labels(self) -> dict[str, str]:
         """Standard name -> what its scores are called."""
         return standard_labels(self.standards)
@@ -65,6 +71,8 @@ def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Met
             min_area=settings.min_area,
             complement=settings.complement,
             masks=settings.crop == "mask",
+            granularity=settings.granularity,
+            options=settings.model_options,
         ),
         raters=built,
         standards=standards,
@@ -79,7 +87,7 @@ def score_image(image: Image, method: Method) -> ImageScore:
     Raises:
         ImageError: it cannot be segmented or rated.
     """
-    regions = find_regions(image, method)
+    (regions,) = find_regions([image], method)
     ratings = {name: rate_image(image, regions, rater, method) for name, rater in method.raters.items()}
     return score_rated(
         image.name, RatedImage(regions, ratings), method.labels, method.aggregation, image.warnings
@@ -87,9 +95,9 @@ def score_image(image: Image, method: Method) -> ImageScore:
 
 
 def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
-    """Score several images by one call of each rater; one that cannot be rated has an error."""
+    """Score several images by one call of the segmenter and of each rater; one that fails has an error."""
     try:
-        regions = [find_regions(image, method) for image in images]
+        regions = find_regions(images, method)
         asked = list(zip(images, regions, strict=True))
         ratings = {name: rate_images(asked, rater, method) for name, rater in method.raters.items()}
     except ImageError as error:
@@ -108,9 +116,15 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
     ]
 
 
-def find_regions(image: Image, method: Method) -> tuple[Region, ...]:
-    """The image's regions, the complement last; none where the whole image is the only view."""
-    return () if method.segmenter is None else tuple(method.segmenter.segment(image))
+def find_regions(images: Sequence[Image], method: Method) -> list[tuple[Region, ...]]:
+    """Each image's regions, the complement last; none where the whole image is the only view.
+
+    Raises:
+        ImageError: one of the images cannot be segmented; which one is not said.
+    """
+    if method.segmenter is None:
+        return [() for _ in images]
+    return [tuple(regions) for regions in method.segmenter.segment_batch(images)]
 
 
 def rate_image(

@@ -17,6 +17,8 @@ from zeroiqa.aggregate import Aggregation, Readout, Weighting
 from zeroiqa.devices import Dtype
 from zeroiqa.errors import UserError
 from zeroiqa.model_options import Attention, ModelOptions
+from zeroiqa.segmenters import has_weights
+from zeroiqa.segmenters.mask_parameters import load_granularity
 from zeroiqa.types import CropMode
 
 DEFAULT_PRESET = "embedded"
@@ -52,6 +54,8 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
+    granularity: str = "paper"
+    """How finely SAM 2 cuts: the name of a profile or a TOML file, with changes after commas."""
     device: str = ModelOptions.device
     """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
     dtype: Dtype = ModelOptions.dtype
@@ -107,9 +111,28 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     Raises:
         UserError: the preset is unknown or unreadable, or a field is missing, unknown or out of its range.
     """
-    fields = {**_read_preset(preset), **(overrides or {})}
+    changes = dict(overrides or {})
+    fields = {**_read_preset(preset), **_brought_along(changes), **changes}
     fields.pop("description", None)
     return settings_from_dict(fields, f"preset {preset}")
+
+
+def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a granularity that was asked for decides besides the masks; the preset's own leaves it alone."""
+    if "granularity" not in changes:
+        return {}
+    profile = load_granularity(str(changes["granularity"]))
+    segmenter = str(changes.get("segmenter", profile.segmenter))
+    if not has_weights(segmenter):
+        raise UserError(
+            f"The granularity {changes['granularity']} is one of SAM 2 and does nothing for the segmenter "
+            f"{segmenter}; leave one of the two out."
+        )
+    return {
+        "segmenter": profile.segmenter,
+        "min_area": profile.min_area,
+        "complement": profile.complement,
+    }
 
 
 def preset_description(preset: str) -> str:
@@ -182,7 +205,7 @@ def _checked(key: str, value: Any, origin: str) -> Any:
         if not isinstance(value, bool):
             raise UserError(f"The setting {key} is {value!r} ({origin}); it must be true or false.")
         return value
-    if key in ("segmenter", "background", "device"):
+    if key in ("segmenter", "granularity", "background", "device"):
         if not isinstance(value, str):
             raise UserError(f"The setting {key} is {value!r} ({origin}); it must be a text.")
         if key == "device" and not _DEVICE.fullmatch(value):

@@ -103,11 +103,25 @@ class Segmenter(Protocol):
         """Name, weights revision and every parameter: two segmenters of one id give the same regions."""
         ...
 
+    @property
+    def images_per_call(self) -> int:
+        """How many images are worth one call of `segment_batch`; 1 where batches gain nothing."""
+        ...
+
     def segment(self, image: Image) -> list[Region]:
         """Regions in the segmenter's order, the complement last.
 
         Raises:
             ImageError: this image cannot be segmented.
+        """
+        ...
+
+    def segment_batch(self, images: Sequence[Image]) -> list[list[Region]]:
+        """Regions of several images; those of an image never depend on the others.
+
+        Raises:
+            ImageError: one of the images cannot be segmented; which one is not said.
+            UserError: the segmenter itself is unusable; the run stops and can be resumed.
         """
         ...
 

@@ -27,7 +27,17 @@ RUNS = Path("zeroiqa-runs")
     "-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]"
 )
 @click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
-@click.option("--segmenter", help="graph, grid[:COLUMNSxROWS].")
+@click.option(
+    "--segmenter",
+    help="graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], sam2:FILE_OR_FOLDER, "
+    "sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
+)
+@click.option(
+    "--granularity",
+    metavar="PROFILE",
+    help="How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; changes after "
+    "commas (paper,points_per_side=8).",
+)
 @click.option("--min-area", type=float, help="Smallest region, as a share of the image.")
 @click.option(
     "--complement/--no-complement", default=None, help="Rate what no object covers as one more region."
@@ -84,7 +94,7 @@ def score(
     if settings.raters == load_settings(preset).raters:
         click.echo(f"{preset}: {preset_description(preset)}", err=True)
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
-    count = _worker_count(workers, len(sources), settings.raters)
+    count = _worker_count(workers, len(sources), settings)
     folder = output or _default_folder(paths, settings, sources)
     if dry_run:
         _describe(folder, settings, sources, count)
@@ -195,12 +205,13 @@ def _describe(folder: Path, settings: Settings, sources: list[Source], workers: 
         click.echo(line)
 
 
-def _worker_count(workers: str, images: int, raters: tuple[str, ...]) -> int:
+def _worker_count(workers: str, images: int, settings: Settings) -> int:
     """Auto: one process per core, but no more than the images can keep busy; one where models are loaded."""
     if workers == "auto":
-        from zeroiqa.raters import has_weights
+        from zeroiqa import raters, segmenters
 
-        if any(map(has_weights, raters)):
+        segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
+        if segments or any(map(raters.has_weights, settings.raters)):
             return 1
         import joblib
 

@@ -100,7 +100,7 @@ def _in_this_process(
 def _regions(images: Iterable[Image], method: Method) -> Regions:
     from zeroiqa.pipeline import find_regions
 
-    return {image.name: find_regions(image, method) for image in images}
+    return {image.name: find_regions([image], method)[0] for image in images}
 
 
 def _one_by_one(

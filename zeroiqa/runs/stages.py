@@ -18,7 +18,7 @@ from zeroiqa.runs.plan import Planned, escaped, planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.store import RatingsRow, RegionsRow
-from zeroiqa.types import Image, Rater
+from zeroiqa.types import Image, Rater, Region
 
 _AHEAD = 4
 """Images that are prepared while a model works, besides those of its next call."""
@@ -98,18 +98,18 @@ def run_shards(
     Raises:
         UserError: the rater itself is unusable, or a part cannot be read or written.
     """
-    at_once = max((rater.images_per_call for rater in method.raters.values()), default=1)
+    at_once = method.images_per_call
+    together = method.segmenter.images_per_call if method.segmenter is not None else 1
     shards = tuple(shards)
     with ahead(
         _items(run, method, shards),
         lambda item: _decoded(item, method),
-        lambda item: _segmented(item, method),
+        lambda item: _segmented(item, method) if together == 1 else item,
         at_once + _AHEAD if at_once > 1 else 0,
     ) as prepared:
+        items = prepared if together == 1 else _segmented_together(prepared, method, together)
         for shard in shards:
-            _fill(
-                run.folder, _chunks(itertools.islice(prepared, run.shards[shard]), at_once), method, on_images
-            )
+            _fill(run.folder, _chunks(itertools.islice(items, run.shards[shard]), at_once), method, on_images)
             yield shard
 
 
@@ -175,14 +175,38 @@ def _decoded(item: _Item, method: Method) -> _Item:
 def _segmented(item: _Item, method: Method) -> _Item:
     if item.row is not None or item.image is None:
         return item
-    number, image = item.planned.image, item.image
     try:
-        regions = find_regions(image, method)
+        (regions,) = find_regions([item.image], method)
     except Exception as error:
-        sentence = _sentence(error, item.planned)
-        row = RegionsRow(number, image.size, warnings=image.warnings, error=sentence)
+        image, sentence = item.image, _sentence(error, item.planned)
+        row = RegionsRow(item.planned.image, image.size, warnings=image.warnings, error=sentence)
         return item._replace(row=row, image=None)
-    return item._replace(row=RegionsRow(number, image.size, regions, image.warnings))
+    return _with_regions(item, item.image, regions)
+
+
+def _segmented_together(items: Iterable[_Item], method: Method, size: int) -> Iterator[_Item]:
+    """Images go through the segmenter in groups, and in this thread: a network has the device to itself."""
+    for group in _chunks(items, size):
+        waiting = {
+            place: item.image
+            for place, item in enumerate(group)
+            if item.row is None and item.image is not None
+        }
+        try:
+            found = find_regions(list(waiting.values()), method) if waiting else []
+        except Exception as error:
+            _sentence(error, group[0].planned)  # raises what is no fault of an image
+            group = [_segmented(item, method) for item in group]  # only the one that fails has an error
+        else:
+            for (place, image), regions in zip(waiting.items(), found, strict=True):
+                group[place] = _with_regions(group[place], image, regions)
+        waiting.clear()
+        while group:  # nothing holds an image longer than its turn
+            yield group.pop(0)
+
+
+def _with_regions(item: _Item, image: Image, regions: tuple[Region, ...]) -> _Item:
+    return item._replace(row=RegionsRow(item.planned.image, image.size, regions, image.warnings))
 
 
 def _rated(group: Sequence[_Item], rater: Rater, method: Method) -> list[RatingsRow]:

@@ -132,7 +132,7 @@ def generate_masks(
         for (image, numbers), own, estimated in zip(
             part, torch.split(logits, counts), torch.split(estimates, counts), strict=True
         ):
-            at = places[image, numbers].to(network.device)
+            at = places[image, numbers].to(own.device)
             found[image].append(_good(own, estimated, at, sizes[image], parameters))
     return [_distinct(_joined(parts), parameters.box_nms_thresh) for parts in found]
 
@@ -153,7 +153,10 @@ def _decode(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Ask the decoder; where memory runs out, for one half of the points after the other."""
     try:
-        return network.decode(features, owners, points, multimask)
+        logits, estimates = network.decode(features, owners, points, multimask)
+        if logits.device.type == "mps":  # where there is no float64, which measuring masks needs
+            return logits.cpu(), estimates.cpu()
+        return logits, estimates
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -167,8 +170,7 @@ def _decode(
         _decode(network, features, owners[part], points[part], multimask)
         for part in (slice(half), slice(half, None))
     ]
-    logits, estimates = zip(*parts, strict=True)
-    return torch.cat(logits), torch.cat(estimates)
+    return torch.cat([logits for logits, _ in parts]), torch.cat([estimates for _, estimates in parts])
 
 
 def _good(

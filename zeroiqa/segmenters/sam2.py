@@ -27,7 +27,7 @@ from zeroiqa.segmenters.sam2_network import Sam2Network
 if TYPE_CHECKING:
     from zeroiqa.types import Image, Pixels, Region
 
-_POINTS_PER_BATCH = {"cuda": 256, "cpu": 64, "mps": 64}
+_POINTS_PER_BATCH = {"cuda": 256, "cpu": 16, "mps": 64}
 """The decoder needs about 50 MB for each point, half of that in bfloat16."""
 _STOCK_POINTS = 64  # the package's default; every point's three masks are kept at the image's size
 _SURELY_TOO_SMALL = 0.95

@@ -285,7 +285,7 @@ def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # of the unpickler, of the archive reader, of the disk
         raise UserError(
             f"The file {file} is no checkpoint that PyTorch reads with weights_only, or it is damaged "
-            f"({_line(error)}); fetch it again."
+            f"({_line(error).partition('. ')[0]}); fetch it again."
         ) from error
     tensors = content.get("model") if isinstance(content, Mapping) else None
     if not isinstance(tensors, Mapping) or not all(isinstance(x, torch.Tensor) for x in tensors.values()):
