@@ -13,9 +13,7 @@ import numpy as np
 import torch
 
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.segmenters.hf_sam2_loading import find_checkpoint, load
-from zeroiqa.segmenters.mask_parameters import MaskParameters
 from zeroiqa.segmenters.network_segmenter import NetworkSegmenter, by_halves
 
 if TYPE_CHECKING:
@@ -128,11 +126,7 @@ class HfSam2Segmenter(NetworkSegmenter):
     Args:
         argument: A repository of the hub ("facebook/sam2.1-hiera-tiny") or a folder.
         name: Its own, for messages.
-        min_area: Masks smaller than this fraction of the image are dropped, in [0, 1].
-        complement: Whether what no kept mask covers becomes the last region.
-        masks: Whether the regions carry their masks, at the image's size.
-        parameters: Of the masks.
-        options: Where and in which type the model runs.
+        choices: As for `NetworkSegmenter`.
 
     Raises:
         UserError: there is no argument, or `min_area` is outside [0, 1].
@@ -140,30 +134,13 @@ class HfSam2Segmenter(NetworkSegmenter):
 
     kind = "hf-sam2-v1"
 
-    def __init__(
-        self,
-        argument: str | None = None,
-        *,
-        name: str = "hf-sam2",
-        min_area: float = 0.01,
-        complement: bool = True,
-        masks: bool = False,
-        parameters: MaskParameters = MaskParameters(),  # noqa: B008 -- frozen
-        options: ModelOptions = ModelOptions(),  # noqa: B008 -- frozen
-    ) -> None:
+    def __init__(self, argument: str | None = None, *, name: str = "hf-sam2", **choices: Any) -> None:
         if not argument:
             raise UserError(
                 f"The segmenter {name} needs a model: write {name}:OWNER/NAME or {name}:FOLDER, such as "
                 f"{name}:facebook/sam2.1-hiera-tiny."
             )
-        super().__init__(
-            f"{name}:{argument}",
-            min_area=min_area,
-            complement=complement,
-            masks=masks,
-            parameters=parameters,
-            options=options,
-        )
+        super().__init__(f"{name}:{argument}", **choices)
         self._argument = argument
         self._found: Checkpoint | None = None
 
@@ -172,8 +149,8 @@ class HfSam2Segmenter(NetworkSegmenter):
             self._found = find_checkpoint(self._argument, offline=self._options.offline)
         return self._found
 
-    def _fingerprint(self) -> str:
-        return self._checkpoint().fingerprint()
+    def _weights(self) -> str:
+        return f"weights={self._checkpoint().fingerprint()[:16]}"
 
     def _load(self, device: torch.device, dtype: torch.dtype) -> HfSam2Network:
         return HfSam2Network(*load(self._checkpoint(), device, offline=self._options.offline), dtype)

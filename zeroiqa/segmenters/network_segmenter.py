@@ -67,8 +67,8 @@ class NetworkSegmenter(ABC):
         self._loaded: MaskNetwork | None = None
 
     @abstractmethod
-    def _fingerprint(self) -> str:
-        """Names the weights, which are not read for it; asked for once or more."""
+    def _weights(self) -> str:
+        """What tells the weights in the id, by their files: they are not loaded for it."""
 
     @abstractmethod
     def _load(self, device: torch.device, dtype: torch.dtype) -> MaskNetwork:
@@ -84,7 +84,7 @@ class NetworkSegmenter(ABC):
         parameters = ",".join(f"{name}={value}" for name, value in asdict(self._parameters).items())
         rule = f"min_area={self._min_area},complement={self._complement},masks={self._masks}"
         dtype = str(self._dtype()).removeprefix("torch.")
-        return f"{self.kind}:weights={self._fingerprint()[:16]},dtype={dtype},{parameters},{rule}"
+        return f"{self.kind}:{self._weights()},dtype={dtype},{parameters},{rule}"
 
     @property
     def images_per_call(self) -> int:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zeroiqa.devices import is_out_of_memory
-from zeroiqa.errors import UserError
+from zeroiqa.segmenters.network_segmenter import by_halves
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
@@ -64,9 +63,9 @@ class Sam2Network:
         """
         # a GPU scales a large photo in a millisecond; where it is no CUDA device, it may not know how
         where = self.device if self.device.type == "cuda" else torch.device("cpu")
-        return self._encode(
-            torch.stack([preprocess(image, self.model.image_size, where) for image in images])
-        )
+        batch = torch.stack([preprocess(image, self.model.image_size, where) for image in images])
+        *high_res, last = by_halves(self._forward, batch)
+        return Features(last, tuple(high_res))
 
     @torch.inference_mode()
     def decode(
@@ -92,32 +91,13 @@ class Sam2Network:
             )
         return logits.float(), estimates.float()
 
-    def _encode(self, batch: torch.Tensor) -> Features:
-        """Encode preprocessed images; where memory runs out, one half after the other."""
-        try:
-            return self._forward(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise UserError(
-                    f"There is not enough memory on {self.device} to encode one image; choose a smaller "
-                    "segmenter (sam2.1-tiny) or another device (--device)."
-                ) from error
-        half = len(batch) // 2
-        parts = [self._encode(batch[:half]), self._encode(batch[half:])]
-        levels = zip(*(part.high_res_feats for part in parts), strict=True)
-        return Features(
-            torch.cat([part.image_embed for part in parts]), tuple(torch.cat(level) for level in levels)
-        )
-
-    def _forward(self, batch: torch.Tensor) -> Features:
+    def _forward(self, batch: torch.Tensor) -> Sequence[torch.Tensor]:
         with self.autocast():
             pyramid = self.model.forward_image(batch.to(self.device))["backbone_fpn"]
             *high_res, last = pyramid[-self.model.num_feature_levels :]
             if self.model.directly_add_no_mem_embed:
                 last = last + self.model.no_mem_embed.reshape(1, -1, 1, 1)
-        return Features(last, tuple(high_res))
+        return [*high_res, last]
 
     def autocast(self) -> torch.autocast:
         """The type of the computation, as a context."""
