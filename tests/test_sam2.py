@@ -65,6 +65,43 @@ def test_regions_are_those_of_the_package(
         assert mask.mean() == pytest.approx(region.area)
 
 
+class KnownMasks(torch.nn.Module):
+    """In place of a mask decoder: ellipses, whose place and size depend on the point in their own way."""
+
+    def __init__(self, decoder: Any) -> None:
+        super().__init__()
+        self.conv_s0, self.conv_s1 = decoder.conv_s0, decoder.conv_s1  # the image encoder uses them
+        self.points = 0
+
+    def forward(self, *, sparse_prompt_embeddings: torch.Tensor, **_: Any) -> tuple[Any, ...]:
+        self.points += len(sparse_prompt_embeddings)
+        x, y, wide, high = sparse_prompt_embeddings[:, 0, :4].sigmoid().T[:, :, None, None, None]
+        side = (torch.arange(64) + 0.5) / 64
+        v, u = torch.meshgrid(side, side, indexing="ij")
+        size = torch.tensor([0.1, 0.3, 0.6])[:, None, None]
+        logits = (
+            400 * size * (1 - torch.hypot((u - x) / (size * (0.3 + wide)), (v - y) / (size * (0.3 + high))))
+        )
+        estimates = 0.7 + 0.3 * torch.cat([x, y, wide], dim=1)[:, :, 0, 0]
+        return logits, estimates, None, None
+
+
+@pytest.mark.parametrize("size", [(300, 451), (64, 1000)])
+def test_a_decoder_that_a_user_puts_in_is_seen_and_gives_the_regions_of_the_package(
+    tiny_sam2: Path, size: tuple[int, int]
+) -> None:
+    parameters = MaskParameters(points_per_side=8, pred_iou_thresh=0.8, stability_score_thresh=0.9)
+    segmenters = [build(tiny_sam2, parameters=parameters, min_area=0.0) for build in (ours, theirs)]
+    found = []
+    for segmenter in segmenters:
+        model = segmenter.network.model
+        model.sam_mask_decoder = KnownMasks(model.sam_mask_decoder)
+        found.append(segmenter.segment(picture(*size)))
+        assert model.sam_mask_decoder.points == 64
+    assert len(found[0]) > 5
+    assert_same(*found, size[0] * size[1])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_regions_of_other_weights_are_those_of_the_package(tmp_path: Path, seed: int) -> None:
     folder = build_official(tmp_path, seed=seed + 1, large_masks=seed % 2 == 1)
