@@ -104,6 +104,10 @@ def test_folder_without_a_configuration(tmp_path: Path) -> None:
     assert "holds no config.json" in refusal(tmp_path)
 
 
+def test_an_official_checkpoint_is_for_the_other_segmenter(tiny_sam2: Path) -> None:
+    assert refusal(tiny_sam2).endswith(f"write sam2:{tiny_sam2}.")
+
+
 @pytest.mark.parametrize("family", ["qwen2_vl", "sam", "edgetam", "sam3"])
 def test_other_models_are_refused(own: Path, family: str) -> None:
     rewrite(own / "config.json", model_type=family)

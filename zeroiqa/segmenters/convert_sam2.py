@@ -171,9 +171,11 @@ def _check(name: str, networks: Sequence[MaskNetwork], size: int) -> None:
     """Hold the two against each other on noise of the size that both take unchanged."""
     noise = torch.randint(256, (size, size, 3), dtype=torch.uint8).numpy()
     points, owners = torch.rand(4, 2), torch.zeros(4, dtype=torch.int64)
+    features = [network.encode([noise]) for network in networks]
     for multimask in (True, False):
         masks, others = (
-            network.decode(network.encode([noise]), owners, points, multimask) for network in networks
+            network.decode(seen, owners, points, multimask)
+            for network, seen in zip(networks, features, strict=True)
         )
         for ours, theirs in zip(masks, others, strict=True):
             difference = float((ours - theirs).abs().max())

@@ -31,8 +31,13 @@ def find_checkpoint(name: str, *, offline: bool = False) -> Checkpoint:
     Raises:
         UserError: there is no such folder or repository, or it is not one of SAM 2.
     """
-    if not Path(name).expanduser().exists() and _REPO.fullmatch(name):
+    path = Path(name).expanduser()
+    if not path.exists() and _REPO.fullmatch(name):
         _fetch(Source(name), "config.json", offline=offline)
+    if list(path.glob("*.pt")) and not (path / "config.json").exists():
+        raise UserError(
+            f"{name} holds a checkpoint of the package sam2, not one of transformers; write sam2:{name}."
+        )
     found = checkpoints.find_checkpoint(name, offline=True)  # what there is on the hub has just been fetched
     if found.family not in _FAMILIES:
         raise UserError(
