@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from zeroiqa.types import Image, Pixels, Region
 
 _POINTS_PER_BATCH = {"cuda": 256, "cpu": 4, "mps": 64}
-"""The decoder needs about 50 MB for each point, half of that in bfloat16. On a CPU, measured with SAM 2.1 tiny,
-4 points together take 0.6 of the time of 16 and half of that of 32: fewer pages of memory are touched."""
+"""The decoder needs about 50 MB for each point, half of that in bfloat16. On a CPU, measured with SAM 2.1
+tiny, 4 points together take 0.6 of the time of 16 and half of that of 32: fewer pages are touched."""
 _POINTS_ELSEWHERE = 64
 _SURELY_TOO_SMALL = 0.95
 """Of the least number of pixels: those counted at decoder resolution differ by rounding only."""
