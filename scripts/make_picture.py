@@ -12,13 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-import PIL.ImageDraw
-import PIL.ImageFont
 
 import zeroiqa
-from zeroiqa import rle
 from zeroiqa.images import decode
 from zeroiqa.pipeline import find_regions, score_image
+from zeroiqa.report.overlay import labelled, overlay
 from zeroiqa.results import ImageScore
 from zeroiqa.samples import folder
 from zeroiqa.types import Image, Region
@@ -27,15 +25,6 @@ from zeroiqa.views import cut_views
 SAMPLE = "astronaut.jpg"
 CROPS = 3
 GAP = 12
-COLOURS = (
-    (230, 80, 70),
-    (60, 130, 230),
-    (70, 180, 90),
-    (240, 180, 40),
-    (160, 90, 200),
-    (40, 180, 190),
-    (240, 120, 180),
-)
 
 
 def draw(target: Path) -> None:
@@ -55,15 +44,6 @@ def draw(target: Path) -> None:
     sheet.save(target, quality=88)
 
 
-def overlay(image: Image, regions: tuple[Region, ...]) -> np.ndarray:
-    """The photo under the regions' colours."""
-    painted = image.pixels.astype(np.float32)
-    for index, region in enumerate(regions):
-        mask = np.asarray(PIL.Image.fromarray(rle.decode(region.mask)).resize(image.size[::-1], 0))
-        painted[mask] = 0.5 * painted[mask] + 0.5 * np.array(COLOURS[index % len(COLOURS)])
-    return painted.astype(np.uint8)
-
-
 def crop(image: Image, region: Region, result: ImageScore, index: int, side: int) -> PIL.Image.Image:
     """One region's box, fitted into a square, with its level and its area."""
     view = cut_views(image, [region], "bbox")[1]
@@ -73,20 +53,6 @@ def crop(image: Image, region: Region, result: ImageScore, index: int, side: int
     square = PIL.Image.new("RGB", (side, side), (235, 235, 235))
     square.paste(fitted, ((side - fitted.width) // 2, (side - fitted.height) // 2))
     return labelled(np.asarray(square), f"{level:.2f}", f"area {region.area:.0%}")
-
-
-def labelled(pixels: np.ndarray, upper_left: str, lower_right: str = "") -> PIL.Image.Image:
-    picture = PIL.Image.fromarray(pixels)
-    draw, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(size=22)
-    for text, corner, anchor in (
-        (upper_left, (8, 8), "lt"),
-        (lower_right, (picture.width - 8, picture.height - 8), "rb"),
-    ):
-        if text:
-            left, top, right, bottom = draw.textbbox(corner, text, font=font, anchor=anchor)
-            draw.rectangle((left - 5, top - 5, right + 5, bottom + 5), fill="black")
-            draw.text(corner, text, fill="white", font=font, anchor=anchor)
-    return picture
 
 
 if __name__ == "__main__":

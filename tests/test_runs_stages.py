@@ -29,6 +29,9 @@ class Counting:
         self.calls += 1
         return self.real.segment(image)
 
+    def segment_batch(self, images):
+        return [self.segment(image) for image in images]
+
     def rate(self, views, standards):
         self.calls += 1
         return self.real.rate(views, standards)
@@ -43,7 +46,7 @@ class Failing:
     def __init__(self, error):
         self.error = error
 
-    def segment(self, image):
+    def segment_batch(self, images):
         raise self.error
 
     def rate(self, views, standards):

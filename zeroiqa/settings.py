@@ -35,7 +35,7 @@ class Settings:
     complement: bool
     """Whether what no object covers becomes one more region."""
     raters: tuple[str, ...]
-    """Names in the registry of raters; several make an ensemble."""
+    """Names in the registry of raters; several make an ensemble, none only finds regions."""
     standards: tuple[str, ...]
     """Shipped names or paths of TOML files; the first one's scores lead the tables."""
     crop: CropMode
@@ -114,7 +114,19 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     changes = dict(overrides or {})
     fields = {**_read_preset(preset), **_brought_along(changes), **changes}
     fields.pop("description", None)
-    return settings_from_dict(fields, f"preset {preset}")
+    settings = settings_from_dict(fields, f"preset {preset}")
+    if not settings.raters:
+        raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
+    return settings
+
+
+def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The default preset with masks and without raters: a run of it finds regions and rates nothing.
+
+    Raises:
+        UserError: as `load_settings`.
+    """
+    return dataclasses.replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
 
 
 def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +236,7 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
             f"The setting {key} is {value!r} ({origin}); it must be a list of {kind.__name__} values."
         )
     items = tuple(kind(item) for item in value)
-    if key != "rater_weights" and not items:
+    if key == "standards" and not items:
         raise UserError(f"The setting {key} is empty ({origin}); name at least one.")
     if key != "rater_weights" and len(set(items)) < len(items):
         raise UserError(

@@ -14,6 +14,7 @@ from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.cli.rescore import rescore
 from zeroiqa.cli.score import score
+from zeroiqa.cli.segment import segment
 from zeroiqa.cli.standards import standards
 from zeroiqa.cli.status import status
 from zeroiqa.cli.verify import verify
@@ -30,7 +31,7 @@ def cli() -> None:
     """Judge the quality of images without a reference and without training."""
 
 
-for command in (score, rescore, status, standards, models, verify, bench):
+for command in (score, segment, rescore, status, standards, models, verify, bench):
     cli.add_command(command)
 
 

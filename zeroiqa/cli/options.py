@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from zeroiqa.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
@@ -51,8 +54,47 @@ def arithmetic_options(command: Command) -> Command:
     return command
 
 
-def model_options(command: Command) -> Command:
-    """How the weights of models are loaded and run; the fields of `ModelOptions`."""
+def segmenter_options(command: Command) -> Command:
+    """Which segmenter, and how finely it cuts."""
+    for option in reversed(
+        (
+            click.option(
+                "--segmenter",
+                help="graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
+                "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
+            ),
+            click.option(
+                "--granularity",
+                metavar="PROFILE",
+                help="How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; "
+                "changes after commas (paper,points_per_side=8).",
+            ),
+            click.option("--min-area", type=float, help="Smallest region, as a share of the image."),
+            click.option(
+                "--complement/--no-complement",
+                default=None,
+                help="Whether what no object covers is one more region.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def image_options(command: Command) -> Command:
+    """How images are decoded."""
+    for option in reversed(
+        (
+            click.option("--background", help="Colour under transparent pixels, as #rrggbb."),
+            click.option("--max-pixels", type=int, help="Refuse larger images."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def device_options(command: Command) -> Command:
+    """Where networks run and where their weights come from."""
     for option in reversed(
         (
             click.option("--device", help="Where models run: auto, cpu, cuda, cuda:1 or mps."),
@@ -61,6 +103,18 @@ def model_options(command: Command) -> Command:
                 type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
                 help="Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU.",
             ),
+            _flag("--offline", "Use only weights that are on the disk."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def model_options(command: Command) -> Command:
+    """How the weights of models are loaded and run; the fields of `ModelOptions`."""
+    for option in reversed(
+        (
+            device_options,
             click.option(
                 "--attn",
                 type=click.Choice(["auto", "eager", "sdpa", "flash_attention_2"]),
@@ -69,11 +123,33 @@ def model_options(command: Command) -> Command:
             _flag("--load-in-8bit", "Quantise the weights with bitsandbytes."),
             _flag("--trust-remote-code", "Run code that comes with the weights."),
             _flag("--allow-pickle", "Read weights that are not safetensors."),
-            _flag("--offline", "Use only weights that are on the disk."),
         )
     ):
         command = option(command)
     return command
+
+
+def workers_option(command: Command) -> Command:
+    """How many processes; see `worker_count`."""
+    return click.option("--workers", default="auto", show_default=True, help="Processes: a number, or auto.")(
+        command
+    )
+
+
+def worker_count(workers: str, images: int, settings: Settings) -> int:
+    """Auto: one process per core, but no more than the images can keep busy; one where models are loaded."""
+    if workers == "auto":
+        from zeroiqa import raters, segmenters
+
+        segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
+        if segments or any(map(raters.has_weights, settings.raters)):
+            return 1
+        import joblib
+
+        return max(1, min(int(joblib.cpu_count()), images // 64))
+    if workers.isdecimal() and int(workers) > 0:
+        return int(workers)
+    raise click.BadParameter(f"{workers!r} is neither a number from 1 on nor auto.", param_hint="--workers")
 
 
 def _flag(name: str, text: str) -> Callable[[Command], Command]:

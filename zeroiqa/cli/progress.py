@@ -14,30 +14,33 @@ PLAIN_SECONDS = 10.0
 
 
 @contextmanager
-def progress(total: int, done: int, passes: int = 1) -> Iterator[Callable[[int], None]]:
+def progress(
+    total: int, done: int, passes: int = 1, doing: str = "scoring"
+) -> Iterator[Callable[[int], None]]:
     """Yield a function that is told how many more images have finished.
 
     Args:
         total: Images in the run, counted once in each pass.
         done: Of them, finished before; they count for the bar but not for the rate.
         passes: How often the run goes over the images.
+        doing: What the bar says.
     """
     unit = "images" if passes == 1 else f"images in {passes} passes"
     if sys.stderr.isatty():
-        with _bar(total, done, unit) as advance:
+        with _bar(total, done, unit, doing) as advance:
             yield advance
     else:
         yield _plain(total, done, unit)
 
 
 @contextmanager
-def _bar(total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
+def _bar(total: int, done: int, unit: str, doing: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     start, finished = time.monotonic(), 0
     columns = (
-        TextColumn("scoring"),
+        TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
@@ -46,7 +49,7 @@ def _bar(total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
         TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scoring", total=total, completed=done, rate="")
+        task = bar.add_task(doing, total=total, completed=done, rate="")
 
         def advance(count: int) -> None:
             nonlocal finished

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import ASPECTS, arithmetic_options, format_option, given, model_options, normalized
+from zeroiqa.cli.options import (
+    ASPECTS,
+    arithmetic_options,
+    format_option,
+    given,
+    image_options,
+    model_options,
+    normalized,
+    segmenter_options,
+    worker_count,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -27,21 +38,7 @@ RUNS = Path("zeroiqa-runs")
     "-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]"
 )
 @click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
-@click.option(
-    "--segmenter",
-    help="graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], sam2:FILE_OR_FOLDER, "
-    "sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
-)
-@click.option(
-    "--granularity",
-    metavar="PROFILE",
-    help="How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; changes after "
-    "commas (paper,points_per_side=8).",
-)
-@click.option("--min-area", type=float, help="Smallest region, as a share of the image.")
-@click.option(
-    "--complement/--no-complement", default=None, help="Rate what no object covers as one more region."
-)
+@segmenter_options
 @click.option(
     "--rater",
     "raters",
@@ -61,10 +58,9 @@ RUNS = Path("zeroiqa-runs")
 )
 @arithmetic_options
 @model_options
-@click.option("--background", help="Colour under transparent pixels, as #rrggbb.")
-@click.option("--max-pixels", type=int, help="Refuse larger images.")
+@image_options
 @click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
-@click.option("--workers", default="auto", show_default=True, help="Processes: a number, or auto.")
+@workers_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @format_option
 def score(
@@ -94,7 +90,7 @@ def score(
     if settings.raters == load_settings(preset).raters:
         click.echo(f"{preset}: {preset_description(preset)}", err=True)
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
-    count = _worker_count(workers, len(sources), settings)
+    count = worker_count(workers, len(sources), settings)
     folder = output or _default_folder(paths, settings, sources)
     if dry_run:
         _describe(folder, settings, sources, count)
@@ -203,22 +199,6 @@ def _describe(folder: Path, settings: Settings, sources: list[Source], workers: 
     ]
     for line in lines:
         click.echo(line)
-
-
-def _worker_count(workers: str, images: int, settings: Settings) -> int:
-    """Auto: one process per core, but no more than the images can keep busy; one where models are loaded."""
-    if workers == "auto":
-        from zeroiqa import raters, segmenters
-
-        segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
-        if segments or any(map(raters.has_weights, settings.raters)):
-            return 1
-        import joblib
-
-        return max(1, min(int(joblib.cpu_count()), images // 64))
-    if workers.isdecimal() and int(workers) > 0:
-        return int(workers)
-    raise click.BadParameter(f"{workers!r} is neither a number from 1 on nor auto.", param_hint="--workers")
 
 
 def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:

@@ -20,7 +20,8 @@ def status(run: Path) -> None:
     state = measure(loaded)
     for stage, shards in state.finished.items():
         click.echo(f"{printable(unquote(stage))}: {shards} of {state.shards} shards")
-    click.echo(f"{state.scored} of {state.images} images scored, {state.errors} with an error")
+    done = "scored" if loaded.settings.raters else "segmented"
+    click.echo(f"{state.scored} of {state.images} images {done}, {state.errors} with an error")
     for kind, count in state.error_kinds.most_common(10):
         click.echo(f"  {count} x {printable(kind)}")
     left = state.images - state.scored - state.errors

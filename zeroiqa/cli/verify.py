@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import given, model_options
+from zeroiqa.cli.options import given, model_options, segmenter_options
 from zeroiqa.errors import ImageError, UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ ROUNDING_OF_COARSER_TYPES = 2e-2
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
-@click.option("--segmenter", help="As for `zeroiqa score`.")
+@segmenter_options
 @click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
 @model_options
 def verify(paths: tuple[str, ...], preset: str, **choices: Any) -> None:

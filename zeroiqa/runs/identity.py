@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.raters import has_weights
+from zeroiqa import raters, segmenters
 
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
@@ -31,7 +31,9 @@ _LIBRARIES = {
     "scipy": ("scipy",),
     "scikit-image": ("scikit-image",),
 }
-_LIBRARIES_OF_MODELS = {name: (name,) for name in ("torch", "torchvision", "transformers", "tokenizers")}
+_LIBRARIES_OF_MODELS = {
+    name: (name,) for name in ("torch", "torchvision", "transformers", "tokenizers", "sam2")
+}
 
 
 def identity_of(
@@ -99,10 +101,11 @@ def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapp
     }
 
 
-def environment(raters: Iterable[str]) -> dict[str, str]:
-    """Versions of what computes the ratings of these raters; a resume with others brings a warning."""
+def environment(settings: Settings) -> dict[str, str]:
+    """Versions of what computes regions and ratings; a resume with others brings a warning."""
     versions = {"python": platform.python_version()}
-    of_models = _LIBRARIES_OF_MODELS if any(map(has_weights, raters)) else {}
+    models = segmenters.has_weights(settings.segmenter) or any(map(raters.has_weights, settings.raters))
+    of_models = _LIBRARIES_OF_MODELS if models else {}
     for library, packages in {**_LIBRARIES, **of_models}.items():
         for package in packages:
             try:

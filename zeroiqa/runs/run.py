@@ -204,7 +204,7 @@ def _create(
         "settings": settings.to_dict(),
         "labels": dict(labels),
         "identity": identity,
-        "environment": environment(settings.raters),
+        "environment": environment(settings),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with created(folder / _RECORD) as file:
@@ -220,7 +220,7 @@ def _extend(
         "run_id": run_id_of(identity),
         "settings": settings.to_dict(),
         "identity": identity,
-        "environment": {**environment(settings.raters), **record["environment"]},
+        "environment": {**environment(settings), **record["environment"]},
     }
     with replaced(folder / _RECORD) as file:
         file.write(_text(larger))
@@ -279,12 +279,12 @@ def _run(folder: Path, record: Mapping[str, Any], settings: Settings) -> Run:
         identity=record["identity"],
         labels=record["labels"],
         shards=plan.planned_sizes(folder),
-        warnings=_warnings(folder, record["environment"], settings.raters),
+        warnings=_warnings(folder, record["environment"], settings),
     )
 
 
-def _warnings(folder: Path, then: Mapping[str, str], raters: Iterable[str]) -> tuple[str, ...]:
-    now = environment(raters)
+def _warnings(folder: Path, then: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
+    now = environment(settings)
     changed = [
         f"{library} {version} (now {now.get(library, 'missing')})"
         for library, version in then.items()

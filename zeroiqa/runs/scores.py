@@ -83,6 +83,11 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
     Raises:
         UserError: a choice is out of its range, or a member is none of the run's raters.
     """
+    if not run.settings.raters:
+        raise UserError(
+            f"{run.folder} holds regions without ratings; give its settings and -o {run.folder} to "
+            "`zeroiqa score --crop mask`, which rates them."
+        )
     fields = dict(choices)
     members = tuple(fields.pop("members", ()))
     unknown = [member for member in members if member not in run.settings.raters]

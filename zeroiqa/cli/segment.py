@@ -1,0 +1,159 @@
+"""`zeroiqa segment`: find the regions and show them, without rating anything."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.cli.options import (
+    device_options,
+    given,
+    image_options,
+    segmenter_options,
+    worker_count,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from zeroiqa.runs import Run
+    from zeroiqa.runs.plan import Planned
+    from zeroiqa.runs.regions import RegionStatistics
+
+LONGEST = 1024
+"""Pixels of the longer side of an overlay; regions are looked at, not measured there."""
+PAPER_MASKS = 7.22
+"""Mean number of masks in a photo of SPAQ by the authors' setting (LLM-IQA, Implementation Details)."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
+@segmenter_options
+@device_options
+@image_options
+@workers_option
+@click.option(
+    "--overlays/--no-overlays",
+    default=True,
+    show_default=True,
+    help=f"Paint the regions over each image, at {LONGEST} pixels at most.",
+)
+def segment(paths: tuple[str, ...], output: Path, workers: str, overlays: bool, **choices: Any) -> None:
+    """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
+
+    Writes regions.parquet (one row per region: box, area, kind), coco.json (COCO annotations with run-length
+    codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
+    command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
+    """
+    from zeroiqa.inputs import find_images
+    from zeroiqa.runs import open_run
+    from zeroiqa.settings import load_segmentation_settings
+
+    settings = load_segmentation_settings(given(**choices))
+    sources = find_images(paths, sys.stdin)
+    count = worker_count(workers, len(sources), settings)
+    run = open_run(output, settings, sources, preset="segment")
+    for warning in run.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    try:
+        drawn = _segment(run, count, overlays)
+        found = _write(run)
+    except KeyboardInterrupt:
+        click.echo(
+            f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True
+        )
+        raise click.exceptions.Exit(130) from None
+    _summarise(run, found, drawn)
+
+
+def _segment(run: Run, workers: int, overlays: bool) -> int:
+    """Do what is left of the run; the number of overlays that are there then."""
+    drawn = 0
+    for shard in _finished_shards(run, workers):
+        if overlays:
+            drawn += _draw(run, shard)
+    return drawn
+
+
+def _finished_shards(run: Run, workers: int) -> Iterator[int]:
+    """Every shard, those first that an earlier command has finished."""
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.runs import pending
+    from zeroiqa.runs.executors.local import execute
+
+    left = pending(run)
+    done = [shard for shard in range(run.n_shards) if shard not in set(left)]
+    with progress(run.n_images, run.count_images(done), doing="segmenting") as advance:
+        yield from done
+        yield from execute(run, left, workers=workers, on_images=advance)
+
+
+def _draw(run: Run, shard: int) -> int:
+    """Paint the overlays of a shard that are not there; how many are there then."""
+    from zeroiqa.errors import ImageError
+    from zeroiqa.images import DecodePolicy, decode, parse_colour
+    from zeroiqa.report.overlay import labelled, overlay
+    from zeroiqa.runs.files import created
+    from zeroiqa.runs.regions import read_segmented
+
+    policy = DecodePolicy(
+        background=parse_colour(run.settings.background), max_pixels=run.settings.max_pixels
+    )
+    there = 0
+    for planned, row in read_segmented(run, shard):
+        path = run.folder / "overlays" / _picture_name(planned)
+        if row.error is None and not path.exists():
+            try:
+                image = decode(planned.file, policy)
+            except ImageError as error:
+                click.echo(f"Warning: no overlay: {error}", err=True)
+                continue
+            masks = sum(region.kind == "object" for region in row.regions)
+            picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
+            with created(path) as file:
+                picture.save(file, "JPEG", quality=88)
+        there += row.error is None
+    return there
+
+
+def _picture_name(planned: Planned) -> str:
+    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.path).stem)
+    return f"{planned.image:05d}-{stem[:80]}.jpg"
+
+
+def _write(run: Run) -> RegionStatistics:
+    """Write regions.parquet and coco.json, and count."""
+    from zeroiqa.report.coco import coco_file
+    from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
+
+    found = RegionStatistics()
+    with (
+        region_table(run.folder / "regions.parquet") as add_to_table,
+        coco_file(run.folder / "coco.json") as add_to_coco,
+    ):
+        for shard in range(run.n_shards):
+            for planned, row in read_segmented(run, shard):
+                add_to_table(planned, row)
+                if row.error is None and row.size is not None:
+                    add_to_coco(planned.image, planned.path, row.size, row.regions)
+                found.add(row)
+    return found
+
+
+def _summarise(run: Run, found: RegionStatistics, drawn: int) -> None:
+    click.echo(f"images   {found.images + found.errors}, {found.errors} with an error")
+    if found.images:
+        counts = list(found.masks.elements())
+        regions = found.mean + found.complements / found.images
+        click.echo(
+            f"masks    {found.mean:.2f} an image, from {min(counts)} to {max(counts)}, "
+            f"median {statistics.median(counts):g}; the paper's setting: {PAPER_MASKS} on SPAQ"
+        )
+        click.echo(f"regions  {regions:.2f} an image, the complements included")
+    pictures = f", overlays/ ({drawn} picture{'s' if drawn > 1 else ''})" if drawn else ""
+    click.echo(f"written  regions.parquet, coco.json{pictures} in {run.folder}")

@@ -1,0 +1,120 @@
+"""The regions of a run as one table, and what they are like on average."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from zeroiqa.runs import plan, store
+from zeroiqa.runs.files import replaced, table_writer
+from zeroiqa.runs.plan import Planned
+from zeroiqa.runs.run import Run
+from zeroiqa.runs.store import RegionsRow
+
+_BUFFERED = 4096  # rows of a row group
+_INT, _TEXT = pa.int32(), pa.string()
+_COLUMNS: dict[str, pa.DataType] = {
+    "path": _TEXT,
+    "width": _INT,
+    "height": _INT,
+    "region": _INT,
+    "kind": _TEXT,
+    "x0": _INT,
+    "y0": _INT,
+    "x1": _INT,
+    "y1": _INT,
+    "area": pa.float64(),
+    "status": _TEXT,
+    "error": _TEXT,
+    "warnings": _TEXT,
+}
+_SCHEMA = pa.schema(_COLUMNS)
+
+
+def read_segmented(run: Run, shard: int) -> Iterator[tuple[Planned, RegionsRow]]:
+    """Each image of a shard whose regions are there, in plan order, streaming.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    return zip(plan.planned(run.folder, shard), store.read_regions(run.folder, shard), strict=True)
+
+
+@contextmanager
+def region_table(path: Path) -> Iterator[Callable[[Planned, RegionsRow], None]]:
+    """Yield a function that takes image after image; the Parquet file appears when the block ends well.
+
+    One row per region. An image without regions has one row, too, in which they are null; if it is broken,
+    `status` is "error" and `error` says why.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    buffered: list[dict[str, Any]] = []
+    with replaced(path) as file, table_writer(file, _SCHEMA) as writer:
+
+        def add(image: Planned, row: RegionsRow) -> None:
+            buffered.extend(_records(image, row))
+            if len(buffered) >= _BUFFERED:
+                flush()
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(buffered, _SCHEMA))
+            buffered.clear()
+
+        yield add
+        flush()
+
+
+def _records(image: Planned, row: RegionsRow) -> Iterator[dict[str, Any]]:
+    height, width = row.size or (None, None)
+    common = {
+        "path": image.path,
+        "width": width,
+        "height": height,
+        "status": "ok" if row.error is None else "error",
+        "error": row.error,
+        "warnings": "; ".join(row.warnings) or None,
+    }
+    for index, region in enumerate(row.regions):
+        corners = dict(zip(("x0", "y0", "x1", "y1"), region.box, strict=True))
+        yield {**common, "region": index, "kind": region.kind, **corners, "area": region.area}
+    if not row.regions:
+        yield common
+
+
+@dataclass
+class RegionStatistics:
+    """Counts of masks over the images of a run; errors are counted apart."""
+
+    masks: Counter[int] = field(default_factory=Counter)
+    """Masks in an image, the complement left out -> images."""
+    complements: int = 0
+    """Images that have a complement."""
+    errors: int = 0
+    """Images with an error."""
+
+    @property
+    def images(self) -> int:
+        """Images without an error."""
+        return self.masks.total()
+
+    @property
+    def mean(self) -> float:
+        """Masks an image, the complement left out. There must be an image without an error."""
+        return sum(count * images for count, images in self.masks.items()) / self.images
+
+    def add(self, row: RegionsRow) -> None:
+        """Count one more image."""
+        if row.error is not None:
+            self.errors += 1
+            return
+        count = sum(region.kind == "object" for region in row.regions)
+        self.masks[count] += 1
+        self.complements += len(row.regions) - count
