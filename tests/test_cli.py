@@ -57,6 +57,16 @@ def test_score_prints_a_table_and_says_where_the_run_is(photos: Path) -> None:
     assert len(list((photos.parent / "zeroiqa-runs").glob("photos-*/scores.csv"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "stem"), [("photos/*.jpg", "images"), ("photos", "photos"), ("photos/cat.jpg", "cat")]
+)
+def test_the_run_folder_is_named_after_what_was_given(photos: Path, given: str, stem: str) -> None:
+    done = zeroiqa(photos.parent, "score", given, *FAKE)
+    assert done.returncode == 0
+    (folder,) = (photos.parent / "zeroiqa-runs").iterdir()
+    assert folder.name.rpartition("-")[0] == stem
+
+
 def test_the_same_command_again_computes_nothing_and_prints_the_same(photos: Path) -> None:
     first = zeroiqa(photos.parent, "score", "photos", *FAKE)
     parts = {path: path.stat().st_mtime_ns for path in photos.parent.rglob("part-*")}
