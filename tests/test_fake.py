@@ -50,7 +50,7 @@ def test_ratings_are_distributions_for_every_standard_with_levels():
     rater = build_rater("fake")
     for name in standard_names():
         standard = load_standard(name)
-        if standard.kind == "float":
+        if standard.kind in ("float", "preference"):
             continue
         rater.check(standard)
         rating = rater.rate([gradient()], [standard])[0][0]
@@ -109,9 +109,10 @@ def test_correspondence_without_a_text_prompt_is_an_error_of_the_image():
         rate("fake", view(), "correspondence-word-7")
 
 
-def test_float_standard_is_refused():
-    with pytest.raises(UserError, match="quality-float asks for a decimal number"):
-        build_rater("fake").check(load_standard("quality-float"))
+@pytest.mark.parametrize("standard", ["quality-float", "sep-iqa"])
+def test_a_standard_without_levels_is_refused(standard):
+    with pytest.raises(UserError, match=f"gives levels, but the standard {standard} asks for another number"):
+        build_rater("fake").check(load_standard(standard))
 
 
 @pytest.mark.parametrize("argument", ["", "x", "1.5"])

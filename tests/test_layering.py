@@ -52,6 +52,7 @@ MODELS = (
     "zeroiqa.raters.chat_inputs",
     "zeroiqa.raters.forward",
     "zeroiqa.raters.path_check",
+    "zeroiqa.raters.readouts",
     "zeroiqa.raters.mplug_owl3",
     "zeroiqa.heads",
 )

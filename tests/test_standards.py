@@ -49,6 +49,22 @@ PINNED = {
         1,
         "d73e78623a110f8a7f48cc731eca6f4c5165b766a1163352d0117beda7b87382",
     ),
+    "q-align": (
+        1,
+        "741791e8777a054af9a2656db77035dcda31ec381c42b18db3e87d4d51afce76",
+    ),
+    "q-bench": (
+        1,
+        "845d9279676dbc9c87c3155525eb6d5d50289669f1c978491e54a045ea6018e1",
+    ),
+    "sep-iaa": (
+        1,
+        "2d7104cf0f115932f66414f807b152babbd0197967336860b6946ace562d348d",
+    ),
+    "sep-iqa": (
+        1,
+        "48ab0e8d5f9fc8792944f13d225b90308fe7ef8e6fec5ff954408310a830a662",
+    ),
 }
 
 WORD = """
@@ -135,6 +151,8 @@ def test_float_standard_asks_for_a_decimal_number():
 
 def test_shipped_aspects_and_names():
     aspects = {name: load_standard(name).aspect for name in standard_names()}
+    of_methods = {name: aspects.pop(name) for name in ("q-align", "q-bench", "sep-iaa", "sep-iqa")}
+    assert set(of_methods.values()) == {"quality", "aesthetics"}
     assert set(aspects.values()) == {"quality", "authenticity", "correspondence"}
     assert all(name.startswith(f"{aspect}-") for name, aspect in aspects.items())
 
@@ -191,7 +209,7 @@ def test_only_correspondence_needs_the_text_prompt():
 def test_file_of_ones_own_is_loaded_by_path(tmp_path):
     standard = load_standard(str(write(tmp_path, WORD)))
     assert (standard.name, standard.k, standard.levels) == ("mine", 3, ("Bad", "Fair", "Good"))
-    assert standard.fill() == ("Levels: 3: Good, 2: Fair, 1: Bad.", "Score in [1, 2, 3].")
+    assert standard.fill()[:2] == ("Levels: 3: Good, 2: Fair, 1: Bad.", "Score in [1, 2, 3].")
 
 
 def test_unknown_name_suggests_the_nearest():
@@ -279,3 +297,93 @@ def test_file_that_cannot_be_read_is_refused(tmp_path, name):
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(UserError, match=f"{name} cannot be read: "):
         load_standard(tmp_path / name)
+
+
+NEXT_WORD = """
+version = 1
+aspect = "quality"
+kind = "next-word"
+user = "How good is it?"
+answer = "It is"
+[levels]
+1 = "bad"
+2 = "good"
+"""
+PREFERENCE = """
+version = 1
+aspect = "quality"
+kind = "preference"
+user = "How good is it?"
+answer = "It is"
+after_image = ""
+candidates = 100
+positive = "good fine"
+negative = "bad poor"
+"""
+
+
+def test_q_bench_and_q_align_compare_next_words():
+    bench, align = load_standard("q-bench"), load_standard("q-align")
+    assert bench.fill() == ("", "Rate the quality of the image.", "\n", "The quality of the image is")
+    assert bench.levels == ("poor", "good")
+    assert align.levels == ("bad", "poor", "fair", "good", "excellent")
+    assert align.fill().answer == "The quality of the image is"
+
+
+def test_sep_iqa_asks_what_its_authors_ask():
+    standard = load_standard("sep-iqa")
+    assert standard.fill() == (
+        "",
+        "Taking into account the details and the rationality of the image, how would you rate the quality of "
+        "this image?",
+        "",
+        "The quality of the image is very",
+    )
+    positive, negative = standard.positive.split(), standard.negative.split()
+    assert (len(positive), len(negative), len(set(negative)), standard.candidates) == (27, 25, 24, 100)
+    assert (positive[0], positive[-1], negative[0], negative[-1]) == (
+        "perfect",
+        "colorful",
+        "bad",
+        "insufficient",
+    )
+
+
+def test_sep_iqa_asks_for_aesthetics_with_words_of_its_own():
+    standard = load_standard("sep-iaa")
+    assert standard.fill().answer == "The image is"
+    assert (len(standard.positive.split()), len(standard.negative.split())) == (23, 22)
+    assert standard.positive.split().count("stunning") == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("It is", "It was"),
+        ('after_image = ""', 'after_image = "\\n"'),
+        ("candidates = 100", "candidates = 99"),
+        ("good fine", "good good fine"),
+        ("bad poor", "poor bad"),
+    ],
+)
+def test_hash_changes_with_everything_that_is_read(tmp_path, old, new):
+    before = load_standard(write(tmp_path, PREFERENCE)).hash
+    assert load_standard(write(tmp_path, PREFERENCE.replace(old, new))).hash != before
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "said"),
+    [
+        (NEXT_WORD, '"It is"', '"It is "', "key answer: .* ends with white space"),
+        (NEXT_WORD, 'answer = "It is"', "", "key answer: it is missing"),
+        (NEXT_WORD, 'answer = "It is"', 'answer = "It is"\nk = 3', "key k: this key is unknown"),
+        (PREFERENCE, 'after_image = ""', 'after_image = "x"', "key after_image: found 'x'"),
+        (PREFERENCE, "candidates = 100", "candidates = 0", "key candidates: found 0"),
+        (PREFERENCE, '"bad poor"', '"fine  good"', "they hold the same words"),
+        (PREFERENCE, 'positive = "good fine"', "", "key positive: it is missing"),
+        (WORD, 'kind = "word"', 'kind = "word"\nanswer = "x"', "key answer: this key is unknown"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_that_is_begun_is_said(tmp_path, text, old, new, said):
+    with pytest.raises(UserError, match=said):
+        load_standard(write(tmp_path, text.replace(old, new)))

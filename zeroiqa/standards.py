@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 from zeroiqa.errors import ImageError, UserError
 
-Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence"]
-Kind: TypeAlias = Literal["word", "number", "sentence", "float"]
+Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
+Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _REQUIRED_PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
@@ -24,15 +24,33 @@ _REQUIRED_PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
     "sentence": ("levels", "scale"),
     "number": ("scale",),
     "float": ("k",),
+    "next-word": (),
+    "preference": (),
 }
 _SEPARATORS: dict[Kind, str] = {"word": ", ", "sentence": "; "}
+_CONTINUED: tuple[Kind, ...] = ("next-word", "preference")
+"""Kinds whose answer is begun for the model: what counts is how it goes on."""
+_SCALE_KEYS: dict[Kind, tuple[str, ...]] = {
+    "word": ("levels",),
+    "sentence": ("levels",),
+    "number": ("k",),
+    "float": ("k",),
+    "next-word": ("levels", "answer"),
+    "preference": ("positive", "negative", "candidates", "answer"),
+}
+"""Keys of a file besides version, aspect, kind, system and user."""
 
 
 class FilledPrompt(NamedTuple):
     """What a model reads besides the pixels."""
 
     system: str
+    """Empty for none."""
     user: str
+    after_image: str = "\n"
+    """Between the image and the user's text."""
+    answer: str = ""
+    """The beginning of the model's own answer, without a space at its end."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +64,32 @@ class Standard:
     aspect: Aspect
     """What is judged."""
     kind: Kind
-    """What stands for a level: a word, a bare number or a sentence; "float" asks for a decimal number."""
+    """What stands for a level: a word, a bare number or a sentence, each with its digit; "float" asks for a
+    decimal number. Of an answer that is begun, "next-word" compares the words of the levels as the next one,
+    "preference" how the likeliest next words lean (SeP-IQA)."""
     levels: tuple[str, ...]
-    """The words or sentences, level 1 first; empty for "number" and "float"."""
+    """The words or sentences, level 1 first; empty for "number", "float" and "preference"."""
     k: int
-    """Number of levels, from 2 to 9: each is a single digit, and so a single token."""
+    """Number of levels, from 2 to 9: each is a single digit, and so a single token. 0 for "preference"."""
     system: str
-    """Template of the system message, with placeholders in braces."""
+    """Template of the system message, with placeholders in braces; may be empty where an answer is begun."""
     user: str
     """Template of the user message, with placeholders in braces."""
+    answer: str = ""
+    """The beginning of the answer; empty but for "next-word" and "preference"."""
+    after_image: str = "\n"
+    """What stands between the image and the user's text."""
+    positive: str = ""
+    """Of "preference": words for high quality, one space between them."""
+    negative: str = ""
+    """Of "preference": words for low quality."""
+    candidates: int = 0
+    """Of "preference": how many of the likeliest next tokens count."""
 
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of everything that reaches a model, and of the version; the name does not count."""
-        content = {
+        content: dict[str, object] = {
             "version": self.version,
             "aspect": self.aspect,
             "kind": self.kind,
@@ -68,6 +98,14 @@ class Standard:
             "system": self.system,
             "user": self.user,
         }
+        if self.kind in _CONTINUED:
+            content |= {"answer": self.answer, "after_image": self.after_image}
+        if self.kind == "preference":
+            content |= {
+                "positive": self.positive,
+                "negative": self.negative,
+                "candidates": self.candidates,
+            }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
     @property
@@ -100,7 +138,7 @@ class Standard:
         system, user = (
             _PLACEHOLDER.sub(lambda found: values[found[1]], text) for text in (self.system, self.user)
         )
-        return FilledPrompt(system, user)
+        return FilledPrompt(system, user, self.after_image, self.answer)
 
 
 def standard_names() -> list[str]:
@@ -166,19 +204,27 @@ class _Reader:
     def standard(self) -> Standard:
         kind = cast(Kind, self._choice("kind", get_args(Kind)))
         aspect = cast(Aspect, self._choice("aspect", get_args(Aspect)))
-        scale_key = "levels" if kind in _SEPARATORS else "k"
-        self._refuse_unknown_keys(("version", "aspect", "kind", scale_key, "system", "user"))
-        levels = self._levels() if scale_key == "levels" else ()
+        own, continued = _SCALE_KEYS[kind], kind in _CONTINUED
+        optional = ("after_image",) if continued else ()
+        self._refuse_unknown_keys(("version", "aspect", "kind", *own, "system", "user", *optional))
+        levels = self._levels() if "levels" in own else ()
         standard = Standard(
             name=self.path.stem,
             version=self._integer("version", 1, None),
             aspect=aspect,
             kind=kind,
             levels=levels,
-            k=len(levels) or self._integer("k", 2, 9),
-            system=self._text("system", self._get("system")),
-            user=self._text("user", self._get("user")),
+            k=self._integer("k", 2, 9) if "k" in own else len(levels),
+            system="" if continued and "system" not in self.content else self._text("system"),
+            user=self._text("user"),
+            answer=self._answer() if continued else "",
+            after_image=self._break() if "after_image" in self.content else "\n",
+            positive=self._words("positive") if "positive" in own else "",
+            negative=self._words("negative") if "negative" in own else "",
+            candidates=self._integer("candidates", 1, None) if "candidates" in own else 0,
         )
+        if kind == "preference" and sorted(standard.positive.split()) == sorted(standard.negative.split()):
+            raise self._wrong("positive, negative", "they hold the same words", "give opposites")
         self._check_placeholders(standard)
         return standard
 
@@ -203,10 +249,29 @@ class _Reader:
             raise self._wrong(key, f"found {value!r}", f"give a whole number {limits}")
         return value
 
-    def _text(self, key: str, value: object) -> str:
+    def _text(self, key: str) -> str:
+        return self._checked_text(key, self._get(key))
+
+    def _checked_text(self, key: str, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
             raise self._wrong(key, f"found {value!r}", "give a text that is not blank")
         return value
+
+    def _answer(self) -> str:
+        answer = self._text("answer")
+        if answer != answer.strip():
+            remedy = "leave the spaces out: the next word brings its own"
+            raise self._wrong("answer", f"{answer!r} begins or ends with white space", remedy)
+        return answer
+
+    def _break(self) -> str:
+        value = self._get("after_image")
+        if not isinstance(value, str) or value.strip():
+            raise self._wrong("after_image", f"found {value!r}", "give white space or an empty text")
+        return value
+
+    def _words(self, key: str) -> str:
+        return " ".join(self._text(key).split())
 
     def _levels(self) -> tuple[str, ...]:
         table = self._get("levels")
@@ -224,7 +289,7 @@ class _Reader:
                 raise self._wrong(
                     f"levels.{level}", "this level is missing", f"give all levels from 1 to {k}"
                 )
-            text = self._text(f"levels.{level}", table[level])
+            text = self._checked_text(f"levels.{level}", table[level])
             folded = " ".join(text.casefold().split())
             if folded in levels:
                 found = f"it says {text!r}, as level {levels[folded]} does"

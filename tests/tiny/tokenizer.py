@@ -20,6 +20,9 @@ TEXT = (
 )
 """What the merges are learned from: the vocabulary of the standards, so that prompts stay short."""
 
+WORDS = " good poor bad fair excellent"
+"""Answers that are single tokens to any real tokenizer."""
+
 
 def make_tokenizer(
     special: Sequence[str],
@@ -57,7 +60,7 @@ def make_tokenizer(
     trainer = trainers.BpeTrainer(
         vocab_size=560, initial_alphabet=alphabet, special_tokens=[], show_progress=False, min_frequency=1
     )
-    tokenizer.train_from_iterator([TEXT] * 4 + [numbers] * 9, trainer)
+    tokenizer.train_from_iterator([TEXT] * 4 + [numbers] * 9 + [WORDS] * 9, trainer)
     tokenizer.add_special_tokens(list(special))
     if bos is not None:
         start = (bos, tokenizer.token_to_id(bos))

@@ -2,16 +2,16 @@
 
 LLM-IQA, section 3.1, asks an MLLM for one token in 1..K. Instead of sampling it, the whole distribution over
 the K tokens is read from the logits at the position where the answer begins, with the mass outside of them.
+Other readouts of that position: see `zeroiqa.raters.readouts`.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import UserError
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
 from zeroiqa.types import Rating
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from zeroiqa.raters.chat_engine import ChatEngine
     from zeroiqa.raters.loading import Loaded
+    from zeroiqa.raters.readouts import Readout
     from zeroiqa.raters.tokens import AnswerTokens
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import View
@@ -51,6 +52,7 @@ class ChatRater:
         self._found: Checkpoint | None = None
         self._ready: ChatEngine | None = None
         self._known_answer = ""
+        self._readouts: dict[str, Readout] = {}
 
     @classmethod
     def of(cls, loaded: Loaded) -> ChatRater:
@@ -105,12 +107,10 @@ class ChatRater:
             UserError: the model cannot be loaded or used, memory holds not one view, or the device is gone.
         """
         ratings: list[list[Rating | None]] = [[None] * len(standards) for _ in views]
-        levelled = [index for index, standard in enumerate(standards) if standard.kind != "float"]
-        if views and levelled:
-            for row, answers in zip(
-                ratings, self._levels(views, [standards[i] for i in levelled]), strict=True
-            ):
-                for index, rating in zip(levelled, answers, strict=True):
+        at_once = [index for index, standard in enumerate(standards) if standard.kind != "float"]
+        if views and at_once:
+            for row, answers in zip(ratings, self._read(views, [standards[i] for i in at_once]), strict=True):
+                for index, rating in zip(at_once, answers, strict=True):
                     row[index] = rating
         for index, standard in enumerate(standards):
             if standard.kind == "float":
@@ -188,13 +188,17 @@ class ChatRater:
         }
         if standard.kind == "float":
             return described
-        tokens = engine.level_tokens(filled, standard.k)
-        levels = {str(level): token for level, token in enumerate(tokens.ids, start=1)}
-        return {**described, "prompt": described["prompt"] + tokens.lead, "levels": levels}
+        readout = self._readout(standard)
+        described["prompt"] += readout.tail
+        if readout.answers is None:
+            return described
+        levels = {str(level): token for level, token in enumerate(readout.answers.ids, start=1)}
+        return {**described, "levels": levels}
 
     def release(self) -> None:
         """Let go of the weights; the next call of `rate` loads them again."""
         self._ready = None
+        self._readouts.clear()
 
     def _checkpoint(self) -> Checkpoint:
         if self._found is None:
@@ -222,23 +226,32 @@ class ChatRater:
             raise
         self._known_answer = str(result)
 
-    def _levels(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating]]:
+    def _read(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating]]:
         engine = self._engine()
-        tokens = [engine.level_tokens(standard.fill("a photo"), standard.k) for standard in standards]
+        readouts = [self._readout(standard) for standard in standards]
         fixed = [
-            None if standard.needs_prompt else engine.template.text(standard.fill()) + found.lead
-            for standard, found in zip(standards, tokens, strict=True)
+            None if standard.needs_prompt else engine.template.text(standard.fill()) + readout.tail
+            for standard, readout in zip(standards, readouts, strict=True)
         ]
         texts = [
             [
-                known if known is not None else engine.template.text(standard.fill(view.prompt)) + found.lead
-                for known, standard, found in zip(fixed, standards, tokens, strict=True)
+                known
+                if known is not None
+                else engine.template.text(standard.fill(view.prompt)) + readout.tail
+                for known, standard, readout in zip(fixed, standards, readouts, strict=True)
             ]
             for view in views
         ]
         return engine.run(
-            [view.pixels for view in views], texts, lambda logits, prompt: _read(logits, tokens[prompt].ids)
+            [view.pixels for view in views], texts, lambda logits, prompt: readouts[prompt].read(logits)
         )
+
+    def _readout(self, standard: Standard) -> Readout:
+        from zeroiqa.raters.readouts import make_readout
+
+        if standard.hash not in self._readouts:
+            self._readouts[standard.hash] = make_readout(self._engine(), standard)
+        return self._readouts[standard.hash]
 
     def _number(self, view: View, standard: Standard) -> Rating | None:
         value = parse_number(self.answer_text(view, standard.fill(view.prompt)), standard.k)
@@ -255,22 +268,3 @@ def parse_number(answer: str, k: int) -> float | None:
         return None
     value = float(found[1])
     return value if 1 <= value <= k else None
-
-
-def _read(logits: torch.Tensor, ids: Sequence[int]) -> list[Rating]:
-    """Ratings of a batch from its float32 logits (views, vocabulary): one transfer from the device."""
-    import torch
-
-    levels = logits[:, list(ids)]
-    logprobs = levels.log_softmax(-1)
-    mass = (levels.logsumexp(-1) - logits.logsumexp(-1)).exp()
-    rows: list[list[float]] = torch.cat([logprobs, mass[:, None]], dim=1).tolist()
-    return [_rating(row[:-1], row[-1]) for row in rows]
-
-
-def _rating(logprobs: Sequence[float], mass: float) -> Rating:
-    if any(math.isnan(value) for value in (*logprobs, mass)):
-        raise ImageError(
-            "The model computed no numbers (NaN) for a view; choose another type of weights (--dtype)."
-        )
-    return Rating(logprobs=tuple(logprobs), mass=min(mass, 1.0))

@@ -43,9 +43,9 @@ class FakeRater:
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` for a standard without levels."""
-        if standard.kind == "float":
+        if standard.kind in ("float", "preference"):
             raise UserError(
-                f"The rater fake gives levels, but the standard {standard.name} asks for a decimal number; "
+                f"The rater fake gives levels, but the standard {standard.name} asks for another number; "
                 "choose another standard."
             )
 

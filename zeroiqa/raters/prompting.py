@@ -19,8 +19,9 @@ _ANSWER = "7"
 class ChatTemplate:
     """A processor's chat template, and how it wants its messages.
 
-    The layout is the system turn, then the user turn: the image, a line break, the text (LLM-IQA's question
-    in mPLUG-Owl3's documented order). Without a system turn, its text is put at the start of the user turn.
+    The layout is the system turn, then the user turn: the image, a line break unless the prompt says
+    otherwise, the text (LLM-IQA's question in mPLUG-Owl3's documented order). Without a system turn, its text
+    is put at the start of the user turn.
     """
 
     render: Callable[..., str]
@@ -47,6 +48,10 @@ class ChatTemplate:
                 )
         return self.render(self._messages(prompt), add_generation_prompt=True, tokenize=False)
 
+    def beginning(self, prompt: FilledPrompt) -> str:
+        """What is put into the model's mouth: the prompt's `answer`, after what the template puts before."""
+        return self.lead(prompt) + prompt.answer if prompt.answer else ""
+
     def lead(self, prompt: FilledPrompt) -> str:
         """What the template writes between the prompt and an assistant's answer: "" or a space.
 
@@ -68,7 +73,8 @@ class ChatTemplate:
         return ""
 
     def _messages(self, prompt: FilledPrompt) -> list[Message]:
-        return _layout(prompt, self.system_turn, self.plain_system, "" if self.breaks_line else "\n")
+        between = "" if self.breaks_line and prompt.after_image == "\n" else prompt.after_image
+        return _layout(prompt, self.system_turn, self.plain_system, between)
 
 
 def read_template(processor: Any, model: str) -> ChatTemplate:
@@ -89,7 +95,7 @@ def read_template(processor: Any, model: str) -> ChatTemplate:
         )  # else the answer would be the first word of a thought
     for system_turn, plain in ((True, False), (True, True), (False, False)):
         text = _try(render, _layout(_PROBE, system_turn, plain, "\n"))
-        if text is None or not all(part in text for part in _PROBE):
+        if text is None or _PROBE.system not in text or _PROBE.user not in text:
             continue
         without = _try(render, _layout(_PROBE, system_turn, plain, "\n", image=False))
         if text == without or "'type'" in text:
