@@ -27,6 +27,20 @@ def test_the_default_lets_the_whole_image_decide() -> None:
     assert (settings.lam, settings.readout, settings.raters) == (0.0, "expected", ("nss",))
 
 
+def test_the_paper_s_row_is_one_model_with_digits_on_objects() -> None:
+    """LLM-IQA, Tables 1 and 3: word standard, K = 7, the answered digit, area weights, lambda 1."""
+    settings = load_settings("llm-iqa")
+    assert (settings.raters, settings.standards) == (("mplug-owl3-240728",), ("quality-word-7",))
+    assert (settings.readout, settings.weighting, settings.lam, settings.crop) == ("digit", "area", 1, "bbox")
+    assert (settings.segmenter, settings.granularity, settings.complement) == ("sam2.1-large", "paper", True)
+
+
+def test_sep_iqa_looks_at_the_whole_image_once() -> None:
+    settings = load_settings("sep-iqa")
+    assert (settings.raters, settings.standards) == (("mplug-owl3-241101",), ("sep-iqa",))
+    assert settings.crop == "whole"
+
+
 def test_an_override_replaces_one_field_only() -> None:
     plain, changed = load_settings(), load_settings(overrides={"lambda": 1.0})
     assert changed.lam == 1.0

@@ -171,7 +171,7 @@ def _described(facts: Mapping[str, Any], token_text: Callable[[int], str]) -> It
     yield f"weights       {facts['fingerprint']}"
     yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
     yield f"fast paths    {paths}"
-    yield f"level tokens  {tokens or 'none: the answer is a decimal number'}"
+    yield f"level tokens  {tokens or 'none: this standard has no levels'}"
     yield f"known answer  {facts['known_answer']}"
     yield "prompt as sent, between the lines:"
     yield "-" * 72
