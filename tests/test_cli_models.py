@@ -135,7 +135,7 @@ def test_check_compares_with_the_answer_of_the_first_load(tiny: Callable[[str], 
     assert "known answer  recorded in " in CliRunner().invoke(cli, arguments).stdout
     again = CliRunner().invoke(cli, arguments).stdout
     assert "known answer  same: largest difference 0.0e+00" in again
-    assert "level tokens  none: the answer is a decimal number" in again
+    assert "level tokens  none: this standard has no levels" in again
     assert "output a score between 1 and 7 as a decimal number" in again
 
 
