@@ -64,6 +64,7 @@ WRAPPERS = {
     "ray": ("zeroiqa.runs.executors.ray",),
     "pyiqa": ("zeroiqa.baselines.pyiqa",),
     "skimage": ("zeroiqa.segmenters.graph",),
+    "openai": (),
     "pandas": (),
     "matplotlib": ("zeroiqa.report",),
 }

@@ -76,8 +76,10 @@ class Model:
 def log(monkeypatch):
     log = Log()
 
-    def build(name, options=None):
-        return Model(name.partition(":")[2], log) if name.startswith("hf:") else build_rater(name, options)
+    def build(name, options=None, **choices):
+        if name.startswith("hf:"):
+            return Model(name.partition(":")[2], log)
+        return build_rater(name, options, **choices)
 
     monkeypatch.setattr(zeroiqa.pipeline, "build_rater", build)
     return log

@@ -56,7 +56,8 @@ def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Met
     """
     standards = tuple(load_standard(name) for name in settings.standards)
     wanted = settings.raters if raters is None else raters
-    built = {name: build_rater(name, settings.model_options) for name in wanted}
+    digits = settings.readout == "digit"
+    built = {name: build_rater(name, settings.model_options, digits_suffice=digits) for name in wanted}
     for rater in built.values():
         for standard in standards:
             rater.check(standard)

@@ -18,25 +18,36 @@ _EMBEDDED = {
 }
 _CHAT = "zeroiqa.raters.chat:ChatRater"
 _ANY_MODEL = "hf"
+_ENDPOINT = "openai"
 
 
 def rater_names() -> tuple[str, ...]:
-    """The names that `build_rater` knows; "hf" wants the name of a repository or a folder after a colon."""
-    return (*_EMBEDDED, _ANY_MODEL, *model_names())
+    """The names that `build_rater` knows; "hf" and "openai" want to know which model after a colon."""
+    return (*_EMBEDDED, _ANY_MODEL, _ENDPOINT, *model_names())
 
 
 def has_weights(name: str) -> bool:
-    """Whether the rater of that name is a model, so that only one of them shall be in memory at a time."""
-    return name.partition(":")[0] not in _EMBEDDED
+    """Whether the rater of that name is a model, so that only one of them shall be in memory at a time.
+
+    A server is none: what it holds is in its own memory.
+    """
+    return name.partition(":")[0] not in (*_EMBEDDED, _ENDPOINT)
 
 
-def build_rater(name: str, options: ModelOptions | None = None) -> Rater:
-    """A rater by name. No weights are loaded yet.
+def is_server(name: str) -> bool:
+    """Whether the rater of that name asks a server, which one process keeps busy."""
+    return name.partition(":")[0] == _ENDPOINT
+
+
+def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:
+    """A rater by name. No weights are loaded, and no server is asked yet.
 
     Args:
         name: One of `rater_names()`, some of which take an argument after a colon ("fake:2",
-            "hf:REPOSITORY_OR_FOLDER").
+            "hf:REPOSITORY_OR_FOLDER", "openai:http://HOST:PORT/v1#MODEL").
         options: How to load and run weights; without effect on the embedded raters.
+        digits_suffice: Whether only the most probable level counts, so that a server may rate which tells no
+            other.
 
     Raises:
         UserError: the name is unknown, or the rater does not take the argument.
@@ -45,9 +56,13 @@ def build_rater(name: str, options: ModelOptions | None = None) -> Rater:
     models = model_names()
     if key == _ANY_MODEL and not argument:
         raise UserError("The rater hf needs a model; write hf:REPOSITORY or hf:FOLDER.")
+    if key == _ENDPOINT:
+        from zeroiqa.raters.endpoint import EndpointRater
+
+        return EndpointRater(argument, options or ModelOptions(), digits_suffice=digits_suffice)
     if key in models and colon:
         raise UserError(f"The rater {key} takes no argument, found {argument!r}; write {key} alone.")
-    build, _ = resolve("rater", name, {**_EMBEDDED, **dict.fromkeys((_ANY_MODEL, *models), _CHAT)})
+    build, _ = resolve("rater", name, {**dict.fromkeys(rater_names(), _CHAT), **_EMBEDDED})
     if has_weights(name):
         repo, revision = resolve_model(name)
         model: Rater = build(repo, options or ModelOptions(), revision)
