@@ -7,9 +7,10 @@ about 1 MB. Every code path of a real checkpoint of the family runs on it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.tiny import gemma, idefics, internvl, llava, minicpm, qwen, unlisted, unlisted_more
+from tests.tiny import gemma, idefics, internvl, llava, minicpm, mplug_owl3, qwen, unlisted, unlisted_more
 from tests.tiny.checkpoint import Parts, write
 
 BUILDERS: dict[str, Callable[[], Parts]] = {
@@ -37,12 +38,20 @@ UNLISTED: dict[str, Callable[[], Parts]] = {
 }
 """Chat models of further families."""
 
+NATIVE: dict[str, Callable[[Path], Path]] = {
+    "mplug_owl3_240728": partial(mplug_owl3.write, "240728"),
+    "mplug_owl3_241101": partial(mplug_owl3.write, "241101"),
+}
+"""Chat models that this package knows and transformers does not; each has a function that writes it."""
+
 
 def build(family: str, folder: Path) -> Path:
     """Write the tiny checkpoint of a family into a folder, which need not exist.
 
     Args:
-        family: One of `FAMILIES`, or of `UNLISTED`.
+        family: One of `FAMILIES`, of `UNLISTED` or of `NATIVE`.
         folder: Where to; returned.
     """
+    if family in NATIVE:
+        return NATIVE[family](folder)
     return write((BUILDERS | UNLISTED)[family](), folder)
