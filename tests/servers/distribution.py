@@ -24,7 +24,7 @@ def distribution(pixels: npt.NDArray[np.uint8], system: str, user: str) -> list[
     facts = repr((pixels.shape, system, user)).encode()
     drawn = blake2b(facts + pixels.tobytes(), digest_size=20).digest()
     tokens = ["1", "2", "3", "4", "5", " 5", "\u25816", "7", *OTHERS]
-    weights = [(byte + 1) ** (3 if place < 8 else 2) for place, byte in enumerate(drawn)]
+    weights = [(byte + 1) ** 3 for byte in drawn]
     total = sum(weights) * 1.05
     listed = [(token, math.log(weight / total)) for token, weight in zip(tokens, weights, strict=True)]
     return sorted(listed, key=lambda entry: -entry[1])

@@ -205,6 +205,8 @@ class EndpointRater:
         got: dict[bytes, Rating | None],
     ) -> Row:
         prompts = [standard.fill(view.prompt) for standard in standards]
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in view.prompt or ""):
+            raise ImageError("The prompt holds bytes that are not Unicode and cannot be sent; correct it.")
         png = await asyncio.to_thread(encode, view.pixels)
         url = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
         found: Row = []

@@ -161,7 +161,8 @@ def is_model(asked: str, answered: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return name.rstrip("/").rsplit("/", 1)[-1].partition("@")[0].casefold().removesuffix(".gguf")
+    name = re.sub(r"@[^/@]*$", "", name).rstrip("/")
+    return name.rsplit("/", 1)[-1].casefold().removesuffix(".gguf")
 
 
 def _level(text: str, k: int) -> int | None:

@@ -86,7 +86,7 @@ class Dialect:
         prompt = question.prompt
         user = [
             {"type": "image_url", "image_url": {"url": question.image_url}},
-            {"type": "text", "text": f"\n{prompt.user}"},
+            {"type": "text", "text": f"{prompt.after_image}{prompt.user}"},
         ]
         if prompt.system and not self.system_turn:
             user.insert(0, {"type": "text", "text": f"{prompt.system}\n\n"})
