@@ -27,6 +27,8 @@ class Script:
 
     models: list[str] | None = field(default_factory=lambda: ["someone/model-7b"])
     """What /models lists; None: there is no such page."""
+    listing: str | None = None
+    """The body of /models, in place of that list."""
     key: str = ""
     """Wanted in the header, where it is not empty."""
     answers_as: str | None = None
@@ -89,6 +91,8 @@ class Handler(BaseHTTPRequestHandler):
         script = self.server.script
         if not self.is_let_in():
             return None
+        if self.path == "/v1/models" and script.listing is not None:
+            return self.reply(200, {}, script.listing)
         if self.path != "/v1/models" or script.models is None:
             return self.reply(404, {"detail": "Not Found"})
         return self.reply(200, {"object": "list", "data": [{"id": name} for name in script.models]})

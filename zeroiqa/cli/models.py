@@ -56,16 +56,20 @@ def models(context: click.Context, style: str) -> None:
 )
 @model_options
 def check(name: str, standard: str, **choices: Any) -> None:
-    """Load NAME (or hf:FOLDER) and show how it rates.
+    """Load NAME (or hf:FOLDER) and show how it rates; or ask a server (openai:URL#MODEL).
 
     That is: its level tokens and their ids, the prompt as sent, the fast paths that agree with the slow one,
     and whether its answers to the built-in pictures are still those of its first load.
     """
-    from zeroiqa.raters import has_weights
+    from zeroiqa.raters import has_weights, is_server
     from zeroiqa.raters.chat import ChatRater
     from zeroiqa.raters.models import resolve_model
     from zeroiqa.standards import load_standard
 
+    if is_server(name):
+        for line in _server(name, standard, _options(choices)):
+            click.echo(line)
+        return
     if not has_weights(name):
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
     source, revision = resolve_model(name)
@@ -174,6 +178,24 @@ def _described(facts: Mapping[str, Any], token_text: Callable[[int], str]) -> It
     yield f"level tokens  {tokens or 'none: this standard has no levels'}"
     yield f"known answer  {facts['known_answer']}"
     yield "prompt as sent, between the lines:"
+    yield "-" * 72
+    yield facts["prompt"]
+    yield "-" * 72
+
+
+def _server(name: str, standard: str, options: ModelOptions) -> Iterator[str]:
+    """What a server has told of itself, the prompt last."""
+    from zeroiqa.raters.endpoint import EndpointRater
+    from zeroiqa.standards import load_standard
+
+    rater = EndpointRater(name.partition(":")[2], options, digits_suffice=True)
+    asked = load_standard(standard)
+    rater.check(asked)
+    facts = rater.describe(asked)
+    yield f"server  {facts['server']}"
+    yield f"model   {facts['model']}"
+    yield f"reads   {facts['reads']}"
+    yield "prompt as sent, between the lines; the server's chat template comes on top:"
     yield "-" * 72
     yield facts["prompt"]
     yield "-" * 72

@@ -137,12 +137,15 @@ def workers_option(command: Command) -> Command:
 
 
 def worker_count(workers: str, images: int, settings: Settings) -> int:
-    """Auto: one process per core, but no more than the images can keep busy; one where models are loaded."""
+    """Auto: one process per core, but no more than the images can keep busy.
+
+    One where models are loaded or a server is asked: that one keeps it busy, and more would break its limit.
+    """
     if workers == "auto":
         from zeroiqa import raters, segmenters
 
         segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
-        if segments or any(map(raters.has_weights, settings.raters)):
+        if segments or any(raters.has_weights(name) or raters.is_server(name) for name in settings.raters):
             return 1
         import joblib
 

@@ -43,7 +43,8 @@ RUNS = Path("zeroiqa-runs")
     "--rater",
     "raters",
     multiple=True,
-    help="nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER; repeat for an ensemble.",
+    help="nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER, openai:URL#MODEL; repeat "
+    "for an ensemble.",
 )
 @click.option(
     "--aspect",

@@ -149,8 +149,10 @@ def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
 
 def _rounding(name: str, settings: Settings) -> float:
     """How far the probabilities of a rater may move."""
-    from zeroiqa.raters import has_weights
+    from zeroiqa.raters import has_weights, is_server
 
+    if is_server(name):  # which puts requests into batches as they come, and computes in a type of its choice
+        return ROUNDING_OF_COARSER_TYPES
     if not has_weights(name):
         return 0.0
     from zeroiqa.devices import find_device, find_dtype
