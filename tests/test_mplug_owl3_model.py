@@ -78,7 +78,8 @@ def fresh(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> Networ
 
 
 def largest(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max())
+    """The largest difference, as a share where numbers are large."""
+    return float(((one - other).abs() / (1 + other.abs())).max())
 
 
 def hyper_attention(network: Network) -> list[HyperAttention]:

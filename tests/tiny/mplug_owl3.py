@@ -17,12 +17,12 @@ STOCK_TEMPLATE = (
 )
 """Comes with the tokenizer, and is not how this model is asked."""
 WORDS = (
-    *("system", "user", "assistant", "image", "video", "sub", " sub", "img", "Describe"),
+    *("system", "user", "assistant", "image", "video", "sub", " sub", "img", "ality", "Describe"),
     *("start_cut", "end_cut", "start_video_frame", "end_video_frame", "global_view"),
     "Cut to rows columns with a global view and this image. The quality is very good",
     "1 2 3 4 5 6 7 8 9 10, 1: 2: 3:",
 )
-"""Beside the standards' words, single tokens here as they are to the real tokenizer."""
+"""Beside the standards' words, single tokens here as to the real tokenizer ("rationality" is two)."""
 PUNCTUATION = (("Ġ", "<"), ("Ġ<", "|"), (">", "Ċ"), (">", "<"))
 """What the real tokenizer merges of the brackets around a placeholder and their neighbours; `<|` and `|>` are
 two tokens each."""
@@ -50,7 +50,7 @@ def make_tokenizer() -> Any:
     for name in ("quality-word-7", "correspondence-word-7", "sep-iqa"):
         filled = load_standard(name).fill("a red fox in deep snow")
         texts += [filled.system, filled.user, filled.answer]
-    learner.train_from_iterator(2 * texts, trainer)
+    learner.train_from_iterator([text.replace("rationality", "ration") for text in 2 * texts], trainer)
     learned = json.loads(learner.to_str())["model"]
     vocabulary, merges = learned["vocab"], [tuple(merge) for merge in learned["merges"]]
     for merge in PUNCTUATION:
