@@ -1,4 +1,4 @@
-"""An OpenAI-compatible chat server that does what it is told: `python -m tests.servers.chat` prints its port.
+"""An OpenAI-compatible chat server that does what it is told; `python -m tests.servers.chat 0` says its port.
 
 POST /script replaces `Script`'s fields and forgets what was seen; GET /seen tells what was.
 """
@@ -69,8 +69,8 @@ class Chat(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.lock = threading.Lock()
         self.begin(Script())
 
@@ -227,7 +227,7 @@ def entry(text: str, number: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    server = Chat()
+    server = Chat(int(sys.argv[1]) if sys.argv[1:] else 0)
     print(server.server_port, flush=True)
     threading.Thread(target=leave_with_parent, daemon=True).start()
     server.serve_forever(0.02)

@@ -18,6 +18,7 @@ class ChatServer:
     """`tests.servers.chat`, running."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.root = f"http://127.0.0.1:{port}"
         self.url = f"{self.root}/v1"
 
@@ -40,9 +41,9 @@ class ChatServer:
 
 
 @contextmanager
-def chat_server() -> Iterator[ChatServer]:
-    """A chat server that runs while the block does."""
-    command = [sys.executable, "-m", "tests.servers.chat"]
+def chat_server(port: int = 0) -> Iterator[ChatServer]:
+    """A chat server that runs while the block does, at a free port or at the one given."""
+    command = [sys.executable, "-m", "tests.servers.chat", str(port)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
