@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.test_tiny import picture  # noqa: E402
-from tests.tiny import FAMILIES, UNLISTED, unlisted_more  # noqa: E402
+from tests.tiny import FAMILIES, NATIVE, UNLISTED, load_parts, unlisted_more  # noqa: E402
 from tests.tiny.checkpoint import write  # noqa: E402
 from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
@@ -23,7 +23,7 @@ from zeroiqa.raters.forward import Paths  # noqa: E402
 from zeroiqa.standards import Standard, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
 
-ALL = [*FAMILIES, *UNLISTED]
+ALL = [*FAMILIES, *UNLISTED, *NATIVE]
 EXACT = 1e-4
 """Of log-probabilities in float32."""
 CROSS_ATTENDING = "mllama"
@@ -128,13 +128,10 @@ def difference(one: Numbers, other: Numbers) -> float:
 
 
 class Transformers:
-    """The same numbers by transformers alone: its processor, `generate` of one token, the logits of that."""
+    """The same numbers by the classes alone: their processor, `generate` of one token, the logits of that."""
 
     def __init__(self, model: Model) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        self._processor = AutoProcessor.from_pretrained(model.folder)
-        self._network = AutoModelForImageTextToText.from_pretrained(model.folder).eval()
+        self._network, self._processor = load_parts(model.folder)
         self._rater = model.rater
 
     def rate(self, view: View, standard: Standard) -> list[float]:
@@ -274,10 +271,8 @@ def test_the_prompt_of_an_image_reaches_the_model(family: str, models: Callable[
 def test_level_tokens_are_those_of_an_answer_that_the_template_itself_writes(
     family: str, models: Callable[[str], Model]
 ) -> None:
-    from transformers import AutoProcessor
-
     model, standard = models(family), load_standard("quality-word-9")
-    processor = AutoProcessor.from_pretrained(model.folder)
+    processor = load_parts(model.folder)[1]
     described, user = model.rater.describe(standard), standard.fill().user
     prompt = described["prompt"]
     ids = [described["levels"][str(level)] for level in range(1, 10)]
@@ -368,7 +363,7 @@ def test_an_encoder_with_a_decoder_is_rated_by_generate(tmp_path: Path) -> None:
     assert rater.answer_text(VIEWS[0], STANDARDS[0].fill(), 2).startswith(rater.token_text(likeliest))
 
 
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_onevision", "smolvlm", "gemma3"])
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_onevision", "smolvlm", "gemma3", *NATIVE])
 def test_in_bfloat16_a_batch_gives_the_scores_of_one_view_at_a_time(
     family: str, tiny: Callable[[str], Path], models: Callable[[str], Model]
 ) -> None:

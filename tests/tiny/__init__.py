@@ -6,9 +6,11 @@ about 1 MB. Every code path of a real checkpoint of the family runs on it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.tiny import gemma, idefics, internvl, llava, minicpm, mplug_owl3, qwen, unlisted, unlisted_more
 from tests.tiny.checkpoint import Parts, write
@@ -55,3 +57,22 @@ def build(family: str, folder: Path) -> Path:
     if family in NATIVE:
         return NATIVE[family](folder)
     return write((BUILDERS | UNLISTED)[family](), folder)
+
+
+def load_parts(folder: Path, **choices: Any) -> tuple[Any, Any]:
+    """Model, in evaluation mode, and processor of a checkpoint, without anything of the raters.
+
+    Args:
+        folder: Of the checkpoint.
+        choices: For the model's `from_pretrained`.
+    """
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from zeroiqa.raters.native import find_native
+
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    if native := find_native(kind):
+        model = native.model.from_pretrained(folder, **{"dtype": "float32", **choices})
+        return model.eval(), native.processor.from_pretrained(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder, **choices)
+    return model.eval(), AutoProcessor.from_pretrained(folder)

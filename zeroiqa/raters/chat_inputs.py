@@ -101,7 +101,10 @@ class Preprocessor:
     def _prepare(self, pixels: Pixels, text: str) -> Prepared:
         tensors = self.batch([pixels], [text])
         ids = tensors["input_ids"][0].tolist()
-        return Prepared(tensors, _image_start(ids, self.encode(text), self.image_tokens))
+        start = _image_start(ids, self.encode(text), self.image_tokens)
+        if "image_starts" in tensors:  # what stands for an image is text there, and tells nothing
+            start = min(start, int(tensors["image_starts"][0].argmax()))
+        return Prepared(tensors, start)
 
     def find_image_tokens(self, prepared: Prepared, text: str) -> frozenset[int]:
         """Ids of the special tokens that the processor put more often than they stand in the text."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from zeroiqa.errors import UserError
 from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
 from zeroiqa.model_options import ModelOptions
+from zeroiqa.raters.native import is_native
 
 _CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
 _SAFE = ("*.safetensors",)
@@ -19,7 +20,7 @@ _EITHER = (
     ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "spiece.model", "vocab.txt"),
     ("preprocessor_config.json", "processor_config.json"),
 )
-"""Of each group one file is needed; the first is the usual one."""
+"""Of each group one file is needed; the first is the usual one. The last is for transformers' processors."""
 
 
 def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[str, ...]:
@@ -32,7 +33,8 @@ def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[s
         allow_pickle: Whether pickled weights will do.
     """
     there = {path.name for path in folder.iterdir()} if folder and folder.is_dir() else set()
-    lacking = [names[0] for names in _EITHER if there.isdisjoint(names)]
+    needed = _EITHER[:-1] if _brings_processor(folder) else _EITHER
+    lacking = [names[0] for names in needed if there.isdisjoint(names)]
     stems = ["model.safetensors", "pytorch_model.bin"] if allow_pickle else ["model.safetensors"]
     weights = [_missing_weights(folder, there, whole) for whole in stems]
     return (*lacking, *min(weights, key=len))
@@ -116,6 +118,15 @@ def how_to_bring(repo: str, folder: Path | None, lacking: tuple[str, ...], reaso
         f"{found}, and {reason}. On a machine with network run `zeroiqa models pull hf:{repo} --to DIR`, "
         "copy DIR here and use `--rater hf:DIR`."
     )
+
+
+def _brings_processor(folder: Path | None) -> bool:
+    """Whether the model is one whose processor this package builds without a file for it."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder else {}
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and is_native(str(config.get("model_type")))
 
 
 def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[str, ...]:

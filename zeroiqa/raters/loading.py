@@ -15,6 +15,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.hub import Source
 from zeroiqa.raters.checkpoint import PICKLED, Checkpoint, find_checkpoint
 from zeroiqa.raters.downloads import pull
+from zeroiqa.raters.native import check_attention, find_native, is_native
 from zeroiqa.raters.prompting import read_template
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
     checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline)
     check_family(checkpoint, options)
     _check_generates(checkpoint)
-    if options.trust_remote_code:
+    if options.trust_remote_code and not is_native(checkpoint.family):
         _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
         pull(Source(checkpoint.name, checkpoint.commit), None, options)
@@ -89,11 +90,15 @@ def transformers(part: str = "") -> Any:
 
 
 def check_family(checkpoint: Checkpoint, options: ModelOptions) -> None:
-    """Refuse an architecture that transformers does not offer for images and text, from the config alone.
+    """Refuse an architecture that is not offered for images and text, from the config alone.
 
     Raises:
-        UserError: it is unknown, reads no images, or needs Python code that is not allowed to run.
+        UserError: it is unknown, reads no images, needs Python code that is not allowed to run, or another
+            implementation of attention.
     """
+    if is_native(checkpoint.family):  # the code that its configuration refers to is not needed
+        check_attention(checkpoint.name, options.attn)
+        return
     known = transformers("models.auto.configuration_auto").CONFIG_MAPPING_NAMES
     with_images = transformers("models.auto.modeling_auto").MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     name, family = checkpoint.name, checkpoint.family
@@ -132,8 +137,14 @@ def _check_generates(checkpoint: Checkpoint) -> None:
 
 
 def _load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
+    native = find_native(checkpoint.family)
     try:
-        processor = transformers().AutoProcessor.from_pretrained(checkpoint.folder, **_allowed(options))
+        if native is not None:
+            processor = native.processor.from_pretrained(checkpoint.folder)
+        else:
+            processor = transformers().AutoProcessor.from_pretrained(checkpoint.folder, **_allowed(options))
+    except UserError:
+        raise
     except ImportError as error:
         raise _package_missing(checkpoint.name, error) from error
     except Exception as error:
@@ -156,8 +167,10 @@ def _load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
 def _load_model(
     checkpoint: Checkpoint, options: ModelOptions, device: torch.device, dtype: torch.dtype
 ) -> Any:
+    native = find_native(checkpoint.family)
+    kind = native.model if native is not None else transformers().AutoModelForImageTextToText
     try:
-        model, report = transformers().AutoModelForImageTextToText.from_pretrained(
+        model, report = kind.from_pretrained(
             checkpoint.folder,
             dtype=dtype,
             use_safetensors=None if options.allow_pickle else True,

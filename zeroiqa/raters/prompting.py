@@ -106,7 +106,7 @@ def read_template(processor: Any, model: str) -> ChatTemplate:
             system_turn=system_turn,
             plain_system=plain,
             breaks_line=breaks is not None and f"\n{_PROBE.user}" in breaks,
-            special=_special_tokens(processor.tokenizer),
+            special=(*_special_tokens(processor.tokenizer), *getattr(processor, "control_texts", ())),
         )
     raise UserError(
         f"The chat template of {model} takes no image in a user turn; choose a vision-language model whose "

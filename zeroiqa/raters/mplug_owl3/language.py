@@ -123,7 +123,8 @@ class HyperAttention(Qwen2Attention):
         sees = visual.pictures_seen.any(-1)  # (batch, tokens)
         allowed = visual.rows_seen | ~sees[..., None]  # a softmax over nothing would be no number
         pictures = attend(query, keys, values, allowed, self.scaling)
-        gate = self.gate_proj(text)
+        # no more than three axes: linear layers of 8 bits want it
+        gate = self.gate_proj(text.flatten(1, 2)).view_as(text)
         return torch.where(sees[..., None, None], text * (1 - gate) + pictures * gate, text)
 
 

@@ -120,11 +120,10 @@ class MplugOwl3Processor:
         Raises:
             ValueError: pictures and placeholders are not equally many, or this version has no videos.
         """
-        single = isinstance(text, str)
         texts = [text] if isinstance(text, str) else list(text)
         rows, views = [], []
         for own, pictures, clips in zip(
-            texts, _nested(images, len(texts), single, 1), _nested(videos, len(texts), single, 2), strict=True
+            texts, _nested(images, len(texts), 1), _nested(videos, len(texts), 2), strict=True
         ):
             expanded, seen = self._expand(own, pictures, clips, cut)
             rows.append(self.encode(expanded))
@@ -211,14 +210,14 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
         )
 
 
-def _nested(given: Any, texts: int, single: bool, depth: int) -> list[Any]:
+def _nested(given: Any, texts: int, depth: int) -> list[Any]:
     """For every text its own list."""
     if given is None:
         return [[]] * texts
     inner = given
     for _ in range(depth):
         inner = inner[0] if isinstance(inner, Sequence) and len(inner) else None
-    alone = single and not isinstance(inner, Sequence)
+    alone = texts == 1 and not isinstance(inner, Sequence)
     return [given] if alone else list(given)
 
 
