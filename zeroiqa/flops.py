@@ -9,6 +9,7 @@ nothing, so their share of the peak is lower. Padding is not counted for the sam
     linear layer      2 tokens inputs outputs
     attention         4 pairs heads head_dim         (Q K^T and P V)
     causal pairs      new prefix + new (new + 1) / 2
+    hyper pairs       rows of a picture x new tokens from where it is seen, over all pictures (mPLUG-Owl3)
 
 A geometry needs no weights: a model of any size can be counted from its config alone.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zeroiqa.errors import UserError
@@ -73,6 +74,17 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Hyper:
+    """Layers of the decoder that attend to the pictures beside the text."""
+
+    layers: int
+    rows: int
+    """Of every picture that they see."""
+    gated: bool
+    """Every head passes a matrix of its size, and pictures are seen from the token after their first on."""
+
+
+@dataclass(frozen=True)
 class Geometry:
     """The sizes that decide what a forward pass costs."""
 
@@ -81,6 +93,8 @@ class Geometry:
     vision: Vision
     projector: Projector
     text: Text
+    hyper: Hyper | None = None
+    """None where pictures are tokens of the text."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,9 @@ class Batch:
     """New tokens of every row, visual ones included."""
     prefix: int = 0
     """Tokens before them in every row whose keys and values are reused."""
+    starts: tuple[tuple[int, ...], ...] = ()
+    """Of every row, at which of its tokens, those of the prefix included, the pictures begin that hyper
+    layers see; empty for none."""
     positions: int | None = None
     """How many positions pass the output layer over the vocabulary; None: the last of every row."""
 
@@ -117,11 +134,14 @@ def count_flops(geometry: Geometry, batch: Batch) -> Flops:
     patches = sum(rows * columns for rows, columns in batch.grids)
     tokens = patches // geometry.projector.patches_per_token
     positions = len(batch.lengths) if batch.positions is None else batch.positions
-    text = geometry.text
+    text, hyper = geometry.text, 0
+    if geometry.hyper is not None:
+        for length, starts in zip(batch.lengths, batch.starts, strict=False):
+            hyper += hyper_flops(geometry.hyper, text, length, batch.prefix, starts)
     return Flops(
         vision=sum(vision_flops(geometry.vision, *grid) for grid in batch.grids),
         projector=sum(linear(tokens, *sizes) for sizes in geometry.projector.linears),
-        text=sum(text_flops(text, length, batch.prefix) for length in batch.lengths),
+        text=sum(text_flops(text, length, batch.prefix) for length in batch.lengths) + hyper,
         head=linear(positions, text.width, text.vocabulary),
     )
 
@@ -154,6 +174,19 @@ def text_flops(text: Text, new: int, prefix: int = 0) -> int:
     if text.sliding_layers:
         pairs += text.sliding_layers * causal_pairs(new, prefix, text.window)
     return text.layers * new * per_token + 4 * pairs * attention
+
+
+def hyper_flops(hyper: Hyper, text: Text, new: int, prefix: int, starts: Sequence[int]) -> int:
+    """FLOP that pictures add to the decoder's layers, for one row of new tokens after a reused prefix.
+
+    The keys and values of the pictures are made in every pass anew.
+    """
+    if not starts:
+        return 0
+    seen = sum(max(0, prefix + new - max(start + int(hyper.gated), prefix)) for start in starts)
+    keys = linear(len(starts) * hyper.rows, text.width, 2 * text.kv_heads * text.head_dim)
+    gates = linear(new * text.heads, text.head_dim, text.head_dim) if hyper.gated else 0
+    return hyper.layers * (keys + 4 * seen * hyper.rows * text.heads * text.head_dim + gates)
 
 
 def causal_pairs(new: int, prefix: int = 0, window: int | None = None) -> int:
@@ -205,6 +238,8 @@ def read_geometry(config: Any) -> Geometry:
     """
     family = str(getattr(config, "model_type", type(config).__name__))
     vision, text = getattr(config, "vision_config", None), getattr(config, "text_config", None)
+    looks_back = bool(getattr(config, "hyper_layers", None))  # mPLUG-Owl3; its text's sizes stand at the top
+    text = config if looks_back else text
     if vision is None or text is None or getattr(config, "qformer_config", None) is not None:
         raise _unreadable(family, "it is not made of a vision encoder, a projector and a decoder")
     for what, field in _ABSENT:
@@ -214,7 +249,19 @@ def read_geometry(config: Any) -> Geometry:
         raise _unreadable(family, "its vision encoder merges patches between layers")
     encoder = _read_vision(vision, family)
     decoder = _read_text(text, family)
+    if looks_back:
+        return _with_hyper_layers(config, encoder, decoder, family)
     return Geometry(family, encoder, _read_projector(config, encoder, decoder, family), decoder)
+
+
+def _with_hyper_layers(config: Any, vision: Vision, text: Text, family: str) -> Geometry:
+    """Of the vision encoder, the last layer is not run."""
+    rows = (_size(config.vision_config, family, "image_size") // vision.patch) ** 2
+    hyper = Hyper(layers=len(config.hyper_layers), rows=rows, gated=config.is_gated)
+    first, second = (vision.width, text.width), (text.width, text.width)
+    projector = Projector(1, (first,) if hyper.gated else (first, second))
+    encoder = replace(vision, layers=vision.layers - 1, full_layers=vision.full_layers - 1)
+    return Geometry(family, encoder, projector, text, hyper)
 
 
 def _read_vision(config: Any, family: str) -> Vision:

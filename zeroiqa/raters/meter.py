@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.flops import Batch
 
 if TYPE_CHECKING:
     import torch
+
+
+class _Text(NamedTuple):
+    """What the language model was given in one call."""
+
+    rows: int
+    new: int
+    mask: Any
+    cached: int
+    starts: Any
+    """(rows, tokens), 1 where a picture begins; None where there are none, or they are tokens of the text."""
 
 
 class Meter:
@@ -37,7 +47,7 @@ class Meter:
         self._start = 0.0
         self._handles: list[Any] = []
         self._grids: list[tuple[int, int]] = []
-        self._texts: list[tuple[int, int, Any, int]] = []
+        self._texts: list[_Text] = []
         self._positions = 0
 
     def __enter__(self) -> Meter:
@@ -64,16 +74,20 @@ class Meter:
 
     def batches(self) -> list[Batch]:
         """The token counts of everything seen so far; rows are grouped by the length of their prefix."""
-        groups: dict[int, list[int]] = {}
-        for rows, new, mask, cached in self._texts:
-            for prefix, length in _row_lengths(rows, new, mask, cached):
-                groups.setdefault(prefix, []).append(length)
-        batches = [Batch(lengths=tuple(rows), prefix=prefix, positions=0) for prefix, rows in groups.items()]
+        groups: dict[int, list[_Row]] = {}
+        for text in self._texts:
+            for row in _rows(text):
+                groups.setdefault(row.prefix, []).append(row)
+        batches = []
+        for prefix, rows in groups.items():
+            starts = tuple(row.starts for row in rows) if any(row.starts for row in rows) else ()
+            lengths = tuple(row.new for row in rows)
+            batches.append(Batch(lengths=lengths, prefix=prefix, starts=starts, positions=0))
         return [Batch(grids=tuple(self._grids), positions=self._positions), *batches]
 
     def padding(self) -> float:
         """Share of padding among the tokens that the language model was given."""
-        given = sum(rows * new for rows, new, _, _ in self._texts)
+        given = sum(text.rows * text.new for text in self._texts)
         real = sum(sum(batch.lengths) for batch in self.batches())
         return 1 - real / given if given else 0.0
 
@@ -113,7 +127,9 @@ class Meter:
             ids = kwargs["inputs_embeds"]
         cache, mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
         cached = 0 if cache is None else int(cache.get_seq_length())
-        self._texts.append((ids.shape[0], ids.shape[1], mask, cached))
+        shown = kwargs.get("pixel_values") is not None or kwargs.get("mm_encoder_outputs")
+        starts = kwargs.get("image_starts") if shown else None
+        self._texts.append(_Text(ids.shape[0], ids.shape[1], mask, cached, starts))
 
     def _see_pictures(self, _: object, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self._grids += _grids([*args, *kwargs.values()], self._patch)
@@ -148,10 +164,21 @@ def _grids(values: Sequence[Any], patch: int) -> Iterator[tuple[int, int]]:
             return
 
 
-def _row_lengths(rows: int, new: int, mask: Any, cached: int) -> Iterator[tuple[int, int]]:
-    """Tokens before and new tokens of every row, padding excluded."""
-    if mask is None or mask.ndim != 2:
-        yield from Counter({(cached, new): rows}).elements()
-        return
-    before, after = mask[:, :-new], mask[:, -new:]
-    yield from zip(before.sum(1).tolist(), after.sum(1).tolist(), strict=True)
+class _Row(NamedTuple):
+    """One row of a call, without its padding."""
+
+    prefix: int
+    new: int
+    starts: tuple[int, ...]
+    """At which of its tokens pictures begin."""
+
+
+def _rows(text: _Text) -> Iterator[_Row]:
+    mask = text.mask if text.mask is not None and text.mask.ndim == 2 else None
+    marks = None if text.starts is None else text.starts.cpu()
+    for row in range(text.rows):
+        real = None if mask is None else mask[row].cpu()
+        before = text.cached if real is None else int(real[: -text.new].sum())
+        new = text.new if real is None else int(real[-text.new :].sum())
+        columns = [] if marks is None else marks[row].nonzero()[:, 0].tolist()
+        yield _Row(before, new, tuple(c if real is None else int(real[:c].sum()) for c in columns))

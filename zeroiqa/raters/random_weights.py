@@ -10,14 +10,42 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.devices import check_memory, find_device, find_dtype
 from zeroiqa.errors import UserError
+from zeroiqa.raters.checkpoint import find_checkpoint
 from zeroiqa.raters.loading import Loaded
 from zeroiqa.raters.models import resolve_model
+from zeroiqa.raters.native import Native, check_attention, find_native, is_native
 from zeroiqa.standards import load_standard, standard_names
 
 if TYPE_CHECKING:
     import torch
 
     from zeroiqa.model_options import ModelOptions
+
+
+def _owl3(version: str) -> dict[str, Any]:
+    """config.json of mPLUG/mPLUG-Owl3-7B-240728 or -241101, which differ in three sizes."""
+    early = version == "240728"
+    return {
+        "model_type": "mplugowl3",
+        "version": version,
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 151851 if early else 151651,
+        "hyper_layers": [1, 9, 17, 25] if early else [7, 15, 23, 26],
+        "rope_theta": 1e6,
+        "vision_config": {
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+            "image_size": 384 if early else 378,
+            "patch_size": 14,
+        },
+    }
+
 
 GEOMETRIES: dict[str, dict[str, Any]] = {
     "qwen2.5-vl-7b": {  # config.json of Qwen/Qwen2.5-VL-7B-Instruct
@@ -46,9 +74,10 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
             "tokens_per_second": 2,
         },
         "tie_word_embeddings": False,
-    }
+    },
+    **{f"mplug-owl3-{version}": _owl3(version) for version in ("240728", "241101")},
 }
-"""Models of the family Qwen2.5-VL that can be built from nothing: name -> config."""
+"""Models that can be built from nothing: name -> config."""
 
 PIXELS = (56 * 56, 16384 * 28 * 28)
 """Least and most pixels of a picture as Qwen's processor gives it to the model."""
@@ -81,14 +110,18 @@ def read_parts(name: str) -> tuple[Any, Any]:
         UserError: the files are not there.
     """
     if name in GEOMETRIES:
-        return qwen2_5_vl(GEOMETRIES[name])
+        geometry = GEOMETRIES[name]
+        return mplug_owl3(geometry) if is_native(geometry.get("model_type", "")) else qwen2_5_vl(geometry)
     from transformers import AutoConfig, AutoProcessor
 
     repo, revision = resolve_model(name)
-    if name.startswith("hf:") and not (Path(repo) / "config.json").is_file():
-        raise UserError(
-            f"There is no config.json in {repo}; put config, tokenizer and processor files there."
-        )
+    if name.startswith("hf:"):
+        if not (Path(repo) / "config.json").is_file():
+            raise UserError(
+                f"There is no config.json in {repo}; put config, tokenizer and processor files there."
+            )
+        if native := find_native(find_checkpoint(repo).family):
+            return _native_parts(native, repo)
     where: dict[str, Any] = {"local_files_only": True, **({"revision": revision} if revision else {})}
     try:
         config = AutoConfig.from_pretrained(repo, **where)
@@ -98,6 +131,13 @@ def read_parts(name: str) -> tuple[Any, Any]:
             f"The config and processor of {name} are not on this machine; give a folder that has them as "
             f"hf:FOLDER, or take {' or '.join(GEOMETRIES)}, which needs no files."
         ) from error
+
+
+def _native_parts(native: Native, folder: str) -> tuple[Any, Any]:
+    config = native.config.from_pretrained(folder)
+    processor = native.processor.from_pretrained(folder, config if config.version else None)
+    config.version = processor.version
+    return config, processor
 
 
 def load_random(name: str, options: ModelOptions) -> Loaded:
@@ -115,6 +155,8 @@ def load_random(name: str, options: ModelOptions) -> Loaded:
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)
     config, processor = read_parts(name)
+    if is_native(str(config.model_type)):
+        check_attention(name, options.attn)
     attention = None if options.attn == "auto" else options.attn
     sizes = _build(config, torch.device("meta"), dtype, attention).parameters()
     check_memory(name, sum(weight.nbytes for weight in sizes), device)
@@ -150,9 +192,10 @@ def _build(config: Any, device: torch.device, dtype: torch.dtype, attention: str
     import torch
     from transformers import AutoModelForImageTextToText
 
+    native = find_native(str(config.model_type))
+    build: Any = native.model._from_config if native else AutoModelForImageTextToText.from_config
     chosen = {} if attention is None else {"attn_implementation": attention}
     with torch.device(device):
-        build: Any = AutoModelForImageTextToText.from_config
         model: torch.nn.Module = build(config, dtype=dtype, **chosen)
     return model
 
@@ -170,7 +213,7 @@ def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
         Qwen2VLVideoProcessor,
     )
 
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(tuple(_SPECIAL.values()))
     ids = {field: tokenizer.convert_tokens_to_ids(token) for field, token in _SPECIAL.items()}
     text = {**geometry["text_config"], **{field: ids.pop(field) for field in list(ids)[:3]}}
     vision = geometry["vision_config"]
@@ -189,7 +232,17 @@ def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
     return Qwen2_5_VLConfig(**{**geometry, "text_config": text}, **ids), processor
 
 
-def _tokenizer() -> Any:
+def mplug_owl3(geometry: dict[str, Any]) -> tuple[Any, Any]:
+    """Config and processor of an mPLUG-Owl3 of any size, with a tokenizer as in `qwen2_5_vl`."""
+    from zeroiqa.raters.mplug_owl3 import MplugOwl3Config, MplugOwl3Processor
+    from zeroiqa.raters.mplug_owl3.processing import CONTROL_TOKENS
+
+    tokenizer, config = _tokenizer(CONTROL_TOKENS), MplugOwl3Config(**geometry)
+    config.bos_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
+    return config, MplugOwl3Processor.of(tokenizer, config)
+
+
+def _tokenizer(special: tuple[str, ...]) -> Any:
     """Byte-level BPE; every digit is a token of its own."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -206,7 +259,7 @@ def _tokenizer() -> Any:
     for name in standard_names():
         texts += load_standard(name).fill("a photo")
     tokenizer.train_from_iterator(2 * texts, trainer)
-    tokenizer.add_special_tokens(list(_SPECIAL.values()))
+    tokenizer.add_special_tokens(list(special))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         padding_side="left",
