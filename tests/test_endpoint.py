@@ -303,9 +303,10 @@ def test_no_more_requests_are_in_flight_than_allowed(
     assert ours.images_per_call == 2 * at_once
 
 
-def test_the_only_model_of_a_server_rates(server: ChatServer) -> None:
-    server.script(models=["a-model"])
-    assert " a-model " in rater(server).id
+def test_the_only_model_of_a_server_rates_and_its_name_is_printable(server: ChatServer) -> None:
+    server.script(models=["a-model\x1b[2J"])
+    assert " a-model\\x1b[2J " in rater(server).id
+    assert rater(server).describe(WORDS)["model"].isprintable()
 
 
 def test_a_named_model_needs_no_list(server: ChatServer) -> None:

@@ -143,7 +143,7 @@ def test_a_server_that_repeats_the_key_is_not_quoted_with_it(
 def test_a_model_that_the_server_does_not_have(server: ChatServer) -> None:
     server.script(models=["one/a", "two/b"])
     said = sentence(server, "#three/c")
-    assert "none of the name 'three/c'" in said and said.endswith("it lists one/a, two/b.")
+    assert "has no model three/c (HTTP 404" in said and said.endswith("it lists one/a, two/b.")
     server.script(models=[f"model-{number}" for number in range(40)])
     assert sentence(server, "#c").endswith("model-9 and 30 more.")
 
@@ -153,6 +153,16 @@ def test_another_model_than_the_one_asked_for(server: ChatServer) -> None:
     assert "was asked for someone/model-7b, but cheap-model\\x1b[2J answered" in sentence(server)
     server.script(answers_as="model-7b@main")
     assert rate(server) is not None
+
+
+def test_a_model_that_is_taken_away_midway(server: ChatServer) -> None:
+    rater = build_rater(f"openai:{server.url}")
+    rater.check(WORDS)
+    server.script(models=["another"])
+    with pytest.raises(
+        UserError, match=r"does not rate \(HTTP 404: The model `someone/model-7b` does not exist"
+    ):
+        rater.rate([VIEW], [WORDS])
 
 
 def test_a_model_that_changes_midway(server: ChatServer) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.opencv import cv2
 from zeroiqa.raters.endpoint_address import find_key, find_limits, parse_address
@@ -97,7 +97,7 @@ class EndpointRater:
             UserError: the server cannot be used.
         """
         known = self._known()
-        return f"endpoint {VERSION} {self._address.url} {known.model} {_reads(known.dialect)}"
+        return f"endpoint {VERSION} {self._address.url} {printable(known.model)} {_reads(known.dialect)}"
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` if the server cannot be used, or the standard asks for something else."""
@@ -134,7 +134,7 @@ class EndpointRater:
         turns = known.dialect.messages(question)
         return {
             "server": self._address.url,
-            "model": known.model,
+            "model": printable(known.model),
             "reads": _reads(known.dialect),
             "prompt": "\n".join(f"{turn['role']}: {_text(turn['content'])}" for turn in turns),
         }
@@ -325,20 +325,21 @@ async def _fault(server: Server, known: _Known, refusal: RefusalError) -> UserEr
             pass
         else:
             return ImageError(f"{server} refuses a view (HTTP {refusal.status}: {refusal.said}).")
-    return _refused(server, known.model, None, refusal)
+    return _refused(server, known.model, [known.model], refusal)
 
 
 def _refused(server: Server, model: str, listed: list[str] | None, refusal: RefusalError) -> UserError:
     why = f"HTTP {refusal.status}: {refusal.said}"
-    if listed and model not in listed and refusal.status < 500:
-        return UserError(
-            f"{server} rates with none of the name {model!r} ({why}); it lists {server.quoted_names(listed)}."
-        )
-    if refusal.status == 404 and not listed:
-        return UserError(f"{server} has nothing to ask ({why}); see whether the address should end in /v1.")
     if refusal.status >= 500:
         return UserError(f"{server} fails ({why}); see its log, then give the same command again.")
-    return UserError(f"{server} refuses to rate ({why}); choose another model that takes images.")
+    if refusal.status == 404 and not listed:
+        return UserError(f"{server} has nothing to ask ({why}); see whether the address should end in /v1.")
+    if listed and model not in listed:
+        found = "has no model" if refusal.status == 404 else "does not rate by"
+        return UserError(f"{server} {found} {model} ({why}); it lists {server.quoted_names(listed)}.")
+    return UserError(
+        f"{server} does not rate ({why}); put that right, or choose another model that sees images."
+    )
 
 
 def _probe() -> Question:

@@ -198,9 +198,10 @@ class Server:
         try:
             return str((await asking).text)
         except openai.APITimeoutError:
+            remedy = "" if seconds < self._limits.timeout else ", or set ZEROIQA_ENDPOINT_TIMEOUT higher"
             raise UserError(
-                f"{self} gave no answer within {seconds:g} seconds; see whether it is overloaded, or set "
-                "ZEROIQA_ENDPOINT_TIMEOUT to more seconds."
+                f"{self} gave no answer within {seconds:g} seconds; see whether it is the right one and not "
+                f"overloaded{remedy}."
             ) from None
         except openai.APIConnectionError as error:
             reason = self._quoted(str(error.__cause__ or error))
