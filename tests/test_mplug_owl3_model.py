@@ -261,6 +261,19 @@ def test_generate_goes_on_looking_at_the_images(network: Network, tokens: int) -
         assert largest(logits[0], network.logits(sample, pixels)[-1]) < 1e-4
 
 
+def test_generate_answers_a_mixed_batch_as_its_samples_alone(network: Network) -> None:
+    choices = {"max_new_tokens": 3, "do_sample": False, "eos_token_id": None}
+    samples, used = [ONE, NONE, TWO], 0
+    inputs, pixels = batch(network, samples, True)
+    together = network.model.generate(**inputs, pixel_values=pixels, **choices)[:, -3:]
+    for row, sample in zip(together, samples, strict=True):
+        own = pixels[used : used + len(sample.starts)]
+        used += len(sample.starts)
+        shown = {"pixel_values": own} if len(own) else {}
+        alone = network.model.generate(**batch(network, [sample], True)[0], **shown, **choices)[0, -3:]
+        assert torch.equal(row, alone)
+
+
 def test_pixels_in_small_batches_give_the_features_of_one(network: Network) -> None:
     pixels = network.pixels(5)
     with torch.inference_mode():
