@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
@@ -19,6 +20,7 @@ _EMBEDDED = {
 _CHAT = "zeroiqa.raters.chat:ChatRater"
 _ANY_MODEL = "hf"
 _ENDPOINT = "openai"
+_DIGITS = re.compile(r" digits( without .*)?$")
 
 
 def rater_names() -> tuple[str, ...]:
@@ -37,6 +39,11 @@ def has_weights(name: str) -> bool:
 def is_server(name: str) -> bool:
     """Whether the rater of that name asks a server, which one process keeps busy."""
     return name.partition(":")[0] == _ENDPOINT
+
+
+def has_digits_only(name: str, rater_id: str) -> bool:
+    """Whether a rater of that name and id answered levels without their probabilities."""
+    return is_server(name) and _DIGITS.search(rater_id) is not None
 
 
 def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:

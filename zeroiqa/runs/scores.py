@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
+from zeroiqa.raters import has_digits_only
 from zeroiqa.results import ImageScore, csv_cell, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table_writer
@@ -101,6 +102,13 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    ids = run.identity["raters"]
+    digits = [name for name in settings.raters if has_digits_only(name, ids[name])]
+    if digits and settings.readout != "digit":
+        raise UserError(
+            f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; use "
+            "--readout digit."
+        )
     return replace(settings.aggregation, members=members)
 
 
