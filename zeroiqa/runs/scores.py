@@ -106,8 +106,8 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
     digits = [name for name in settings.raters if has_digits_only(name, ids[name])]
     if digits and settings.readout != "digit":
         raise UserError(
-            f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; use "
-            "--readout digit."
+            f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; "
+            "use --readout digit."
         )
     return replace(settings.aggregation, members=members)
 
