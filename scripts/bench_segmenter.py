@@ -34,6 +34,8 @@ SIZES = {"1 MP": (866, 1155), "3 MP": (1500, 2000), "12 MP": (3000, 4000)}
 OURS, PACKAGE = "ours", "package"
 TARGETS = {"time outside the network": 5, "memory above the encoded image": 10}
 """Package / ours on the photo of 12 megapixels; reported, not enforced."""
+LEAST_MIB = 16.0
+"""Less cannot be told from memory that the allocator had kept; it counts as this much."""
 
 
 def scene_masks(points_per_side: int) -> Any:
@@ -169,7 +171,8 @@ def compare(rows: list[dict[str, Any]]) -> dict[str, Any]:
                     row["seconds outside the network"] / mine["seconds outside the network"], 1
                 ),
                 "memory above the encoded image": round(
-                    row["MiB above the encoded image"] / mine["MiB above the encoded image"], 1
+                    row["MiB above the encoded image"] / max(mine["MiB above the encoded image"], LEAST_MIB),
+                    1,
                 ),
                 "same regions": row["regions"] == mine["regions"],
             }
