@@ -1,0 +1,196 @@
+"""Segmenters and raters that remember: what several runs have in common is computed once.
+
+Kept in one SQLite file, so that an interrupted ablation computes nothing twice either.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import UserError
+from zeroiqa.types import Image, Rater, Rating, Region, Rle, Segmenter, View
+
+if TYPE_CHECKING:
+    from zeroiqa.standards import Standard
+
+
+@dataclass
+class Calls:
+    """How often a model was asked."""
+
+    asked: int = 0
+    """Views under standards that it rated, or images that it segmented."""
+    reused: int = 0
+    """Those that were known already."""
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def add(self, asked: int, reused: int) -> None:
+        """Count; images are segmented in several threads."""
+        with self._lock:
+            self.asked += asked
+            self.reused += reused
+
+
+class Memory:
+    """What is known, by key; to be had from `open_memory`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database, self._lock = database, Lock()
+        database.execute("create table if not exists known (key blob primary key, value text) without rowid")
+
+    def get(self, key: bytes) -> Any:
+        """What was put, or None."""
+        with self._lock:
+            row = self._database.execute("select value from known where key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def put(self, values: dict[bytes, Any]) -> None:
+        """Remember, on the disk when this returns."""
+        rows = [(key, json.dumps(value)) for key, value in values.items()]
+        with self._lock, self._database:
+            self._database.executemany("insert or replace into known values (?, ?)", rows)
+
+
+@contextmanager
+def open_memory(path: Path) -> Iterator[Memory]:
+    """The memory in a file, which need not exist.
+
+    Raises:
+        UserError: it cannot be opened, or is no such file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(path, check_same_thread=False)
+        try:
+            yield Memory(database)
+        finally:
+            database.close()
+    except (sqlite3.Error, OSError) as error:
+        raise UserError(
+            f"The file {path} cannot be used ({error}); delete it or choose another folder."
+        ) from error
+
+
+class RememberingSegmenter:
+    """Segments an image once for all runs with the same segmenter."""
+
+    def __init__(self, segmenter: Segmenter, memory: Memory, calls: Calls, *, masks: bool) -> None:
+        """Wrap.
+
+        Args:
+            segmenter: One that keeps masks.
+            memory: Shared.
+            calls: Counted there.
+            masks: Whether the regions keep their masks.
+        """
+        self._segmenter, self._memory, self._calls, self._masks = segmenter, memory, calls, masks
+        self.id = segmenter.id
+        self.images_per_call = segmenter.images_per_call
+
+    def segment(self, image: Image) -> list[Region]:
+        """As the segmenter; raises as it does."""
+        return self.segment_batch([image])[0]
+
+    def segment_batch(self, images: Sequence[Image]) -> list[list[Region]]:
+        """As the segmenter; raises as it does."""
+        keys = [_key(self.id, image.pixels) for image in images]
+        known = {key: self._memory.get(key) for key in keys}
+        new = [place for place, key in enumerate(keys) if known[key] is None]
+        if new:
+            found = self._segmenter.segment_batch([images[place] for place in new])
+            stored = {
+                keys[place]: [asdict(region) for region in each]
+                for place, each in zip(new, found, strict=True)
+            }
+            self._memory.put(stored)
+            known |= {key: json.loads(json.dumps(value)) for key, value in stored.items()}
+        self._calls.add(len(new), len(keys) - len(new))
+        return [[_region(record, self._masks) for record in known[key]] for key in keys]
+
+
+class RememberingRater:
+    """Rates a view under a standard once for all runs with the same rater."""
+
+    def __init__(self, rater: Rater, memory: Memory, calls: Calls) -> None:
+        """Wrap.
+
+        Args:
+            rater: Anything that rates.
+            memory: Shared.
+            calls: Counted there.
+        """
+        self._rater, self._memory, self._calls = rater, memory, calls
+        self.id = rater.id
+        self.images_per_call = rater.images_per_call
+
+    def check(self, standard: Standard) -> None:
+        """As the rater; raises as it does."""
+        self._rater.check(standard)
+
+    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
+        """As the rater; raises as it does. Views that lack the same standards share a call."""
+        keys = [
+            [
+                _key(f"{self.id}\0{each.hash}\0{view.prompt if each.needs_prompt else ''}", view.pixels)
+                for each in standards
+            ]
+            for view in views
+        ]
+        known = {key: self._memory.get(key) for row in keys for key in row}
+        wanted: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
+        for place, row in enumerate(keys):
+            for column, key in enumerate(row):
+                if known[key] is None:
+                    wanted.setdefault(key, (place, column))
+        for columns, places in _by_columns(wanted.values()).items():
+            chosen = [standards[column] for column in columns]
+            answers = self._rater.rate([views[place] for place in places], chosen)
+            new = {
+                keys[place][column]: [None if rating is None else asdict(rating)]
+                for place, ratings in zip(places, answers, strict=True)
+                for column, rating in zip(columns, ratings, strict=True)
+            }
+            self._memory.put(new)
+            known |= new
+        self._calls.add(len(wanted), len(views) * len(standards) - len(wanted))
+        return [[_rating(known[key][0]) for key in row] for row in keys]
+
+
+def _by_columns(cells: Iterable[tuple[int, int]]) -> dict[tuple[int, ...], list[int]]:
+    """Cells (row, column) -> columns -> the rows that want just these: each is one call."""
+    columns: dict[int, list[int]] = defaultdict(list)
+    for row, column in cells:
+        columns[row].append(column)
+    rows: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row, own in columns.items():
+        rows[tuple(own)].append(row)
+    return rows
+
+
+def _key(what: str, pixels: Any) -> bytes:
+    digest = blake2b(f"{what}\0{pixels.shape}\0".encode(errors="backslashreplace"), digest_size=20)
+    digest.update(pixels.tobytes())
+    return digest.digest()
+
+
+def _region(record: dict[str, Any], masks: bool) -> Region:
+    mask = record["mask"] if masks else None
+    return Region(
+        box=(record["box"][0], record["box"][1], record["box"][2], record["box"][3]),
+        area=record["area"],
+        kind=record["kind"],
+        mask=None if mask is None else Rle((mask["size"][0], mask["size"][1]), tuple(mask["counts"])),
+    )
+
+
+def _rating(record: dict[str, Any] | None) -> Rating | None:
+    return None if record is None else replace(Rating(**record), logprobs=tuple(record["logprobs"]))
