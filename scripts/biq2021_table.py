@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zeroiqa.aggregate import read
-from zeroiqa.baselines import BASELINES
+from zeroiqa.baselines import pixel_baselines
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.metrics import (
     Interval,
@@ -66,8 +66,8 @@ class Row(NamedTuple):
 def score_images(folder: Path, names: Sequence[str]) -> dict[str, list[float]]:
     """Every method's score of every whole image, turned so that higher is better."""
     rater, standard = NssRater(), load_standard("quality-word-7")
-    baselines = [(baseline, baseline.load()) for baseline in BASELINES]
-    scores: dict[str, list[float]] = {RATER: [], **{baseline.name: [] for baseline in BASELINES}}
+    baselines = [(baseline, baseline.load()) for baseline in pixel_baselines()]
+    scores: dict[str, list[float]] = {RATER: [], **{baseline.name: [] for baseline, _ in baselines}}
     for name in names:
         pixels = decode(folder / "images" / name).pixels
         [[rating]] = rater.rate([View(pixels, None, pixels.shape[:2])], [standard])

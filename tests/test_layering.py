@@ -27,6 +27,8 @@ LEVELS = (
         "views",
         "rle",
         "aggregate",
+        "evaluation.correlation",
+        "evaluation.resampling",
         "evaluation.metrics",
         "samples",
         "flops",
@@ -54,6 +56,8 @@ MODELS = (
     "zeroiqa.raters.path_check",
     "zeroiqa.raters.readouts",
     "zeroiqa.raters.mplug_owl3",
+    "zeroiqa.baselines.clip_model",
+    "zeroiqa.baselines.vqascore",
     "zeroiqa.heads",
 )
 WRAPPERS = {

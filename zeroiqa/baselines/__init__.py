@@ -1,70 +1,188 @@
-"""Classical measures computed without a network, to compare scores with.
+"""Measures of others to compare scores with: which there are, which way they point, where they are computed.
 
-Each measure is a row of `BASELINES`; its module is imported when the measure is first asked for.
+The facts are data, in catalogue.toml. What computes a native baseline is imported when it is first asked for.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from difflib import get_close_matches
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
+    from zeroiqa.standards import Aspect
     from zeroiqa.types import Pixels
+
+Kind: TypeAlias = Literal["native", "pyiqa", "external", "published-only"]
+Range: TypeAlias = tuple[float, float]
+
+PYIQA = "pyiqa"
+"""`pyiqa:NAME` is a baseline that the package of that name computes."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of pyiqa's metrics."""
+
+    name: str
+    """What pyiqa calls it."""
+    range: Range
+    """Lowest and highest value, both roughly: pyiqa's own estimate."""
+    training: str
+    """Human scores that it has seen; "none" for none."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One measure: what it is called, which way it points and where it is computed."""
+    """What is known of one baseline; None and "" stand for what is not."""
 
     name: str
     """The name used in tables and on the command line."""
-    direction: Literal[1, -1]
-    """+1: higher means better; -1: lower means better."""
-    compute: str
-    """"module:function"; the function maps RGB pixels to a finite float."""
-    source: str
+    title: str
+    """The name in the papers."""
+    kind: Kind
+    """native: computed by this package; pyiqa: through the adapter; external: elsewhere, scores come in by
+    CSV; published-only: the papers' numbers."""
+    direction: Literal[1, -1] | None = None
+    """+1: higher means better; -1: lower means better; None: it depends on the implementation."""
+    range: Range | None = None
+    """Lowest and highest value."""
+    rough: bool = False
+    """Whether the range is an estimate rather than a bound."""
+    aspect: Aspect = "quality"
+    """What is judged; for correspondence each image needs the text prompt it was generated from."""
+    training: str = ""
+    """Human scores or preferences that it has seen; "none" for none."""
+    licence: str = ""
+    """Of the weights."""
+    source: str = ""
     """The publication."""
+    named_in: tuple[str, ...] = ()
+    """The papers that compare with it."""
+    note: str = ""
+    """What else one must know, such as where a native one differs from its paper."""
+    pyiqa: tuple[Variant, ...] = ()
+    """What pyiqa has under this name."""
+    version: int = 1
+    """Goes up with every change of ours that moves a value."""
+    compute: str = ""
+    """ "module:function" of a native one without weights; the function maps RGB pixels to a finite float."""
+    data: str = ""
+    """File of the package that `compute` reads."""
+    measure: str = ""
+    """ "module:class" of a native one with weights; see `zeroiqa.baselines.measures`."""
+    repo: str = ""
+    """Repository of its weights on the Hugging Face hub, where no other is asked for."""
+    revision: str = ""
+    """Branch, commit or reference of the repository; "" is its main branch."""
+    processor: str = ""
+    """Repository of the processor, where that of the weights has none."""
+    wants: str = ""
+    """What the text after the name must be, where there has to be one."""
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether each image must bring the text prompt that it was generated from."""
+        return self.aspect == "correspondence"
+
+    @property
+    def is_measured_here(self) -> bool:
+        """Whether `--rater baseline:NAME` can compute it."""
+        return bool(self.compute or self.measure)
 
     def load(self) -> Callable[[Pixels], float]:
-        """Import and return the function that computes the measure."""
-        module, _, function = self.compute.partition(":")
-        return cast("Callable[[Pixels], float]", getattr(importlib.import_module(module), function))
+        """Import and return the function that computes a baseline without weights."""
+        return cast("Callable[[Pixels], float]", import_attribute(self.compute))
 
 
-BASELINES: tuple[Baseline, ...] = (
-    Baseline(
-        "niqe",
-        -1,
-        "zeroiqa.baselines.niqe:niqe",
-        'Mittal, Soundararajan, Bovik: Making a "completely blind" image quality analyzer, SPL 20(3), 2013',
-    ),
-    Baseline(
-        "piqe",
-        -1,
-        "zeroiqa.baselines.piqe:piqe",
-        "Venkatanath et al.: Blind image quality evaluation using perception based features, NCC 2015",
-    ),
-    Baseline(
-        "log-laplacian",
-        +1,
-        "zeroiqa.baselines.laplacian:log_laplacian",
-        "Pech-Pacheco et al.: Diatom autofocusing in brightfield microscopy, ICPR 2000",
-    ),
-)
+def catalogue() -> dict[str, Baseline]:
+    """All baselines by name, in the order of catalogue.toml."""
+    text = (resources.files("zeroiqa.baselines") / "catalogue.toml").read_text(encoding="utf-8")
+    return {name: _baseline(name, fields) for name, fields in tomllib.loads(text).items()}
+
+
+def pixel_baselines() -> tuple[Baseline, ...]:
+    """Those that are computed of the pixels alone, without weights."""
+    return tuple(baseline for baseline in catalogue().values() if baseline.compute)
 
 
 def find_baseline(name: str) -> Baseline:
-    """The baseline of that name.
+    """The baseline of that name, whatever its kind.
 
     Raises:
-        UserError: there is no such baseline.
+        UserError: there is none; the message suggests the nearest names.
     """
-    for baseline in BASELINES:
-        if baseline.name == name:
+    known = catalogue()
+    if name in known:
+        return known[name]
+    if variant := find_variant(name):
+        raise UserError(f"There is no baseline {name!r}; write {variant.name} or {PYIQA}:{name}.")
+    nearest = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    hint = f"did you mean {_alternatives(nearest)}?" if nearest else f"known: {', '.join(known)}."
+    raise UserError(f"There is no baseline {name!r}; {hint} `zeroiqa baselines` lists them.")
+
+
+def find_variant(name: str) -> Baseline | None:
+    """The baseline that one of pyiqa's metrics is a variant of; None for a metric that is not listed."""
+    for baseline in catalogue().values():
+        if name in (variant.name for variant in baseline.pyiqa):
             return baseline
-    known = ", ".join(baseline.name for baseline in BASELINES)
-    raise UserError(f"There is no baseline {name!r}; the names are {known}.")
+    return None
+
+
+def find_measured(name: str) -> Baseline:
+    """The baseline of that name, which this package computes.
+
+    Raises:
+        UserError: there is none, or it is computed elsewhere; the message says where.
+    """
+    baseline = find_baseline(name)
+    if baseline.is_measured_here:
+        return baseline
+    if baseline.kind == "native":
+        raise UserError(f"{baseline.title} are no baseline to name: {baseline.note}")
+    if baseline.kind == "pyiqa":
+        choice = _alternatives([f"{PYIQA}:{variant.name}" for variant in baseline.pyiqa])
+        raise UserError(
+            f"{baseline.title} is computed by pyiqa, which is for non-commercial use only; write {choice}."
+        )
+    where = baseline.note or "There is nothing to run, only the papers' numbers."
+    raise UserError(
+        f"{baseline.title} is not computed here ({where.rstrip('.')}); bring its scores as a CSV file."
+    )
+
+
+def has_weights(name: str) -> bool:
+    """Whether `baseline:NAME` holds a model in memory; unknown ones do, until they are refused."""
+    key = name.partition(":")[0]
+    return not any(key == baseline.name for baseline in pixel_baselines())
+
+
+def import_attribute(place: str) -> Any:
+    """What "module:attribute" stands for."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _baseline(name: str, fields: dict[str, Any]) -> Baseline:
+    named_in = tuple(fields.pop("named_in", ()))
+    variants = tuple(
+        Variant(**{**variant, "range": _range(variant["range"])}) for variant in fields.pop("pyiqa", ())
+    )
+    bounds = _range(fields.pop("range")) if "range" in fields else None
+    return Baseline(name=name, range=bounds, pyiqa=variants, named_in=named_in, **fields)
+
+
+def _range(bounds: Iterable[float]) -> Range:
+    low, high = bounds
+    return float(low), float(high)
+
+
+def _alternatives(names: list[str]) -> str:
+    return " or ".join(([", ".join(names[:-1])] if len(names) > 1 else []) + names[-1:])

@@ -20,20 +20,26 @@ _EMBEDDED = {
 _CHAT = "zeroiqa.raters.chat:ChatRater"
 _ANY_MODEL = "hf"
 _ENDPOINT = "openai"
+_BASELINE = "baseline"
 _DIGITS = re.compile(r" digits( without .*)?$")
 
 
 def rater_names() -> tuple[str, ...]:
-    """The names that `build_rater` knows; "hf" and "openai" want to know which model after a colon."""
-    return (*_EMBEDDED, _ANY_MODEL, _ENDPOINT, *model_names())
+    """The names that `build_rater` knows; "hf", "openai" and "baseline" want to know which after a colon."""
+    return (*_EMBEDDED, _ANY_MODEL, _ENDPOINT, _BASELINE, *model_names())
 
 
 def has_weights(name: str) -> bool:
     """Whether the rater of that name is a model, so that only one of them shall be in memory at a time.
 
-    A server is none: what it holds is in its own memory.
+    A server is none: what it holds is in its own memory. Some baselines are, some are not.
     """
-    return name.partition(":")[0] not in (*_EMBEDDED, _ENDPOINT)
+    key, _, argument = name.partition(":")
+    if key == _BASELINE:
+        from zeroiqa import baselines
+
+        return baselines.has_weights(argument)
+    return key not in (*_EMBEDDED, _ENDPOINT)
 
 
 def is_server(name: str) -> bool:
@@ -51,7 +57,7 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
 
     Args:
         name: One of `rater_names()`, some of which take an argument after a colon ("fake:2",
-            "hf:REPOSITORY_OR_FOLDER", "openai:http://HOST:PORT/v1#MODEL").
+            "hf:REPOSITORY_OR_FOLDER", "openai:http://HOST:PORT/v1#MODEL", "baseline:NAME").
         options: How to load and run weights; without effect on the embedded raters.
         digits_suffice: Whether only the most probable level counts, so that a server may rate which tells no
             other.
@@ -67,6 +73,10 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
         from zeroiqa.raters.endpoint import EndpointRater
 
         return EndpointRater(argument, options or ModelOptions(), digits_suffice=digits_suffice)
+    if key == _BASELINE:
+        from zeroiqa.raters.baseline import BaselineRater
+
+        return BaselineRater(argument, options or ModelOptions())
     if key in models and colon:
         raise UserError(f"The rater {key} takes no argument, found {argument!r}; write {key} alone.")
     build, _ = resolve("rater", name, {**dict.fromkeys(rater_names(), _CHAT), **_EMBEDDED})

@@ -1,0 +1,139 @@
+"""Where the files of a CLIP are: a folder, or a repository of the Hugging Face hub. No torch here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zeroiqa.errors import UserError
+from zeroiqa.hub import FileMissingError, Source, download_file
+from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
+
+if TYPE_CHECKING:
+    from zeroiqa.baselines import Baseline
+    from zeroiqa.model_options import ModelOptions
+
+WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_PROCESSOR = (("preprocessor_config.json", "processor_config.json"), ("tokenizer.json", "vocab.json"))
+"""Of each group one file is needed; the first is the usual one."""
+_MORE = ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """A CLIP that was found; of a repository only config.json is on the disk yet."""
+
+    checkpoint: Checkpoint
+    """Configuration and weights."""
+    baseline: Baseline
+    """What it is for."""
+    processor: str
+    """Repository of the processor; "" where it lies with the weights."""
+
+    @property
+    def id(self) -> str:
+        """Names the weights, and the processor where it comes from elsewhere."""
+        weights = self.checkpoint.fingerprint()[:16]
+        return f"{weights} processor {self.processor}" if self.processor else weights
+
+
+def find_clip(baseline: Baseline, argument: str, options: ModelOptions) -> ClipSource:
+    """Find the model of a baseline and look at its configuration.
+
+    Args:
+        baseline: Which one; it names the usual repository.
+        argument: Folder or repository of another model; "" takes the usual one.
+        options: Whether the network may be used.
+
+    Raises:
+        UserError: the model is not to be had, or it is no CLIP.
+    """
+    name, revision = (argument, None) if argument else (baseline.repo, baseline.revision or None)
+    folder = Path(name).expanduser()
+    if not folder.exists() and _REPO.fullmatch(name) and not name.startswith((".", "~")):
+        _fetch(Source(name, revision), "config.json", baseline, options)
+    checkpoint = find_checkpoint(name, revision, offline=options.offline)
+    if checkpoint.family != "clip":
+        raise UserError(
+            f"{baseline.title} needs a CLIP of transformers, but {name} is a {checkpoint.family} model; "
+            f"leave out the folder or name one like {baseline.repo}."
+        )
+    processor = baseline.processor if checkpoint.commit else _processor_of_folder(baseline, checkpoint)
+    return ClipSource(checkpoint, baseline, processor)
+
+
+def bring(source: ClipSource, options: ModelOptions) -> tuple[Path, Path]:
+    """Download what is missing.
+
+    Returns:
+        The folder of configuration and weights, and that of the processor.
+
+    Raises:
+        UserError: a file is neither on this disk nor to be had.
+    """
+    checkpoint, baseline = source.checkpoint, source.baseline
+    folder = checkpoint.folder
+    if checkpoint.commit:
+        _fetch(Source(checkpoint.name, checkpoint.commit), WEIGHTS, baseline, options)
+    elif not any((folder / name).is_file() for name in (WEIGHTS, _INDEX)):
+        raise UserError(
+            f"{checkpoint.name} holds no {WEIGHTS}; pickled weights are not read for {baseline.title}: "
+            "convert them with transformers' save_pretrained."
+        )
+    if source.processor:
+        return folder, _fetch_processor(Source(source.processor), baseline, options)
+    if checkpoint.commit:
+        return folder, _fetch_processor(Source(checkpoint.name, checkpoint.commit), baseline, options)
+    return folder, folder
+
+
+def _processor_of_folder(baseline: Baseline, checkpoint: Checkpoint) -> str:
+    """Where the processor of a folder is: in it (""), or in the repository that the baseline names."""
+    missing = [
+        names[0] for names in _PROCESSOR if not any((checkpoint.folder / name).is_file() for name in names)
+    ]
+    if missing and not baseline.processor:
+        raise UserError(
+            f"{checkpoint.name} is not complete: {' and '.join(missing)} are missing; copy the files of the "
+            f"processor there, from {baseline.repo} for example."
+        )
+    return baseline.processor if missing else ""
+
+
+def _fetch_processor(source: Source, baseline: Baseline, options: ModelOptions) -> Path:
+    folders = [_fetch_one(source, names, baseline, options).parent for names in _PROCESSOR]
+    for name in _MORE:
+        try:
+            download_file(source, name, offline=options.offline)
+        except FileMissingError:  # tokenizer.json holds what the tokenizer needs
+            continue
+    return folders[0]
+
+
+def _fetch_one(source: Source, names: tuple[str, str], baseline: Baseline, options: ModelOptions) -> Path:
+    usual, other = names
+    try:
+        return download_file(source, other, offline=options.offline)
+    except FileMissingError:
+        return _fetch(source, usual, baseline, options)
+
+
+def _fetch(source: Source, name: str, baseline: Baseline, options: ModelOptions) -> Path:
+    try:
+        return download_file(source, name, offline=options.offline)
+    except FileMissingError as error:
+        if error.reason is None:
+            raise UserError(
+                f"The repository {source.repo} has no {name}, which {baseline.title} needs; name another "
+                "one, or a folder with config.json, model.safetensors and the files of the processor."
+            ) from error
+        files = ", ".join(("config.json", WEIGHTS, *(names[0] for names in _PROCESSOR)))
+        raise UserError(
+            f"The model {source.repo} of {baseline.title} is not on this machine: {name} is missing, and "
+            f"{error.reason}. Copy its files ({files}) into a folder and name it: "
+            f"baseline:{baseline.name}:FOLDER."
+        ) from error

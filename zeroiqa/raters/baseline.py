@@ -1,0 +1,81 @@
+"""A baseline in a rater's place, so that runs, tables and comparisons treat it like any other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from zeroiqa.baselines import PYIQA, find_measured, find_variant
+from zeroiqa.baselines.measures import Measured, build_measure
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.model_options import ModelOptions
+from zeroiqa.types import Rating
+
+if TYPE_CHECKING:
+    from zeroiqa.standards import Aspect, Standard
+    from zeroiqa.types import View
+
+
+class BaselineRater:
+    """Rates views by a baseline; scores stay on the baseline's own scale, turned so that higher is better.
+
+    A rating is direction x measure, the same under every standard: a baseline knows one question only.
+
+    Args:
+        name: As for `zeroiqa.baselines.measures.build_measure`: "niqe", "clipscore:FOLDER", "pyiqa:musiq".
+        options: How weights are loaded and run.
+
+    Raises:
+        UserError: there is no such baseline, or it is computed elsewhere.
+    """
+
+    def __init__(self, name: str, options: ModelOptions = ModelOptions()) -> None:  # noqa: B008 -- frozen
+        if not name:
+            raise UserError("The rater baseline needs a name; write baseline:NAME (see `zeroiqa baselines`).")
+        self._key, _, argument = name.partition(":")
+        self._measure = build_measure(name, options)
+        known = find_variant(argument) if self._key == PYIQA else find_measured(self._key)
+        self._aspect: Aspect = known.aspect if known else "quality"
+        self._version = known.version if known else 1
+
+    @property
+    def id(self) -> str:
+        """Name, version and weights.
+
+        Raises:
+            UserError: the weights are neither on this disk nor to be had.
+        """
+        return f"baseline {self._key} {self._version} {self._measure.id}".rstrip()
+
+    @property
+    def images_per_call(self) -> int:
+        """How many images' views are worth one call of `rate`."""
+        return self._measure.images_per_call
+
+    def check(self, standard: Standard) -> None:
+        """Raise `UserError` unless the standard asks for the aspect that the baseline measures."""
+        if standard.aspect != self._aspect:
+            raise UserError(
+                f"The baseline {self._key} measures {self._aspect}, but the standard {standard.name} has the "
+                f"aspect {standard.aspect}; choose a standard for {self._aspect} or another baseline."
+            )
+
+    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
+        """Ratings indexed [view][standard]; each holds the one number of its view.
+
+        Raises:
+            ImageError: a view cannot be measured, its number is not finite, or its text prompt is missing.
+            UserError: the weights cannot be loaded.
+        """
+        for standard in standards:
+            self.check(standard)
+        if not (views and standards):
+            return [[] for _ in views]
+        return [[self._rating(found)] * len(standards) for found in self._measure.measure(views)]
+
+    def _rating(self, found: Measured) -> Rating:
+        if not math.isfinite(found.value):
+            raise ImageError(f"The baseline {self._key} gave {found.value}, which is no score.")
+        turned = self._measure.direction * found.value + 0.0  # never -0.0
+        return Rating(logprobs=(), mass=found.mass, value=turned)
