@@ -38,6 +38,24 @@ def test_the_readme_shows_the_speed_of_the_fast_paths_as_measured():
     assert [float(number) for number in re.findall(r"\d+\.\d\d", speed)] == ratios
 
 
+def test_the_readme_shows_what_segmentation_saves_as_measured():
+    root = FOLDER.parents[1]
+    measured = json.loads((root / "results" / "bench" / "segmenter.json").read_text(encoding="utf-8"))
+    ratios = measured["package / ours"]
+    kinds = ("time outside the network", "memory above the encoded image")
+    expected = [
+        round(ratios[f"12 MP, {points} points per batch"][kind]) for points in (4, 64) for kind in kinds
+    ]
+    (said,) = re.findall(
+        r"For a photo of 12 megapixels (.*?)\(\[results/bench/segmenter",
+        (root / "README.md").read_text(),
+        re.DOTALL,
+    )
+    numbers = [int(number) for number in re.findall(r"\d+", said) if number not in ("4", "64")]
+    assert numbers == expected
+    assert all(ratio["same regions"] for ratio in ratios.values())
+
+
 def table() -> dict[tuple[str, str], dict[str, str]]:
     with (FOLDER / "table.csv").open(newline="", encoding="utf-8") as file:
         return {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
