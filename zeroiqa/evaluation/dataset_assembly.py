@@ -54,8 +54,14 @@ def assemble(card: DatasetCard, listing: Listing, tree: FileTree, split: str | N
 
 
 def check_names(names: Iterable[str], source: str) -> None:
-    """Raise UserError if a name stands there twice."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    """Raise UserError if a name is empty or stands there twice."""
+    counts = Counter(names)
+    if counts[""]:
+        raise UserError(
+            f"{source} has {counts['']:,} line{'s' if counts[''] > 1 else ''} without the name of an image; "
+            "add it or delete the line."
+        )
+    twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise UserError(
             f"{source} names {some(map(printable, twice), 3)} more than once; leave one line for each image."

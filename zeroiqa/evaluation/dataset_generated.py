@@ -96,7 +96,7 @@ def _by_folders(card: DatasetCard, tree: FileTree, each: int) -> list[_Place]:
     ]
     if sorted(map(_numbers, ordered)) == [(n,) for n in range(len(ordered))]:
         ordered.sort(key=_numbers)  # numbered through all folders: the numbers say more than the alphabet
-    return [_Place(path, path.split("/")[-2]) for path in ordered]
+    return [_Place("/".join(path.split("/")[-2:]), path.split("/")[-2]) for path in ordered]
 
 
 def _numbers(path: str) -> tuple[int, ...]:
@@ -110,9 +110,10 @@ def _prompts(tree: FileTree, expected: int) -> tuple[list[str], list[str]]:
         return [], [f"{_PROMPT_FILES[0]} is missing, so the images have no prompts."]
     rows = read_rows(tree.root / path)
     head = [cell.strip().lower() for cell in rows[0]] if rows else []
-    column = head.index("prompt") if "prompt" in head else 2
+    named = "prompt" in head
+    column = head.index("prompt") if named else 2
     texts = [row[column].strip() for row in rows if len(row) > column and row[column].strip()]
-    if len(texts) == expected + 1:
+    if named or len(texts) == expected + 1:
         texts = texts[1:]
     if len(texts) != expected:
         found = f"{Path(path).name} has {len(texts):,} prompts where {expected:,} are expected"
@@ -124,7 +125,8 @@ def evalmi50k_listing(card: DatasetCard, tree: FileTree, split: str | None) -> L
     """Rows of EvalMi-50K with the answers to its questions, and with prompts and tasks where their files are.
 
     Raises:
-        UserError: the table is missing or lacks a column; a score is no number; an answer is neither yes nor no; a file cannot be read.
+        UserError: the table is missing or lacks a column; a score is no number; an answer is neither yes nor
+            no; a file cannot be read.
     """
     file = card.files[0]
     path = tree.find(file.file)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -104,8 +106,10 @@ def read_pairs(path: Path) -> Table:
     for line, text in enumerate(read_text(path).splitlines(), start=1):
         if not text.strip():
             continue
-        first, last = text.split(maxsplit=1) if len(text.split()) > 1 else (text, "")
-        name, score = (last, first) if number(first) is not None else tuple(text.rsplit(maxsplit=1))[:2]
+        first, _, rest = text.strip().replace("\t", " ").partition(" ")
+        name, _, score = text.strip().replace("\t", " ").rpartition(" ")
+        if number(first) is not None:
+            name, score = rest, first
         if number(score) is None or not name.strip():
             raise UserError(
                 f"{printable(path.name)}, line {line}: found {printable(text[:60])!r}; "
@@ -194,16 +198,16 @@ def _xlsx(path: Path, sheet: str | None) -> list[Cells]:
             "pip install openpyxl."
         ) from error
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        try:
-            names = book.sheetnames
-            if sheet is not None and sheet not in names:
-                raise UserError(f"{printable(path.name)} has no sheet {sheet}; it has {some(names)}.")
-            page = book[sheet or names[0]]
-            page.reset_dimensions()  # some programs write wrong ones, and rows would be lost
-            return [tuple(map(_cell, row)) for row in page.iter_rows(values_only=True)]
-        finally:
-            book.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles and validation, which no score is in
+            book = load_workbook(path, read_only=True, data_only=True)
+            with closing(book):
+                names = book.sheetnames
+                if sheet is not None and sheet not in names:
+                    raise UserError(f"{printable(path.name)} has no sheet {sheet}; it has {some(names)}.")
+                page = book[sheet or names[0]]
+                page.reset_dimensions()  # some programs write wrong ones, and rows would be lost
+                return [tuple(map(_cell, row)) for row in page.iter_rows(values_only=True)]
     except UserError:
         raise
     except Exception as error:  # whatever zipfile, the XML parser or openpyxl stumble over
