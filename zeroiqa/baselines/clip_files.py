@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zeroiqa.model_options import ModelOptions
 
 WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
+_EITHER_WEIGHTS = (WEIGHTS, "model.safetensors.index.json")
 _PROCESSOR = (("preprocessor_config.json", "processor_config.json"), ("tokenizer.json", "vocab.json"))
 """Of each group one file is needed; the first is the usual one."""
 _MORE = ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
@@ -55,7 +55,7 @@ def find_clip(baseline: Baseline, argument: str, options: ModelOptions) -> ClipS
     name, revision = (argument, None) if argument else (baseline.repo, baseline.revision or None)
     folder = Path(name).expanduser()
     if not folder.exists() and _REPO.fullmatch(name) and not name.startswith((".", "~")):
-        _fetch(Source(name, revision), "config.json", baseline, options)
+        _fetch(Source(name, revision), "config.json", baseline, offline=options.offline)
     checkpoint = find_checkpoint(name, revision, offline=options.offline)
     if checkpoint.family != "clip":
         raise UserError(
@@ -66,8 +66,8 @@ def find_clip(baseline: Baseline, argument: str, options: ModelOptions) -> ClipS
     return ClipSource(checkpoint, baseline, processor)
 
 
-def bring(source: ClipSource, options: ModelOptions) -> tuple[Path, Path]:
-    """Download what is missing.
+def bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
+    """Download what is missing; the hub is not asked where everything is on this disk.
 
     Returns:
         The folder of configuration and weights, and that of the processor.
@@ -76,19 +76,29 @@ def bring(source: ClipSource, options: ModelOptions) -> tuple[Path, Path]:
         UserError: a file is neither on this disk nor to be had.
     """
     checkpoint, baseline = source.checkpoint, source.baseline
-    folder = checkpoint.folder
-    if checkpoint.commit:
-        _fetch(Source(checkpoint.name, checkpoint.commit), WEIGHTS, baseline, options)
-    elif not any((folder / name).is_file() for name in (WEIGHTS, _INDEX)):
+    if checkpoint.commit is None and not any(
+        (checkpoint.folder / name).is_file() for name in _EITHER_WEIGHTS
+    ):
         raise UserError(
             f"{checkpoint.name} holds no {WEIGHTS}; pickled weights are not read for {baseline.title}: "
             "convert them with transformers' save_pretrained."
         )
-    if source.processor:
-        return folder, _fetch_processor(Source(source.processor), baseline, options)
-    if checkpoint.commit:
-        return folder, _fetch_processor(Source(checkpoint.name, checkpoint.commit), baseline, options)
-    return folder, folder
+    try:
+        return _bring(source, offline=True)
+    except UserError:
+        if offline:
+            raise
+    return _bring(source, offline=False)
+
+
+def _bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
+    checkpoint, baseline = source.checkpoint, source.baseline
+    own = Source(checkpoint.name, checkpoint.commit) if checkpoint.commit else None
+    other = Source(source.processor) if source.processor else own
+    processor = _fetch_processor(other, baseline, offline=offline) if other else checkpoint.folder
+    if own:  # last: where the weights are, a download was not interrupted
+        _fetch(own, WEIGHTS, baseline, offline=offline)
+    return checkpoint.folder, processor
 
 
 def _processor_of_folder(baseline: Baseline, checkpoint: Checkpoint) -> str:
@@ -104,27 +114,27 @@ def _processor_of_folder(baseline: Baseline, checkpoint: Checkpoint) -> str:
     return baseline.processor if missing else ""
 
 
-def _fetch_processor(source: Source, baseline: Baseline, options: ModelOptions) -> Path:
-    folders = [_fetch_one(source, names, baseline, options).parent for names in _PROCESSOR]
+def _fetch_processor(source: Source, baseline: Baseline, *, offline: bool) -> Path:
     for name in _MORE:
         try:
-            download_file(source, name, offline=options.offline)
+            download_file(source, name, offline=offline)
         except FileMissingError:  # tokenizer.json holds what the tokenizer needs
             continue
-    return folders[0]
+    images, _ = (_fetch_one(source, names, baseline, offline=offline) for names in _PROCESSOR)
+    return images.parent
 
 
-def _fetch_one(source: Source, names: tuple[str, str], baseline: Baseline, options: ModelOptions) -> Path:
+def _fetch_one(source: Source, names: tuple[str, str], baseline: Baseline, *, offline: bool) -> Path:
     usual, other = names
     try:
-        return download_file(source, other, offline=options.offline)
+        return download_file(source, other, offline=offline)
     except FileMissingError:
-        return _fetch(source, usual, baseline, options)
+        return _fetch(source, usual, baseline, offline=offline)
 
 
-def _fetch(source: Source, name: str, baseline: Baseline, options: ModelOptions) -> Path:
+def _fetch(source: Source, name: str, baseline: Baseline, *, offline: bool) -> Path:
     try:
-        return download_file(source, name, offline=options.offline)
+        return download_file(source, name, offline=offline)
     except FileMissingError as error:
         if error.reason is None:
             raise UserError(

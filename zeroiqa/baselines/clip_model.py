@@ -50,11 +50,14 @@ class ClipModel:
 
     def text_features(self, text: str) -> torch.Tensor:
         """The unit feature of a text, float64 on the CPU, shape (features,); what is too long is cut off."""
-        tokenizer, most = self.processor.tokenizer, self.model.config.text_config.max_position_embeddings
-        inputs = tokenizer([text], truncation=True, max_length=most, return_tensors="pt")
-        if inputs["input_ids"].shape[1] == most and len(tokenizer(text)["input_ids"]) > most:
+        most = self.model.config.text_config.max_position_embeddings
+        if self._tokens(text, most + 1)["input_ids"].shape[1] > most:
             _LOG.warning("%s reads the first %d tokens of a prompt; longer ones are cut.", self.name, most)
+        inputs = self._tokens(text, most)
         return self._unit(self.model.get_text_features, **inputs)
+
+    def _tokens(self, text: str, most: int) -> Any:
+        return self.processor.tokenizer([text], truncation=True, max_length=most, return_tensors="pt")
 
     @torch.inference_mode()
     def _unit(self, features: Any, **inputs: torch.Tensor) -> torch.Tensor:
@@ -89,7 +92,7 @@ def load_clip(source: ClipSource, options: ModelOptions) -> ClipModel:
         UserError: files or memory are missing, tensors are missing or too many, or there is no such device.
     """
     name = source.checkpoint.name
-    folder, processor_folder = bring(source, options)
+    folder, processor_folder = bring(source, offline=options.offline)
     if options.dtype not in ("auto", "float32") or options.load_in_8bit:
         _LOG.warning("%s computes in float32; --dtype and --load-in-8bit are for other models.", name)
     device = find_device(options.device)

@@ -18,14 +18,7 @@ _BETTER = {1: "higher", -1: "lower", None: "?"}
 
 @click.command()
 @click.argument("name", required=False)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Of it.",
-)
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def baselines(name: str | None, style: str) -> None:
     """List the baselines that the papers compare with, or show all that is known of NAME.
 
