@@ -70,6 +70,7 @@ WRAPPERS = {
     "skimage": ("zeroiqa.segmenters.graph",),
     "openai": (),
     "pandas": (),
+    "openpyxl": (),
     "matplotlib": ("zeroiqa.report",),
 }
 """Heavy module -> the only modules that may import it at their top; others do inside functions."""
