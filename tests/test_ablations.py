@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from zeroiqa import runs
-from zeroiqa.evaluation.ablations import TABLES, Row, RunKey, run_ablation, table_rows
+from zeroiqa.evaluation.ablations import TABLES, Row, RunKey, published_row, run_ablation, table_rows
 from zeroiqa.evaluation.reuse import Calls, RememberingRater, open_memory
 from zeroiqa.inputs import find_images
 from zeroiqa.raters.fake import FakeRater
@@ -32,7 +32,7 @@ def in_folder_of_photos(tmp_path, monkeypatch):
 
 
 def ablate(rows, folder="out", settings=SETTINGS):
-    return run_ablation(rows, settings, find_images(["photos"]), Path(folder))
+    return run_ablation(rows, settings, find_images(["photos"]), Path(folder), Path("memory.sqlite"))
 
 
 def test_every_table_has_rows_and_those_of_the_paper_its_names():
@@ -62,9 +62,9 @@ def test_no_model_call_is_repeated_within_a_table():
 def test_a_second_table_uses_what_the_first_one_has_found():
     ablate(WORD_ROWS)
     found = ablate(table_rows("4", SETTINGS), "out4")
-    alone = found.ratings.asked
     again = ablate(table_rows("4", SETTINGS), "out4")
-    assert alone == 5 * 5 * 4
+    assert found.ratings.asked == 5 * 5 * 3, "of K = 3, 5, 7 and 9 seven levels are known"
+    assert found.segmentations.asked == 0
     assert (again.ratings.asked, again.segmentations.asked) == (0, 0)
 
 
@@ -87,7 +87,9 @@ def test_an_interrupted_ablation_goes_on_where_it_was():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_ablation(WORD_ROWS, SETTINGS, find_images(["photos"]), Path("out"), lambda _: stop)
+        run_ablation(
+            WORD_ROWS, SETTINGS, find_images(["photos"]), Path("out"), Path("memory.sqlite"), lambda _: stop
+        )
     found = ablate(WORD_ROWS)
     assert found.ratings.asked == (5 - 3) * 5 * 3, "what was computed before the interruption is known"
 
@@ -109,3 +111,19 @@ def test_a_remembering_rater_tells_views_standards_and_prompts_apart(tmp_path):
         assert (calls.asked, calls.reused) == (3, 3), "one for quality, one for each of two prompts"
         other = RememberingRater(FakeRater("2"), memory, calls)
         assert other.rate(views[:1], [words]) != [row[:1] for row in found[:1]]
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "dataset", "numbers"),
+    [
+        ("3", "8", "spaq", (0.886, 0.885)),
+        ("4", "7", "kadid10k", (0.580, 0.589)),
+        ("5", "No Complement", "livec", (0.425, 0.428)),
+        ("4", "7", "livec", (None, None)),
+        ("3", "8", "koniq10k", (None, None)),
+        ("ours", "", "spaq", (None, None)),
+    ],
+)
+def test_published_numbers_stand_beside_the_rows(table, row, dataset, numbers):
+    """LLM-IQA, Tables 3, 4 and 5, to the printed precision."""
+    assert published_row(table, row, dataset) == numbers

@@ -47,6 +47,10 @@ RUNS = Path("zeroiqa-runs")
     "for an ensemble.",
 )
 @click.option(
+    "--baseline",
+    help="Instead of raters: a name of `zeroiqa baselines`, on the whole image, in a unit of its own.",
+)
+@click.option(
     "--aspect",
     "aspects",
     multiple=True,
@@ -68,6 +72,7 @@ def score(
     paths: tuple[str, ...],
     output: Path | None,
     preset: str,
+    baseline: str | None,
     aspects: tuple[str, ...],
     workers: str,
     sidecar_prompts: bool,
@@ -85,6 +90,8 @@ def score(
 
     choices["lambda"] = choices.pop("lam")
     choices["normalize_areas"] = normalized(choices.pop("areas"))
+    if baseline is not None:
+        choices |= _only_baseline(baseline, choices)
     if aspects:
         choices["standards"] = _word_standards(aspects, choices["standards"], preset)
     settings = load_settings(preset, given(**choices))
@@ -97,6 +104,15 @@ def score(
         _describe(folder, settings, sources, count)
     else:
         _run(folder, settings, sources, preset, count, style)
+
+
+def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:
+    """A run of a baseline alone: its unit is its own, so that no mean with raters or others exists."""
+    if choices["raters"]:
+        raise click.UsageError(
+            "--baseline stands alone; make a run with --rater too, and `zeroiqa compare` them."
+        )
+    return {"raters": (f"baseline:{name}",), "crop": choices["crop"] or "whole"}
 
 
 def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: str) -> tuple[str, ...]:

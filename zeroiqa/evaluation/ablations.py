@@ -6,9 +6,11 @@ segmentations and ratings (see `reuse`).
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -156,6 +158,7 @@ def run_ablation(
     settings: Settings,
     sources: Sequence[Source],
     folder: Path,
+    memory_file: Path,
     progress: Callable[[Run], Any] = lambda _: None,
 ) -> Ablation:
     """Do every run that the rows need; what is there already is used.
@@ -164,7 +167,8 @@ def run_ablation(
         rows: From `table_rows`.
         settings: The common ones; crop and standards are those of the rows.
         sources: The images.
-        folder: Gets one run folder for each distinct run, and the memory that they share.
+        folder: Gets one run folder for each distinct run.
+        memory_file: What runs share, also those of other tables.
         progress: Told each run before its images; returns what is called with each image that is done.
 
     Raises:
@@ -172,7 +176,7 @@ def run_ablation(
     """
     ratings, segmentations = Calls(), Calls()
     runs = {}
-    with open_memory(folder / "memory.sqlite") as memory:
+    with open_memory(memory_file) as memory:
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards)}
@@ -226,3 +230,21 @@ def common_arithmetic(row: Row) -> Iterator[tuple[str, Any]]:
         "normalize_areas": True,
         **row.arithmetic,
     }.items()
+
+
+_KEY_COLUMNS = {"3": "exp", "4": "K", "5": "setting"}
+_DATASETS = {"spaq": "spaq", "agiqa3k": "agiqa3k", "livec": "livec", "kadid10k": "kadid"}
+"""Dataset -> beginning of its columns in the published tables."""
+
+
+def published_row(table: str, row: str, dataset: str) -> tuple[float | None, float | None]:
+    """SRCC and PLCC that the paper prints for a row of its table on a dataset; None where it prints none."""
+    if table not in _KEY_COLUMNS or not row or dataset not in _DATASETS:
+        return None, None
+    path = resources.files("zeroiqa.evaluation") / "published" / f"llm_iqa_table{table}.csv"
+    for record in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        if record[_KEY_COLUMNS[table]] == row:
+            values = [record.get(f"{_DATASETS[dataset]}_{measure}") for measure in ("srcc", "plcc")]
+            srcc, plcc = (float(value) if value else None for value in values)
+            return srcc, plcc
+    return None, None
