@@ -11,8 +11,8 @@ from zeroiqa.errors import UserError
 from zeroiqa.evaluation.metrics import bootstrap_difference, krcc, plcc, rmse, srcc
 from zeroiqa.evaluation.significance import holm, paired_bootstrap, related, steiger, williams
 
-# r12, r13, r23, n; Williams' t, Steiger's z, as other programs printed them: the R package cocor in analyses of
-# its users, and the R package psych for the values of Steiger's case A (1980), t = -0.89.
+# r12, r13, r23, n; Williams' t, Steiger's z, as other programs printed them: the R package cocor in analyses
+# of its users, and the R package psych for the values of Steiger's case A (1980), t = -0.89.
 PRINTED = (
     (-0.1741, 0.2015, 0.3734, 646, -9.0340, -8.6124),
     (0.8066, 0.2383, 0.2255, 177, 9.3823, 8.5460),
