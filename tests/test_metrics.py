@@ -13,10 +13,15 @@ from zeroiqa.evaluation.metrics import (
     Interval,
     bootstrap_difference,
     bootstrap_interval,
+    by_group,
     krcc,
+    level_accuracy,
+    pairwise_accuracy,
     plcc,
     rmse,
+    rough_accuracy,
     srcc,
+    to_levels,
 )
 
 CORRELATIONS = (srcc, plcc, krcc)
@@ -100,6 +105,76 @@ def test_linear_correlation_survives_huge_and_tiny_values():
 def test_unusable_scores_are_refused_with_a_sentence(metric, x, y, message):
     with pytest.raises(UserError, match=message):
         metric(x, y)
+
+
+def test_pairwise_accuracy_is_the_share_of_preferences_that_the_scores_reproduce():
+    # people prefer one in five pairs: 0-2 is in order, 1-2 is tied, 0-3, 1-3 and 2-3 are not in order
+    x, y = [1, 2, 2, 0], [1, 1, 2, 3]
+    assert pairwise_accuracy(x, y) == pytest.approx(1.5 / 5)
+    assert pairwise_accuracy(x, y, tie=0) == pytest.approx(1 / 5)
+
+
+def test_pairwise_accuracy_of_a_constant_is_that_of_a_coin_and_of_equal_opinions_none():
+    assert pairwise_accuracy([3, 3, 3], [1, 2, 3]) == 0.5
+    assert pairwise_accuracy([1, 2, 3], [3, 3, 3]) is None
+
+
+@given(SCORES, st.randoms(use_true_random=False))
+def test_without_ties_pairwise_accuracy_is_kendalls_tau_on_another_scale(values, random):
+    x, y = (random.sample(range(len(values)), len(values)) for _ in range(2))
+    assert pairwise_accuracy(x, y) == pytest.approx((1 + krcc(x, y)) / 2)
+
+
+def test_pairs_of_different_prompts_do_not_count():
+    x, y, prompts = [1, 2, 9, 8], [1, 2, 3, 4], ["a cat", "a cat", "a dog", "a dog"]
+    assert pairwise_accuracy(x, y, prompts) == 0.5  # the cats are in order, the dogs are not
+    assert pairwise_accuracy(x, y) == pytest.approx(5 / 6)
+    with pytest.raises(UserError, match="Each of 4 images needs a group, found 1 groups"):
+        pairwise_accuracy(x, y, ["a cat"])
+
+
+@pytest.mark.parametrize("metric", (level_accuracy, rough_accuracy))
+def test_accuracy_needs_levels(metric):
+    with pytest.raises(UserError, match="Levels are whole numbers, found 2 images with others"):
+        metric([1, 2.5, 3], [1, 2, 2.9])
+
+
+def test_rough_accuracy_forgives_one_level():
+    people, predicted = [0, 1, 2, 3, 4], [1, 1, 4, 3, 2]
+    assert rough_accuracy(predicted, people) == 0.6
+    assert level_accuracy(predicted, people) == 0.4
+
+
+def test_levels_at_the_borders_are_those_of_the_papers():
+    # M3-AGIQA on 0..5: 0.999 is bad, 1 is poor, 4 and 5 are excellent
+    assert list(to_levels([0, 0.999, 1, 3.999, 4, 5], 0, 5)) == [1, 1, 2, 4, 5, 5]
+    # LMM4LMM, equation 2, on 0..100: 20 is bad, 20.01 is poor
+    assert list(to_levels([0, 20, 20.01, 80, 80.01, 100], 0, 100, edge="below")) == [1, 1, 2, 4, 5, 5]
+    assert list(to_levels([-3, 0.5, 99], 0, 1, levels=2)) == [1, 2, 2]
+
+
+@pytest.mark.parametrize("settings", ((1, 1), (2, 1), (0, 5, 1)))
+def test_an_empty_scale_or_a_single_level_is_refused(settings):
+    with pytest.raises(UserError, match="cannot be cut into"):
+        to_levels([1.0, 2.0], *settings)
+
+
+def test_levels_of_what_is_no_number_are_refused():
+    with pytest.raises(UserError, match="1 of 2 scores are no finite numbers"):
+        to_levels([1.0, math.nan], 0, 5)
+
+
+def test_groups_are_measured_apart_and_small_ones_are_said():
+    x, y = [1, 2, 3, 3, 2, 1, 5, 6, 7, 7, 7], [1, 2, 3, 1, 2, 3, 1, 2, 1, 2, 3]
+    groups = ["noise"] * 3 + ["blur"] * 3 + ["jpeg"] * 2 + ["dark"] * 3
+    found = by_group({"SRCC": srcc, "RMSE": rmse}, x, y, groups)
+    assert found.small == {"jpeg": 2}
+    assert list(found.measures) == ["blur", "dark", "noise"]
+    assert found.measures["noise"] == {"SRCC": 1, "RMSE": 0}
+    assert found.measures["blur"]["SRCC"] == -1
+    assert found.measures["dark"]["SRCC"] is None
+    with pytest.raises(UserError, match="needs a group, found 1"):
+        by_group({"SRCC": srcc}, x, y, ["noise"])
 
 
 def test_bootstrap_interval_has_the_width_that_theory_gives():

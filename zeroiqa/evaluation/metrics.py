@@ -7,14 +7,14 @@ A measure that does not exist, such as a correlation with a constant, is None, n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.correlation import LEAST_IMAGES, PairCounter, Values, checked, pearson, ranks
+from zeroiqa.evaluation.correlation import LEAST_IMAGES, Counts, PairCounter, Values, checked, pearson, ranks
 from zeroiqa.evaluation.resampling import Anew, Linear, Metric, Paired, Ranked, Statistic, resample
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "to_levels",
     "level_accuracy",
     "rough_accuracy",
+    "Grouped",
+    "by_group",
     "bootstrap_interval",
     "bootstrap_difference",
     "bootstrap_values",
@@ -100,13 +102,8 @@ def pairwise_accuracy(
         UserError: as `srcc`, or there are not as many groups as images.
     """
     first, second = checked(x, y)
-    names = np.zeros(len(first)) if groups is None else np.asarray(groups)
-    if len(names) != len(first):
-        raise UserError(f"Each of {len(first)} images needs a group, found {len(names)} groups.")
-    order = np.argsort(names, kind="stable")
-    starts = np.flatnonzero(names[order][1:] != names[order][:-1]) + 1
     right, of = 0.0, 0
-    for members in np.split(order, starts):
+    for members in [np.arange(len(first))] if groups is None else _members(groups, len(first)):
         pairs = PairCounter(first[members], second[members]).count(np.ones(len(members), np.int64))
         right += pairs.concordant + tie * (pairs.tied_x - pairs.tied_both)
         of += pairs.total - pairs.tied_y
@@ -165,6 +162,50 @@ def _level_differences(x: npt.ArrayLike, y: npt.ArrayLike) -> Values:
     if broken:
         raise UserError(f"Levels are whole numbers, found {broken} images with others; cut the scale first.")
     return np.abs(first - second)
+
+
+class Grouped(NamedTuple):
+    """Measures of each group of images."""
+
+    measures: dict[str, dict[str, float | None]]
+    """Group -> name of the metric -> its value, for groups of at least 3 images, sorted by name."""
+    small: dict[str, int]
+    """Group -> number of images, of groups with too few of them: to be said, not dropped."""
+
+
+def by_group(
+    metrics: Mapping[str, Metric], x: npt.ArrayLike, y: npt.ArrayLike, groups: Sequence[str]
+) -> Grouped:
+    """Metrics of each group of images: of each distortion, generating model, task or subset.
+
+    Args:
+        metrics: Name -> metric.
+        x: Predicted scores, one per image.
+        y: Mean opinion scores of the same images.
+        groups: Each image's group.
+
+    Raises:
+        UserError: as `srcc`, or there are not as many groups as images.
+    """
+    first, second = checked(x, y)
+    measures: dict[str, dict[str, float | None]] = {}
+    small: dict[str, int] = {}
+    for rows in _members(groups, len(first)):
+        name = groups[int(rows[0])]
+        if len(rows) < LEAST_IMAGES:
+            small[name] = len(rows)
+        else:
+            measures[name] = {metric: value(first[rows], second[rows]) for metric, value in metrics.items()}
+    return Grouped(measures, small)
+
+
+def _members(groups: Sequence[str], images: int) -> list[Counts]:
+    """The images of each group, in the order of the groups' names."""
+    if len(groups) != images:
+        raise UserError(f"Each of {images} images needs a group, found {len(groups)} groups.")
+    names = np.asarray(groups)
+    order = np.argsort(names, kind="stable")
+    return np.split(order, np.flatnonzero(names[order][1:] != names[order][:-1]) + 1)
 
 
 def bootstrap_interval(
