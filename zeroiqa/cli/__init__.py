@@ -8,7 +8,12 @@ from typing import NoReturn
 
 import click
 
+from zeroiqa.cli.ablate import ablate
+from zeroiqa.cli.baselines import baselines
 from zeroiqa.cli.bench import bench
+from zeroiqa.cli.compare import compare
+from zeroiqa.cli.datasets import datasets
+from zeroiqa.cli.evaluate import evaluate
 from zeroiqa.cli.messages import warnings_printed
 from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
@@ -17,6 +22,7 @@ from zeroiqa.cli.score import score
 from zeroiqa.cli.segment import segment
 from zeroiqa.cli.standards import standards
 from zeroiqa.cli.status import status
+from zeroiqa.cli.upper_bound import upper_bound
 from zeroiqa.cli.verify import verify
 from zeroiqa.errors import UserError
 from zeroiqa.version import __version__
@@ -31,7 +37,12 @@ def cli() -> None:
     """Judge the quality of images without a reference and without training."""
 
 
-for command in (score, segment, rescore, status, standards, models, verify, bench):
+COMMANDS = (
+    *(score, segment, rescore, status, verify),
+    *(evaluate, compare, ablate, upper_bound),
+    *(standards, models, baselines, datasets, bench),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -1,0 +1,98 @@
+"""`zeroiqa compare`: methods beside each other, on one or several databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zeroiqa.errors import UserError
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.comparison import Method
+    from zeroiqa.evaluation.datasets import Dataset
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--dataset", "names", multiple=True, metavar="NAME[=DIR]",
+    help="A database and its folder; repeat. Without runs the name alone will do.",
+)  # fmt: skip
+@click.option("--mos", "tables", multiple=True, type=click.Path(path_type=Path),
+              help="CSV file with images and opinions; repeat.")  # fmt: skip
+@click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
+@click.option("--members", is_flag=True, help="Also each rater of an ensemble.")
+@click.option("--published", is_flag=True, help="Also what papers print for these databases.")
+@click.option("--external", "files", multiple=True, type=click.Path(path_type=Path),
+              help="CSV file of another tool: paths, and a column of scores for each method.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True,
+              help="Of the paired bootstrap; 0 for no tests.")  # fmt: skip
+@click.option(
+    "--format", "style", type=click.Choice(["table", "markdown", "latex", "csv", "json"]), default="table",
+    show_default=True, help="What to print.",
+)  # fmt: skip
+def compare(
+    runs: tuple[Path, ...],
+    names: tuple[str, ...],
+    tables: tuple[Path, ...],
+    aspect: str,
+    members: bool,
+    published: bool,
+    files: tuple[Path, ...],
+    resamples: int,
+    style: str,
+) -> None:
+    """One table over methods and databases: SRCC, PLCC, and where each number comes from.
+
+    The best of a column is marked, and the second best; the column p says whether a measured method differs
+    from the best measured one (paired bootstrap of SRCC, Holm).
+    """
+    from zeroiqa.evaluation.comparison import compare as table_of
+    from zeroiqa.evaluation.comparison import published_methods, read_external
+    from zeroiqa.evaluation.datasets import read_mos_file
+    from zeroiqa.evaluation.tables import render
+
+    methods = [method for run in runs for method in _of_run(run, aspect, members)]
+    methods += [method for file in files for method in read_external(file)]
+    datasets = [_dataset(name, bool(methods)) for name in names] + [read_mos_file(path) for path in tables]
+    if not datasets:
+        raise click.UsageError("Give at least one --dataset NAME=DIR or --mos FILE.")
+    if published:
+        methods += published_methods([dataset.name for dataset in datasets], aspect)
+    if not methods:
+        raise click.UsageError("Give runs, --external FILE or --published.")
+    made = table_of(methods, datasets, aspect, resamples=resamples if runs or files else 0)
+    click.echo(render(made, style), nl=False)
+
+
+def _of_run(run: Path, aspect: str, members: bool) -> list[Method]:
+    from zeroiqa.evaluation.comparison import Method, members_of
+    from zeroiqa.runs import iter_scores, load_run
+
+    loaded = load_run(run)
+    labels = list(loaded.labels.values())
+    label = aspect if aspect in labels else labels[0]
+    results = [
+        result if result.error is not None else replace(result, scores={label: result.scores[label]})
+        for result in iter_scores(loaded)
+    ]
+    name = run.resolve().name
+    protocol = f"measured here, {', '.join(loaded.settings.raters)}"
+    whole = Method(name, protocol, tuple(results))
+    return [whole, *(members_of(name, protocol, results, label) if members else ())]
+
+
+def _dataset(text: str, needs_images: bool) -> Dataset:
+    from zeroiqa.evaluation.datasets import Dataset, dataset_names, read_dataset
+
+    name, _, folder = text.partition("=")
+    if folder:
+        return read_dataset(name, Path(folder))
+    if needs_images:
+        raise UserError(f"The folder of {name} is needed to compare scores; write --dataset {name}=DIR.")
+    if name not in dataset_names():
+        raise UserError(f"There is no dataset {name!r}; known: {', '.join(dataset_names())}.")
+    return Dataset(name, (), {}, ())
