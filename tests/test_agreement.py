@@ -7,19 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zeroiqa.aggregate import RaterScore, Score
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.agreement import join, measure, measure_groups, outliers
 from zeroiqa.evaluation.dataset_types import Dataset, Sample, Scale
 from zeroiqa.evaluation.metrics import plcc, srcc
-from zeroiqa.results import ImageScore
-
-
-def result(path, value):
-    if value is None:
-        return ImageScore(path, error=f"{path}: broken")
-    alone = RaterScore(value, value, value, ())
-    return ImageScore(path, {"quality": Score(value, value, value, 0.0, {"x": alone}, value, (), ())})
 
 
 def dataset(names, values, *, direction=1, groups=None):
@@ -36,7 +27,7 @@ NAMES = [f"{letter}.png" for letter in "abcdef"]
 
 def test_images_are_those_that_both_have_in_the_dataset_s_order():
     people = dataset(NAMES, [1, 2, 3, 4, 5, 6])
-    run = [result(f"photos/{name}", value) for name, value in zip(reversed(NAMES), range(6), strict=True)]
+    run = [(f"photos/{name}", value) for name, value in zip(reversed(NAMES), range(6), strict=True)]
     joined = join(run, people, "quality")
     assert joined.names == tuple(NAMES)
     assert joined.scores.tolist() == [5, 4, 3, 2, 1, 0]
@@ -46,11 +37,11 @@ def test_images_are_those_that_both_have_in_the_dataset_s_order():
 def test_what_is_left_out_is_counted_and_named():
     people = dataset(NAMES, [1, 2, 3, 4, 5, 6])
     run = [
-        result("a.png", 1),
-        result("b.png", 2),
-        result("c.png", 3),
-        result("d.png", None),
-        result("x.png", 1),
+        ("a.png", 1),
+        ("b.png", 2),
+        ("c.png", 3),
+        ("d.png", None),
+        ("x.png", 1),
     ]
     joined = join(run, people, "quality")
     assert len(joined) == 3
@@ -63,7 +54,7 @@ def test_what_is_left_out_is_counted_and_named():
 
 
 def test_dmos_is_negated_and_said():
-    run = [result(name, value) for name, value in zip(NAMES, range(6), strict=True)]
+    run = [(name, value) for name, value in zip(NAMES, range(6), strict=True)]
     joined = join(run, dataset(NAMES, [6, 5, 4, 3, 2, 1], direction=-1), "quality")
     found = measure(joined)
     assert found.measures["SRCC"] == pytest.approx(1)
@@ -71,26 +62,26 @@ def test_dmos_is_negated_and_said():
 
 
 def test_a_strongly_negative_correlation_is_suspicious():
-    run = [result(name, value) for name, value in zip(NAMES, range(6), strict=True)]
+    run = [(name, value) for name, value in zip(NAMES, range(6), strict=True)]
     found = measure(join(run, dataset(NAMES, [6, 5, 4, 3, 2, 1]), "quality"))
     assert any("are the opinions DMOS" in note for note in found.notes)
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders():
     names = [f"{model}/{number}.png" for model in ("dalle", "flux") for number in (1, 2)]
-    run = [result(f"/elsewhere/{name}", float(place)) for place, name in enumerate(names)]
+    run = [(f"/elsewhere/{name}", float(place)) for place, name in enumerate(names)]
     joined = join(run, dataset(names, [1, 2, 3, 4]), "quality")
     assert joined.names == tuple(names) and joined.scores.tolist() == [0, 1, 2, 3]
 
 
 def test_an_image_that_the_run_has_twice_is_refused():
-    run = [result(f"{folder}/{name}", 1.0) for folder in ("one", "two") for name in NAMES]
+    run = [(f"{folder}/{name}", 1.0) for folder in ("one", "two") for name in NAMES]
     with pytest.raises(UserError, match=r"has a\.png of mine twice"):
         join(run, dataset(NAMES, range(6)), "quality")
 
 
 def test_hardly_any_image_in_common_is_refused_with_the_counts():
-    run = [result("a.png", 1), result("x.png", 1)]
+    run = [("a.png", 1), ("x.png", 1)]
     with pytest.raises(
         UserError, match="Only 1 images have a score and an opinion.*5 images of mine are not"
     ):
@@ -102,7 +93,7 @@ def test_measures_are_those_of_the_metrics_and_come_with_intervals():
     names = [f"{number}.png" for number in range(60)]
     opinions = random.normal(size=60)
     scores = opinions + random.normal(size=60)
-    run = [result(name, float(value)) for name, value in zip(names, scores, strict=True)]
+    run = [(name, float(value)) for name, value in zip(names, scores, strict=True)]
     found = measure(join(run, dataset(names, opinions), "quality"), resamples=200)
     assert found.measures["SRCC"] == srcc(scores, opinions)
     assert found.measures["PLCC"] == plcc(scores, opinions)
@@ -112,7 +103,7 @@ def test_measures_are_those_of_the_metrics_and_come_with_intervals():
 
 
 def test_constant_scores_have_no_correlation_and_it_is_said():
-    run = [result(name, 3.0) for name in NAMES]
+    run = [(name, 3.0) for name in NAMES]
     found = measure(join(run, dataset(NAMES, range(6)), "quality"))
     assert found.measures["SRCC"] is None
     assert "All images have the same score or opinion: no correlation exists." in found.notes
@@ -120,7 +111,7 @@ def test_constant_scores_have_no_correlation_and_it_is_said():
 
 def test_groups_are_measured_and_small_ones_are_named():
     groups = {name: {"model": "flux" if name < "e" else "dalle"} for name in NAMES}
-    run = [result(name, value) for name, value in zip(NAMES, range(6), strict=True)]
+    run = [(name, value) for name, value in zip(NAMES, range(6), strict=True)]
     found = measure_groups(join(run, dataset(NAMES, range(6), groups=groups), "quality"), "model")
     assert list(found.groups) == ["flux"] and found.groups["flux"].images == 4
     assert "Groups under 3 images are left out: dalle (2)." in found.notes
@@ -129,6 +120,6 @@ def test_groups_are_measured_and_small_ones_are_named():
 
 
 def test_outliers_are_the_largest_differences_of_ranks():
-    run = [result(name, value) for name, value in zip(NAMES, [0, 1, 2, 3, 4, -5], strict=True)]
+    run = [(name, value) for name, value in zip(NAMES, [0, 1, 2, 3, 4, -5], strict=True)]
     (worst, *_) = outliers(join(run, dataset(NAMES, range(6)), "quality"), 3)
     assert worst[0] == "f.png" and worst[3] == pytest.approx(-1)

@@ -110,8 +110,10 @@ def _table(rows: list[Row], found: Ablation, dataset: Dataset, table: str) -> Ta
     images = 0
     for row in rows:
         run = found.runs[row.run]
+        label = run.labels[row.standard]
         results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
-        joined = join(results, dataset, "quality", run.labels[row.standard])
+        scored = ((each.path, each.scores[label].score if each.scores else None) for each in results)
+        joined = join(scored, dataset, "quality")
         images = max(images, len(joined))
         said = published_row(table, row.published, dataset.name)
         measured = (srcc(joined.scores, joined.opinions), plcc(joined.scores, joined.opinions))

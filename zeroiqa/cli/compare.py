@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,20 +68,20 @@ def compare(
 
 
 def _of_run(run: Path, aspect: str, members: bool) -> list[Method]:
-    from zeroiqa.evaluation.comparison import Method, members_of
-    from zeroiqa.runs import iter_scores, load_run
+    from zeroiqa.evaluation.comparison import Method
+    from zeroiqa.runs import load_run, read_column
 
     loaded = load_run(run)
-    labels = list(loaded.labels.values())
-    label = aspect if aspect in labels else labels[0]
-    results = [
-        result if result.error is not None else replace(result, scores={label: result.scores[label]})
-        for result in iter_scores(loaded)
-    ]
-    name = run.resolve().name
-    protocol = f"measured here, {', '.join(loaded.settings.raters)}"
-    whole = Method(name, protocol, tuple(results))
-    return [whole, *(members_of(name, protocol, results, label) if members else ())]
+    labels, raters = list(loaded.labels.values()), loaded.settings.raters
+    prefix = f"{aspect}_" if aspect in labels[1:] else ""
+    name, protocol = run.resolve().name, f"measured here, {', '.join(raters)}"
+    methods = [Method(name, protocol, tuple(read_column(loaded, f"{prefix}score")))]
+    if members and len(raters) > 1:
+        methods += [
+            Method(f"{name}: {rater}", protocol, tuple(read_column(loaded, f"{prefix}score_{rater}")))
+            for rater in raters
+        ]
+    return methods
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Agreement, Joined
     from zeroiqa.evaluation.datasets import Dataset
     from zeroiqa.evaluation.tables import Table
+    from zeroiqa.runs import Run
 
 FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
 
@@ -66,14 +67,12 @@ def evaluate(
     """
     from zeroiqa.evaluation.agreement import join, measure, measure_groups
     from zeroiqa.evaluation.tables import render
-    from zeroiqa.runs import iter_scores, load_run, reaggregation
+    from zeroiqa.runs import load_run
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
-    aggregation = reaggregation(loaded, given(**choices))
     dataset = read_opinions(name, root, mos, split)
-    label = aspect if aspect in loaded.labels.values() else None
-    joined = join(iter_scores(loaded, aggregation), dataset, aspect, label)
+    joined = join(scored(loaded, aspect, given(**choices)), dataset, aspect)
     found = measure(joined, resamples=resamples)
     table = agreement_table(found, measure_groups(joined, key) if key else None)
     click.echo(render(table, style), nl=False)
@@ -96,6 +95,21 @@ def read_opinions(name: str | None, root: Path | None, mos: Path | None, split: 
     if name is None or root is None or mos is not None:
         raise click.UsageError("Give --dataset NAME and --root DIR, or --mos FILE.")
     return read_dataset(name, root, split=split)
+
+
+def scored(run: Run, aspect: str, arithmetic: Mapping[str, Any]) -> Iterable[tuple[str, float | None]]:
+    """Path and score of a run's images: as written, or by other arithmetic.
+
+    The scores are those of the aspect, where the run has several; a run of one standard has one score.
+    """
+    from zeroiqa.runs import iter_scores, read_column, reaggregation
+
+    labels = list(run.labels.values())
+    label = aspect if aspect in labels else labels[0]
+    if not arithmetic:
+        return read_column(run, "score" if label == labels[0] else f"{label}_score")
+    results = iter_scores(run, reaggregation(run, arithmetic))
+    return ((each.path, each.scores[label].score if each.scores else None) for each in results)
 
 
 def agreement_table(found: Agreement, groups: Agreement | None = None) -> Table:

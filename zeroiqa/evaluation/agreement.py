@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from zeroiqa.evaluation.metrics import (
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset, Sample
-    from zeroiqa.results import ImageScore
+Scored: TypeAlias = tuple[str, float | None]
+"""Path and score of an image; None for one with an error."""
 
 MEASURES: dict[str, Metric] = {
     "SRCC": srcc,
@@ -90,23 +91,22 @@ class Agreement:
     groups: Mapping[str, Agreement] = field(default_factory=dict)
 
 
-def join(results: Iterable[ImageScore], dataset: Dataset, aspect: str, label: str | None = None) -> Joined:
+def join(scored: Iterable[Scored], dataset: Dataset, aspect: str) -> Joined:
     """Bring a run's scores and a dataset's opinions together.
 
     An image of the run is that of the dataset whose path under the dataset's root ends its own path, or the
     only one of its file name.
 
     Args:
-        results: Of a run.
+        scored: Path and score of each image; None for one with an error.
         dataset: With opinions of the aspect.
         aspect: Which opinions.
-        label: Which of the run's scores; the first one's if left out.
 
     Raises:
         UserError: the dataset has no such aspect, or hardly any image has both.
     """
     direction = dataset.scale(aspect).direction
-    found, errors, strangers = _scores_by_sample(results, dataset, label)
+    found, errors, strangers = _scores_by_sample(scored, dataset)
     samples = [sample for sample in dataset.samples if aspect in sample.scores]
     both = [sample for sample in samples if sample.name in found]
     missing = [sample.name for sample in samples if sample.name not in found and sample.name not in errors]
@@ -195,7 +195,7 @@ def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]
 
 
 def _scores_by_sample(
-    results: Iterable[ImageScore], dataset: Dataset, label: str | None
+    scored: Iterable[Scored], dataset: Dataset
 ) -> tuple[dict[str, float], list[str], list[str]]:
     """Sample name -> score; names of samples with errors; paths of the run that are none of the dataset."""
     by_file: dict[str, list[Sample]] = defaultdict(list)
@@ -204,31 +204,22 @@ def _scores_by_sample(
     scores: dict[str, float] = {}
     errors: list[str] = []
     strangers: list[str] = []
-    seen: Counter[str] = Counter()
-    for result in results:
-        found = _same_image(PurePath(result.path), by_file.get(PurePath(result.path).name.casefold(), []))
+    seen: set[str] = set()
+    for path, score in scored:
+        found = _same_image(PurePath(path), by_file.get(PurePath(path).name.casefold(), []))
         if found is None:
-            strangers.append(printable(result.path))
+            strangers.append(printable(path))
             continue
-        seen[found.name] += 1
-        if seen[found.name] > 1:
+        if found.name in seen:
             raise UserError(
                 f"The run has {found.name} of {dataset.name} twice; score the dataset's own folder."
             )
-        if result.error is not None:
+        seen.add(found.name)
+        if score is None:
             errors.append(found.name)
         else:
-            scores[found.name] = _score(result, label)
+            scores[found.name] = score
     return scores, errors, strangers
-
-
-def _score(result: ImageScore, label: str | None) -> float:
-    if label is None:
-        assert result.score is not None
-        return result.score
-    if label not in result.scores:
-        raise UserError(f"The run has no scores for {label}; it has {', '.join(result.scores)}.")
-    return result.scores[label].score
 
 
 def _same_image(path: PurePath, candidates: Sequence[Sample]) -> Sample | None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.aggregate import RaterScore, Score
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.agreement import Joined, join
+from zeroiqa.evaluation.agreement import Joined, Scored, join
 from zeroiqa.evaluation.metrics import plcc, srcc
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.evaluation.significance import holm, paired_bootstrap
 from zeroiqa.evaluation.tables import Cell, Table, cells, marked, number
-from zeroiqa.results import ImageScore
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset
@@ -32,8 +30,8 @@ class Method:
     name: str
     protocol: str
     """Where its numbers come from: measured here, external scores or a paper's table; its training."""
-    scores: tuple[ImageScore, ...] = ()
-    """Of all images that it scored; empty for a published row."""
+    scored: tuple[Scored, ...] = ()
+    """Path and score of each image; empty for a published row."""
     published: Mapping[str, tuple[float | None, float | None]] | None = None
     """Dataset -> SRCC and PLCC, of a published row."""
 
@@ -85,30 +83,6 @@ def compare(
             line += cells(tests[row][place]) if resamples else ()
     table = [(*line, Cell(method.protocol)) for line, method in zip(rows, methods, strict=True)]
     return Table(("method", *columns, "protocol"), tuple(table), tuple(dict.fromkeys(notes)))
-
-
-def members_of(name: str, protocol: str, results: Sequence[ImageScore], label: str | None) -> list[Method]:
-    """One method for each rater of an ensemble's results, besides the ensemble."""
-    raters = list(
-        dict.fromkeys(rater for result in results for rater in _score(result, label).raters)
-        if results
-        else ()
-    )
-    if len(raters) < 2:
-        return []
-    return [
-        Method(
-            f"{name}: {rater}",
-            protocol,
-            tuple(
-                result
-                if result.error is not None
-                else ImageScore(result.path, {"": _alone(_score(result, label), rater)})
-                for result in results
-            ),
-        )
-        for rater in raters
-    ]
 
 
 def read_external(path: Path) -> list[Method]:
@@ -173,12 +147,12 @@ def _best_published(method: Method) -> float:
 
 def _joined(method: Method, dataset: Dataset, aspect: str, notes: list[str]) -> Joined | None:
     """What a measured method and a database have in common; None for a published one, or for nothing."""
-    if not method.scores:
+    if not method.scored:
         return None
     names = {sample.path.name.casefold() for sample in dataset.samples}
-    if not any(Path(result.path).name.casefold() in names for result in method.scores):
+    if not any(PurePath(path).name.casefold() in names for path, _ in method.scored):
         return None
-    joined = join(method.scores, dataset, aspect)
+    joined = join(method.scored, dataset, aspect)
     notes += [f"{method.name}: {said}." for said in joined.left_out]
     return joined
 
@@ -223,23 +197,11 @@ def _p(best: Joined | None, other: Joined | None, resamples: int, seed: int) -> 
     return test.p
 
 
-def _score(result: ImageScore, label: str | None) -> Score:
-    return result.scores[label] if label else next(iter(result.scores.values()))
-
-
-def _alone(score: Score, rater: str) -> Score:
-    own = score.raters[rater]
-    return replace(score, score=own.score, s_global=own.s_global, s_local=own.s_local, raters={rater: own})
-
-
-def _external(path: Path, row: Mapping[str, str], key: str, name: str) -> ImageScore:
+def _external(path: Path, row: Mapping[str, str], key: str, name: str) -> Scored:
+    text = (row[name] or "").strip()
     try:
-        value = float(row[name])
-    except (TypeError, ValueError):
-        if not (row[name] or "").strip():
-            return ImageScore(row[key], error="no score")
+        return row[key], float(text) if text else None
+    except ValueError:
         raise UserError(
-            f"The file {path} has {row[name]!r} for {row[key]}, column {name}; give a number or nothing."
+            f"The file {path} has {text!r} for {row[key]}, column {name}; give a number or nothing."
         ) from None
-    alone = RaterScore(value, value, value, ())
-    return ImageScore(row[key], {"": Score(value, value, value, 0.0, {name: alone}, value, (), ())})

@@ -8,6 +8,7 @@ Reading a run imports no segmenter, no rater and no image library.
 from zeroiqa.runs.run import Run, RunStatus, load_run, open_run, pending, run_id, status
 from zeroiqa.runs.scores import (
     iter_scores,
+    read_column,
     read_rated,
     read_scores,
     reaggregation,
@@ -23,6 +24,7 @@ __all__ = [
     "run_id",
     "pending",
     "status",
+    "read_column",
     "read_rated",
     "read_scores",
     "iter_scores",

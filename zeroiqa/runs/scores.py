@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
@@ -142,6 +143,27 @@ def write_scores(run: Run) -> None:
             table.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
+
+
+def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
+    """Path and one column of scores.parquet of every image, in plan order; None where there is an error.
+
+    Raises:
+        UserError: the run is not finished, or has no such column.
+    """
+    path = run.folder / "scores.parquet"
+    try:
+        table = pq.read_table(path, columns=["path", column])
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); give the command of the run again, which writes it."
+        ) from error
+    if table.num_rows != run.n_images or table.num_columns != 2:
+        raise UserError(
+            f"{path} has no column {column} of all {run.n_images} images; give the command of the run again."
+        )
+    paths: list[Any] = table["path"].to_pylist()
+    return list(zip(paths, table[column].to_pylist(), strict=True))
 
 
 class _Stored(NamedTuple):
