@@ -143,6 +143,28 @@ def test_compare_sets_runs_members_and_other_tools_side_by_side(folder: Path) ->
     assert rows["run"]["protocol"] == "measured here, fake, fake:2"
 
 
+def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
+    arguments = (
+        "compare",
+        "run",
+        "--baseline",
+        "niqe",
+        "--mos",
+        "opinions.csv",
+        "--format",
+        "csv",
+        "--resamples",
+        "0",
+    )
+    done = zeroiqa(folder, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert list(records(done.stdout)) == ["run", "niqe"]
+    (parts,) = (folder / "zeroiqa-runs").glob("niqe-*/ratings/*")
+    written = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
+    assert zeroiqa(folder, *arguments).stdout == done.stdout
+    assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == written
+
+
 def test_published_numbers_need_no_image(folder: Path) -> None:
     done = zeroiqa(folder, "compare", "--published", "--dataset", "spaq", "--format", "csv")
     assert done.returncode == 0, done.stderr

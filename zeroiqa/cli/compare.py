@@ -24,6 +24,8 @@ if TYPE_CHECKING:
               help="CSV file with images and opinions; repeat.")  # fmt: skip
 @click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
 @click.option("--members", is_flag=True, help="Also each rater of an ensemble.")
+@click.option("--baseline", "baselines", multiple=True,
+              help="A name of `zeroiqa baselines`, scored now where it is not yet; repeat.")  # fmt: skip
 @click.option("--published", is_flag=True, help="Also what papers print for these databases.")
 @click.option("--external", "files", multiple=True, type=click.Path(path_type=Path),
               help="CSV file of another tool: paths, and a column of scores for each method.")  # fmt: skip
@@ -39,6 +41,7 @@ def compare(
     tables: tuple[Path, ...],
     aspect: str,
     members: bool,
+    baselines: tuple[str, ...],
     published: bool,
     files: tuple[Path, ...],
     resamples: int,
@@ -56,14 +59,16 @@ def compare(
 
     methods = [method for run in runs for method in _of_run(run, aspect, members)]
     methods += [method for file in files for method in read_external(file)]
-    datasets = [_dataset(name, bool(methods)) for name in names] + [read_mos_file(path) for path in tables]
+    needs_images = bool(methods or baselines)
+    datasets = [_dataset(name, needs_images) for name in names] + [read_mos_file(path) for path in tables]
     if not datasets:
         raise click.UsageError("Give at least one --dataset NAME=DIR or --mos FILE.")
+    methods += [_of_baseline(name, datasets, aspect) for name in baselines]
     if published:
         methods += published_methods([dataset.name for dataset in datasets], aspect)
     if not methods:
-        raise click.UsageError("Give runs, --external FILE or --published.")
-    made = table_of(methods, datasets, aspect, resamples=resamples if runs or files else 0)
+        raise click.UsageError("Give runs, --baseline NAME, --external FILE or --published.")
+    made = table_of(methods, datasets, aspect, resamples=resamples if needs_images else 0)
     click.echo(render(made, style), nl=False)
 
 
@@ -82,6 +87,33 @@ def _of_run(run: Path, aspect: str, members: bool) -> list[Method]:
             for rater in raters
         ]
     return methods
+
+
+def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
+    """A baseline's scores of all the images, from a run of its own that resumes."""
+    from zeroiqa.cli.options import worker_count
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.cli.score import RUNS
+    from zeroiqa.evaluation.comparison import Method
+    from zeroiqa.inputs import Source
+    from zeroiqa.runs import open_run, pending, read_column, run_id, write_scores
+    from zeroiqa.runs.executors.local import execute
+    from zeroiqa.runs.passes import image_passes
+    from zeroiqa.settings import load_settings
+
+    settings = load_settings(
+        overrides={"raters": [f"baseline:{name}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
+    )
+    samples = {str(each.path): each for dataset in datasets for each in dataset.samples}
+    sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
+    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in name)
+    run = open_run(RUNS / f"{stem}-{run_id(settings, sources)[:8]}", settings, sources, preset="compare")
+    workers = worker_count("auto", len(sources), settings)
+    with progress(*image_passes(run), doing=name) as advance:
+        for _ in execute(run, pending(run), workers=workers, on_images=advance):
+            pass
+    write_scores(run)
+    return Method(name, "baseline, measured here", tuple(read_column(run, "score")))
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:
