@@ -117,11 +117,16 @@ def _table(rows: list[Row], found: Ablation, dataset: Dataset, table: str) -> Ta
         images = max(images, len(joined))
         said = published_row(table, row.published, dataset.name)
         measured = (srcc(joined.scores, joined.opinions), plcc(joined.scores, joined.opinions))
-        lines.append(cells(row.label, *map(number, (*measured, *said))))
+        lines.append((row.label, measured, said))
     notes = (
         f"{images} images of {dataset.name}; digits, lambda 1, normalised areas unless a row says otherwise.",
         f"{found.ratings.asked} ratings computed, {found.ratings.reused} shared; {found.segmentations.asked} "
         f"images segmented, {found.segmentations.reused} times shared.",
         *dataset.notes,
     )
-    return Table(("row", "SRCC", "PLCC", "published SRCC", "PLCC "), tuple(lines), notes)
+    beside = any(said != (None, None) for _, _, said in lines)
+    columns = ("row", "SRCC", "PLCC", *(("published SRCC", "published PLCC") if beside else ()))
+    made = [
+        cells(label, *map(number, (*measured, *(said if beside else ())))) for label, measured, said in lines
+    ]
+    return Table(columns, tuple(made), notes)
