@@ -56,6 +56,22 @@ def test_the_readme_shows_what_segmentation_saves_as_measured():
     assert all(ratio["same regions"] for ratio in ratios.values())
 
 
+def test_the_tables_of_the_whole_chain_are_what_its_commands_printed():
+    facts = json.loads((FOLDER / "evaluation.json").read_text(encoding="utf-8"))
+    for name, digest in facts["tables_sha256"].items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_whole_chain_finds_the_agreement_of_the_table():
+    """results/biq2021/table.csv comes from a script without runs, files or joins; to the printed digit."""
+    text = (FOLDER / "comparison.md").read_text(encoding="utf-8")
+    for method in METHODS:
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| {method} |"))
+        srcc_of, plcc_of = (float(cell.strip(" *_")) for cell in line.split("|")[2:4])
+        assert srcc_of == pytest.approx(float(table()[method, "srcc"]["value"]), abs=0.00051)
+        assert plcc_of == pytest.approx(float(table()[method, "plcc"]["value"]), abs=0.00051)
+
+
 def table() -> dict[tuple[str, str], dict[str, str]]:
     with (FOLDER / "table.csv").open(newline="", encoding="utf-8") as file:
         return {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
