@@ -104,7 +104,7 @@ def test_folder_holds_what_is_promised(photos):
     files = Counter(
         str(path.relative_to(run.folder).parent) for path in run.folder.rglob("*") if path.is_file()
     )
-    assert files == {".": 4, "regions": 3, "ratings/fake": 3, "ratings/fake%3A2": 3}
+    assert files == {".": 4, "events": 1, "regions": 3, "ratings/fake": 3, "ratings/fake%3A2": 3}
     record = json.loads((run.folder / "run.json").read_text())
     assert record["preset"] == "embedded"
     assert record["identity"]["raters"] == {name: r.id for name, r in build_method(settings()).raters.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.images import decode
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
-from zeroiqa.runs import store
+from zeroiqa.runs import events, store
 from zeroiqa.runs.identity import differences, method_identity
 from zeroiqa.runs.plan import Planned, escaped, planned
 from zeroiqa.runs.prefetch import ahead
@@ -109,14 +110,18 @@ def run_shards(
     ) as prepared:
         items = prepared if together == 1 else _segmented_together(prepared, method, together)
         for shard in shards:
-            _fill(run.folder, _chunks(itertools.islice(items, run.shards[shard]), at_once), method, on_images)
+            start = time.monotonic()
+            groups = _chunks(itertools.islice(items, run.shards[shard]), at_once)
+            stages = _fill(run.folder, groups, method, on_images)
+            seconds = time.monotonic() - start
+            events.record(run, shard, stages=stages, raters=tuple(method.raters), seconds=seconds)
             yield shard
 
 
 def _fill(
     folder: Path, groups: Iterator[list[_Item]], method: Method, on_images: Callable[[int], None]
-) -> None:
-    """Write the missing parts of one shard, whose images come in groups."""
+) -> tuple[str, ...]:
+    """Write the missing parts of one shard, whose images come in groups; the stages that they are of."""
     group = next(groups)
     shard = group[0].shard
     with ExitStack() as parts:  # committed in reverse order: the regions first, then rater by rater
@@ -138,6 +143,7 @@ def _fill(
                     add_regions(row)
                 on_images(1)
             group = next(groups, group)
+    return (*(() if shard.segmented else (store.REGIONS,)), *map(store.rating_stage, shard.raters))
 
 
 def _items(run: Run, method: Method, shards: Iterable[int]) -> Iterator[_Item]:

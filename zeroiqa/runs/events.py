@@ -1,0 +1,230 @@
+"""What was done when, and by whom: a line of JSON for every shard that a process has committed.
+
+Events are for watching and checking. No score is made from them, and a run that has lost all of them is
+whole: what they would say is in the parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.runs import store
+from zeroiqa.runs.plan import planned
+from zeroiqa.version import __version__
+
+if TYPE_CHECKING:
+    from zeroiqa.runs.run import Run
+
+FOLDER = "events"
+_PIECE = 1 << 20  # bytes
+_STARTED = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+"""Of this process: a later one may get its number, but not at the same microsecond."""
+
+
+@dataclass(frozen=True)
+class PartEvent:
+    """One part that was committed."""
+
+    bytes: int
+    """Its size."""
+    sha256: str
+    """Of the whole file, in hex."""
+    errors: Mapping[str, tuple[int, ...]] = field(hash=False)
+    """Error sentence without the image's own path -> numbers of the images that have it."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One shard that a process has done what was missing of."""
+
+    time: datetime
+    """When its last part was there, by the clock of the host, in UTC."""
+    host: str
+    pid: int
+    worker: str
+    """What the process was given, for people: a GPU, a task of an array; may be empty."""
+    shard: int
+    raters: tuple[str, ...]
+    """Those of the pass; other passes over the same shard have events of their own."""
+    images: int
+    """In the shard."""
+    errors: int
+    """Of them, with an error in one of the parts."""
+    seconds: float
+    """Of work on this shard, at least 0."""
+    zeroiqa: str
+    """Version that did it."""
+    parts: Mapping[str, PartEvent] = field(hash=False)
+    """Stage -> its part; those stages only that were missing."""
+
+    @property
+    def process(self) -> str:
+        """Names the process among all that have ever worked on the run, but for numbers given twice."""
+        return f"{self.host}-{self.pid}"
+
+
+@dataclass(frozen=True)
+class Events:
+    """All that can be read of a run's events."""
+
+    found: tuple[Event, ...]
+    """Process after process; those of one process in the order of its work."""
+    damaged: int
+    """Lines or files that are no event: cut off by a kill or a full disk, or edited."""
+
+    def parts(self) -> dict[tuple[str, int], PartEvent]:
+        """Stage and shard -> its part, as far as the events say."""
+        return {(stage, event.shard): part for event in self.found for stage, part in event.parts.items()}
+
+
+def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str], seconds: float) -> None:
+    """Append the event of a shard whose parts are committed.
+
+    What is said of a part is read from the file: of two processes that did the same shard, both say the same.
+    An event that cannot be written is lost, and the run goes on.
+
+    Args:
+        run: The run.
+        shard: Its number.
+        stages: Those whose parts were missing before; nothing is recorded if none was.
+        raters: Of the pass.
+        seconds: Of work.
+    """
+    if not stages:
+        return
+    with suppress(OSError, UserError):
+        parts = {stage: _part(run, stage, shard) for stage in stages}
+        broken = {image for part in parts.values() for images in part.errors.values() for image in images}
+        event = Event(
+            time=datetime.now(UTC),
+            host=platform.node(),
+            pid=os.getpid(),
+            worker=_label(os.environ),
+            shard=shard,
+            raters=tuple(raters),
+            images=run.shards[shard],
+            errors=len(broken),
+            seconds=round(max(seconds, 0.0), 6),
+            zeroiqa=__version__,
+            parts=parts,
+        )
+        _append(run.folder / FOLDER, event)
+
+
+def read_events(folder: Path) -> Events:
+    """All events of a run folder. What cannot be read is counted and skipped."""
+    found: list[Event] = []
+    damaged = 0
+    for line in _lines(folder / FOLDER):
+        event = None if line is None else _event(line)
+        if event is None:
+            damaged += 1
+        else:
+            found.append(event)
+    return Events(tuple(found), damaged)
+
+
+def kind_of(error: str, file: str) -> str:
+    """An error sentence without the path of its image, so that errors of one kind are counted together."""
+    return error.replace(printable(file), "").lstrip(": ")
+
+
+def digest(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 in hex of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size, sha256 = 0, hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            sha256.update(piece)
+            size += len(piece)
+    return size, sha256.hexdigest()
+
+
+def _part(run: Run, stage: str, shard: int) -> PartEvent:
+    size, sha256 = digest(store.part_path(run.folder, stage, shard))
+    errors = store.read_errors(run.folder, stage, shard)
+    kinds: dict[str, list[int]] = {}
+    if errors:
+        files = {row.image: row.file for row in planned(run.folder, shard)}
+        for image, error in errors.items():
+            kinds.setdefault(kind_of(error, files[image]), []).append(image)
+    return PartEvent(size, sha256, {kind: tuple(images) for kind, images in kinds.items()})
+
+
+def _label(environment: Mapping[str, str]) -> str:
+    names = {"SLURM_ARRAY_TASK_ID": "task", "CUDA_VISIBLE_DEVICES": "GPU"}
+    return ", ".join(f"{name} {environment[key]}" for key, name in names.items() if environment.get(key))
+
+
+def _append(folder: Path, event: Event) -> None:
+    text = json.dumps(_to_json(event), allow_nan=False) + "\n"
+    host = re.sub(r"[^A-Za-z0-9.]", "_", event.host)
+    name = f"{host}-{event.pid}-{_STARTED}"
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder / f"{name}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, text.encode())  # at once: readers see whole lines
+    finally:
+        os.close(descriptor)
+
+
+def _lines(folder: Path) -> Iterator[str | None]:
+    """The lines of all files; None for a file that cannot be read."""
+    for path in sorted(folder.glob("*.jsonl"), key=str):
+        try:
+            text = path.read_bytes().decode(errors="replace")
+        except OSError:
+            yield None
+            continue
+        yield from (line for line in text.split("\n") if line.strip())
+
+
+def _to_json(event: Event) -> dict[str, Any]:
+    parts = {
+        stage: {"bytes": part.bytes, "sha256": part.sha256, "errors": part.errors}
+        for stage, part in event.parts.items()
+    }
+    time = event.time.isoformat(timespec="milliseconds")
+    return {**vars(event), "time": time, "parts": parts}
+
+
+def _event(line: str) -> Event | None:
+    """None for what is no event; fields of later versions are left out."""
+    try:
+        fields = json.loads(line)
+        event = Event(
+            time=datetime.fromisoformat(fields["time"]).astimezone(UTC),
+            host=str(fields["host"]),
+            pid=int(fields["pid"]),
+            worker=str(fields["worker"]),
+            shard=int(fields["shard"]),
+            raters=tuple(map(str, fields["raters"])),
+            images=int(fields["images"]),
+            errors=int(fields["errors"]),
+            seconds=float(fields["seconds"]),
+            zeroiqa=str(fields["zeroiqa"]),
+            parts={str(stage): _part_of(part) for stage, part in fields["parts"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
+    return event if 0 <= event.seconds < math.inf and event.images >= 0 and event.shard >= 0 else None
+
+
+def _part_of(fields: Mapping[str, Any]) -> PartEvent:
+    errors = {str(kind): tuple(map(int, images)) for kind, images in fields["errors"].items()}
+    return PartEvent(int(fields["bytes"]), str(fields["sha256"]), errors)
