@@ -92,6 +92,6 @@ def test_weights_may_come_with_the_members_they_are_for():
 def test_process_that_knows_fewer_members_leaves_the_scores_to_the_one_that_knows_all():
     old = begin("run", "fake")
     scores = work(begin("run", "fake", "fake:2"))
-    with pytest.raises(UserError, match="got more raters meanwhile"):
+    with pytest.raises(UserError, match="got more raters or images meanwhile"):
         work(old)
     assert Path("run/scores.csv").read_bytes() == scores

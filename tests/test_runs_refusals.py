@@ -149,9 +149,9 @@ def test_file_in_place_of_the_folder_is_refused():
 
 def test_newer_format_is_refused_with_the_way_out():
     begin()
-    edit(format=2, zeroiqa="9.0")
+    edit(format=3, zeroiqa="9.0")
     message = refusal()
-    assert "written by zeroiqa 9.0 (format 2)" in message and "pip install -U" in message
+    assert "written by zeroiqa 9.0 (format 3)" in message and "pip install -U" in message
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": "x"}', '{"format": 1}', "\udce9"])
@@ -171,7 +171,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_plan_of_another_run_is_not_used():
     begin()
-    plan.write_plan(Path("run"), SOURCES[:2], "another id")
+    plan.write_plan(Path("run"), SOURCES[:2], {"count": 2, "sha256": "another"})
     with pytest.raises(UserError, match=r"plan\.parquet .* belongs to another run"):
         runs.load_run(Path("run"))
     assert begin().n_images == 7

@@ -94,7 +94,9 @@ def _progress(stack: ExitStack) -> Callable[[Run], Callable[[int], None]]:
     def begin(run: Run) -> Callable[[int], None]:
         stack.close()  # the bar of the run before
         passes = len(rater_groups(run.settings.raters))
-        return stack.enter_context(progress(*image_passes(run), passes=passes, doing=run.folder.name))
+        return stack.enter_context(
+            progress(*image_passes(run, range(run.n_shards)), passes=passes, doing=run.folder.name)
+        )
 
     return begin
 

@@ -109,7 +109,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in name)
     run = open_run(RUNS / f"{stem}-{run_id(settings, sources)[:8]}", settings, sources, preset="compare")
     workers = worker_count("auto", len(sources), settings)
-    with progress(*image_passes(run), doing=name) as advance:
+    with progress(*image_passes(run, range(run.n_shards)), doing=name) as advance:
         for _ in execute(run, pending(run), workers=workers, on_images=advance):
             pass
     write_scores(run)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from zeroiqa.inputs import Source
     from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
+    from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
 
 RUNS = Path("zeroiqa-runs")
@@ -33,11 +36,11 @@ RUNS = Path("zeroiqa-runs")
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]"
 )
-@click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@click.option("--preset", help="Name of a preset, or a TOML file.  [default: embedded]")
 @segmenter_options
 @click.option(
     "--rater",
@@ -66,16 +69,24 @@ RUNS = Path("zeroiqa-runs")
 @image_options
 @click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
 @workers_option
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Do slice I of N of the run, I from 0; `slurm` takes both from a job array. See `zeroiqa merge`.",
+)
+@click.option("--add", is_flag=True, help="Take images into the run that it does not have yet.")
+@click.option("--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @format_option
 def score(
     paths: tuple[str, ...],
     output: Path | None,
-    preset: str,
-    baseline: str | None,
-    aspects: tuple[str, ...],
+    preset: str | None,
     workers: str,
     sidecar_prompts: bool,
+    shard: str | None,
+    add: bool,
+    plan_only: bool,
     dry_run: bool,
     style: str,
     **choices: Any,
@@ -83,13 +94,46 @@ def score(
     """Score images: files, folders, glob patterns, lists of paths (.txt, .csv), or - for standard input.
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
-    rating); the same command resumes an interrupted run and computes nothing twice.
+    rating); the same command resumes an interrupted run and computes nothing twice. So does -o RUN without
+    PATHS, with the run's own images and settings.
     """
     from zeroiqa.inputs import find_images
+    from zeroiqa.runs.slices import parse_slice
+    from zeroiqa.settings import DEFAULT_PRESET
+
+    part = None if shard is None else parse_slice(shard, os.environ)
+    if not paths:
+        if add or sidecar_prompts or dry_run:
+            raise click.UsageError("--add, --sidecar-prompts and --dry-run need PATHS, the images.")
+        run = _existing_run(output, given(preset=preset, **choices))
+    else:
+        settings = _settings(preset or DEFAULT_PRESET, **choices)
+        sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
+        folder = output or _default_folder(paths, settings, sources)
+        if dry_run:
+            _describe(folder, settings, sources, worker_count(workers, len(sources), settings))
+            return
+        run = _opened_run(folder, settings, sources, preset or DEFAULT_PRESET, add)
+    for warning in run.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    if plan_only:
+        click.echo(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.", err=True)
+    else:
+        _run(run, worker_count(workers, run.n_images, run.settings), part, style)
+
+
+def _settings(
+    preset: str,
+    *,
+    baseline: str | None,
+    aspects: tuple[str, ...],
+    lam: float | None,
+    areas: str | None,
+    **choices: Any,
+) -> Settings:
     from zeroiqa.settings import load_settings, preset_description
 
-    choices["lambda"] = choices.pop("lam")
-    choices["normalize_areas"] = normalized(choices.pop("areas"))
+    choices |= {"lambda": lam, "normalize_areas": normalized(areas)}
     if baseline is not None:
         choices |= _only_baseline(baseline, choices)
     if aspects:
@@ -97,13 +141,39 @@ def score(
     settings = load_settings(preset, given(**choices))
     if settings.raters == load_settings(preset).raters:
         click.echo(f"{preset}: {preset_description(preset)}", err=True)
-    sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
-    count = worker_count(workers, len(sources), settings)
-    folder = output or _default_folder(paths, settings, sources)
-    if dry_run:
-        _describe(folder, settings, sources, count)
-    else:
-        _run(folder, settings, sources, preset, count, style)
+    return settings
+
+
+def _existing_run(folder: Path | None, choices: dict[str, Any]) -> Run:
+    """A run that goes on with its own images and settings, perhaps on another device."""
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs.identity import PLACE_AND_PERMISSION
+
+    if folder is None:
+        raise click.UsageError("Name the images; or, with -o, the folder of a run that shall go on.")
+    others = [
+        option.opts[0]
+        for option in click.get_current_context().command.params
+        if option.name in choices and option.name not in PLACE_AND_PERMISSION
+    ]
+    if others:
+        raise click.UsageError(
+            f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
+            "name the images, too."
+        )
+    run = load_run(folder)
+    return replace(run, settings=replace(run.settings, **choices))
+
+
+def _opened_run(folder: Path, settings: Settings, sources: list[Source], preset: str, add: bool) -> Run:
+    from zeroiqa.runs import open_run
+
+    run = open_run(folder, settings, sources, preset=preset, add=add)
+    if run.added:
+        click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
+    if add:
+        click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
+    return run
 
 
 def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:
@@ -128,50 +198,55 @@ def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: s
     return tuple(f"{aspect}-word-{k}" for aspect in dict.fromkeys(aspects))
 
 
-def _run(
-    folder: Path, settings: Settings, sources: list[Source], preset: str, workers: int, style: str
-) -> None:
+def _run(run: Run, workers: int, part: Slice | None, style: str) -> None:
     from zeroiqa.cli.output import a_reader_that_may_leave
-    from zeroiqa.runs import open_run, status, write_scores
+    from zeroiqa.runs import pending, status, write_scores
 
-    run = open_run(folder, settings, sources, preset=preset)
-    for warning in run.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    if run.added:
-        click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
+    shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
     try:
         with a_reader_that_may_leave():
-            _emit(run, workers, style)
-        write_scores(run)
+            _emit(run, shards, workers, style)
+        left = run.count_images(pending(run))
+        if part is None or not left:
+            write_scores(run)
     except KeyboardInterrupt:
         click.echo(
-            f"Stopped. {folder} keeps what is finished; the same command goes on from there.", err=True
+            f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True
         )
         raise click.exceptions.Exit(130) from None
-    errors = status(run).errors
-    click.echo(f"{run.n_images} images, {errors} with an error. Scores and ratings: {folder}", err=True)
+    if part is not None and left:
+        click.echo(
+            f"Slice {part} is done. {left} of {run.n_images} images are left to other slices; when they are "
+            f"done, `zeroiqa merge {run.folder}` writes the scores.",
+            err=True,
+        )
+    else:
+        errors = status(run).errors
+        click.echo(
+            f"{run.n_images} images, {errors} with an error. Scores and ratings: {run.folder}", err=True
+        )
 
 
-def _emit(run: Run, workers: int, style: str) -> None:
-    """Do what is left of the run and print its results, row by row where the format allows."""
+def _emit(run: Run, shards: list[int], workers: int, style: str) -> None:
+    """Do what is left of the shards and print their results, row by row where the format allows."""
     from zeroiqa.cli.output import table, write_rows
     from zeroiqa.runs import iter_scores, score_columns
 
     if style == "table":
-        for _ in _finished_shards(run, workers):
+        for _ in _finished_shards(run, shards, workers):
             pass
-        for line in table(iter_scores(run)):
+        for line in table(iter_scores(run, shards=shards)):
             click.echo(line)
     else:
-        write_rows(_in_plan_order(run, workers), style, score_columns(run), sys.stdout)
+        write_rows(_in_plan_order(run, shards, workers), style, score_columns(run), sys.stdout)
 
 
-def _in_plan_order(run: Run, workers: int) -> Iterator[ImageScore]:
+def _in_plan_order(run: Run, shards: list[int], workers: int) -> Iterator[ImageScore]:
     """Results as early as their turn comes, though shards may finish in any order."""
     from zeroiqa.runs import pending, read_scores
 
-    left = set(pending(run))
-    due = iter(range(run.n_shards))
+    left = set(pending(run)).intersection(shards)
+    due = iter(shards)
     turn = next(due, None)
 
     def ready() -> Iterator[ImageScore]:
@@ -181,19 +256,20 @@ def _in_plan_order(run: Run, workers: int) -> Iterator[ImageScore]:
             turn = next(due, None)
 
     yield from ready()
-    for shard in _finished_shards(run, workers):
+    for shard in _finished_shards(run, shards, workers):
         left.discard(shard)
         yield from ready()
 
 
-def _finished_shards(run: Run, workers: int) -> Iterator[int]:
+def _finished_shards(run: Run, shards: list[int], workers: int) -> Iterator[int]:
     from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
     from zeroiqa.runs.executors.local import execute
     from zeroiqa.runs.passes import image_passes, rater_groups
 
-    with progress(*image_passes(run), passes=len(rater_groups(run.settings.raters))) as advance:
-        yield from execute(run, pending(run), workers=workers, on_images=advance)
+    left = [shard for shard in pending(run) if shard in set(shards)]
+    with progress(*image_passes(run, shards), passes=len(rater_groups(run.settings.raters))) as advance:
+        yield from execute(run, left, workers=workers, on_images=advance)
 
 
 def _describe(folder: Path, settings: Settings, sources: list[Source], workers: int) -> None:

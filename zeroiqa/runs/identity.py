@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa import raters, segmenters
+from zeroiqa.runs.plan import inputs_of
 
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
@@ -21,7 +22,7 @@ METHOD_VERSION = 1
 ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
 """The settings that `zeroiqa rescore` changes without computing anything again."""
 
-_PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
+PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 """Settings that decide where weights are and come from; what they are is said by the raters' ids."""
 
 _LIBRARIES = {
@@ -46,7 +47,7 @@ def identity_of(
         method: Built from them; says what the names stand for today.
         images: Path and prompt of every image, in order.
     """
-    return {**method_identity(settings, method), "inputs": _inputs(images)}
+    return {**method_identity(settings, method), "inputs": inputs_of(images)}
 
 
 def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
 
     Standards are named by their content: the path of a TOML file is not part of the identity.
     """
-    left_out = ("standards", *_PLACE_AND_PERMISSION)
+    left_out = ("standards", *PLACE_AND_PERMISSION)
     return {
         "method_version": METHOD_VERSION,
         "settings": {key: value for key, value in settings.to_dict().items() if key not in left_out},
@@ -114,14 +115,6 @@ def environment(settings: Settings) -> dict[str, str]:
             except PackageNotFoundError:
                 continue
     return versions
-
-
-def _inputs(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
-    digest, count = hashlib.sha256(), 0
-    for path, prompt in images:
-        digest.update(json.dumps([path, prompt]).encode() + b"\n")
-        count += 1
-    return {"count": count, "sha256": digest.hexdigest()}
 
 
 def _chosen(identity: Mapping[str, Any]) -> dict[str, Any]:

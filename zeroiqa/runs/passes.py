@@ -41,11 +41,12 @@ def open_passes(run: Run, shards: Iterable[int]) -> list[Pass]:
     return [each for each in found if each.shards]
 
 
-def image_passes(run: Run) -> tuple[int, int]:
-    """Images times passes: of the whole run, and of them done."""
+def image_passes(run: Run, shards: Iterable[int]) -> tuple[int, int]:
+    """Images times passes: of the shards, and of them done."""
+    wanted = set(shards)
     groups = rater_groups(run.settings.raters)
-    left = sum(run.count_images(pending(run, group)) for group in groups)
-    return run.n_images * len(groups), run.n_images * len(groups) - left
+    total = run.count_images(wanted) * len(groups)
+    return total, total - sum(run.count_images(wanted.intersection(pending(run, group))) for group in groups)
 
 
 def release_memory() -> None:

@@ -1,26 +1,34 @@
-"""The plan: the images of a run, in order, cut into shards. One row group of plan.parquet is one shard."""
+"""The plan: the images of a run, in order, cut into shards. One row group of a plan file is one shard.
+
+plan.parquet holds the images that the run began with, plan-0001.parquet and so on those that were added. Each
+file is created once, under the next free number: whoever comes second finds it and adds what is missing.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import accumulate, count, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zeroiqa.errors import UserError
-from zeroiqa.runs.files import replaced, table_writer
+from zeroiqa.errors import UserError, printable
+from zeroiqa.runs.files import created, replaced, table_writer
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
 
 NAME = "plan.parquet"
 _LEAST_CAP, _LARGEST_CAP, _AIM = 8, 4096, 1000
-_RUN_ID = b"zeroiqa.run_id"
+_INPUTS = b"zeroiqa.inputs"
 _FIELDS: dict[str, pa.DataType] = {
     "image": pa.int64(),
     "path": pa.string(),
@@ -59,49 +67,85 @@ def shard_sizes(images: int) -> list[int]:
     return sizes
 
 
-def write_plan(folder: Path, sources: Sequence[Source], run_id: str) -> None:
+def inputs_of(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
+    """What a list of images is in a run's identity: their number, and the SHA-256 of paths and prompts."""
+    digest, number = hashlib.sha256(), 0
+    for path, prompt in images:
+        digest.update(json.dumps([path, prompt]).encode() + b"\n")
+        number += 1
+    return {"count": number, "sha256": digest.hexdigest()}
+
+
+def write_plan(folder: Path, sources: Sequence[Source], inputs: Mapping[str, Any]) -> None:
     """Write plan.parquet.
+
+    Args:
+        folder: Of the run.
+        sources: The images.
+        inputs: Their `inputs_of`.
 
     Raises:
         UserError: it cannot be written.
     """
-    schema = pa.schema(_FIELDS, metadata={_RUN_ID: run_id.encode()})
-    with replaced(folder / NAME) as file, table_writer(file, schema) as writer:
-        start = 0
-        for shard, size in enumerate(shard_sizes(len(sources))):
-            rows = sources[start : start + size]
-            columns = [
-                range(start, start + size),
-                [escaped(source.path) for source in rows],
-                [_raw(source.path) for source in rows],
-                [source.bytes for source in rows],
-                [source.prompt and escaped(source.prompt) for source in rows],
-                [shard] * size,
-            ]
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            start += size
+    with replaced(folder / NAME) as file:
+        _write(file, sources, inputs, image=0, shard=0)
 
 
-def owner(folder: Path) -> str | None:
-    """The id of the run that the folder's plan was made for; None if there is no plan of ours."""
-    try:
-        return (pq.read_schema(folder / NAME).metadata or {})[_RUN_ID].decode()
-    except (OSError, pa.ArrowInvalid, KeyError):
-        return None
+def add_images(folder: Path, sources: Sequence[Source]) -> int:
+    """Plan those of the images that the run does not have yet, behind the others; how many they are.
+
+    Raises:
+        UserError: an image has another prompt in the plan, or a file cannot be read or written.
+    """
+    while True:
+        there = {row.file: row.prompt for row in all_planned(folder)}
+        for source in sources:
+            if source.path in there and there[source.path] != source.prompt:
+                raise UserError(
+                    f"{printable(source.path)} is planned with the prompt {there[source.path]!r} and now has "
+                    f"{source.prompt!r}; score it in another run (-o)."
+                )
+        new = [source for source in sources if source.path not in there]
+        if not new:
+            return 0
+        inputs = inputs_of((*there.items(), *((source.path, source.prompt) for source in new)))
+        path = folder / _name(len(_files(folder)))
+        with created(path) as file:
+            _write(file, new, inputs, image=len(there), shard=len(planned_sizes(folder)))
+        if _inputs_in(path) == inputs:  # else another process was first, with other images
+            return len(new)
+
+
+def first_inputs(folder: Path) -> dict[str, Any] | None:
+    """The `inputs_of` the images that the run began with; None if there is no plan of ours."""
+    return _inputs_in(folder / NAME)
+
+
+def all_inputs(folder: Path) -> dict[str, Any] | None:
+    """The `inputs_of` all images, those included that were added; None if there is no plan of ours."""
+    return _inputs_in((_files(folder) or [folder / NAME])[-1])
 
 
 def planned_sizes(folder: Path) -> tuple[int, ...]:
     """Images in each shard, as planned."""
-    with _opened(folder) as plan:
-        return tuple(plan.metadata.row_group(shard).num_rows for shard in range(plan.num_row_groups))
+    with _opened(folder) as plans:
+        return tuple(
+            plan.metadata.row_group(group).num_rows for plan in plans for group in range(plan.num_row_groups)
+        )
 
 
 @contextmanager
 def shard_reader(folder: Path) -> Iterator[Callable[[int], list[Planned]]]:
     """Yield a function from a shard's number to its images; opening the plan takes longer than reading."""
-    with _opened(folder) as plan:
-        yield lambda shard: _rows(plan.read_row_group(shard, _READ))
+    with _opened(folder) as plans:
+        ends = list(accumulate(plan.num_row_groups for plan in plans))
+
+        def read(shard: int) -> list[Planned]:
+            file = bisect_right(ends, shard)
+            group = shard - (ends[file - 1] if file else 0)
+            return _rows(plans[file].read_row_group(group, _READ))
+
+        yield read
 
 
 def planned(folder: Path, shard: int) -> list[Planned]:
@@ -112,9 +156,50 @@ def planned(folder: Path, shard: int) -> list[Planned]:
 
 def all_planned(folder: Path) -> Iterator[Planned]:
     """Every image in plan order, streaming."""
-    with _opened(folder) as plan:
-        for batch in plan.iter_batches(columns=_READ):
-            yield from _rows(batch)
+    with _opened(folder) as plans:
+        for plan in plans:
+            for batch in plan.iter_batches(columns=_READ):
+                yield from _rows(batch)
+
+
+def _write(
+    file: BinaryIO, sources: Sequence[Source], inputs: Mapping[str, Any], *, image: int, shard: int
+) -> None:
+    """Write a plan file whose numbers begin at `image` and `shard`."""
+    schema = pa.schema(_FIELDS, metadata={_INPUTS: json.dumps(dict(inputs)).encode()})
+    begun = 0
+    with table_writer(file, schema) as writer:
+        for number, size in enumerate(shard_sizes(len(sources)), start=shard):
+            rows = sources[begun : begun + size]
+            columns = [
+                range(image + begun, image + begun + size),
+                [escaped(source.path) for source in rows],
+                [_raw(source.path) for source in rows],
+                [source.bytes for source in rows],
+                [source.prompt and escaped(source.prompt) for source in rows],
+                [number] * size,
+            ]
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            begun += size
+
+
+def _name(number: int) -> str:
+    return f"plan-{number:04d}.parquet" if number else NAME
+
+
+def _files(folder: Path) -> list[Path]:
+    """The plan's files in order; empty if there is no plan."""
+    paths = (folder / _name(number) for number in count())
+    return list(takewhile(lambda path: path.exists(), paths))
+
+
+def _inputs_in(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {})[_INPUTS])
+        return found
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+        return None
 
 
 def _rows(table: pa.Table | pa.RecordBatch) -> list[Planned]:
@@ -125,10 +210,10 @@ def _rows(table: pa.Table | pa.RecordBatch) -> list[Planned]:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[pq.ParquetFile]:
+def _opened(folder: Path) -> Iterator[list[pq.ParquetFile]]:
     try:
-        with pq.ParquetFile(folder / NAME) as plan:
-            yield plan
+        with ExitStack() as files:
+            yield [files.enter_context(pq.ParquetFile(path)) for path in _files(folder) or [folder / NAME]]
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"The plan {folder / NAME} cannot be read ({error}); use another folder.") from error
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import created, remove_leftovers, replaced, writing
+from zeroiqa.runs import plan, record, store
+from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
     ARITHMETIC,
     differences,
@@ -22,15 +20,9 @@ from zeroiqa.runs.identity import (
     without_additions,
 )
 from zeroiqa.settings import Settings, settings_from_dict
-from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
-
-FORMAT = 1
-"""Goes up when an older zeroiqa could misread the folder."""
-_RECORD = "run.json"
-_KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +42,8 @@ class Run:
     """What the user should know: libraries have changed since the run was started."""
     added: tuple[str, ...] = ()
     """Raters that the run did not have until it was opened this time."""
+    added_images: int = 0
+    """Images that the run did not have until it was opened this time."""
 
     @property
     def n_images(self) -> int:
@@ -98,33 +92,40 @@ def run_id(settings: Settings, sources: Sequence[Source]) -> str:
     return run_id_of(_identity(settings, sources)[0])
 
 
-def open_run(folder: Path, settings: Settings, sources: Sequence[Source], *, preset: str) -> Run:
+def open_run(
+    folder: Path, settings: Settings, sources: Sequence[Source], *, preset: str, add: bool = False
+) -> Run:
     """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
 
-    Further raters are added to it: the parts that are there stay, and their own ratings become pending.
+    Further raters are added to it: the parts that are there stay, and their own ratings become pending. So
+    are further images if `add` says so: they come behind those that are there, in shards of their own.
 
     Args:
         folder: New, empty, or that run's folder.
         settings: How to score.
         sources: The images, in the order of the results.
         preset: Where the settings came from; noted, not compared.
+        add: Take in those images that the run does not have; the others need not be named.
 
     Raises:
         UserError: the folder holds something else or cannot be written, or a name in the settings is unknown.
     """
     identity, labels = _identity(settings, sources)
-    if not _is_run(folder):
-        _create(folder, settings, preset, identity, labels)
-    record = _read_record(folder)
-    there = record["identity"]
-    if without_additions(identity, there) != there:
-        raise UserError(_refusal(folder, there, without_additions(identity, there), sources))
-    if there != identity:
-        record = _extend(folder, record, settings, identity)
-    if plan.owner(folder) != record["run_id"]:  # the creation was interrupted
-        plan.write_plan(folder, sources, record["run_id"])
+    if not record.is_run(folder):
+        record.create(folder, settings, preset, identity, labels)
+    found = record.read_record(folder)
+    begun_with = found["identity"]["inputs"]
+    if plan.first_inputs(folder) != begun_with:  # the creation was interrupted
+        _refuse_others(folder, found["identity"], identity, sources)
+        plan.write_plan(folder, sources, begun_with)
+    there = _with_images(found["identity"], folder)
+    here = {**identity, "inputs": there["inputs"]} if add else identity
+    _refuse_others(folder, there, here, sources)
+    if there["raters"] != here["raters"]:
+        found = record.extend(folder, found, settings, {**identity, "inputs": begun_with})
+    more = plan.add_images(folder, sources) if add else 0
     added = tuple(name for name in settings.raters if name not in there["raters"])
-    run = replace(_run(folder, record, settings), added=added)
+    run = replace(_run(folder, found, settings), added=added, added_images=more)
     tidy(run)
     return run
 
@@ -135,13 +136,13 @@ def load_run(folder: Path) -> Run:
     Raises:
         UserError: the folder is no run, is damaged, or was written by a newer zeroiqa.
     """
-    record = _read_record(folder)
-    return _run(folder, record, settings_from_dict(record["settings"], f"{folder / _RECORD}"))
+    found = record.read_record(folder)
+    return _run(folder, found, settings_from_dict(found["settings"], f"{folder / record.NAME}"))
 
 
 def is_current(run: Run) -> bool:
-    """Whether nobody has added raters to the run since it was opened."""
-    return bool(_read_record(run.folder)["run_id"] == run.run_id)
+    """Whether nobody has added raters or images to the run since it was opened."""
+    return load_run(run.folder).run_id == run.run_id
 
 
 def tidy(run: Run) -> None:
@@ -192,94 +193,33 @@ def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, 
     return identity_of(settings, method, images), method.labels
 
 
-def _create(
-    folder: Path, settings: Settings, preset: str, identity: Mapping[str, Any], labels: Mapping[str, str]
+def _with_images(identity: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The identity of the run that run.json describes, with all images that are planned today."""
+    return {**identity, "inputs": plan.all_inputs(folder)}
+
+
+def _refuse_others(
+    folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
 ) -> None:
-    """Write run.json; of several processes that do so at once, the first one decides what the run is."""
-    record: dict[str, Any] = {
-        "run_id": run_id_of(identity),
-        "format": FORMAT,
-        "zeroiqa": __version__,
-        "preset": preset,
-        "settings": settings.to_dict(),
-        "labels": dict(labels),
-        "identity": identity,
-        "environment": environment(settings),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    with created(folder / _RECORD) as file:
-        file.write(_text(record))
+    """Raise `UserError` unless `here` is the run that is there, or the same with more raters."""
+    if without_additions(here, there) != there:
+        raise UserError(_refusal(folder, there, without_additions(here, there), sources))
 
 
-def _extend(
-    folder: Path, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Replace run.json by one with more raters. Interrupted after it, the plan is missing; see `open_run`."""
-    larger = {
-        **record,
-        "run_id": run_id_of(identity),
-        "settings": settings.to_dict(),
-        "identity": identity,
-        "environment": {**environment(settings), **record["environment"]},
-    }
-    with replaced(folder / _RECORD) as file:
-        file.write(_text(larger))
-    return larger
-
-
-def _text(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, indent=2).encode() + b"\n"
-
-
-def _is_run(folder: Path) -> bool:
-    """False where a run can be created; refuses what is neither. Hidden files do not count."""
-    with writing(folder):
-        if not folder.exists():
-            return False
-        if not folder.is_dir():
-            raise UserError(f"{folder} is a file; give an empty or new folder with -o.")
-        if (folder / _RECORD).is_file():
-            return True
-        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    if others:
-        raise UserError(
-            f"{folder} holds other files (first: {others[0]}); give an empty or new folder with -o."
-        )
-    return False
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    path = folder / _RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        found = f"has no {_RECORD}" if folder.exists() else "does not exist"
-        raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
-    if isinstance(record, dict) and isinstance(record.get("format"), int) and record["format"] > FORMAT:
-        raise UserError(
-            f"{folder} was written by zeroiqa {record.get('zeroiqa')} (format {record['format']}); "
-            f"this is {__version__}, which reads up to format {FORMAT}: pip install -U zeroiqa."
-        )
-    if not isinstance(record, dict) or not record.keys() >= _KEYS:
-        raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
-    return record
-
-
-def _run(folder: Path, record: Mapping[str, Any], settings: Settings) -> Run:
-    if plan.owner(folder) != record["run_id"]:
+def _run(folder: Path, found: Mapping[str, Any], settings: Settings) -> Run:
+    if plan.first_inputs(folder) != found["identity"]["inputs"]:
         raise UserError(
             f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
         )
+    identity = _with_images(found["identity"], folder)
     return Run(
         folder=folder,
-        run_id=record["run_id"],
+        run_id=run_id_of(identity),
         settings=settings,
-        identity=record["identity"],
-        labels=record["labels"],
+        identity=identity,
+        labels=found["labels"],
         shards=plan.planned_sizes(folder),
-        warnings=_warnings(folder, record["environment"], settings),
+        warnings=_warnings(folder, found["environment"], settings),
     )
 
 
@@ -320,6 +260,10 @@ def _plain(value: Any) -> str:
 
 
 def _other_images(folder: Path, sources: Sequence[Source]) -> str:
+    if plan.first_inputs(folder) is None:
+        return (
+            f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
+        )
     there = {row.file: row.prompt for row in plan.all_planned(folder)}
     here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
     only_there = [f"{path} only there" for path in there if path not in here]
@@ -332,4 +276,7 @@ def _other_images(folder: Path, sources: Sequence[Source]) -> str:
         what = f"the prompt of {prompts[0]} is {there[prompts[0]]!r} there and {here[prompts[0]]!r} here"
     else:
         what = "the same ones in another order"
-    return f"{folder} holds a run over other images ({what}); choose another folder with -o."
+    ways = "choose another folder with -o"
+    if only_here:
+        ways += ", or take in the new ones with --add"
+    return f"{folder} holds a run over other images ({what}); {ways}."

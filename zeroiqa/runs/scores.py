@@ -57,11 +57,17 @@ def read_scores(run: Run, shard: int, aggregation: Aggregation | None = None) ->
     return list(_scores(run, shard, plan.planned(run.folder, shard), aggregation))
 
 
-def iter_scores(run: Run, aggregation: Aggregation | None = None) -> Iterator[ImageScore]:
-    """The results of all shards that are finished now, in plan order, streaming; see `read_scores`."""
+def iter_scores(
+    run: Run, aggregation: Aggregation | None = None, shards: Iterable[int] | None = None
+) -> Iterator[ImageScore]:
+    """The results of those of the shards (all, if left out) that are finished now, in plan order, streaming.
+
+    Raises:
+        UserError: as `read_scores`.
+    """
     left = set(pending(run))
     with plan.shard_reader(run.folder) as planned:
-        for shard in range(run.n_shards):
+        for shard in range(run.n_shards) if shards is None else shards:
             if shard not in left:
                 yield from _scores(run, shard, planned(shard), aggregation)
 
@@ -127,7 +133,8 @@ def write_scores(run: Run) -> None:
         )
     if not is_current(run):
         raise UserError(
-            f"{run.folder} has got more raters meanwhile; its scores are written by the command that has all."
+            f"{run.folder} has got more raters or images meanwhile; give the command of the run again, "
+            "which writes the scores of all."
         )
     columns = score_columns(run)
     schema = pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})

@@ -1,0 +1,104 @@
+"""run.json: what a run is, written once; later only raters are added to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs.files import created, replaced, writing
+from zeroiqa.runs.identity import environment, run_id_of
+from zeroiqa.settings import Settings
+from zeroiqa.version import __version__
+
+NAME = "run.json"
+FORMAT = 2
+"""Goes up when an older zeroiqa could misread the folder. 2: images can be added to the plan."""
+_KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
+
+
+def create(
+    folder: Path, settings: Settings, preset: str, identity: Mapping[str, Any], labels: Mapping[str, str]
+) -> None:
+    """Write run.json; of several processes that do so at once, the first one decides what the run is."""
+    record: dict[str, Any] = {
+        "run_id": run_id_of(identity),
+        "format": FORMAT,
+        "zeroiqa": __version__,
+        "preset": preset,
+        "settings": settings.to_dict(),
+        "labels": dict(labels),
+        "identity": identity,
+        "environment": environment(settings),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with created(folder / NAME) as file:
+        file.write(_text(record))
+
+
+def extend(
+    folder: Path, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Replace run.json by one with more raters."""
+    larger = {
+        **record,
+        "run_id": run_id_of(identity),
+        "settings": settings.to_dict(),
+        "identity": identity,
+        "environment": {**environment(settings), **record["environment"]},
+    }
+    with replaced(folder / NAME) as file:
+        file.write(_text(larger))
+    return larger
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run is there; False where one can be created. Hidden files do not count.
+
+    Raises:
+        UserError: something else is there.
+    """
+    with writing(folder):
+        if not folder.exists():
+            return False
+        if not folder.is_dir():
+            raise UserError(f"{folder} is a file; give an empty or new folder with -o.")
+        if (folder / NAME).is_file():
+            return True
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others:
+        raise UserError(
+            f"{folder} holds other files (first: {others[0]}); give an empty or new folder with -o."
+        )
+    return False
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What run.json says.
+
+    Raises:
+        UserError: there is none, it is damaged, or a newer zeroiqa wrote it.
+    """
+    path = folder / NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        found = f"has no {NAME}" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
+    if isinstance(record, dict) and isinstance(record.get("format"), int) and record["format"] > FORMAT:
+        raise UserError(
+            f"{folder} was written by zeroiqa {record.get('zeroiqa')} (format {record['format']}); "
+            f"this is {__version__}, which reads up to format {FORMAT}: pip install -U zeroiqa."
+        )
+    if not isinstance(record, dict) or not record.keys() >= _KEYS:
+        raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
+    return record
+
+
+def _text(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, indent=2).encode() + b"\n"
