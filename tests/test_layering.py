@@ -17,7 +17,18 @@ import zeroiqa
 PACKAGE = Path(zeroiqa.__file__).parent
 
 LEVELS = (
-    ("errors", "types", "registry", "opencv", "devices", "hub", "fingerprint", "model_options", "version"),
+    (
+        "errors",
+        "types",
+        "registry",
+        "opencv",
+        "devices",
+        "hub",
+        "fingerprint",
+        "model_options",
+        "version",
+        "storage",
+    ),
     (
         "images",
         "containers",
@@ -69,6 +80,9 @@ WRAPPERS = {
     "pyiqa": ("zeroiqa.baselines.pyiqa",),
     "skimage": ("zeroiqa.segmenters.graph",),
     "openai": (),
+    "fsspec": (),
+    "s3fs": (),
+    "gcsfs": (),
     "pandas": (),
     "openpyxl": (),
     "matplotlib": ("zeroiqa.report",),

@@ -1,1 +1,1 @@
-"""Servers that tests start as processes of their own and talk to over real HTTP."""
+"""Servers of the tests, each a process of its own on the loopback interface."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroiqa.errors import UserError
+from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.comparison import Method
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, type=location)
 @click.option(
     "--dataset", "names", multiple=True, metavar="NAME[=DIR]",
     help="A database and its folder; repeat. Without runs the name alone will do.",
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     show_default=True, help="What to print.",
 )  # fmt: skip
 def compare(
-    runs: tuple[Path, ...],
+    runs: tuple[Location, ...],
     names: tuple[str, ...],
     tables: tuple[Path, ...],
     aspect: str,
@@ -72,14 +73,15 @@ def compare(
     click.echo(render(made, style), nl=False)
 
 
-def _of_run(run: Path, aspect: str, members: bool) -> list[Method]:
+def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
     from zeroiqa.evaluation.comparison import Method
     from zeroiqa.runs import load_run, read_column
 
     loaded = load_run(run)
     labels, raters = list(loaded.labels.values()), loaded.settings.raters
     prefix = f"{aspect}_" if aspect in labels[1:] else ""
-    name, protocol = run.resolve().name, f"measured here, {', '.join(raters)}"
+    name = run.resolve().name if isinstance(run, Path) else run.name
+    protocol = f"measured here, {', '.join(raters)}"
     methods = [Method(name, protocol, tuple(read_column(loaded, f"{prefix}score")))]
     if members and len(raters) > 1:
         methods += [

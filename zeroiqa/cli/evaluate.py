@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.options import arithmetic_options, given, normalized
+from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Agreement, Joined
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.tables import Table
     from zeroiqa.runs import Run
 
+
 FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=location)
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--mos", type=click.Path(path_type=Path), help="CSV file with images and opinions, instead.")
@@ -46,7 +48,7 @@ FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
     show_default=True, help="What to print.",
 )  # fmt: skip
 def evaluate(
-    run: Path,
+    run: Location,
     name: str | None,
     root: Path | None,
     mos: Path | None,

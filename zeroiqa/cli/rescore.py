@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
+from zeroiqa.storage import Location, location
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=location)
 @arithmetic_options
 @click.option(
     "--member", "members", multiple=True, help="Rater to keep in the ensemble; repeat.  [default: all]"
@@ -21,11 +21,11 @@ from zeroiqa.cli.options import arithmetic_options, format_option, given, normal
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=location,
     help="Write every row to this CSV file.",
 )
 @format_option
-def rescore(run: Path, output: Path | None, style: str, **choices: Any) -> None:
+def rescore(run: Location, output: Location | None, style: str, **choices: Any) -> None:
     """Score a run again from its stored ratings: other readout, lambda, weighting or members.
 
     The run itself stays as it is.

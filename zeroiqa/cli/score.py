@@ -23,6 +23,7 @@ from zeroiqa.cli.options import (
     worker_count,
     workers_option,
 )
+from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -37,9 +38,7 @@ RUNS = Path("zeroiqa-runs")
 
 @click.command()
 @click.argument("paths", nargs=-1)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help=f"Run folder.  [default: one under {RUNS}/]"
-)
+@click.option("-o", "--output", type=location, help=f"Run folder.  [default: one under {RUNS}/]")
 @click.option("--preset", help="Name of a preset, or a TOML file.  [default: embedded]")
 @segmenter_options
 @click.option(
@@ -80,7 +79,7 @@ RUNS = Path("zeroiqa-runs")
 @format_option
 def score(
     paths: tuple[str, ...],
-    output: Path | None,
+    output: Location | None,
     preset: str | None,
     workers: str,
     sidecar_prompts: bool,
@@ -144,7 +143,7 @@ def _settings(
     return settings
 
 
-def _existing_run(folder: Path | None, choices: dict[str, Any]) -> Run:
+def _existing_run(folder: Location | None, choices: dict[str, Any]) -> Run:
     """A run that goes on with its own images and settings, perhaps on another device."""
     from zeroiqa.runs import load_run
     from zeroiqa.runs.identity import PLACE_AND_PERMISSION
@@ -165,7 +164,7 @@ def _existing_run(folder: Path | None, choices: dict[str, Any]) -> Run:
     return replace(run, settings=replace(run.settings, **choices))
 
 
-def _opened_run(folder: Path, settings: Settings, sources: list[Source], preset: str, add: bool) -> Run:
+def _opened_run(folder: Location, settings: Settings, sources: list[Source], preset: str, add: bool) -> Run:
     from zeroiqa.runs import open_run
 
     run = open_run(folder, settings, sources, preset=preset, add=add)
@@ -272,7 +271,7 @@ def _finished_shards(run: Run, shards: list[int], workers: int) -> Iterator[int]
         yield from execute(run, left, workers=workers, on_images=advance)
 
 
-def _describe(folder: Path, settings: Settings, sources: list[Source], workers: int) -> None:
+def _describe(folder: Location, settings: Settings, sources: list[Source], workers: int) -> None:
     from zeroiqa.errors import printable
     from zeroiqa.pipeline import build_method
 

@@ -18,11 +18,13 @@ from zeroiqa.cli.options import (
     worker_count,
     workers_option,
 )
+from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.runs import Run
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
+
 
 LONGEST = 1024
 """Pixels of the longer side of an overlay; regions are looked at, not measured there."""
@@ -32,7 +34,7 @@ PAPER_MASKS = 7.22
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
+@click.option("-o", "--output", type=location, required=True, help="Folder of the results.")
 @segmenter_options
 @device_options
 @image_options
@@ -43,7 +45,7 @@ PAPER_MASKS = 7.22
     show_default=True,
     help=f"Paint the regions over each image, at {LONGEST} pixels at most.",
 )
-def segment(paths: tuple[str, ...], output: Path, workers: str, overlays: bool, **choices: Any) -> None:
+def segment(paths: tuple[str, ...], output: Location, workers: str, overlays: bool, **choices: Any) -> None:
     """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
 
     Writes regions.parquet (one row per region: box, area, kind), coco.json (COCO annotations with run-length

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import unquote
 
 import click
 
+from zeroiqa.storage import Location, location
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-def status(run: Path) -> None:
+@click.argument("run", type=location)
+def status(run: Location) -> None:
     """Say how far a run is, and which errors its images gave."""
     from zeroiqa.errors import printable
     from zeroiqa.runs import load_run

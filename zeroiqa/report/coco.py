@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from zeroiqa import rle
 from zeroiqa.report.overlay import resized_mask
 from zeroiqa.runs.files import replaced
+from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.types import Region, Rle
@@ -22,7 +22,7 @@ CATEGORIES = ("object", "complement")
 
 
 @contextmanager
-def coco_file(path: Path) -> Iterator[Callable[[int, str, tuple[int, int], tuple[Region, ...]], None]]:
+def coco_file(path: Location) -> Iterator[Callable[[int, str, tuple[int, int], tuple[Region, ...]], None]]:
     """Yield a function that takes id, path, size (height, width) and regions of one image after another.
 
     Masks are uncompressed run-length codes of the image's own size, upright as it is decoded; a mask of a

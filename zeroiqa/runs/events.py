@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.runs import store
+from zeroiqa.runs.files import created
 from zeroiqa.runs.plan import planned
+from zeroiqa.storage import Location, RemotePath
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str]
         _append(run.folder / FOLDER, event)
 
 
-def read_events(folder: Path) -> Events:
+def read_events(folder: Location) -> Events:
     """All events of a run folder. What cannot be read is counted and skipped."""
     found: list[Event] = []
     damaged = 0
@@ -141,7 +142,7 @@ def kind_of(error: str, file: str) -> str:
     return error.replace(printable(file), "").lstrip(": ")
 
 
-def digest(path: Path) -> tuple[int, str]:
+def digest(path: Location) -> tuple[int, str]:
     """Size in bytes and SHA-256 in hex of a file.
 
     Raises:
@@ -171,10 +172,14 @@ def _label(environment: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {environment[key]}" for key, name in names.items() if environment.get(key))
 
 
-def _append(folder: Path, event: Event) -> None:
+def _append(folder: Location, event: Event) -> None:
     text = json.dumps(_to_json(event), allow_nan=False) + "\n"
     host = re.sub(r"[^A-Za-z0-9.]", "_", event.host)
     name = f"{host}-{event.pid}-{_STARTED}"
+    if isinstance(folder, RemotePath):  # nothing can be appended to there
+        with created(folder / f"{name}-{event.shard}.jsonl") as file:
+            file.write(text.encode())
+        return
     folder.mkdir(exist_ok=True)
     descriptor = os.open(folder / f"{name}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
@@ -183,9 +188,10 @@ def _append(folder: Path, event: Event) -> None:
         os.close(descriptor)
 
 
-def _lines(folder: Path) -> Iterator[str | None]:
+def _lines(folder: Location) -> Iterator[str | None]:
     """The lines of all files; None for a file that cannot be read."""
-    for path in sorted(folder.glob("*.jsonl"), key=str):
+    paths: Iterator[Location] = folder.glob("*.jsonl")
+    for path in sorted(paths, key=str):
         try:
             text = path.read_bytes().decode(errors="replace")
         except OSError:

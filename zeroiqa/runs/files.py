@@ -9,28 +9,35 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError
+from zeroiqa.storage import Location, RemotePath, explaining
 
 _PREFIX = ".zeroiqa-"
+_IN_MEMORY = 64 << 20  # bytes of a file that goes to an object store; beyond, it waits on the local disk
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def created(path: Path) -> Iterator[BinaryIO]:
+def created(path: Location) -> Iterator[BinaryIO]:
     """Write a file that appears under its name once the block has ended well, complete and on the disk.
 
     A file of that name that is there already stays: whoever was first has written the same content.
-    If the block raises, nothing is left behind.
+    If the block raises, nothing is left behind. In an object store, one conditional request does it.
 
     Raises:
         UserError: the disk is full, the folder may not be written to, or the like.
     """
+    if isinstance(path, RemotePath):
+        with _uploaded(path, exclusive=True) as content:
+            yield content
+        return
     with _temporary(path) as (temporary, file):
         yield file
         _flush(file)
@@ -46,8 +53,12 @@ def created(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def replaced(path: Location) -> Iterator[BinaryIO]:
     """Like `created`, but the new content takes the place of an older file."""
+    if isinstance(path, RemotePath):
+        with _uploaded(path, exclusive=False) as content:
+            yield content
+        return
     with _temporary(path) as (temporary, file):
         yield file
         _flush(file)
@@ -68,7 +79,24 @@ def table_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetWriter
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def table(path: Location) -> Iterator[pq.ParquetFile]:
+    """A Parquet table for reading.
+
+    Raises:
+        OSError: there is none, or it is damaged.
+        pyarrow.ArrowInvalid: it is damaged.
+        UserError: the object store refuses.
+    """
+    if isinstance(path, Path):
+        with pq.ParquetFile(path) as file:
+            yield file
+        return
+    with explaining(path), path.open() as content, pq.ParquetFile(content) as file:
+        yield file
+
+
+@contextmanager
+def writing(path: Location) -> Iterator[None]:
     """Turn what the system says about writing `path` into one sentence."""
     try:
         yield
@@ -86,13 +114,22 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path} could not be written ({error.strerror or error}).") from error
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Location) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder."""
+    if isinstance(folder, RemotePath):
+        return  # nothing half-written is ever sent there
     for path in folder.glob(f"{_PREFIX}*"):
         owner = re.fullmatch(re.escape(_prefix()) + r"(\d+)-.*", path.name)
         if owner and not _alive(int(owner[1])):
             with suppress(OSError):  # a folder that may only be read
                 path.unlink()
+
+
+@contextmanager
+def _uploaded(path: RemotePath, *, exclusive: bool) -> Iterator[BinaryIO]:
+    with writing(path), SpooledTemporaryFile(_IN_MEMORY) as file:
+        yield cast("BinaryIO", file)
+        path.upload(file, exclusive=exclusive)
 
 
 @contextmanager

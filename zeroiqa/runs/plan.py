@@ -14,14 +14,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate, count, takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.runs.files import created, replaced, table_writer
+from zeroiqa.runs.files import created, replaced, table, table_writer
+from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -76,7 +76,7 @@ def inputs_of(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
     return {"count": number, "sha256": digest.hexdigest()}
 
 
-def write_plan(folder: Path, sources: Sequence[Source], inputs: Mapping[str, Any]) -> None:
+def write_plan(folder: Location, sources: Sequence[Source], inputs: Mapping[str, Any]) -> None:
     """Write plan.parquet.
 
     Args:
@@ -91,7 +91,7 @@ def write_plan(folder: Path, sources: Sequence[Source], inputs: Mapping[str, Any
         _write(file, sources, inputs, image=0, shard=0)
 
 
-def add_images(folder: Path, sources: Sequence[Source]) -> int:
+def add_images(folder: Location, sources: Sequence[Source]) -> int:
     """Plan those of the images that the run does not have yet, behind the others; how many they are.
 
     Raises:
@@ -116,17 +116,17 @@ def add_images(folder: Path, sources: Sequence[Source]) -> int:
             return len(new)
 
 
-def first_inputs(folder: Path) -> dict[str, Any] | None:
+def first_inputs(folder: Location) -> dict[str, Any] | None:
     """The `inputs_of` the images that the run began with; None if there is no plan of ours."""
     return _inputs_in(folder / NAME)
 
 
-def all_inputs(folder: Path) -> dict[str, Any] | None:
+def all_inputs(folder: Location) -> dict[str, Any] | None:
     """The `inputs_of` all images, those included that were added; None if there is no plan of ours."""
     return _inputs_in((_files(folder) or [folder / NAME])[-1])
 
 
-def planned_sizes(folder: Path) -> tuple[int, ...]:
+def planned_sizes(folder: Location) -> tuple[int, ...]:
     """Images in each shard, as planned."""
     with _opened(folder) as plans:
         return tuple(
@@ -135,7 +135,7 @@ def planned_sizes(folder: Path) -> tuple[int, ...]:
 
 
 @contextmanager
-def shard_reader(folder: Path) -> Iterator[Callable[[int], list[Planned]]]:
+def shard_reader(folder: Location) -> Iterator[Callable[[int], list[Planned]]]:
     """Yield a function from a shard's number to its images; opening the plan takes longer than reading."""
     with _opened(folder) as plans:
         ends = list(accumulate(plan.num_row_groups for plan in plans))
@@ -148,13 +148,13 @@ def shard_reader(folder: Path) -> Iterator[Callable[[int], list[Planned]]]:
         yield read
 
 
-def planned(folder: Path, shard: int) -> list[Planned]:
+def planned(folder: Location, shard: int) -> list[Planned]:
     """The images of one shard."""
     with shard_reader(folder) as read:
         return read(shard)
 
 
-def all_planned(folder: Path) -> Iterator[Planned]:
+def all_planned(folder: Location) -> Iterator[Planned]:
     """Every image in plan order, streaming."""
     with _opened(folder) as plans:
         for plan in plans:
@@ -188,32 +188,33 @@ def _name(number: int) -> str:
     return f"plan-{number:04d}.parquet" if number else NAME
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Location) -> list[Location]:
     """The plan's files in order; empty if there is no plan."""
     paths = (folder / _name(number) for number in count())
     return list(takewhile(lambda path: path.exists(), paths))
 
 
-def _inputs_in(path: Path) -> dict[str, Any] | None:
+def _inputs_in(path: Location) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {})[_INPUTS])
+        with table(path) as plan:
+            found: dict[str, Any] = json.loads((plan.schema_arrow.metadata or {})[_INPUTS])
         return found
     except (OSError, pa.ArrowInvalid, KeyError, ValueError):
         return None
 
 
-def _rows(table: pa.Table | pa.RecordBatch) -> list[Planned]:
+def _rows(part: pa.Table | pa.RecordBatch) -> list[Planned]:
     return [
         Planned(image, path, path if raw is None else os.fsdecode(raw), prompt)
-        for image, path, raw, prompt in zip(*(column.to_pylist() for column in table.columns), strict=True)
+        for image, path, raw, prompt in zip(*(column.to_pylist() for column in part.columns), strict=True)
     ]
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[list[pq.ParquetFile]]:
+def _opened(folder: Location) -> Iterator[list[pq.ParquetFile]]:
     try:
         with ExitStack() as files:
-            yield [files.enter_context(pq.ParquetFile(path)) for path in _files(folder) or [folder / NAME]]
+            yield [files.enter_context(table(path)) for path in _files(folder) or [folder / NAME]]
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"The plan {folder / NAME} cannot be read ({error}); use another folder.") from error
 

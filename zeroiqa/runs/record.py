@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError
 from zeroiqa.runs.files import created, replaced, writing
 from zeroiqa.runs.identity import environment, run_id_of
 from zeroiqa.settings import Settings
+from zeroiqa.storage import Location
 from zeroiqa.version import __version__
 
 NAME = "run.json"
@@ -21,7 +21,7 @@ _KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
 
 
 def create(
-    folder: Path, settings: Settings, preset: str, identity: Mapping[str, Any], labels: Mapping[str, str]
+    folder: Location, settings: Settings, preset: str, identity: Mapping[str, Any], labels: Mapping[str, str]
 ) -> None:
     """Write run.json; of several processes that do so at once, the first one decides what the run is."""
     record: dict[str, Any] = {
@@ -40,7 +40,7 @@ def create(
 
 
 def extend(
-    folder: Path, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
+    folder: Location, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Replace run.json by one with more raters."""
     larger = {
@@ -55,7 +55,7 @@ def extend(
     return larger
 
 
-def is_run(folder: Path) -> bool:
+def is_run(folder: Location) -> bool:
     """Whether a run is there; False where one can be created. Hidden files do not count.
 
     Raises:
@@ -76,7 +76,7 @@ def is_run(folder: Path) -> bool:
     return False
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Location) -> dict[str, Any]:
     """What run.json says.
 
     Raises:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from zeroiqa.runs.files import replaced, table_writer
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.store import RegionsRow
+from zeroiqa.storage import Location
 
 _BUFFERED = 4096  # rows of a row group
 _INT, _TEXT = pa.int32(), pa.string()
@@ -47,7 +47,7 @@ def read_segmented(run: Run, shard: int) -> Iterator[tuple[Planned, RegionsRow]]
 
 
 @contextmanager
-def region_table(path: Path) -> Iterator[Callable[[Planned, RegionsRow], None]]:
+def region_table(path: Location) -> Iterator[Callable[[Planned, RegionsRow], None]]:
     """Yield a function that takes image after image; the Parquet file appears when the block ends well.
 
     One row per region. An image without regions has one row, too, in which they are null; if it is broken,

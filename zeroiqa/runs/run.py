@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
@@ -20,6 +19,7 @@ from zeroiqa.runs.identity import (
     without_additions,
 )
 from zeroiqa.settings import Settings, settings_from_dict
+from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Run:
     """A run folder whose plan exists. Small and picklable: worker processes are given one."""
 
-    folder: Path
+    folder: Location
     run_id: str
     settings: Settings
     identity: Mapping[str, Any] = field(hash=False)
@@ -93,7 +93,7 @@ def run_id(settings: Settings, sources: Sequence[Source]) -> str:
 
 
 def open_run(
-    folder: Path, settings: Settings, sources: Sequence[Source], *, preset: str, add: bool = False
+    folder: Location, settings: Settings, sources: Sequence[Source], *, preset: str, add: bool = False
 ) -> Run:
     """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
 
@@ -130,7 +130,7 @@ def open_run(
     return run
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Location) -> Run:
     """Open a run that exists, without its images or models.
 
     Raises:
@@ -193,20 +193,20 @@ def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, 
     return identity_of(settings, method, images), method.labels
 
 
-def _with_images(identity: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _with_images(identity: Mapping[str, Any], folder: Location) -> dict[str, Any]:
     """The identity of the run that run.json describes, with all images that are planned today."""
     return {**identity, "inputs": plan.all_inputs(folder)}
 
 
 def _refuse_others(
-    folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
+    folder: Location, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
 ) -> None:
     """Raise `UserError` unless `here` is the run that is there, or the same with more raters."""
     if without_additions(here, there) != there:
         raise UserError(_refusal(folder, there, without_additions(here, there), sources))
 
 
-def _run(folder: Path, found: Mapping[str, Any], settings: Settings) -> Run:
+def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
     if plan.first_inputs(folder) != found["identity"]["inputs"]:
         raise UserError(
             f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
@@ -223,7 +223,7 @@ def _run(folder: Path, found: Mapping[str, Any], settings: Settings) -> Run:
     )
 
 
-def _warnings(folder: Path, then: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
+def _warnings(folder: Location, then: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
     now = environment(settings)
     changed = [
         f"{library} {version} (now {now.get(library, 'missing')})"
@@ -236,7 +236,7 @@ def _warnings(folder: Path, then: Mapping[str, str], settings: Settings) -> tupl
 
 
 def _refusal(
-    folder: Path, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
+    folder: Location, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
 ) -> str:
     fields = differences(there, here)
     if not fields:
@@ -259,7 +259,7 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
-def _other_images(folder: Path, sources: Sequence[Source]) -> str:
+def _other_images(folder: Location, sources: Sequence[Source]) -> str:
     if plan.first_inputs(folder) is None:
         return (
             f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."

@@ -10,14 +10,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
 from zeroiqa.raters import has_digits_only
 from zeroiqa.results import ImageScore, csv_cell, score_rated
 from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import replaced, table_writer
+from zeroiqa.runs.files import replaced, table, table_writer
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
 from zeroiqa.settings import settings_from_dict
@@ -144,10 +143,10 @@ def write_scores(run: Run) -> None:
         table_writer(parquet_file, schema) as parquet,
     ):
         text = io.TextIOWrapper(csv_file, encoding="utf-8", newline="")
-        table = csv.DictWriter(text, columns, lineterminator="\n")
-        table.writeheader()
+        rows_out = csv.DictWriter(text, columns, lineterminator="\n")
+        rows_out.writeheader()
         for rows in _batches(result.to_dict() for result in iter_scores(run)):
-            table.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
+            rows_out.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
 
@@ -160,17 +159,18 @@ def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
     """
     path = run.folder / "scores.parquet"
     try:
-        table = pq.read_table(path, columns=["path", column])
+        with table(path) as file:
+            found = file.read(["path", column])
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); give the command of the run again, which writes it."
         ) from error
-    if table.num_rows != run.n_images or table.num_columns != 2:
+    if found.num_rows != run.n_images or found.num_columns != 2:
         raise UserError(
             f"{path} has no column {column} of all {run.n_images} images; give the command of the run again."
         )
-    paths: list[Any] = table["path"].to_pylist()
-    return list(zip(paths, table[column].to_pylist(), strict=True))
+    paths: list[Any] = found["path"].to_pylist()
+    return list(zip(paths, found[column].to_pylist(), strict=True))
 
 
 class _Stored(NamedTuple):

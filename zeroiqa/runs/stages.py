@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from zeroiqa.errors import ImageError, UserError, printable
@@ -19,6 +18,7 @@ from zeroiqa.runs.plan import Planned, escaped, planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.store import RatingsRow, RegionsRow
+from zeroiqa.storage import Location
 from zeroiqa.types import Image, Rater, Region
 
 _AHEAD = 4
@@ -119,7 +119,7 @@ def run_shards(
 
 
 def _fill(
-    folder: Path, groups: Iterator[list[_Item]], method: Method, on_images: Callable[[int], None]
+    folder: Location, groups: Iterator[list[_Item]], method: Method, on_images: Callable[[int], None]
 ) -> tuple[str, ...]:
     """Write the missing parts of one shard, whose images come in groups; the stages that they are of."""
     group = next(groups)

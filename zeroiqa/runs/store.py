@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -15,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import created, table_writer
+from zeroiqa.runs.files import created, table, table_writer
+from zeroiqa.storage import Location
 from zeroiqa.types import Rating, Region, Rle
 
 REGIONS = "regions"
@@ -86,12 +86,12 @@ def rating_stage(rater: str) -> str:
     return f"ratings/{name}"
 
 
-def part_path(folder: Path, stage: str, shard: int) -> Path:
+def part_path(folder: Location, stage: str, shard: int) -> Location:
     """Where a stage's part of a shard is."""
     return folder / stage / f"part-{shard:05d}.parquet"
 
 
-def finished_shards(folder: Path, stage: str) -> set[int]:
+def finished_shards(folder: Location, stage: str) -> set[int]:
     """The shards whose part of a stage is there."""
     found = set()
     for path in (folder / stage).glob("part-*.parquet"):
@@ -101,7 +101,7 @@ def finished_shards(folder: Path, stage: str) -> set[int]:
 
 
 @contextmanager
-def new_regions(folder: Path, shard: int) -> Iterator[Callable[[RegionsRow], None]]:
+def new_regions(folder: Location, shard: int) -> Iterator[Callable[[RegionsRow], None]]:
     """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
     with _new_part(part_path(folder, REGIONS, shard), _REGIONS_SCHEMA) as add:
         yield lambda row: add(
@@ -119,7 +119,7 @@ def new_regions(folder: Path, shard: int) -> Iterator[Callable[[RegionsRow], Non
 
 
 @contextmanager
-def new_ratings(folder: Path, rater: str, shard: int) -> Iterator[Callable[[RatingsRow], None]]:
+def new_ratings(folder: Location, rater: str, shard: int) -> Iterator[Callable[[RatingsRow], None]]:
     """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
     with _new_part(part_path(folder, rating_stage(rater), shard), _RATINGS_SCHEMA) as add:
         yield lambda row: add(
@@ -131,7 +131,7 @@ def new_ratings(folder: Path, rater: str, shard: int) -> Iterator[Callable[[Rati
         )
 
 
-def read_regions(folder: Path, shard: int) -> Iterator[RegionsRow]:
+def read_regions(folder: Location, shard: int) -> Iterator[RegionsRow]:
     """The rows of a part, streaming.
 
     Raises:
@@ -147,7 +147,7 @@ def read_regions(folder: Path, shard: int) -> Iterator[RegionsRow]:
         )
 
 
-def read_ratings(folder: Path, rater: str, shard: int) -> Iterator[RatingsRow]:
+def read_ratings(folder: Location, rater: str, shard: int) -> Iterator[RatingsRow]:
     """The rows of a part, streaming.
 
     Raises:
@@ -158,7 +158,7 @@ def read_ratings(folder: Path, rater: str, shard: int) -> Iterator[RatingsRow]:
         yield RatingsRow(record["image"], None if stored is None else _ratings(stored), record["error"])
 
 
-def read_errors(folder: Path, stage: str, shard: int) -> dict[int, str]:
+def read_errors(folder: Location, stage: str, shard: int) -> dict[int, str]:
     """Image -> error, for the images of a part that have one; nothing else is read.
 
     Raises:
@@ -170,7 +170,7 @@ def read_errors(folder: Path, stage: str, shard: int) -> dict[int, str]:
 
 
 @contextmanager
-def _new_part(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _new_part(path: Location, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
     buffered: list[dict[str, Any]] = []
     with created(path) as file, table_writer(file, schema) as writer:
 
@@ -188,16 +188,16 @@ def _new_part(path: Path, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any
             flush()
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
+def _records(path: Location) -> Iterator[dict[str, Any]]:
     with _opened(path) as part:
         for batch in part.iter_batches(batch_size=_BUFFERED):
             yield from batch.to_pylist()
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Location) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(path) as part:
+        with table(path) as part:
             yield part
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(
