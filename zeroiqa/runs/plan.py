@@ -162,11 +162,37 @@ def all_planned(folder: Location) -> Iterator[Planned]:
                 yield from _rows(batch)
 
 
+def read_tables(folder: Path) -> Iterator[pa.Table]:
+    """The plan as it is stored, shard by shard: all columns, for copies."""
+    with _opened(folder) as plans:
+        for file in plans:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+
+def write_tables(folder: Path, tables: Iterable[pa.Table], inputs: Mapping[str, Any]) -> None:
+    """Write plan.parquet from what `read_tables` gives, with other numbers of images; a table is a shard.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    schema = _schema(inputs)
+    with replaced(folder / NAME) as file, table_writer(file, schema) as writer:
+        for shard, table in enumerate(tables):
+            numbers = pa.array([shard] * table.num_rows, _FIELDS["shard"])
+            numbered = table.set_column(table.schema.get_field_index("shard"), "shard", numbers)
+            writer.write_table(numbered.select(schema.names).cast(schema))
+
+
+def _schema(inputs: Mapping[str, Any]) -> pa.Schema:
+    return pa.schema(_FIELDS, metadata={_INPUTS: json.dumps(dict(inputs)).encode()})
+
+
 def _write(
     file: BinaryIO, sources: Sequence[Source], inputs: Mapping[str, Any], *, image: int, shard: int
 ) -> None:
     """Write a plan file whose numbers begin at `image` and `shard`."""
-    schema = pa.schema(_FIELDS, metadata={_INPUTS: json.dumps(dict(inputs)).encode()})
+    schema = _schema(inputs)
     begun = 0
     with table_writer(file, schema) as writer:
         for number, size in enumerate(shard_sizes(len(sources)), start=shard):

@@ -21,9 +21,26 @@ _KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
 
 
 def create(
-    folder: Location, settings: Settings, preset: str, identity: Mapping[str, Any], labels: Mapping[str, str]
+    folder: Location,
+    settings: Settings,
+    preset: str,
+    identity: Mapping[str, Any],
+    labels: Mapping[str, str],
+    versions: Mapping[str, str],
 ) -> None:
-    """Write run.json; of several processes that do so at once, the first one decides what the run is."""
+    """Write run.json; of several processes that do so at once, the first one decides what the run is.
+
+    Args:
+        folder: Of the run.
+        settings: As asked for.
+        preset: Where they came from.
+        identity: What the run id stands for.
+        labels: Standard name -> what its scores are called.
+        versions: The libraries that compute its regions and ratings.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     record: dict[str, Any] = {
         "run_id": run_id_of(identity),
         "format": FORMAT,
@@ -32,7 +49,7 @@ def create(
         "settings": settings.to_dict(),
         "labels": dict(labels),
         "identity": identity,
-        "environment": environment(settings),
+        "environment": dict(versions),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with created(folder / NAME) as file:

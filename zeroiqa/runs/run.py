@@ -112,7 +112,7 @@ def open_run(
     """
     identity, labels = _identity(settings, sources)
     if not record.is_run(folder):
-        record.create(folder, settings, preset, identity, labels)
+        record.create(folder, settings, preset, identity, labels, environment(settings))
     found = record.read_record(folder)
     begun_with = found["identity"]["inputs"]
     if plan.first_inputs(folder) != begun_with:  # the creation was interrupted

@@ -52,14 +52,15 @@ def parse_slice(text: str, environment: Mapping[str, str]) -> Slice:
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Slice:
+    defaults = {"ID": "", "COUNT": "", "MIN": "0", "STEP": "1"}
+    found = {name: environment.get(f"SLURM_ARRAY_TASK_{name}", default) for name, default in defaults.items()}
     try:
-        task, count = (int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "COUNT"))
-        first = int(environment.get("SLURM_ARRAY_TASK_MIN", 0))
-        step = int(environment.get("SLURM_ARRAY_TASK_STEP", 1))
-    except (KeyError, ValueError) as error:
+        task, count, first, step = map(int, found.values())
+    except ValueError as error:
         raise UserError(
-            f"--shard slurm needs the variables of a Slurm job array, of  wrong or missing ({error}); "
-            "submit with `sbatch --array=0-63`, or give --shard I/N."
+            "--shard slurm needs a Slurm job array, but SLURM_ARRAY_TASK_ID and _COUNT are "
+            f"{found['ID'] or 'not set'} and {found['COUNT'] or 'not set'}; submit with "
+            "`sbatch --array=0-63`, or give --shard I/N."
         ) from error
     index, rest = divmod(task - first, step)
     if rest or not 0 <= index < count:

@@ -169,6 +169,27 @@ def read_errors(folder: Location, stage: str, shard: int) -> dict[int, str]:
     return {row["image"]: row["error"] for row in rows if row["error"] is not None}
 
 
+def read_part(folder: Path, stage: str, shard: int) -> pa.Table:
+    """A part as it is stored, for copies.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    with _opened(part_path(folder, stage, shard)) as part:
+        return part.read()
+
+
+def write_part(folder: Path, stage: str, shard: int, table: pa.Table) -> None:
+    """Store rows from `read_part` as a part.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    schema = _REGIONS_SCHEMA if stage == REGIONS else _RATINGS_SCHEMA
+    with created(part_path(folder, stage, shard)) as file, table_writer(file, schema) as writer:
+        writer.write_table(table.cast(schema), row_group_size=_BUFFERED)
+
+
 @contextmanager
 def _new_part(path: Location, schema: pa.Schema) -> Iterator[Callable[[dict[str, Any]], None]]:
     buffered: list[dict[str, Any]] = []

@@ -1,0 +1,34 @@
+"""`zeroiqa merge`: the scores of a run whose slices are done, or one run from several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="New run folder, for several runs.")
+def merge(runs: tuple[Path, ...], output: Path | None) -> None:
+    """Write the scores of a run whose slices (`zeroiqa score --shard I/N`) are all done.
+
+    With several runs of the same settings: copy them into the new run -o. An image that several have is taken
+    from the first. Nothing is computed again.
+    """
+    from zeroiqa.runs import load_run, status, write_scores
+    from zeroiqa.runs.merge import merge_runs
+
+    if (len(runs) > 1) != (output is not None):
+        raise click.UsageError("Give one run; or several, and with -o a new folder for what they hold.")
+    if output is None:
+        run = load_run(runs[0])
+    else:
+        run, repeated = merge_runs([load_run(folder) for folder in runs], output)
+        if repeated:
+            click.echo(f"{repeated} images are in several runs and were taken from the first.", err=True)
+    write_scores(run)
+    click.echo(
+        f"{run.n_images} images, {status(run).errors} with an error. Scores and ratings: {run.folder}",
+        err=True,
+    )

@@ -1,0 +1,115 @@
+"""One run from several of the same settings over other images. Nothing is computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs import plan, record, store
+from zeroiqa.runs.identity import differences
+from zeroiqa.runs.run import Run, load_run, pending
+
+Kept = Sequence[npt.NDArray[np.bool_]]
+"""For each run, which of its images are taken."""
+
+
+def merge_runs(runs: Sequence[Run], folder: Path) -> tuple[Run, int]:
+    """Copy finished runs into a new one, whose images are theirs in order, each path once.
+
+    Of an image that several runs have, the first one's ratings are taken. Interrupted, the same call goes on.
+
+    Args:
+        runs: Finished, of the same settings, each with the same raters.
+        folder: New, empty, or that of the same merge.
+
+    Returns:
+        The new run, and how many images were left out because an earlier run has them.
+
+    Raises:
+        UserError: the runs differ or are unfinished, a part is damaged, or the folder holds something else.
+    """
+    for run in runs:
+        _check(runs[0], run)
+    kept = _first_mentions(runs)
+    identity = {**runs[0].identity, "inputs": plan.inputs_of(_images(runs, kept))}
+    sizes = plan.shard_sizes(identity["inputs"]["count"])
+    if not record.is_run(folder):
+        versions = record.read_record(runs[0].folder)["environment"]
+        record.create(folder, runs[0].settings, "merge", identity, runs[0].labels, versions)
+    if record.read_record(folder)["identity"] != identity:
+        raise UserError(f"{folder} holds another run; choose another folder with -o.")
+    if plan.first_inputs(folder) != identity["inputs"]:
+        rows = (plan.read_tables(run.folder) for run in runs)
+        plan.write_tables(folder, _cut(_taken(rows, kept), sizes), identity["inputs"])
+    for stage in runs[0].stages:
+        _copy_stage(runs, kept, stage, folder, sizes)
+    return load_run(folder), sum(int((~each).sum()) for each in kept)
+
+
+def _check(first: Run, other: Run) -> None:
+    left = other.count_images(pending(other))
+    if left:
+        raise UserError(
+            f"{left} of {other.n_images} images of {other.folder} are not finished; "
+            f"`zeroiqa score -o {other.folder}` goes on with them."
+        )
+    changed = differences(first.identity, other.identity)
+    if changed:
+        field, (one, two) = next(iter(changed.items()))
+        raise UserError(
+            f"{first.folder} and {other.folder} have other settings, {field} is {one} and {two}; "
+            "only runs of the same settings can be merged."
+        )
+
+
+def _first_mentions(runs: Sequence[Run]) -> Kept:
+    seen: set[str] = set()
+    kept = []
+    for run in runs:
+        taken = np.zeros(run.n_images, dtype=bool)
+        for row in plan.all_planned(run.folder):
+            taken[row.image] = row.file not in seen
+            seen.add(row.file)
+        kept.append(taken)
+    return kept
+
+
+def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]:
+    for run, taken in zip(runs, kept, strict=True):
+        yield from ((row.file, row.prompt) for row in plan.all_planned(run.folder) if taken[row.image])
+
+
+def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Path, sizes: Sequence[int]) -> None:
+    """Write the parts of a stage that are missing."""
+    there = store.finished_shards(folder, stage)
+    rows = ((store.read_part(run.folder, stage, shard) for shard in range(run.n_shards)) for run in runs)
+    for shard, table in enumerate(_cut(_taken(rows, kept), sizes)):
+        if shard not in there:
+            store.write_part(folder, stage, shard, table)
+
+
+def _taken(by_run: Iterable[Iterable[pa.Table]], kept: Kept) -> Iterator[pa.Table]:
+    """The rows of the images that are taken, with their new numbers in the column `image`."""
+    new = 0
+    for tables, taken in zip(by_run, kept, strict=True):
+        for table in tables:
+            rows = table.filter(pa.array(taken[table["image"].to_numpy()]))
+            numbers = pa.array(range(new, new + rows.num_rows), pa.int64())
+            new += rows.num_rows
+            yield rows.set_column(rows.schema.get_field_index("image"), "image", numbers)
+
+
+def _cut(tables: Iterable[pa.Table], sizes: Sequence[int]) -> Iterator[pa.Table]:
+    """The same rows in tables of the given sizes."""
+    source = iter(tables)
+    waiting = next(source)
+    for size in sizes:
+        while waiting.num_rows < size:
+            waiting = pa.concat_tables([waiting, next(source)])
+        yield waiting.slice(0, size)
+        waiting = waiting.slice(size)
