@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
+
+from zeroiqa.storage import Location, location
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="New run folder, for several runs.")
-def merge(runs: tuple[Path, ...], output: Path | None) -> None:
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=location)
+@click.option("-o", "--output", type=location, help="New run folder, for several runs.")
+def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     """Write the scores of a run whose slices (`zeroiqa score --shard I/N`) are all done.
 
     With several runs of the same settings: copy them into the new run -o. An image that several have is taken

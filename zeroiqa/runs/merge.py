@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +12,13 @@ from zeroiqa.errors import UserError
 from zeroiqa.runs import plan, record, store
 from zeroiqa.runs.identity import differences
 from zeroiqa.runs.run import Run, load_run, pending
+from zeroiqa.storage import Location
 
 Kept = Sequence[npt.NDArray[np.bool_]]
 """For each run, which of its images are taken."""
 
 
-def merge_runs(runs: Sequence[Run], folder: Path) -> tuple[Run, int]:
+def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
     """Copy finished runs into a new one, whose images are theirs in order, each path once.
 
     Of an image that several runs have, the first one's ratings are taken. Interrupted, the same call goes on.
@@ -84,7 +84,7 @@ def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]
         yield from ((row.file, row.prompt) for row in plan.all_planned(run.folder) if taken[row.image])
 
 
-def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Path, sizes: Sequence[int]) -> None:
+def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, sizes: Sequence[int]) -> None:
     """Write the parts of a stage that are missing."""
     there = store.finished_shards(folder, stage)
     rows = ((store.read_part(run.folder, stage, shard) for shard in range(run.n_shards)) for run in runs)

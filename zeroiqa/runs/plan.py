@@ -162,7 +162,7 @@ def all_planned(folder: Location) -> Iterator[Planned]:
                 yield from _rows(batch)
 
 
-def read_tables(folder: Path) -> Iterator[pa.Table]:
+def read_tables(folder: Location) -> Iterator[pa.Table]:
     """The plan as it is stored, shard by shard: all columns, for copies."""
     with _opened(folder) as plans:
         for file in plans:
@@ -170,7 +170,7 @@ def read_tables(folder: Path) -> Iterator[pa.Table]:
                 yield file.read_row_group(group)
 
 
-def write_tables(folder: Path, tables: Iterable[pa.Table], inputs: Mapping[str, Any]) -> None:
+def write_tables(folder: Location, tables: Iterable[pa.Table], inputs: Mapping[str, Any]) -> None:
     """Write plan.parquet from what `read_tables` gives, with other numbers of images; a table is a shard.
 
     Raises:

@@ -169,7 +169,7 @@ def read_errors(folder: Location, stage: str, shard: int) -> dict[int, str]:
     return {row["image"]: row["error"] for row in rows if row["error"] is not None}
 
 
-def read_part(folder: Path, stage: str, shard: int) -> pa.Table:
+def read_part(folder: Location, stage: str, shard: int) -> pa.Table:
     """A part as it is stored, for copies.
 
     Raises:
@@ -179,7 +179,7 @@ def read_part(folder: Path, stage: str, shard: int) -> pa.Table:
         return part.read()
 
 
-def write_part(folder: Path, stage: str, shard: int, table: pa.Table) -> None:
+def write_part(folder: Location, stage: str, shard: int, table: pa.Table) -> None:
     """Store rows from `read_part` as a part.
 
     Raises:
