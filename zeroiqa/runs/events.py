@@ -13,6 +13,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "events"
 _PIECE = 1 << 20  # bytes
+_READERS = 16
 _STARTED = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
 """Of this process: a later one may get its number, but not at the same microsecond."""
 
@@ -86,8 +88,9 @@ class Events:
     """Lines or files that are no event: cut off by a kill or a full disk, or edited."""
 
     def parts(self) -> dict[tuple[str, int], PartEvent]:
-        """Stage and shard -> its part, as far as the events say."""
-        return {(stage, event.shard): part for event in self.found for stage, part in event.parts.items()}
+        """Stage and shard -> its part, as far as the events say; the latest of several."""
+        by_time = sorted(self.found, key=lambda event: event.time)
+        return {(stage, event.shard): part for event in by_time for stage, part in event.parts.items()}
 
 
 def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str], seconds: float) -> None:
@@ -137,9 +140,20 @@ def read_events(folder: Location) -> Events:
     return Events(tuple(found), damaged)
 
 
-def kind_of(error: str, file: str) -> str:
-    """An error sentence without the path of its image, so that errors of one kind are counted together."""
-    return error.replace(printable(file), "").lstrip(": ")
+def error_kinds(folder: Location, stage: str, shard: int) -> dict[str, tuple[int, ...]]:
+    """What a `PartEvent` says of the errors in a part, read from the part.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    errors = store.read_errors(folder, stage, shard)
+    if not errors:
+        return {}
+    files = {row.image: printable(row.file) for row in planned(folder, shard)}
+    kinds: dict[str, list[int]] = {}
+    for image, error in errors.items():
+        kinds.setdefault(error.replace(files[image], "").lstrip(": "), []).append(image)
+    return {kind: tuple(images) for kind, images in kinds.items()}
 
 
 def digest(path: Location) -> tuple[int, str]:
@@ -158,13 +172,7 @@ def digest(path: Location) -> tuple[int, str]:
 
 def _part(run: Run, stage: str, shard: int) -> PartEvent:
     size, sha256 = digest(store.part_path(run.folder, stage, shard))
-    errors = store.read_errors(run.folder, stage, shard)
-    kinds: dict[str, list[int]] = {}
-    if errors:
-        files = {row.image: row.file for row in planned(run.folder, shard)}
-        for image, error in errors.items():
-            kinds.setdefault(kind_of(error, files[image]), []).append(image)
-    return PartEvent(size, sha256, {kind: tuple(images) for kind, images in kinds.items()})
+    return PartEvent(size, sha256, error_kinds(run.folder, stage, shard))
 
 
 def _label(environment: Mapping[str, str]) -> str:
@@ -177,7 +185,7 @@ def _append(folder: Location, event: Event) -> None:
     host = re.sub(r"[^A-Za-z0-9.]", "_", event.host)
     name = f"{host}-{event.pid}-{_STARTED}"
     if isinstance(folder, RemotePath):  # nothing can be appended to there
-        with created(folder / f"{name}-{event.shard}.jsonl") as file:
+        with created(folder / f"{name}-{event.shard}-{event.time:%H%M%S%f}.jsonl") as file:
             file.write(text.encode())
         return
     folder.mkdir(exist_ok=True)
@@ -191,13 +199,16 @@ def _append(folder: Location, event: Event) -> None:
 def _lines(folder: Location) -> Iterator[str | None]:
     """The lines of all files; None for a file that cannot be read."""
     paths: Iterator[Location] = folder.glob("*.jsonl")
-    for path in sorted(paths, key=str):
-        try:
-            text = path.read_bytes().decode(errors="replace")
-        except OSError:
-            yield None
-            continue
-        yield from (line for line in text.split("\n") if line.strip())
+    with ThreadPoolExecutor(_READERS) as readers:  # in an object store, every event is one request
+        for text in readers.map(_text, sorted(paths, key=str)):
+            yield from (None,) if text is None else (line for line in text.split("\n") if line.strip())
+
+
+def _text(path: Location) -> str | None:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except (OSError, UserError):
+        return None
 
 
 def _to_json(event: Event) -> dict[str, Any]:

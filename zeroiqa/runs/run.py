@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.errors import UserError, printable
-from zeroiqa.runs import plan, record, store
+from zeroiqa.errors import UserError
+from zeroiqa.runs import events, plan, record, store
 from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
     ARITHMETIC,
@@ -159,22 +159,27 @@ def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     return [shard for shard in range(run.n_shards) if shard not in done]
 
 
-def status(run: Run) -> RunStatus:
-    """How far a run is. Reads the error columns of all finished parts, nothing else.
+def status(run: Run, log: events.Events | None = None) -> RunStatus:
+    """How far a run is. Errors are taken from the events; only parts that have none are opened.
+
+    Args:
+        run: The run.
+        log: Its events, if they are read already.
 
     Raises:
-        UserError: a part is damaged.
+        UserError: a part without an event is damaged.
     """
+    logged = (log or events.read_events(run.folder)).parts()
     finished = {stage: store.finished_shards(run.folder, stage) for stage in run.stages}
     whole = sorted(set.intersection(*finished.values()))
     kinds: Counter[str] = Counter()
-    with plan.shard_reader(run.folder) as planned:
-        for shard in whole:
-            errors: dict[int, str] = {}
-            for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
-                errors |= store.read_errors(run.folder, stage, shard)
-            names = {row.image: printable(row.file) for row in planned(shard)} if errors else {}
-            kinds.update(error.replace(names[image], "").lstrip(": ") for image, error in errors.items())
+    for shard in whole:
+        errors: dict[int, str] = {}
+        for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
+            part = logged.get((stage, shard))
+            found = part.errors if part else events.error_kinds(run.folder, stage, shard)
+            errors |= {image: kind for kind, images in found.items() for image in images}
+        kinds.update(errors.values())
     return RunStatus(
         images=run.n_images,
         shards=run.n_shards,
