@@ -88,6 +88,15 @@ def test_a_run_goes_on_without_its_images_being_named(folder):
     assert done.returncode == 0 and "10 images, 1 with an error" in done.stderr
 
 
+def test_a_run_that_goes_on_in_another_folder_is_stopped_before_it_makes_errors(folder):
+    zeroiqa(folder, "score", "*.png", *CHOICES, "-o", "run", "--plan-only")
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    done = zeroiqa(elsewhere, "score", "-o", str(folder / "run"))
+    assert done.returncode == 1 and f"00.png is not found from here ({elsewhere})" in done.stderr
+    assert not list((folder / "run").rglob("part-*"))
+
+
 def test_images_are_added_to_a_run(folder):
     assert zeroiqa(folder, "score", "0[0-3].png", *CHOICES, "-o", "run").returncode == 0
     more = zeroiqa(folder, "score", "*.png", *CHOICES, "-o", "run", "--add")

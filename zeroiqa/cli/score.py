@@ -161,7 +161,24 @@ def _existing_run(folder: Location | None, choices: dict[str, Any]) -> Run:
             "name the images, too."
         )
     run = load_run(folder)
+    _check_folder(run)
     return replace(run, settings=replace(run.settings, **choices))
+
+
+def _check_folder(run: Run) -> None:
+    """Refuse to make an error row of every image because the command is given in another folder."""
+    from zeroiqa.errors import UserError, printable
+    from zeroiqa.runs import pending
+    from zeroiqa.runs.plan import planned
+
+    left = pending(run)
+    paths = [image.file for image in planned(run.folder, left[0])] if left else []
+    relative = [path for path in paths if "://" not in path and not Path(path).is_absolute()]
+    if relative and not any(os.path.lexists(path) for path in relative):
+        raise UserError(
+            f"{printable(relative[0])} is not found from here ({Path.cwd()}); give the command in the folder "
+            f"in which {run.folder} was planned."
+        )
 
 
 def _opened_run(folder: Location, settings: Settings, sources: list[Source], preset: str, add: bool) -> Run:
