@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import click
 
 from zeroiqa.cli.options import given, model_options, segmenter_options
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
@@ -36,11 +38,41 @@ ROUNDING_OF_COARSER_TYPES = 2e-2
 @click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
 @model_options
 def verify(paths: tuple[str, ...], preset: str, **choices: Any) -> None:
-    """Check that batch size, order and worker count leave every rating unchanged.
+    """Check that batch size, order and worker count leave every rating unchanged; or check a run folder.
 
     Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
     probabilities of a model may differ by rounding: by 1e-4 in float32, by 2e-2 in bfloat16 and float16.
+
+    If the only path is a run folder: check the hashes of its parts, their images against the plan, the plan
+    against run.json, and the scores against the parts. Nothing is changed.
     """
+    from zeroiqa.runs.record import NAME
+
+    if len(paths) == 1 and (location(paths[0]) / NAME).is_file():
+        if given(**choices):
+            raise click.UsageError("A run is checked with its own settings; leave the options out.")
+        _check_run(location(paths[0]))
+    else:
+        _check_rating(paths, preset, choices)
+
+
+def _check_run(folder: Location) -> None:
+    from zeroiqa.errors import printable
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs.checks import check_run
+
+    damages: list[str] = []
+    for check in check_run(load_run(folder)):
+        verdict = f"{len(check.damages)} DAMAGED, " if check.damages else ""
+        click.echo(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
+        damages += check.damages
+    for damage in damages:
+        click.echo(f"Error: {damage}", err=True)
+    if damages:
+        raise click.exceptions.Exit(1)
+
+
+def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) -> None:
     from zeroiqa import samples
     from zeroiqa.inputs import find_images
     from zeroiqa.pipeline import build_method

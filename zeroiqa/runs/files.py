@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from zeroiqa.errors import UserError
 from zeroiqa.storage import Location, RemotePath, explaining
 
-_PREFIX = ".zeroiqa-"
+TEMPORARY = ".zeroiqa-"
+"""What the names of unfinished files begin with."""
 _IN_MEMORY = 64 << 20  # bytes of a file that goes to an object store; beyond, it waits on the local disk
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -69,7 +70,7 @@ def replaced(path: Location) -> Iterator[BinaryIO]:
 @contextmanager
 def table_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Write a Parquet table, group of rows by group of rows; nothing is worth keeping if the block raises."""
-    writer = pq.ParquetWriter(file, schema)
+    writer = pq.ParquetWriter(file, schema, write_page_checksum=True)
     try:
         yield writer
         writer.close()
@@ -80,7 +81,7 @@ def table_writer(file: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetWriter
 
 @contextmanager
 def table(path: Location) -> Iterator[pq.ParquetFile]:
-    """A Parquet table for reading.
+    """A Parquet table for reading; pages that have a checksum are checked.
 
     Raises:
         OSError: there is none, or it is damaged.
@@ -88,10 +89,14 @@ def table(path: Location) -> Iterator[pq.ParquetFile]:
         UserError: the object store refuses.
     """
     if isinstance(path, Path):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
         return
-    with explaining(path), path.open() as content, pq.ParquetFile(content) as file:
+    with (
+        explaining(path),
+        path.open() as content,
+        pq.ParquetFile(content, page_checksum_verification=True) as file,
+    ):
         yield file
 
 
@@ -118,7 +123,7 @@ def remove_leftovers(folder: Location) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder."""
     if isinstance(folder, RemotePath):
         return  # nothing half-written is ever sent there
-    for path in folder.glob(f"{_PREFIX}*"):
+    for path in folder.glob(f"{TEMPORARY}*"):
         owner = re.fullmatch(re.escape(_prefix()) + r"(\d+)-.*", path.name)
         if owner and not _alive(int(owner[1])):
             with suppress(OSError):  # a folder that may only be read
@@ -145,7 +150,7 @@ def _temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 def _prefix() -> str:
-    return f"{_PREFIX}{re.sub(r'[^A-Za-z0-9.]', '_', platform.node())}-"
+    return f"{TEMPORARY}{re.sub(r'[^A-Za-z0-9.]', '_', platform.node())}-"
 
 
 def _flush(file: BinaryIO) -> None:

@@ -188,6 +188,19 @@ def _schema(inputs: Mapping[str, Any]) -> pa.Schema:
     return pa.schema(_FIELDS, metadata={_INPUTS: json.dumps(dict(inputs)).encode()})
 
 
+def misplaced(folder: Location) -> int | None:
+    """The first image whose number, or that of its shard, is not that of its place; None if all are right."""
+    places, shards = count(), count()
+    with _opened(folder) as plans:
+        for plan in plans:
+            for group in range(plan.num_row_groups):
+                shard, rows = next(shards), plan.read_row_group(group, ["image", "shard"])
+                for image, own in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+                    if (place := next(places)) != image or own != shard:
+                        return place
+    return None
+
+
 def _write(
     file: BinaryIO, sources: Sequence[Source], inputs: Mapping[str, Any], *, image: int, shard: int
 ) -> None:

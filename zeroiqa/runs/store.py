@@ -86,6 +86,12 @@ def rating_stage(rater: str) -> str:
     return f"ratings/{name}"
 
 
+def columns_of(stage: str) -> list[str]:
+    """The columns of a stage's parts."""
+    schema = _REGIONS_SCHEMA if stage == REGIONS else _RATINGS_SCHEMA
+    return list(schema.names)
+
+
 def part_path(folder: Location, stage: str, shard: int) -> Location:
     """Where a stage's part of a shard is."""
     return folder / stage / f"part-{shard:05d}.parquet"

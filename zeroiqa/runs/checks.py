@@ -1,0 +1,228 @@
+"""Whether a run folder still holds what was put there: hashes, counts, the plan, and the scores.
+
+Nothing is changed, and nothing but arithmetic is computed again; a run that is under way can be checked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.runs import plan, store
+from zeroiqa.runs.events import FOLDER as EVENTS
+from zeroiqa.runs.events import digest, read_events
+from zeroiqa.runs.files import TEMPORARY, table
+from zeroiqa.runs.record import NAME as RECORD
+from zeroiqa.runs.run import Run, pending
+from zeroiqa.runs.scores import iter_scores, score_columns
+from zeroiqa.storage import Location
+
+_REDO = "delete it and give the command of the run again"
+_REWRITE = "give the command of the run again, which writes it"
+_ROWS = 4096  # compared at a time
+_ROUNDING = 1e-9
+"""How far, relative to its size, a score may be from the one that is computed again on another machine."""
+_LAST_DIGIT = 1.01e-6
+"""The same for the six decimals of scores.csv."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    what: str
+    """Plan, a stage, scores or other files."""
+    found: str
+    """What was seen, for people."""
+    damages: tuple[str, ...] = ()
+    """A sentence each: the file, what is wrong with it, what to do."""
+
+
+def check_run(run: Run) -> Iterator[Check]:
+    """Look at everything that a run folder holds, one thing after the other.
+
+    Raises:
+        UserError: the folder cannot be read at all.
+    """
+    yield _plan(run)
+    log: dict[tuple[str, int], set[tuple[int, str]]] = {}
+    for event in read_events(run.folder).found:
+        for stage, part in event.parts.items():
+            log.setdefault((stage, event.shard), set()).add((part.bytes, part.sha256))
+    whole = True
+    for stage in run.stages:
+        check = _stage(run, stage, log)
+        whole &= not check.damages
+        yield check
+    yield _scores(run) if whole else Check("scores", "not compared, since parts are damaged")
+    yield _others(run)
+
+
+def _plan(run: Run) -> Check:
+    path = run.folder / plan.NAME
+    damages = []
+    first, planned = plan.first_inputs(run.folder), plan.all_inputs(run.folder)
+    assert first is not None and planned is not None  # or the run could not have been opened
+    for inputs in (first, planned)[: 1 + (planned != first)]:
+        images = itertools.islice(plan.all_planned(run.folder), inputs["count"])
+        if plan.inputs_of((row.file, row.prompt) for row in images) != inputs:
+            damages.append(
+                f"The images in {path} are not those that the run was started with, by their SHA-256 in "
+                f"{RECORD}; put the file back as it was, or start a new run."
+            )
+            break
+    wrong = plan.misplaced(run.folder)
+    if wrong is not None:
+        damages.append(
+            f"Image {wrong} in {path} has the number of another image or shard; put the file back as it was, "
+            "or start a new run."
+        )
+    return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
+
+
+def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, str]]]) -> Check:
+    starts = list(itertools.accumulate(run.shards, initial=0))
+    numbers = {store.part_path(run.folder, stage, shard).name: shard for shard in range(run.n_shards)}
+    damages, parts, logged, size = [], 0, 0, 0
+    for path in _content(run.folder / stage):
+        shard = numbers.get(path.name)
+        if shard is None:
+            damages.append(f"{path} is no part of this run; delete it, or move it elsewhere.")
+            continue
+        hashes = log.get((stage, shard), set())
+        parts, logged = parts + 1, logged + bool(hashes)
+        try:
+            found = digest(path)
+            size += found[0]
+            if hashes and found not in hashes:
+                damages.append(f"{path} is not the file that was committed, by its SHA-256; {_REDO}.")
+            elif damage := _wrong_rows(path, stage, range(starts[shard], starts[shard + 1])):
+                damages.append(f"{path} {damage}; {_REDO}.")
+        except (OSError, UserError, pa.ArrowInvalid) as error:
+            damages.append(f"{path} cannot be read ({' '.join(str(error).split())}); {_REDO}.")
+    text = f"{parts} of {run.n_shards} parts, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
+    return Check(stage, text, tuple(damages))
+
+
+def _wrong_rows(path: Location, stage: str, images: range) -> str | None:
+    """What is wrong with the content of a part; every page of it is read."""
+    with table(path) as part:
+        if part.schema_arrow.names != store.columns_of(stage):
+            return f"is no part of {stage}: it has other columns"
+        found = [image for batch in part.iter_batches(_ROWS) for image in batch.column("image").to_pylist()]
+    if found == list(images):
+        return None
+    if len(found) != len(images):
+        return f"has {len(found)} rows, where the plan has {len(images)} images"
+    return f"has other images (the first is {found[0]}) than the plan (from {images.start} on)"
+
+
+def _scores(run: Run) -> Check:
+    left = run.count_images(pending(run))
+    if left:
+        return Check("scores", f"not compared, since {left} images are left to do")
+    if not run.settings.raters:
+        return Check("scores", "none: the images were segmented only")
+    damages = []
+    for name, rows, allowed in (
+        ("scores.csv", _csv_rows, _LAST_DIGIT),
+        ("scores.parquet", _parquet_rows, _ROUNDING),
+    ):
+        path = run.folder / name
+        damage = _different(run, path, rows, allowed)
+        if damage:
+            damages.append(f"{path} {damage}; {_REWRITE}.")
+    return Check("scores", f"{run.n_images} rows compared with the parts", tuple(damages))
+
+
+def _different(
+    run: Run, path: Location, read: Callable[[Location], Iterator[dict[str, Any]]], allowed: float
+) -> str | None:
+    """How a table of scores differs from what the parts give; both are read row by row."""
+    if not path.is_file():
+        return "is missing"
+    columns = score_columns(run)
+    try:
+        pairs = itertools.zip_longest(iter_scores(run), read(path))
+        for number, (expected, found) in enumerate(pairs):
+            if expected is None or found is None:
+                return f"has {'more' if expected is None else 'fewer'} rows than the {run.n_images} images"
+            wanted = dict.fromkeys(columns) | expected.to_dict()
+            if wanted.keys() != found.keys():
+                return "has other columns"
+            for column in columns:
+                if not _same(wanted[column], found[column], allowed):
+                    return (
+                        f"says {printable(str(found[column]))} in column {column} of row {number + 1}, "
+                        f"where the parts give {printable(str(wanted[column]))}"
+                    )
+    except (OSError, ValueError, csv.Error, pa.ArrowInvalid) as error:
+        return f"cannot be read ({' '.join(str(error).split())})"
+    return None
+
+
+def _same(wanted: Any, found: Any, allowed: float) -> bool:
+    if isinstance(wanted, float):
+        try:
+            return math.isclose(wanted, float(found), rel_tol=allowed, abs_tol=allowed)
+        except (TypeError, ValueError):
+            return False
+    return bool(wanted == found) or ("" if wanted is None else str(wanted)) == found
+
+
+def _csv_rows(path: Location) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        binary: Any = file
+        with io.TextIOWrapper(binary, encoding="utf-8", newline="") as text:
+            yield from csv.DictReader(text)
+
+
+def _parquet_rows(path: Location) -> Iterator[dict[str, Any]]:
+    with table(path) as file:
+        for batch in file.iter_batches(_ROWS):
+            yield from batch.to_pylist()
+
+
+def _others(run: Run) -> Check:
+    """What lies about: it hurts nothing, and may be needed."""
+    folders = {store.REGIONS, "ratings", EVENTS, "overlays"}
+    files = re.compile(r"run\.json|plan(-\d{4})?\.parquet|(scores|regions)\.(csv|parquet)|coco\.json")
+    foreign = [
+        path.name
+        for path in _content(run.folder)
+        if path.name not in folders and not files.fullmatch(path.name)
+    ]
+    raters = {stage.partition("/")[2] for stage in run.stages}
+    foreign += [
+        f"ratings/{path.name}" for path in _content(run.folder / "ratings") if path.name not in raters
+    ]
+    temporary = sum(
+        path.name.startswith(TEMPORARY)
+        for stage in ("", *run.stages)
+        for path in _all(run.folder / stage if stage else run.folder)
+    )
+    found = [f"{len(foreign)} that are not ours, the first is {printable(foreign[0])}"] if foreign else []
+    if temporary:
+        found.append(f"{temporary} temporary ones, of processes that are at work or were killed")
+    return Check("other files", "; ".join(found) or "none")
+
+
+def _content(folder: Location) -> list[Location]:
+    """What is in a folder, sorted, but for hidden files."""
+    return sorted((path for path in _all(folder) if not path.name.startswith(".")), key=str)
+
+
+def _all(folder: Location) -> list[Location]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
