@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -34,6 +32,7 @@ from PIL import Image as PilImage
 
 from zeroiqa import containers, pixels
 from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.reading import Stored, read
 from zeroiqa.types import Image
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ _DEFAULT = DecodePolicy()
 
 
 def decode(
-    source: str | os.PathLike[str] | bytes,
+    source: str | os.PathLike[str] | Stored | bytes,
     policy: DecodePolicy = _DEFAULT,
     *,
     name: str | None = None,
@@ -104,21 +103,22 @@ def decode(
     """Decode a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file, told by its content and not by its name.
 
     Args:
-        source: A path, or the bytes of a file.
+        source: A path or an address (s3://, gs://), an image as a plan knows it, or the bytes of a file.
         policy: See `DecodePolicy`.
         name: The image's name; the path if not given, with bytes outside UTF-8 escaped.
         prompt: The text that the image was generated from.
 
     Raises:
         ImageError: the file cannot be read or decoded, or its size is outside the policy.
+        UserError: an object store refuses everything or cannot be reached.
     """
     if isinstance(source, bytes):
         label = "image" if name is None else name
         data = source
     else:
-        path = os.fspath(source)
-        label = path.encode(errors="backslashreplace").decode() if name is None else name
-        data = _read(path, printable(label), policy)
+        stored = source if isinstance(source, Stored) else Stored(os.fspath(source))
+        label = stored.path.encode(errors="backslashreplace").decode() if name is None else name
+        data = read(stored, policy.max_pixels)
     shown = printable(label)
     kind = _format(data, shown, label)
     with _pillow_errors(shown):
@@ -194,37 +194,6 @@ def parse_colour(text: str) -> tuple[int, int, int]:
         raise UserError(f"{text!r} is not a colour; write it as #rrggbb, for example #ffffff.")
     red, green, blue = bytes.fromhex(text[1:])
     return red, green, blue
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _read(path: str, shown: str, policy: DecodePolicy) -> bytes:
-    """The bytes of a regular file, without ever waiting for a pipe or a device."""
-    try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{shown} is not a regular file; give an image file.")
-            if not status.st_size:
-                raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
-            if status.st_size > policy.max_pixels * 8 + (64 << 20):  # 16-bit RGBA, uncompressed, and metadata
-                raise ImageError(
-                    f"{shown} has {status.st_size} bytes, too many for {policy.max_pixels} pixels."
-                )
-            return file.read()
-    except IsADirectoryError as error:
-        raise ImageError(f"{shown} is a folder; give an image file.") from error
-    except FileNotFoundError as error:
-        if Path(path).is_symlink():
-            target = printable(str(Path(path).readlink()))
-            raise ImageError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
-        raise ImageError(f"{shown} does not exist.") from error
-    except PermissionError as error:
-        raise ImageError(f"{shown} cannot be read: permission denied; change its mode or owner.") from error
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _format(data: bytes, shown: str, path: str) -> str:

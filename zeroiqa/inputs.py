@@ -39,6 +39,10 @@ class Source(NamedTuple):
     """The size of the file; 0 if it is no readable regular file: decoding says why."""
     prompt: str | None
     """The text that the image was generated from."""
+    archive: str | None = None
+    """The tar archive that it is in; its path is then that of the archive, "/" and its name."""
+    offset: int | None = None
+    """Where its bytes begin in the archive."""
 
 
 def find_images(

@@ -40,6 +40,10 @@ _CREDENTIALS = {
 _ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 
 
+class AccessDeniedError(UserError):
+    """A store refuses what the credentials ask for; perhaps one object, perhaps all."""
+
+
 class Entry(NamedTuple):
     """One object of a listing."""
 
@@ -71,6 +75,11 @@ class RemotePath:
     def bucket(self) -> str:
         """The bucket's name."""
         return self.key.partition("/")[0]
+
+    @property
+    def top(self) -> RemotePath:
+        """The bucket as a folder."""
+        return RemotePath(self.scheme, self.bucket)
 
     @property
     def name(self) -> str:
@@ -264,9 +273,9 @@ def explained(error: Exception, path: RemotePath) -> Exception:
     """What a store says, as one sentence; the error itself if no store has said it."""
     text = " ".join(f"{type(error).__name__} {error}".split())
     named = printable(str(path))
-    for pattern, sentence in _SENTENCES:
+    for pattern, kind, sentence in _SENTENCES:
         if re.search(pattern, text):
-            return UserError(
+            return kind(
                 sentence.format(
                     path=named,
                     bucket=f"{path.scheme}://{path.bucket}",
@@ -282,24 +291,29 @@ def explained(error: Exception, path: RemotePath) -> Exception:
 _SENTENCES = (
     (
         r"NO_SUCH_BUCKET|NoSuchBucket|bucket does not exist",
+        UserError,
         "The bucket {bucket} does not exist; create it, or correct the name.",
     ),
     (
         r"NoCredentials|DefaultCredentials|Anonymous caller|UNAUTHENTICATED|Unable to locate credentials",
+        UserError,
         "{path} needs credentials and none are found; set {credentials}.",
     ),
     (
         r"INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT|Access Key Id|signature|EXPIRED_TOKEN|ExpiredToken|"
         r"InvalidToken|provided token|UNRECOGNIZED_CLIENT|RefreshError",
+        UserError,
         "{path} is refused: the credentials are wrong or have expired; renew {credentials}.",
     ),
     (
         r"ACCESS_DENIED|Access ?Denied|PermissionError|PERMISSION_DENIED|Forbidden|FORBIDDEN|HTTP status 403",
+        AccessDeniedError,
         "{path} is refused (access denied); check {credentials} and what they may do in {bucket}.",
     ),
     (
         r"NETWORK_CONNECTION|curlCode|EndpointConnection|ConnectTimeout|ReadTimeout|ConnectionClosed|"
         r"ClientConnector|UNAVAILABLE|TimeoutError|ConnectionError|DEADLINE_EXCEEDED",
+        UserError,
         "{path} cannot be reached: there is no connection to the store; check the network and {endpoint}, "
         "then run the same command again.",
     ),

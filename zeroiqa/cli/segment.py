@@ -111,7 +111,7 @@ def _draw(run: Run, shard: int) -> int:
         path = run.folder / "overlays" / _picture_name(planned)
         if row.error is None and not path.exists():
             try:
-                image = decode(planned.file, policy)
+                image = decode(planned.stored, policy)
             except ImageError as error:
                 click.echo(f"Warning: no overlay: {error}", err=True)
                 continue

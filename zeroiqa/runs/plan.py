@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.reading import Stored
 from zeroiqa.runs.files import created, replaced, table, table_writer
 from zeroiqa.storage import Location
 
@@ -36,8 +37,10 @@ _FIELDS: dict[str, pa.DataType] = {
     "bytes": pa.int64(),
     "prompt": pa.string(),
     "shard": pa.int32(),
+    "archive": pa.binary(),  # only of a member of a tar archive: the archive's path
+    "offset": pa.int64(),  # and where the member's bytes begin in it
 }
-_READ = ["image", "path", "raw_path", "prompt"]
+_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset")
 
 
 class Planned(NamedTuple):
@@ -50,6 +53,17 @@ class Planned(NamedTuple):
     file: str
     """For opening the file; `path`, unless that has escapes."""
     prompt: str | None
+    bytes: int = 0
+    """Its size when it was planned; 0 if that was not known."""
+    archive: str | None = None
+    """The tar archive that it is in."""
+    offset: int | None = None
+    """Where its bytes begin in the archive."""
+
+    @property
+    def stored(self) -> Stored:
+        """What to decode."""
+        return Stored(self.file, self.bytes, self.archive, self.offset)
 
 
 def shard_sizes(images: int) -> list[int]:
@@ -143,7 +157,7 @@ def shard_reader(folder: Location) -> Iterator[Callable[[int], list[Planned]]]:
         def read(shard: int) -> list[Planned]:
             file = bisect_right(ends, shard)
             group = shard - (ends[file - 1] if file else 0)
-            return _rows(plans[file].read_row_group(group, _READ))
+            return _rows(plans[file].read_row_group(group, _columns(plans[file])))
 
         yield read
 
@@ -158,7 +172,7 @@ def all_planned(folder: Location) -> Iterator[Planned]:
     """Every image in plan order, streaming."""
     with _opened(folder) as plans:
         for plan in plans:
-            for batch in plan.iter_batches(columns=_READ):
+            for batch in plan.iter_batches(columns=_columns(plan)):
                 yield from _rows(batch)
 
 
@@ -217,6 +231,8 @@ def _write(
                 [source.bytes for source in rows],
                 [source.prompt and escaped(source.prompt) for source in rows],
                 [number] * size,
+                [source.archive and os.fsencode(source.archive) for source in rows],
+                [source.offset for source in rows],
             ]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -242,10 +258,25 @@ def _inputs_in(path: Location) -> dict[str, Any] | None:
         return None
 
 
+def _columns(plan: pq.ParquetFile) -> list[str]:
+    """Those of `_READ` that the file has; older ones lack the last."""
+    return [name for name in _READ if name in plan.schema_arrow.names]
+
+
 def _rows(part: pa.Table | pa.RecordBatch) -> list[Planned]:
+    missing = [None] * part.num_rows
+    columns = [part[name].to_pylist() if name in part.schema.names else missing for name in _READ]
     return [
-        Planned(image, path, path if raw is None else os.fsdecode(raw), prompt)
-        for image, path, raw, prompt in zip(*(column.to_pylist() for column in part.columns), strict=True)
+        Planned(
+            image=image,
+            path=path,
+            file=path if raw is None else os.fsdecode(raw),
+            prompt=prompt,
+            bytes=size,
+            archive=None if archive is None else os.fsdecode(archive),
+            offset=offset,
+        )
+        for image, path, raw, prompt, size, archive, offset in zip(*columns, strict=True)
     ]
 
 

@@ -18,7 +18,12 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @contextmanager
 def ahead(
-    items: Iterable[T], first: Callable[[T], U], second: Callable[[U], V], count: int
+    items: Iterable[T],
+    first: Callable[[T], U],
+    second: Callable[[U], V],
+    count: int,
+    *,
+    threads: int = _THREADS,
 ) -> Iterator[Iterator[V]]:
     """Yield an iterator over second(first(item)) in the order of the items.
 
@@ -29,11 +34,12 @@ def ahead(
         first: Run in several threads at once.
         second: Run in one thread of its own, item after item.
         count: How many items may be in work or finished before their turn; 0 works without threads.
+        threads: How many call `first`.
     """
     if count == 0:
         yield (second(first(item)) for item in items)
         return
-    with ThreadPoolExecutor(_THREADS) as several, ThreadPoolExecutor(1) as one:
+    with ThreadPoolExecutor(threads) as several, ThreadPoolExecutor(1) as one:
         waiting: deque[Future[V]] = deque()
 
         def start(item: T) -> None:

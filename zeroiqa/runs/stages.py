@@ -5,24 +5,27 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.images import decode
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
+from zeroiqa.reading import read
 from zeroiqa.runs import events, store
 from zeroiqa.runs.identity import differences, method_identity
 from zeroiqa.runs.plan import Planned, escaped, planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.store import RatingsRow, RegionsRow
-from zeroiqa.storage import Location
+from zeroiqa.storage import Location, is_remote
 from zeroiqa.types import Image, Rater, Region
 
 _AHEAD = 4
 """Images that are prepared while a model works, besides those of its next call."""
+_READS = 16
+"""Objects of a store that are read at once, and held until their turn."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,18 @@ class _Item(NamedTuple):
     planned: Planned
     row: RegionsRow | None = None
     """None until it is segmented."""
+    content: bytes | None = None
+    """None until it is read; files on the disk are read when they are decoded."""
     image: Image | None = None
     """None until it is decoded; where that failed, the row or `error` says why."""
     error: str | None = None
     """Why an image that has regions cannot be rated."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether its pixels are needed."""
+        broken = self.error is not None or (self.row is not None and self.row.error is not None)
+        return not self.shard.finished and not broken
 
 
 def method_of(run: Run, raters: Sequence[str] | None = None) -> Method:
@@ -102,12 +113,15 @@ def run_shards(
     at_once = method.images_per_call
     together = method.segmenter.images_per_call if method.segmenter is not None else 1
     shards = tuple(shards)
-    with ahead(
-        _items(run, method, shards),
-        lambda item: _decoded(item, method),
-        lambda item: _segmented(item, method) if together == 1 else item,
-        at_once + _AHEAD if at_once > 1 else 0,
-    ) as prepared:
+    with (
+        _read_ahead(_items(run, method, shards), method) as arriving,
+        ahead(
+            arriving,
+            lambda item: _decoded(item, method),
+            lambda item: _segmented(item, method) if together == 1 else item,
+            at_once + _AHEAD if at_once > 1 else 0,
+        ) as prepared,
+    ):
         items = prepared if together == 1 else _segmented_together(prepared, method, together)
         for shard in shards:
             start = time.monotonic()
@@ -165,17 +179,48 @@ def _items(run: Run, method: Method, shards: Iterable[int]) -> Iterator[_Item]:
             yield from (_Item(shard, image) for image in images)
 
 
-def _decoded(item: _Item, method: Method) -> _Item:
-    if item.shard.finished or (item.row is not None and item.row.error is not None):
+@contextmanager
+def _read_ahead(items: Iterator[_Item], method: Method) -> Iterator[Iterator[_Item]]:
+    """Objects of a store are read many at once, which hides how long each takes; nothing else is changed."""
+    first = next(items, None)
+    if first is None or not is_remote(first.planned.stored.place):
+        yield items if first is None else itertools.chain((first,), items)
+        return
+    every = itertools.chain((first,), items)
+    with ahead(
+        every, lambda item: _read(item, method), lambda item: item, _READS, threads=_READS
+    ) as arriving:
+        yield arriving
+
+
+def _read(item: _Item, method: Method) -> _Item:
+    stored = item.planned.stored
+    if not item.wanted or not is_remote(stored.place):
         return item
     try:
-        image = decode(item.planned.file, method.policy, prompt=item.planned.prompt)
+        return item._replace(content=read(stored, method.policy.max_pixels))
     except Exception as error:
-        sentence = _sentence(error, item.planned)
-        if item.row is not None:  # it has vanished since it was segmented
-            return item._replace(error=sentence)
-        return item._replace(row=RegionsRow(item.planned.image, error=sentence))
-    return item._replace(image=image)
+        return _failed(item, error)
+
+
+def _decoded(item: _Item, method: Method) -> _Item:
+    if not item.wanted:
+        return item
+    planned = item.planned
+    source = planned.stored if item.content is None else item.content
+    try:
+        image = decode(source, method.policy, name=planned.path, prompt=planned.prompt)
+    except Exception as error:
+        return _failed(item, error)
+    return item._replace(image=image, content=None)
+
+
+def _failed(item: _Item, error: Exception) -> _Item:
+    """It cannot be read or decoded."""
+    sentence = _sentence(error, item.planned)
+    if item.row is not None:  # it has vanished since it was segmented
+        return item._replace(error=sentence, content=None)
+    return item._replace(row=RegionsRow(item.planned.image, error=sentence), content=None)
 
 
 def _segmented(item: _Item, method: Method) -> _Item:

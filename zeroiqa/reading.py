@@ -1,0 +1,141 @@
+"""The bytes of an image, wherever they are: a file, an object of a store, a member of a tar archive."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.storage import AccessDeniedError, RemotePath, location
+
+_HEADER = tarfile.BLOCKSIZE
+_NAME_BYTES = 100  # of a name in a header; longer ones are cut off there and written before it
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image as a plan knows it."""
+
+    path: str
+    """Of the file or object; of a member, that of its archive, "/" and its name."""
+    bytes: int = 0
+    """Its size when it was planned; 0 if that was not known."""
+    archive: str | None = None
+    """Path of the tar archive that it is in."""
+    offset: int | None = None
+    """Where its bytes begin in the archive."""
+
+    @property
+    def place(self) -> str:
+        """The file or object to open."""
+        return self.path if self.archive is None else self.archive
+
+
+def read(source: Stored, max_pixels: int) -> bytes:
+    """All bytes of an image, without ever waiting for a pipe or a device.
+
+    Args:
+        source: Where it is.
+        max_pixels: How many its image may have; a file that could hold many more is not read.
+
+    Raises:
+        ImageError: it is not there, empty, too large, or not what was planned.
+        UserError: an object store refuses everything or cannot be reached.
+    """
+    shown = printable(source.path.encode(errors="backslashreplace").decode())
+    with _opened(source.place, shown) as (file, size):
+        if source.archive is not None:
+            return _member(file, source, shown)
+        if not size:
+            raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
+        if size > max_pixels * 8 + (64 << 20):  # 16-bit RGBA, uncompressed, and metadata
+            raise ImageError(f"{shown} has {size} bytes, too many for {max_pixels} pixels.")
+        if source.bytes not in (0, size):
+            raise ImageError(
+                f"{shown} has changed: it has {size} bytes and had {source.bytes} when the run was planned; "
+                "put the old file back, or score the new one in another run (-o)."
+            )
+        return bytes(file.read())
+
+
+def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
+    """Header and content in one read; the header says whether the archive is still the planned one."""
+    assert source.offset is not None
+    file.seek(source.offset - _HEADER)
+    data = bytes(file.read(_HEADER + source.bytes))
+    name = os.fsencode(source.path.removeprefix(f"{source.archive}/"))
+    try:
+        header = tarfile.TarInfo.frombuf(data[:_HEADER], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        header = None
+    if (
+        header is None
+        or header.size != source.bytes
+        or len(data) != _HEADER + source.bytes
+        or (len(name) < _NAME_BYTES and os.fsencode(header.name) != name)
+    ):
+        raise ImageError(
+            f"{shown} is not where it was in the archive when the run was planned: "
+            f"{printable(str(source.archive))} has changed; put the old one back, or make another run (-o)."
+        )
+    if not source.bytes:
+        raise ImageError(f"{shown} is empty (0 bytes); pack the archive again.")
+    return data[_HEADER:]
+
+
+@contextmanager
+def _opened(path: str, shown: str) -> Iterator[tuple[IO[bytes], int]]:
+    """The file or object, and its size in bytes."""
+    place = location(path)
+    if isinstance(place, RemotePath):
+        with _remote_errors(place, shown), place.open() as remote:
+            yield cast("IO[bytes]", remote), remote.size()
+        return
+    with _local_errors(path, shown), open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{shown} is not a regular file; give an image file.")
+        yield file, status.st_size
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+@contextmanager
+def _local_errors(path: str, shown: str) -> Iterator[None]:
+    try:
+        yield
+    except IsADirectoryError as error:
+        raise ImageError(f"{shown} is a folder; give an image file.") from error
+    except FileNotFoundError as error:
+        if Path(path).is_symlink():
+            target = printable(str(Path(path).readlink()))
+            raise ImageError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
+        raise ImageError(f"{shown} does not exist.") from error
+    except PermissionError as error:
+        raise ImageError(f"{shown} cannot be read: permission denied; change its mode or owner.") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+@contextmanager
+def _remote_errors(path: RemotePath, shown: str) -> Iterator[None]:
+    """What is wrong with one object is an `ImageError`; what is wrong with all of them stops the run."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ImageError(f"{shown} does not exist.") from error
+    except AccessDeniedError as error:
+        path.top.exists()  # raises where the whole bucket is refused: expired credentials, say
+        raise ImageError(f"{shown} cannot be read: access denied; change its permissions.") from error
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{shown} cannot be read: {' '.join(str(error).split())}.") from error
