@@ -101,7 +101,7 @@ def test_an_image_that_has_gone_has_no_overlay_and_loses_nothing(photos: Path) -
     (photos / "cat.jpg").write_text("hello")
     done = segment(photos.parent, *arguments)
     assert done.returncode == 0
-    assert "Warning: no overlay: photos/cat.jpg is not an image" in done.stderr
+    assert "Warning: no overlay: photos/cat.jpg has changed: it has 5 bytes" in done.stderr
     assert "overlays/ (1 picture)" in done.stdout
 
 

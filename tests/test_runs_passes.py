@@ -152,12 +152,12 @@ def test_versions_of_what_runs_models_are_noted_where_there_are_models(log):
 
 def test_progress_counts_every_pass(log):
     run = begin("run", "hf:0", "fake", "hf:1")
-    assert image_passes(run) == (2 * N, 0)
+    assert image_passes(run, range(run.n_shards)) == (2 * N, 0)
     reports = []
     shards = execute(run, runs.pending(run), workers=1, on_images=reports.append)
     assert next(shards) == 0
     assert sum(reports) == N + 1  # the second model is at work: a shard is told of once it is done
-    assert image_passes(run) == (2 * N, N + 1)
+    assert image_passes(run, range(run.n_shards)) == (2 * N, N + 1)
     assert list(shards) == [1, 2, 3]
     assert sum(reports) == 2 * N
 

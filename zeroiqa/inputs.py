@@ -1,23 +1,28 @@
-"""Find the images that the arguments of a command mean: files, folders, glob patterns, lists of paths.
+"""Find the images that the arguments of a command mean: files, folders, patterns, lists, tar archives.
 
-Paths are strings here: a folder of 100,000 files lists in a second, and a path stays as the user wrote it.
+All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
+files lists in a second, and a path stays as the user wrote it.
 """
 # ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120, PTH122, PTH207
 
 from __future__ import annotations
 
-import csv
 import functools
 import glob
-import io
+import itertools
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TextIO
 
+from zeroiqa import archives, path_lists
 from zeroiqa.errors import UserError, printable
+from zeroiqa.path_lists import Listed, checked_prompt, decoded
+from zeroiqa.storage import RemotePath, is_remote, location
 
 EXTENSIONS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
@@ -25,9 +30,12 @@ EXTENSIONS = (
 )  # fmt: skip
 """What makes a file in a folder an image, in lower case; files named one by one may be called anything."""
 
-_LISTS = (".txt", ".lst", ".csv", ".tsv")
-_WHAT = "an image, a folder, a glob pattern, a list of paths (.txt, .csv) or - for standard input"
-_PATH_COLUMNS = ("path", "image", "file", "filename", "name")
+_WHAT = (
+    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .parquet), a .tar archive or - for "
+    "standard input"
+)
+_REQUESTS = 16
+"""To an object store at once."""
 
 
 class Source(NamedTuple):
@@ -58,18 +66,26 @@ def find_images(
       followed, each folder once;
     * a glob pattern (`**` for any depth) if no file is called so: the matches with one of `EXTENSIONS`,
       sorted;
+    * a tar archive, not compressed: every member with one of `EXTENSIONS`, in its order, hidden ones left
+      out; such an image is called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched
+      for them;
     * a list: .txt and .lst hold one path per line (every character counts: no comments, no quotes; a NUL
       anywhere makes NUL the separator), .csv and .tsv a header with a column path, image, file, filename or
-      name and, if there is one, `prompt`; a path is looked for beside the list, then in the current folder; a
-      listed file that is missing becomes an error row;
-    * "-": such lines from standard input, from the current folder.
+      name and, if there is one, `prompt`, and .parquet such columns of text; a path is looked for beside the
+      list, then in the current folder; a listed file that is missing becomes an error row;
+    * "-": such lines from standard input, from the current folder;
+    * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
+      below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a
+      pattern, and a relative path in a list is looked for beside the list alone. Lists on the disk may hold
+      addresses.
 
     Of an image that is named twice the first mention counts, with its prompt.
 
     Args:
         arguments: See above.
         stdin: Read for "-"; `sys.stdin` if not given.
-        sidecar_prompts: Take the prompt of photo.png from photo.txt beside it, where no list gives one.
+        sidecar_prompts: Take the prompt of photo.png from photo.txt beside it (in its archive), where no list
+            gives one.
 
     Raises:
         UserError: an argument does not exist, cannot be read or leads to no image.
@@ -78,18 +94,25 @@ def find_images(
         raise UserError(f"No images are given; name {_WHAT}.")
     found: dict[str, Source] = {}
     for argument in arguments:
-        for source in _expand(argument, stdin):
-            found.setdefault(os.path.abspath(source.path), source)
-    return [_with_sidecar(source) for source in found.values()] if sidecar_prompts else list(found.values())
+        for source in _expand(argument, stdin, sidecar_prompts):
+            found.setdefault(source.path if is_remote(source.path) else os.path.abspath(source.path), source)
+    if not sidecar_prompts:
+        return list(found.values())
+    with ThreadPoolExecutor(_REQUESTS) as threads:
+        return list((threads.map if any(map(is_remote, found)) else map)(_with_sidecar, found.values()))
 
 
-def _expand(argument: str, stdin: TextIO | None) -> Iterator[Source]:
-    shown = printable(argument)
+def _expand(argument: str, stdin: TextIO | None, sidecar_prompts: bool) -> Iterator[Source]:
     if argument == "-":
         stream = sys.stdin if stdin is None else stdin
         raw = getattr(stream, "buffer", None)
-        text = stream.read() if raw is None else _text(raw.read(), "standard input")
-        return _listed(_lines(text), "", "standard input")
+        text = stream.read() if raw is None else decoded(raw.read(), "standard input")
+        return _listed(path_lists.lines(text), "", "standard input")
+    if argument.lower().startswith("file://"):
+        argument = str(location(argument))
+    shown = printable(argument)
+    if is_remote(argument):
+        return _remote(argument, shown, sidecar_prompts)
     try:
         mode = os.stat(argument).st_mode if os.path.lexists(argument) else None
     except OSError:  # a broken link or a folder without permission: the decoder says which
@@ -97,16 +120,41 @@ def _expand(argument: str, stdin: TextIO | None) -> Iterator[Source]:
     except ValueError as error:
         raise UserError(f"{shown} is not a path: {error}.") from error
     if mode is None:
-        return _pattern(argument, shown)
+        return _pattern(argument, shown, sidecar_prompts)
     if stat.S_ISDIR(mode):
         return _folder(argument, shown)
-    if argument.lower().endswith(_LISTS):
+    if argument.lower().endswith((*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
         if not stat.S_ISREG(mode):
             raise UserError(
                 f"{shown} is not a regular file; write the list to a file, or pipe it and name - instead."
             )
-        return _list(argument, shown)
+        return _named(argument, shown, sidecar_prompts)
     return iter([_source(argument)])
+
+
+def _named(path: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
+    """What a list or an archive means."""
+    if path.lower().endswith(path_lists.SUFFIXES):
+        folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
+        return _listed(path_lists.read_list(path), folder, shown)
+    return _archives([path], sidecar_prompts)
+
+
+def _archives(paths: Sequence[str], sidecar_prompts: bool) -> Iterator[Source]:
+    """The images of tar archives, several of which are searched at once."""
+
+    def search(path: str) -> list[archives.Member]:
+        return archives.members(path, EXTENSIONS, prompts=sidecar_prompts)
+
+    with ThreadPoolExecutor(_REQUESTS) as threads:
+        for path, members in zip(paths, threads.map(search, paths), strict=True):
+            if not members:
+                raise UserError(
+                    f"{printable(path)} holds no images; members with {_extensions()} are looked for."
+                )
+            for member in members:
+                name = f"{path}/{member.name}"
+                yield Source(name, member.bytes, member.prompt, path, member.offset)
 
 
 def _folder(folder: str, shown: str) -> Iterator[Source]:
@@ -117,13 +165,16 @@ def _folder(folder: str, shown: str) -> Iterator[Source]:
         count += 1
         yield source
     if not count:
-        there = (
-            ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in sorted(others.items())[:8])
-            or "no files"
-        )
-        raise UserError(
-            f"{shown} holds no images; files with {_extensions()} are looked for, and there were: {there}."
-        )
+        raise _without_images(shown, others)
+
+
+def _without_images(shown: str, others: Mapping[str, int]) -> UserError:
+    listed = sorted(others.items())[:8]
+    there = ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in listed) or "no files"
+    hint = f" Name archives themselves ({shown.rstrip('/')}/*.tar)." if archives.SUFFIX in others else ""
+    return UserError(
+        f"{shown} holds no images; files with {_extensions()} are looked for, and there were: {there}.{hint}"
+    )
 
 
 def _walk(folder: str, seen: set[tuple[int, int]], others: dict[str, int]) -> Iterator[Source]:
@@ -159,80 +210,92 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _pattern(pattern: str, shown: str) -> Iterator[Source]:
+def _pattern(pattern: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
     if not glob.has_magic(pattern):
         raise UserError(f"{shown} does not exist; name {_WHAT}.")
     matches = glob.glob(pattern, recursive=True)
     real = functools.cache(os.path.realpath)
     images: dict[tuple[str, str], str] = {}
     for path in sorted(matches, key=len):  # ** runs around links that form a loop: the shortest way counts
-        if path.lower().endswith(EXTENSIONS) and not os.path.isdir(path):
+        if path.lower().endswith((*EXTENSIONS, archives.SUFFIX)) and not os.path.isdir(path):
             folder, name = os.path.split(path)
             images.setdefault((real(folder), name), path)
     if not images:
-        raise UserError(
-            f"{shown} matches no images: {len(matches)} matches, none of them a file with {_extensions()}."
-        )
-    return map(_source, sorted(images.values(), key=os.fsencode))
+        raise _unmatched(shown, len(matches))
+    return _each(map(_source, sorted(images.values(), key=os.fsencode)), sidecar_prompts)
 
 
-def _list(path: str, shown: str) -> Iterator[Source]:
+def _each(files: Iterable[Source], sidecar_prompts: bool) -> Iterator[Source]:
+    """Matches of a pattern: images as they are, archives as what they hold."""
+    for archived, group in itertools.groupby(files, lambda source: source.path.lower().endswith(".tar")):
+        if archived:
+            yield from _archives([source.path for source in group], sidecar_prompts)
+        else:
+            yield from group
+
+
+def _unmatched(shown: str, matches: int) -> UserError:
+    return UserError(
+        f"{shown} matches no images: {matches} matches, none of them a file with {_extensions()}."
+    )
+
+
+def _remote(address: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
+    """What an address means: an object, a list, an archive, a folder or a pattern."""
+    place = location(address)
+    assert isinstance(place, RemotePath)
+    if not address.endswith("/") and place.is_file():
+        if place.key.lower().endswith((*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
+            return _named(str(place), shown, sidecar_prompts)
+        return iter([Source(str(place), place.size(), None)])
     try:
-        text = _text(Path(path).read_bytes(), shown)
-    except OSError as error:
-        raise UserError(
-            f"{shown} cannot be read: {error.strerror}; change its mode or name another list."
-        ) from error
-    rows = _table(text, path, shown) if path.lower().endswith((".csv", ".tsv")) else _lines(text)
-    return _listed(rows, os.path.dirname(path), shown)
+        if "*" in place.key:
+            return _remote_pattern(place, shown, sidecar_prompts)
+        return _remote_folder(place, shown)
+    except FileNotFoundError as error:
+        raise UserError(f"{shown} does not exist; name {_WHAT}.") from error
 
 
-def _text(data: bytes, shown: str) -> str:
-    """UTF-8 (other bytes stay what they are in a path) or, as Windows writes it, UTF-16 with its mark."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{shown} is neither UTF-8 nor UTF-16 text; save it as UTF-8.") from error
-    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+def _remote_folder(folder: RemotePath, shown: str) -> Iterator[Source]:
+    found = [entry for entry in folder.objects() if not _hidden(entry.path.key.removeprefix(folder.key))]
+    images = [entry for entry in found if entry.path.key.lower().endswith(EXTENSIONS)]
+    if not images:
+        others = Counter(entry.path.suffix.lower() for entry in found)
+        raise _without_images(shown, others)
+    return (Source(str(entry.path), entry.bytes, None) for entry in images)
 
 
-def _lines(text: str) -> Iterator[tuple[str, str | None]]:
-    if "\0" in text:
-        return ((path, None) for path in text.split("\0") if path)
-    return ((path, None) for line in text.split("\n") if (path := line.removesuffix("\r")))
+def _remote_pattern(pattern: RemotePath, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
+    folder = pattern.key[: pattern.key.index("*")].rpartition("/")[0]
+    if not folder:
+        raise UserError(f"{shown} has no bucket before its first *; write {pattern.scheme}://BUCKET/....")
+    parts = re.split(r"(\*\*/|\*)", pattern.key)
+    signs = {"**/": r"(?:[^/.][^/]*/)*", "*": "[^/]*"}
+    matching = re.compile("".join(signs.get(part) or re.escape(part) for part in parts))
+    matches = [e for e in RemotePath(pattern.scheme, folder).objects() if matching.fullmatch(e.path.key)]
+    wanted = [e for e in matches if e.path.key.lower().endswith((*EXTENSIONS, archives.SUFFIX))]
+    if not wanted:
+        raise _unmatched(shown, len(matches))
+    return _each((Source(str(entry.path), entry.bytes, None) for entry in wanted), sidecar_prompts)
 
 
-def _table(text: str, path: str, shown: str) -> Iterator[tuple[str, str | None]]:
-    header = text.partition("\n")[0]
-    delimiter = "\t" if path.lower().endswith(".tsv") else ";" if ";" in header and "," not in header else ","
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = [name.strip().lower() for name in next(rows, [])]
-    column = next((names.index(name) for name in _PATH_COLUMNS if name in names), None)
-    if column is None:
-        raise UserError(
-            f"{shown} has no column of paths; its first line is {header.strip()[:80]!r}; "
-            f"one of {', '.join(_PATH_COLUMNS)} is needed there."
-        )
-    try:
-        for row in rows:
-            if len(row) > column and row[column]:
-                yield row[column], _prompt(dict(zip(names, row, strict=False)).get("prompt"), shown)
-    except csv.Error as error:
-        raise UserError(
-            f"{shown} is damaged near line {rows.line_num}: {error}; is a quote missing?"
-        ) from error
+def _hidden(name: str) -> bool:
+    return "/." in f"/{name}"
 
 
-def _listed(rows: Iterable[tuple[str, str | None]], folder: str, shown: str) -> Iterator[Source]:
+def _listed(rows: Iterable[Listed], folder: str, shown: str) -> Iterator[Source]:
     """Sources of listed paths, relative to the list's folder or else to the current one."""
     empty = True
     for path, prompt in rows:
         empty = False
-        beside = os.path.join(folder, path)
-        yield _source(path if not os.path.lexists(beside) and os.path.lexists(path) else beside)._replace(
-            prompt=prompt
-        )
+        if is_remote(path):
+            yield Source(path, 0, prompt)
+        elif is_remote(folder) and not path.startswith("/"):
+            yield Source(f"{location(folder) / path}", 0, prompt)
+        else:
+            beside = os.path.join(folder, path)
+            beside = path if not os.path.lexists(beside) and os.path.lexists(path) else beside
+            yield _source(beside)._replace(prompt=prompt)
     if empty:
         raise UserError(f"{shown} lists no images; write one path per line.")
 
@@ -246,23 +309,16 @@ def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:
 
 
 def _with_sidecar(source: Source) -> Source:
-    if source.prompt is not None:
+    if source.prompt is not None or source.archive is not None:
         return source
-    sidecar = Path(source.path).with_suffix(".txt")
+    place = location(source.path)
+    sidecar = place.with_name(f"{place.stem}.txt")
     shown = printable(str(sidecar))
     try:
-        text = _text(sidecar.read_bytes(), shown).strip() if sidecar.is_file() else None
+        text = decoded(sidecar.read_bytes(), shown).strip() if sidecar.is_file() else None
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}; change its mode.") from error
-    return source._replace(prompt=_prompt(text, shown))
-
-
-def _prompt(text: str | None, shown: str) -> str | None:
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{shown} holds a prompt that is not UTF-8 text; save the file as UTF-8.") from error
-    return text or None
+    return source._replace(prompt=checked_prompt(text, shown))
 
 
 def _extensions() -> str:

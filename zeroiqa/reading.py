@@ -92,7 +92,10 @@ def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
 @contextmanager
 def _opened(path: str, shown: str) -> Iterator[tuple[IO[bytes], int]]:
     """The file or object, and its size in bytes."""
-    place = location(path)
+    try:
+        place = location(path)
+    except UserError as error:
+        raise ImageError(str(error)) from error
     if isinstance(place, RemotePath):
         with _remote_errors(place, shown), place.open() as remote:
             yield cast("IO[bytes]", remote), remote.size()

@@ -11,6 +11,7 @@ import fnmatch
 import functools
 import io
 import os
+import posixpath
 import re
 import shutil
 from collections.abc import Iterator
@@ -69,7 +70,8 @@ class RemotePath:
         return f"{self.scheme}://{self.key}"
 
     def __truediv__(self, other: str) -> RemotePath:
-        return RemotePath(self.scheme, f"{self.key}/{other}" if other else self.key)
+        """What is at a relative path from this folder; stores themselves know no `..`."""
+        return RemotePath(self.scheme, posixpath.normpath(f"{self.key}/{other}"))
 
     @property
     def bucket(self) -> str:
@@ -120,6 +122,10 @@ class RemotePath:
         from pyarrow.fs import FileType
 
         return self._info().type == FileType.Directory
+
+    def size(self) -> int:
+        """Bytes of the object; 0 if there is none."""
+        return self._info().size or 0
 
     def iterdir(self) -> Iterator[RemotePath]:
         """What is in this folder; one listing."""
@@ -249,7 +255,7 @@ def location(text: str | Path) -> Location:
     """The file or folder that a text means: s3://BUCKET/NAME, gs://BUCKET/NAME, file:///PATH or a path.
 
     Raises:
-        UserError: another kind of address, or one without a bucket.
+        UserError: another kind of address, or one without a bucket or with an empty part.
     """
     if isinstance(text, Path):
         return text
@@ -258,6 +264,8 @@ def location(text: str | Path) -> Location:
         key = remote[2].rstrip("/")
         if not key or key.startswith("/"):
             raise UserError(f"{printable(text)} names no bucket; write {remote[1]}://BUCKET/FOLDER.")
+        if "//" in key:
+            raise UserError(f"{printable(text)} has an empty part (//), which is not read; rename the object.")
         return RemotePath(remote[1], key)
     address = _ADDRESS.match(text)
     if address and address[1].lower() == "file":

@@ -172,7 +172,7 @@ def _check_folder(run: Run) -> None:
     from zeroiqa.runs.plan import planned
 
     left = pending(run)
-    paths = [image.file for image in planned(run.folder, left[0])] if left else []
+    paths = [image.stored.place for image in planned(run.folder, left[0])] if left else []
     relative = [path for path in paths if "://" not in path and not Path(path).is_absolute()]
     if relative and not any(os.path.lexists(path) for path in relative):
         raise UserError(
