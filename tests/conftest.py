@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import tiny as checkpoints
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes are the parallelism; read when torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests import tiny as checkpoints  # noqa: E402
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

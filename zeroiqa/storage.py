@@ -265,7 +265,9 @@ def location(text: str | Path) -> Location:
         if not key or key.startswith("/"):
             raise UserError(f"{printable(text)} names no bucket; write {remote[1]}://BUCKET/FOLDER.")
         if "//" in key:
-            raise UserError(f"{printable(text)} has an empty part (//), which is not read; rename the object.")
+            raise UserError(
+                f"{printable(text)} has an empty part (//), which is not read; rename the object."
+            )
         return RemotePath(remote[1], key)
     address = _ADDRESS.match(text)
     if address and address[1].lower() == "file":
