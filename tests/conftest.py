@@ -13,7 +13,7 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes are the parallelism; read when torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests import tiny as checkpoints  # noqa: E402
+from tests import tiny as checkpoints
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
