@@ -93,7 +93,7 @@ def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
-    from zeroiqa.cli.options import worker_count
+    from zeroiqa.cli.execution import worker_count
     from zeroiqa.cli.progress import progress
     from zeroiqa.cli.score import RUNS
     from zeroiqa.evaluation.comparison import Method

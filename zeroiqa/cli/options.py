@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    from zeroiqa.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
@@ -127,32 +124,6 @@ def model_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-def workers_option(command: Command) -> Command:
-    """How many processes; see `worker_count`."""
-    return click.option("--workers", default="auto", show_default=True, help="Processes: a number, or auto.")(
-        command
-    )
-
-
-def worker_count(workers: str, images: int, settings: Settings) -> int:
-    """Auto: one process per core, but no more than the images can keep busy.
-
-    One where models are loaded or a server is asked: that one keeps it busy, and more would break its limit.
-    """
-    if workers == "auto":
-        from zeroiqa import raters, segmenters
-
-        segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
-        if segments or any(raters.has_weights(name) or raters.is_server(name) for name in settings.raters):
-            return 1
-        import joblib
-
-        return max(1, min(int(joblib.cpu_count()), images // 64))
-    if workers.isdecimal() and int(workers) > 0:
-        return int(workers)
-    raise click.BadParameter(f"{workers!r} is neither a number from 1 on nor auto.", param_hint="--workers")
 
 
 def _flag(name: str, text: str) -> Callable[[Command], Command]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.execution import Execution, Executor, execution_options
 from zeroiqa.cli.options import (
     ASPECTS,
     arithmetic_options,
@@ -20,8 +21,6 @@ from zeroiqa.cli.options import (
     model_options,
     normalized,
     segmenter_options,
-    worker_count,
-    workers_option,
 )
 from zeroiqa.storage import Location, location
 
@@ -67,7 +66,7 @@ RUNS = Path("zeroiqa-runs")
 @model_options
 @image_options
 @click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
-@workers_option
+@execution_options
 @click.option(
     "--shard",
     metavar="I/N",
@@ -81,7 +80,7 @@ def score(
     paths: tuple[str, ...],
     output: Location | None,
     preset: str | None,
-    workers: str,
+    execution: Execution,
     sidecar_prompts: bool,
     shard: str | None,
     add: bool,
@@ -110,7 +109,7 @@ def score(
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
         folder = output or _default_folder(paths, settings, sources)
         if dry_run:
-            _describe(folder, settings, sources, worker_count(workers, len(sources), settings))
+            _describe(folder, settings, sources, execution.executor(len(sources), settings))
             return
         run = _opened_run(folder, settings, sources, preset or DEFAULT_PRESET, add)
     for warning in run.warnings:
@@ -118,7 +117,7 @@ def score(
     if plan_only:
         click.echo(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.", err=True)
     else:
-        _run(run, worker_count(workers, run.n_images, run.settings), part, style)
+        _run(run, execution.executor(run.n_images, run.settings), part, style)
 
 
 def _settings(
@@ -214,14 +213,14 @@ def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: s
     return tuple(f"{aspect}-word-{k}" for aspect in dict.fromkeys(aspects))
 
 
-def _run(run: Run, workers: int, part: Slice | None, style: str) -> None:
+def _run(run: Run, executor: Executor, part: Slice | None, style: str) -> None:
     from zeroiqa.cli.output import a_reader_that_may_leave
     from zeroiqa.runs import pending, status, write_scores
 
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
     try:
         with a_reader_that_may_leave():
-            _emit(run, shards, workers, style)
+            _emit(run, shards, executor, style)
         left = run.count_images(pending(run))
         if part is None or not left:
             write_scores(run)
@@ -243,21 +242,21 @@ def _run(run: Run, workers: int, part: Slice | None, style: str) -> None:
         )
 
 
-def _emit(run: Run, shards: list[int], workers: int, style: str) -> None:
+def _emit(run: Run, shards: list[int], executor: Executor, style: str) -> None:
     """Do what is left of the shards and print their results, row by row where the format allows."""
     from zeroiqa.cli.output import table, write_rows
     from zeroiqa.runs import iter_scores, score_columns
 
     if style == "table":
-        for _ in _finished_shards(run, shards, workers):
+        for _ in _finished_shards(run, shards, executor):
             pass
         for line in table(iter_scores(run, shards=shards)):
             click.echo(line)
     else:
-        write_rows(_in_plan_order(run, shards, workers), style, score_columns(run), sys.stdout)
+        write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
 
 
-def _in_plan_order(run: Run, shards: list[int], workers: int) -> Iterator[ImageScore]:
+def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:
     """Results as early as their turn comes, though shards may finish in any order."""
     from zeroiqa.runs import pending, read_scores
 
@@ -272,23 +271,22 @@ def _in_plan_order(run: Run, shards: list[int], workers: int) -> Iterator[ImageS
             turn = next(due, None)
 
     yield from ready()
-    for shard in _finished_shards(run, shards, workers):
+    for shard in _finished_shards(run, shards, executor):
         left.discard(shard)
         yield from ready()
 
 
-def _finished_shards(run: Run, shards: list[int], workers: int) -> Iterator[int]:
+def _finished_shards(run: Run, shards: list[int], executor: Executor) -> Iterator[int]:
     from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
-    from zeroiqa.runs.executors.local import execute
     from zeroiqa.runs.passes import image_passes, rater_groups
 
     left = [shard for shard in pending(run) if shard in set(shards)]
     with progress(*image_passes(run, shards), passes=len(rater_groups(run.settings.raters))) as advance:
-        yield from execute(run, left, workers=workers, on_images=advance)
+        yield from executor.execute(run, left, on_images=advance)
 
 
-def _describe(folder: Location, settings: Settings, sources: list[Source], workers: int) -> None:
+def _describe(folder: Location, settings: Settings, sources: list[Source], executor: Executor) -> None:
     from zeroiqa.errors import printable
     from zeroiqa.pipeline import build_method
 
@@ -303,7 +301,7 @@ def _describe(folder: Location, settings: Settings, sources: list[Source], worke
         *(f"rater      {rater.id}" for rater in method.raters.values()),
         *(f"standard   {standard.name}, version {standard.version}" for standard in method.standards),
         f"score      {settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}",
-        f"workers    {workers}",
+        f"workers    {executor.description}",
         "Nothing was done (--dry-run).",
     ]
     for line in lines:

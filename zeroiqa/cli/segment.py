@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.execution import Execution, Executor, execution_options
 from zeroiqa.cli.options import (
     device_options,
     given,
     image_options,
     segmenter_options,
-    worker_count,
-    workers_option,
 )
 from zeroiqa.storage import Location, location
 
@@ -38,14 +37,16 @@ PAPER_MASKS = 7.22
 @segmenter_options
 @device_options
 @image_options
-@workers_option
+@execution_options
 @click.option(
     "--overlays/--no-overlays",
     default=True,
     show_default=True,
     help=f"Paint the regions over each image, at {LONGEST} pixels at most.",
 )
-def segment(paths: tuple[str, ...], output: Location, workers: str, overlays: bool, **choices: Any) -> None:
+def segment(
+    paths: tuple[str, ...], output: Location, execution: Execution, overlays: bool, **choices: Any
+) -> None:
     """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
 
     Writes regions.parquet (one row per region: box, area, kind), coco.json (COCO annotations with run-length
@@ -58,12 +59,12 @@ def segment(paths: tuple[str, ...], output: Location, workers: str, overlays: bo
 
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin)
-    count = worker_count(workers, len(sources), settings)
+    executor = execution.executor(len(sources), settings)
     run = open_run(output, settings, sources, preset="segment")
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
     try:
-        drawn = _segment(run, count, overlays)
+        drawn = _segment(run, executor, overlays)
         found = _write(run)
     except KeyboardInterrupt:
         click.echo(
@@ -73,26 +74,25 @@ def segment(paths: tuple[str, ...], output: Location, workers: str, overlays: bo
     _summarise(run, found, drawn)
 
 
-def _segment(run: Run, workers: int, overlays: bool) -> int:
+def _segment(run: Run, executor: Executor, overlays: bool) -> int:
     """Do what is left of the run; the number of overlays that are there then."""
     drawn = 0
-    for shard in _finished_shards(run, workers):
+    for shard in _finished_shards(run, executor):
         if overlays:
             drawn += _draw(run, shard)
     return drawn
 
 
-def _finished_shards(run: Run, workers: int) -> Iterator[int]:
+def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
     """Every shard, those first that an earlier command has finished."""
     from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
-    from zeroiqa.runs.executors.local import execute
 
     left = pending(run)
     done = [shard for shard in range(run.n_shards) if shard not in set(left)]
     with progress(run.n_images, run.count_images(done), doing="segmenting") as advance:
         yield from done
-        yield from execute(run, left, workers=workers, on_images=advance)
+        yield from executor.execute(run, left, on_images=advance)
 
 
 def _draw(run: Run, shard: int) -> int:

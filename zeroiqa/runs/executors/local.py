@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from logging.handlers import BufferingHandler
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from zeroiqa.errors import UserError
+from zeroiqa.runs.executors.attempts import Task
+from zeroiqa.runs.executors.crew import conduct
+from zeroiqa.runs.executors.places import Place, places
+from zeroiqa.runs.executors.worker import Outcome, Worker
 from zeroiqa.runs.passes import Pass, open_passes, release_memory
-from zeroiqa.runs.run import Run, pending, tidy
-from zeroiqa.runs.stages import method_of, run_shard, run_shards
+from zeroiqa.runs.run import Run, tidy
+from zeroiqa.runs.stages import method_of, run_shards
 
-if TYPE_CHECKING:
-    from zeroiqa.pipeline import Method
-
-_LOG = logging.getLogger(__name__)
-_ROUNDS = 3
-"""Times that workers may die in a row without finishing a shard."""
-_IDLE_SECONDS = 10
-"""Workers that have nothing to do end themselves, also when the main process was killed."""
+_WATCH_SECONDS = 0.2
+"""Between two looks of a worker for the main process."""
 
 
 def execute(
@@ -34,8 +33,8 @@ def execute(
     """Do what is missing of the shards; yield the number of each one when all of it is committed.
 
     Scores are the same for any number of workers, and so is the order of the passes: an ensemble of models
-    needs the memory of its largest member only. A killed worker costs the shards that were in work, which
-    are given to new ones.
+    needs the memory of its largest member only. A killed worker costs the shard that it was at, which is
+    given to a new one; see `Attempts`.
 
     Args:
         run: The run.
@@ -48,14 +47,27 @@ def execute(
         UserError: the run cannot go on; what is committed stays.
     """
     passes = open_passes(run, shards)
+    if workers == 1 or not passes:
+        yield from in_passes(shards, passes, lambda each: _in_process(run, each, on_images))
+        return
+    with closing(_Workers(run, places(workers, run.settings))) as crew:
+        yield from in_passes(shards, passes, lambda each: conduct(run, each, crew, on_images))
+
+
+def in_passes(
+    shards: Sequence[int], passes: Sequence[Pass], work: Callable[[Pass], Iterator[int]]
+) -> Iterator[int]:
+    """Do pass after pass; yield each shard's number when the last pass that it needs is done.
+
+    Args:
+        shards: Their numbers; those that no pass has are finished.
+        passes: From `open_passes`.
+        work: Does a pass and yields the number of each shard that is done.
+    """
     left = Counter(shard for each in passes for shard in each.shards)
     yield from (shard for shard in shards if shard not in left)
     for each in passes:
-        if workers > 1:
-            finished = _in_workers(run, each, workers, on_images)
-        else:
-            finished = _in_process(run, each, on_images)
-        for shard in finished:
+        for shard in work(each):
             left[shard] -= 1
             if left[shard] == 0:
                 yield shard
@@ -68,93 +80,115 @@ def _in_process(run: Run, work: Pass, on_images: Callable[[int], None]) -> Itera
     release_memory()
 
 
-def _in_workers(run: Run, work: Pass, workers: int, on_images: Callable[[int], None]) -> Iterator[int]:
-    left = list(work.shards)
-    failures = 0
-    while left:
-        before = len(left)
+@dataclass
+class _Slot:
+    """A place and the one process in it, if it lives. A pool of several would break as a whole with each."""
+
+    place: Place
+    pool: Any = None
+
+
+class _Workers:
+    """A `Crew` of processes on this machine, which are started when they are first needed."""
+
+    def __init__(self, run: Run, workplaces: Sequence[Place]) -> None:
+        self._run = run
+        self._slots = [_Slot(place) for place in workplaces]
+        self._idle = list(self._slots)
+        self._tasks: dict[Future[Outcome], tuple[_Slot, Task]] = {}
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        return len(self._tasks)
+
+    def start(self, raters: tuple[str, ...], task: Task) -> None:
+        slot = self._idle.pop(0)
+        while True:
+            if slot.pool is None:
+                slot.pool = _pool(self._run, slot.place)
+            try:
+                with _without_interrupts():  # the process that may be started here inherits it
+                    future = slot.pool.submit(_do, raters, task)
+            except BrokenProcessPool:  # it was killed with nothing to do
+                _end(slot)
+                continue
+            self._tasks[future] = (slot, task)
+            return
+
+    def wait(self) -> list[tuple[Task, Outcome | None]]:
+        done, _ = wait(self._tasks, return_when=FIRST_COMPLETED)
+        return [self._outcome(future) for future in done]
+
+    def _outcome(self, future: Future[Outcome]) -> tuple[Task, Outcome | None]:
+        slot, task = self._tasks.pop(future)
+        self._idle.append(slot)
         try:
-            for shard, warnings in _submit(run, work.raters, tuple(left), workers):
-                for warning in warnings:
-                    _LOG.warning("%s", warning)
-                left.remove(shard)
-                on_images(run.shards[shard])
-                yield shard
+            return task, future.result()
         except BrokenProcessPool:
-            tidy(run)
-            open_shards = set(pending(run, work.raters))
-            for shard in [shard for shard in left if shard not in open_shards]:  # committed, but not reported
-                left.remove(shard)
-                on_images(run.shards[shard])
-                yield shard
-            left = left[workers:] + left[:workers]  # those in work come last: one image may kill its workers
-            failures = failures + 1 if len(left) == before else 0
-            if failures == _ROUNDS:
-                raise _given_up(run, left) from None
+            _end(slot)
+            return task, None
+
+    def close(self) -> None:
+        """Kill the workers: what they have not committed is not wanted any more."""
+        for slot in self._slots:
+            _end(slot)
+        tidy(self._run)
 
 
-def _submit(
-    run: Run, raters: tuple[str, ...], shards: Sequence[int], workers: int
-) -> Iterator[tuple[int, list[str]]]:
-    from joblib import Parallel, delayed, parallel_config
+def _pool(run: Run, place: Place) -> Any:
+    from joblib.externals.loky import ProcessPoolExecutor
 
-    with parallel_config(
-        "loky",
-        n_jobs=workers,
-        inner_max_num_threads=1,  # of BLAS and OpenMP: the processes are the parallelism
-        idle_worker_timeout=_IDLE_SECONDS,
+    return ProcessPoolExecutor(
+        max_workers=1,
+        env=place.environment,
         initializer=_start_worker,
-    ):
-        # One killed worker would lose a list of results as a whole. A task is one shard, never several.
-        pool = Parallel(return_as="generator_unordered", batch_size=1)
-    tasks = (delayed(_work)(run, raters, shard, os.getpid(), Path.cwd()) for shard in shards)
-    finished: Iterator[tuple[int, list[str]]] = pool(tasks)
-    return finished
-
-
-def _start_worker() -> None:
-    from zeroiqa.opencv import cv2
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the main process ends the workers
-    cv2.setNumThreads(1)
-
-
-def _work(
-    run: Run, raters: tuple[str, ...], shard: int, main_process: int, current_folder: Path
-) -> tuple[int, list[str]]:
-    """Do a shard in a worker; its number, and what was warned of, which is for the main process to say."""
-
-    def still_wanted(_: int) -> None:
-        if os.name == "posix" and os.getppid() != main_process:
-            os._exit(1)  # the main process was killed; a resumed run may be at this shard already
-
-    os.chdir(current_folder)  # joblib lends workers that an earlier run has started
-    logger, heard = logging.getLogger("zeroiqa"), BufferingHandler(sys.maxsize)
-    heard.setLevel(logging.WARNING)
-    logger.addHandler(heard)
-    try:
-        run_shard(run, _held_method(run, raters), shard, still_wanted)
-    finally:
-        logger.removeHandler(heard)
-    return shard, [record.getMessage() for record in heard.buffer]
-
-
-_held: list[tuple[Run, tuple[str, ...], Method]] = []
-"""Lives in the worker processes, which get one shard after another: weights are loaded once for each pass."""
-
-
-def _held_method(run: Run, raters: tuple[str, ...]) -> Method:
-    if not (_held and _held[0][:2] == (run, raters)):
-        if _held:
-            _held.clear()
-            release_memory()
-        _held.append((run, raters, method_of(run, raters)))
-    return _held[0][2]
-
-
-def _given_up(run: Run, left: Sequence[int]) -> UserError:
-    named = ", ".join(map(str, left[:5])) + (", ..." if len(left) > 5 else "")
-    return UserError(
-        f"Worker processes were killed {_ROUNDS} times in a row, perhaps for want of memory; {len(left)} of "
-        f"{run.n_shards} shards are left ({named}). Run the same command again with fewer workers."
+        initargs=(run, place, os.getpid(), Path.cwd()),
     )
+
+
+def _end(slot: _Slot) -> None:
+    if slot.pool is not None:
+        slot.pool.shutdown(wait=True, kill_workers=True)
+        slot.pool = None
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches all processes at once; only the main one shall hear it, and end the others."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_here: list[Worker] = []
+"""In a worker process: the worker."""
+
+
+def _start_worker(run: Run, place: Place, main_process: int, current_folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for systems without masks
+    threading.Thread(target=_end_with, args=(main_process,), daemon=True).start()
+    os.chdir(current_folder)
+    place.enter()
+    _here.append(Worker(run))
+
+
+def _do(raters: tuple[str, ...], task: Task) -> Outcome:
+    return _here[0].do(raters, task)
+
+
+def _end_with(main_process: int) -> None:
+    """End this process when the main one has ended: a resumed run may be at the same shard already."""
+    import psutil
+
+    while os.getppid() == main_process if os.name == "posix" else psutil.pid_exists(main_process):
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)

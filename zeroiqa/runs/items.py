@@ -1,0 +1,210 @@
+"""Images on their way to the raters: read, decoded and segmented, a few of them ahead of their turn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.images import decode
+from zeroiqa.pipeline import Method, find_regions
+from zeroiqa.reading import read
+from zeroiqa.runs import store
+from zeroiqa.runs.plan import Planned, escaped, planned
+from zeroiqa.runs.prefetch import ahead
+from zeroiqa.runs.run import Run
+from zeroiqa.runs.store import RegionsRow
+from zeroiqa.storage import is_remote
+from zeroiqa.types import Image, Region
+
+_AHEAD = 4
+"""Images that are prepared while a model works, besides those of its next call."""
+_READS = 16
+"""Objects of a store that are read at once, and held until their turn."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a shard wants."""
+
+    number: int
+    segmented: bool
+    """Whether its regions are stored."""
+    raters: tuple[str, ...]
+    """Those whose ratings are not."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.segmented and not self.raters
+
+
+class Item(NamedTuple):
+    """One image on its way; each step fills in more."""
+
+    shard: Wanted
+    planned: Planned
+    row: RegionsRow | None = None
+    """None until it is segmented."""
+    content: bytes | None = None
+    """None until it is read; files on the disk are read when they are decoded."""
+    image: Image | None = None
+    """None until it is decoded; where that failed, the row or `error` says why."""
+    error: str | None = None
+    """Why an image that has regions is not rated."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether its pixels are needed."""
+        broken = self.error is not None or (self.row is not None and self.row.error is not None)
+        return not self.shard.finished and not broken
+
+
+def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[int, str]) -> Iterator[Item]:
+    """The images of some shards, as they are before anything is done.
+
+    Args:
+        run: The run.
+        method: Whose raters are wanted.
+        shards: Their numbers in the plan.
+        poisoned: Number of an image -> the error that it has without being touched.
+    """
+    for number in shards:
+        shard = Wanted(
+            number,
+            segmented=store.part_path(run.folder, store.REGIONS, number).exists(),
+            raters=tuple(
+                name
+                for name in method.raters
+                if not store.part_path(run.folder, store.rating_stage(name), number).exists()
+            ),
+        )
+        images = planned(run.folder, number)
+        if shard.segmented and shard.raters:
+            stored = store.read_regions(run.folder, number)
+            for image, row in zip(images, stored, strict=True):
+                yield Item(shard, image, row, error=poisoned.get(image.image) if row.error is None else None)
+        else:
+            for image in images:
+                error = poisoned.get(image.image)
+                yield Item(shard, image, None if error is None else RegionsRow(image.image, error=error))
+
+
+@contextmanager
+def prepared(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
+    """Yield the items in their order, decoded and segmented as far as that works."""
+    at_once = method.images_per_call
+    together = method.segmenter.images_per_call if method.segmenter is not None else 1
+    with (
+        _read_ahead(items, method) as arriving,
+        ahead(
+            arriving,
+            lambda item: _decoded(item, method),
+            lambda item: _segmented(item, method) if together == 1 else item,
+            at_once + _AHEAD if at_once > 1 else 0,
+        ) as ready,
+    ):
+        yield ready if together == 1 else _segmented_together(ready, method, together)
+
+
+@contextmanager
+def _read_ahead(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
+    """Objects of a store are read many at once, which hides how long each takes; nothing else is changed."""
+    first = next(items, None)
+    if first is None or not is_remote(first.planned.stored.place):
+        yield items if first is None else itertools.chain((first,), items)
+        return
+    every = itertools.chain((first,), items)
+    with ahead(
+        every, lambda item: _read(item, method), lambda item: item, _READS, threads=_READS
+    ) as arriving:
+        yield arriving
+
+
+def _read(item: Item, method: Method) -> Item:
+    stored = item.planned.stored
+    if not item.wanted or not is_remote(stored.place):
+        return item
+    try:
+        return item._replace(content=read(stored, method.policy.max_pixels))
+    except Exception as error:
+        return _failed(item, error)
+
+
+def _decoded(item: Item, method: Method) -> Item:
+    if not item.wanted:
+        return item
+    planned = item.planned
+    source = planned.stored if item.content is None else item.content
+    try:
+        image = decode(source, method.policy, name=planned.path, prompt=planned.prompt)
+    except Exception as error:
+        return _failed(item, error)
+    return item._replace(image=image, content=None)
+
+
+def _failed(item: Item, error: Exception) -> Item:
+    """It cannot be read or decoded."""
+    sentence = sentence_of(error, item.planned)
+    if item.row is not None:  # it has vanished since it was segmented
+        return item._replace(error=sentence, content=None)
+    return item._replace(row=RegionsRow(item.planned.image, error=sentence), content=None)
+
+
+def _segmented(item: Item, method: Method) -> Item:
+    if item.row is not None or item.image is None:
+        return item
+    try:
+        (regions,) = find_regions([item.image], method)
+    except Exception as error:
+        image, sentence = item.image, sentence_of(error, item.planned)
+        row = RegionsRow(item.planned.image, image.size, warnings=image.warnings, error=sentence)
+        return item._replace(row=row, image=None)
+    return _with_regions(item, item.image, regions)
+
+
+def _segmented_together(items: Iterable[Item], method: Method, size: int) -> Iterator[Item]:
+    """Images go through the segmenter in groups, and in this thread: a network has the device to itself."""
+    for group in chunks(items, size):
+        waiting = {
+            place: item.image
+            for place, item in enumerate(group)
+            if item.row is None and item.image is not None
+        }
+        try:
+            found = find_regions(list(waiting.values()), method) if waiting else []
+        except Exception as error:
+            sentence_of(error, group[0].planned)  # raises what is no fault of an image
+            group = [_segmented(item, method) for item in group]  # only the one that fails has an error
+        else:
+            for (place, image), regions in zip(waiting.items(), found, strict=True):
+                group[place] = _with_regions(group[place], image, regions)
+        waiting.clear()
+        while group:  # nothing holds an image longer than its turn
+            yield group.pop(0)
+
+
+def _with_regions(item: Item, image: Image, regions: tuple[Region, ...]) -> Item:
+    return item._replace(row=RegionsRow(item.planned.image, image.size, regions, image.warnings))
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Neighbours in lists of a size; the last one may be shorter."""
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def sentence_of(error: Exception, planned: Planned) -> str:
+    """What an error row says. What is no fault of the image goes on up, and the run stops."""
+    if isinstance(error, UserError) and not isinstance(error, ImageError):
+        raise error
+    if isinstance(error, ImageError):
+        return escaped(str(error))
+    if isinstance(error, MemoryError):  # the same image would stop every resume
+        return f"{printable(planned.file)}: there is not enough memory for this image."
+    reason = escaped(" ".join(f"{type(error).__name__}: {error}".split()))
+    return f"{printable(planned.file)}: could not be rated ({reason})."
