@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+import zeroiqa.pipeline
 from zeroiqa import runs, samples
 from zeroiqa.cli.messages import warnings_printed
 from zeroiqa.inputs import find_images
-from zeroiqa.pipeline import build_method
 from zeroiqa.raters.fake import FakeRater
-from zeroiqa.runs.executors import local
+from zeroiqa.runs.executors.attempts import Task
+from zeroiqa.runs.executors.crew import conduct
+from zeroiqa.runs.executors.worker import Outcome, Worker
+from zeroiqa.runs.passes import Pass
 from zeroiqa.settings import load_settings
 
 LOG = logging.getLogger("zeroiqa.raters.somewhere")
@@ -80,16 +83,34 @@ def run(tmp_path):
 
 
 def test_worker_hands_its_warnings_over(run, monkeypatch, capfd):
-    method = build_method(run.settings)
-    method = type(method)(**(vars(method) | {"raters": {"fake": Warner()}}))
-    monkeypatch.setattr(local, "_held", [(run, ("fake",), method)])
-    done = local._work(run, ("fake",), 1, os.getppid(), Path.cwd())
-    assert done == (1, ["The fast path of fake is left."] * 2)  # shard 1 has two images
+    monkeypatch.setattr(zeroiqa.pipeline, "build_rater", lambda *_, **__: Warner())
+    done = Worker(run).do(("fake",), Task(1))  # shard 1 has two images
+    assert done == Outcome(("The fast path of fake is left.",))
     assert capfd.readouterr().err == ""
 
 
-def test_warnings_of_all_workers_are_said_once(run, monkeypatch, capsys):
-    monkeypatch.setattr(local, "_submit", lambda *_: iter([(0, ["careful."]), (1, []), (2, ["careful."])]))
+class Careful:
+    """A crew of one that is told to be careful at every shard, and does nothing else."""
+
+    def __init__(self):
+        self.tasks = []
+
+    @property
+    def idle(self):
+        return 1 - self.busy
+
+    @property
+    def busy(self):
+        return len(self.tasks)
+
+    def start(self, raters, task):
+        self.tasks.append(task)
+
+    def wait(self):
+        return [(self.tasks.pop(), Outcome(("careful.",)))]
+
+
+def test_warnings_of_all_workers_are_said_once(run, capsys):
     with warnings_printed():
-        assert list(local.execute(run, [0, 1, 2], workers=2, on_images=lambda _: None)) == [0, 1, 2]
+        assert list(conduct(run, Pass(("fake",), (0, 1, 2)), Careful(), lambda _: None)) == [0, 1, 2]
     assert capsys.readouterr().err == "Warning: careful.\n"
