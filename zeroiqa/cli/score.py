@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.execution import Execution, Executor, execution_options
+from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.options import (
     ASPECTS,
     arithmetic_options,
@@ -72,6 +73,11 @@ RUNS = Path("zeroiqa-runs")
     metavar="I/N",
     help="Do slice I of N of the run, I from 0; `slurm` takes both from a job array. See `zeroiqa merge`.",
 )
+@click.option(
+    "--max-failures",
+    type=LimitType(),
+    help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
+)
 @click.option("--add", is_flag=True, help="Take images into the run that it does not have yet.")
 @click.option("--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -83,6 +89,7 @@ def score(
     execution: Execution,
     sidecar_prompts: bool,
     shard: str | None,
+    max_failures: Limit | None,
     add: bool,
     plan_only: bool,
     dry_run: bool,
@@ -117,7 +124,8 @@ def score(
     if plan_only:
         click.echo(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.", err=True)
     else:
-        _run(run, execution.executor(run.n_images, run.settings), part, style)
+        executor = within(max_failures, execution.executor(run.n_images, run.settings))
+        _run(run, executor, part, style)
 
 
 def _settings(
