@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the processes are the parallelism; re
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests import tiny as checkpoints
+from tests.servers import s3_server
+from tests.servers.buckets import Bucket
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -84,3 +86,20 @@ def tiny_sam2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny.sam2 import build_official
 
     return build_official(tmp_path_factory.mktemp("tiny") / "sam2")
+
+
+@pytest.fixture(scope="session")
+def s3_environment() -> Iterator[dict[str, str]]:
+    """The environment that leads to an S3 server on the loopback interface."""
+    with s3_server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket of that server; this process and its children are led there."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    return Bucket.create()

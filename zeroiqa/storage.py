@@ -145,7 +145,7 @@ class RemotePath:
         """Every object below this folder, by the bytes of their names; one listing.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such folder; an empty bucket is one.
             UserError: the bucket does not exist, or the store refuses.
         """
         found = [(info.path, info.size) for info in self._listed(recursive=True) if info.is_file]
@@ -265,9 +265,7 @@ def location(text: str | Path) -> Location:
         if not key or key.startswith("/"):
             raise UserError(f"{printable(text)} names no bucket; write {remote[1]}://BUCKET/FOLDER.")
         if "//" in key:
-            raise UserError(
-                f"{printable(text)} has an empty part (//), which is not read; rename the object."
-            )
+            raise UserError(f"{printable(text)} has an empty part (//), which is not read; rename it.")
         return RemotePath(remote[1], key)
     address = _ADDRESS.match(text)
     if address and address[1].lower() == "file":
