@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import Source
+from zeroiqa.reading import Stored
 from zeroiqa.runs import plan
 
 INPUTS = {"count": 1, "sha256": "a digest"}
@@ -158,3 +159,18 @@ def test_damaged_plan_is_named(tmp_path):
     assert plan.first_inputs(tmp_path) is None
     with pytest.raises(UserError, match=r"plan\.parquet cannot be read"):
         plan.planned(tmp_path, 0)
+
+
+def test_a_plan_without_the_columns_of_archives_is_read(tmp_path):
+    images = [Source("x.tar/a.jpg", 7, None, "x.tar", 512), Source("b.jpg", 9, "prompt")]
+    plan.write_plan(tmp_path, images, INPUTS)
+    first, second = plan.all_planned(tmp_path)
+    assert first.stored == Stored("x.tar/a.jpg", 7, "x.tar", 512)
+    assert second.stored == Stored("b.jpg", 9)
+    table = pq.read_table(tmp_path / "plan.parquet")
+    pq.write_table(table.drop_columns(["archive", "offset"]), tmp_path / "plan.parquet")
+    assert [row.stored for row in plan.all_planned(tmp_path)] == [
+        Stored("x.tar/a.jpg", 7),
+        Stored("b.jpg", 9),
+    ]
+    assert [row.prompt for row in plan.all_planned(tmp_path)] == [None, "prompt"]

@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.servers import s3_server
 from tests.servers.buckets import Bucket
+from tests.servers.slow import slow_proxy
 
 ROOT = Path(__file__).parents[1]
 HOW = ["--segmenter", "grid", "--rater", "fake", "--rater", "fake:2", "--lambda", "1"]
@@ -175,6 +176,16 @@ def test_images_that_changed_or_went_since_the_plan_are_rows_with_an_error(bucke
     size = len(images["001.png"])
     assert f"1.png has changed: it has {size + 1} bytes and had {len(images['000.png'])} when" in rows[2]
     assert "2.png does not exist." in rows[3]
+
+
+def test_images_of_a_store_are_read_many_at_once(filled, local_scores, tmp_path):
+    with slow_proxy(os.environ["AWS_ENDPOINT_URL"], delay=0.05) as proxy:
+        command = [filled.address("in"), "-o", tmp_path / "run", *HOW, "--workers", "1"]
+        code, _, said = zeroiqa("score", *command, AWS_ENDPOINT_URL=proxy.address)
+        assert code == 0, said
+    scores = (tmp_path / "run/scores.csv").read_text()
+    assert scores.replace(filled.address("in/"), "") == local_scores
+    assert proxy.most_waiting >= 8
 
 
 # ---------------------------------------------------------------------------------- a store that refuses

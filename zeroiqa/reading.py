@@ -15,7 +15,7 @@ from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.storage import AccessDeniedError, RemotePath, location
 
 _HEADER = tarfile.BLOCKSIZE
-_NAME_BYTES = 100  # of a name in a header; longer ones are cut off there and written before it
+_NAME_BYTES = 100  # of a name in a header; longer ones, and often those beyond ASCII, are written before it
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
     assert source.offset is not None
     file.seek(source.offset - _HEADER)
     data = bytes(file.read(_HEADER + source.bytes))
-    name = os.fsencode(source.path.removeprefix(f"{source.archive}/"))
+    name = source.path.removeprefix(f"{source.archive}/")
     try:
         header = tarfile.TarInfo.frombuf(data[:_HEADER], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -78,7 +78,7 @@ def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
         header is None
         or header.size != source.bytes
         or len(data) != _HEADER + source.bytes
-        or (len(name) < _NAME_BYTES and os.fsencode(header.name) != name)
+        or (len(name) < _NAME_BYTES and name.isascii() and header.name != name)
     ):
         raise ImageError(
             f"{shown} is not where it was in the archive when the run was planned: "
