@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.estimate import Spending, describe, estimate_options
 from zeroiqa.cli.execution import Execution, Executor, execution_options
 from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.options import (
@@ -80,7 +81,7 @@ RUNS = Path("zeroiqa-runs")
 )
 @click.option("--add", is_flag=True, help="Take images into the run that it does not have yet.")
 @click.option("--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@estimate_options
 @format_option
 def score(
     paths: tuple[str, ...],
@@ -93,6 +94,7 @@ def score(
     add: bool,
     plan_only: bool,
     dry_run: bool,
+    spending: Spending,
     style: str,
     **choices: Any,
 ) -> None:
@@ -114,11 +116,15 @@ def score(
     else:
         settings = _settings(preset or DEFAULT_PRESET, **choices)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
-        folder = output or _default_folder(paths, settings, sources)
+
+        def folder() -> Location:
+            return output or _default_folder(paths, settings, sources)
+
         if dry_run:
-            _describe(folder, settings, sources, execution.executor(len(sources), settings))
+            executor = execution.executor(len(sources), settings)
+            describe(folder, settings, sources, executor.description, spending)
             return
-        run = _opened_run(folder, settings, sources, preset or DEFAULT_PRESET, add)
+        run = _opened_run(folder(), settings, sources, preset or DEFAULT_PRESET, add)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if plan_only:
@@ -292,28 +298,6 @@ def _finished_shards(run: Run, shards: list[int], executor: Executor) -> Iterato
     left = [shard for shard in pending(run) if shard in set(shards)]
     with progress(*image_passes(run, shards), passes=len(rater_groups(run.settings.raters))) as advance:
         yield from executor.execute(run, left, on_images=advance)
-
-
-def _describe(folder: Location, settings: Settings, sources: list[Source], executor: Executor) -> None:
-    from zeroiqa.errors import printable
-    from zeroiqa.pipeline import build_method
-
-    method = build_method(settings)
-    size = sum(source.bytes for source in sources)
-    first, last = printable(sources[0].path), printable(sources[-1].path)
-    lines = [
-        f"images     {len(sources)} ({size / 1e6:.1f} MB), from {first} to {last}",
-        f"run folder {folder}{' (exists: would be resumed)' if folder.exists() else ''}",
-        f"decoding   {method.policy.id}",
-        f"segmenter  {method.segmenter.id if method.segmenter else 'none, the whole image is the only view'}",
-        *(f"rater      {rater.id}" for rater in method.raters.values()),
-        *(f"standard   {standard.name}, version {standard.version}" for standard in method.standards),
-        f"score      {settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}",
-        f"workers    {executor.description}",
-        "Nothing was done (--dry-run).",
-    ]
-    for line in lines:
-        click.echo(line)
 
 
 def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:

@@ -35,6 +35,9 @@ class ModelCard:
     """Branch or commit of the repository."""
     gated: bool = False
     """Whether the hub wants its terms accepted, and a token, before the download."""
+    tflop_per_view: float | None = None
+    """Matrix products in 10^12 of one view, on average over those of `zeroiqa bench`, by the formulas of
+    `zeroiqa.flops`; None where nobody has counted."""
 
     @property
     def memory_bf16_gib(self) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SHARE_OF_PEAK = 0.4
 """Assumed where nothing was measured: the share of a device's peak that a model reaches in large batches."""
@@ -26,11 +26,12 @@ LIVE_SHARDS = 3
 
 @dataclass(frozen=True)
 class Speed:
-    """How long one view takes one rater on one device."""
+    """How long one view takes one rater, or one image another step, on one device."""
 
-    rater: str
+    what: str
+    """Name of the rater or step."""
     seconds: float | None
-    """Per view; None where it is not known."""
+    """Per view or image; None where it is not known."""
     source: str
     """Where it comes from, for people; where it is not known, why, and what to do."""
 
@@ -40,11 +41,13 @@ class Cost:
     """Of a run, or of what is left of it."""
 
     device_hours: float | None
-    """Sum over the devices; None where something is not known."""
+    """Sum over the devices; None where nothing is known."""
     hours: float | None
     """Until it is done, with all devices at work."""
     money: float | None
     """In the unit of the price; None where there is no price."""
+    without: tuple[str, ...] = ()
+    """Steps and raters that come on top, since their time is not known."""
 
 
 def seconds_by_formula(tflop: float, peak: float, share: float = SHARE_OF_PEAK) -> float:
@@ -59,21 +62,32 @@ def seconds_by_formula(tflop: float, peak: float, share: float = SHARE_OF_PEAK) 
 
 
 def planned_cost(
-    views: float, speeds: Sequence[Speed], *, devices: int, price: float | None, done: float = 0.0
+    images: int,
+    views: float | None,
+    of_images: Sequence[Speed],
+    of_views: Sequence[Speed],
+    *,
+    devices: int,
+    price: float | None,
 ) -> Cost:
-    """The cost of rating views by several raters, one after the other.
+    """The cost of a run before it has begun, as far as it is known.
 
     Args:
-        views: Of all images.
-        speeds: One for each rater.
+        images: In the run.
+        views: In all of them; None where their number is not known.
+        of_images: Steps that every image passes once.
+        of_views: Raters, one after the other.
         devices: How many share the work, at least 1.
         price: Per device hour.
-        done: Share of the work that is finished already, in [0, 1].
     """
-    known = [speed.seconds for speed in speeds if speed.seconds is not None]
-    if len(known) < len(speeds):
-        return Cost(None, None, None)
-    return _cost(views * math.fsum(known) * (1 - done), devices, price)
+    times = [*((speed, images) for speed in of_images), *((speed, views) for speed in of_views)]
+    known = [
+        speed.seconds * count for speed, count in times if speed.seconds is not None and count is not None
+    ]
+    without = tuple(speed.what for speed, count in times if speed.seconds is None or count is None)
+    if not known:
+        return Cost(None, None, None, tuple(without))
+    return replace(_cost(math.fsum(known), devices, price), without=tuple(without))
 
 
 def live_cost(seconds_left: float, *, devices: int, price: float | None) -> Cost:
