@@ -98,7 +98,8 @@ def score(
     style: str,
     **choices: Any,
 ) -> None:
-    """Score images: files, folders, glob patterns, lists of paths (.txt, .csv), or - for standard input.
+    """Score images: files, folders, glob patterns, lists (.txt, .csv, .parquet), archives (.tar), all also
+    on s3:// and gs://, or - for standard input.
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
     rating); the same command resumes an interrupted run and computes nothing twice. So does -o RUN without
