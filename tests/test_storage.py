@@ -224,7 +224,9 @@ location(sys.argv[1]).upload(io.BytesIO(b"1"), exclusive=True)
         ("AWS Error EXPIRED_TOKEN during ListObjectsV2", "wrong or have expired"),
         ("google::cloud::Status(PERMISSION_DENIED: Permission denied)", "access denied"),
         ("google::cloud::Status(UNAUTHENTICATED: no token)", "GOOGLE_APPLICATION_CREDENTIALS"),
-        ("google::cloud::Status(UNAVAILABLE: down)", "STORAGE_EMULATOR_HOST"),
+        ("google::cloud::Status(UNAVAILABLE: down)", "no connection to the store; check the network, then"),
+        ("google::cloud::Status(UNAVAILABLE: Could not create a OAuth2 access token", "needs credentials"),
+        ("google::cloud::Status(NOT_FOUND: retry.function=ListObjects", "The bucket gs://b does not exist"),
         (
             'botocore.EndpointConnectionError: Could not connect to the endpoint URL: "http://h/"',
             "the network",
@@ -243,3 +245,5 @@ def test_what_stores_say_is_told_as_one_sentence(said, sentence):
 def test_what_no_store_has_said_stays_as_it_is():
     error = OSError("Couldn't deserialize thrift: no more data to read")
     assert explained(error, RemotePath("s3", "b/x")) is error
+    gone = FileNotFoundError("google::cloud::Status(NOT_FOUND: retry.function=GetObjectMetadata")
+    assert explained(gone, RemotePath("gs", "b/x")) is gone

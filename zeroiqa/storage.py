@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -33,12 +34,14 @@ _ONE_REQUEST = 64 << 20
 """Bytes that are uploaded in one piece; beyond, a replaced object is uploaded in pieces of that size."""
 _CONFLICTS = 3
 """Times that a creation is tried while another one of the same object is under way."""
+_PATIENCE = 15
+"""Seconds for which a request to Google's store is repeated."""
 
 _CREDENTIALS = {
     "s3": "the credentials (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)",
     "gs": "the credentials (GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login)",
 }
-_ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
+_ENDPOINT = {"s3": " and AWS_ENDPOINT_URL", "gs": ""}
 
 
 class AccessDeniedError(UserError):
@@ -278,7 +281,7 @@ def location(text: str | Path) -> Location:
 
 
 def explained(error: Exception, path: RemotePath) -> Exception:
-    """What a store says, as one sentence; the error itself if no store has said it."""
+    """What a store says, as one sentence; what is not there, as on the disk; else the error itself."""
     text = " ".join(f"{type(error).__name__} {error}".split())
     named = printable(str(path))
     for pattern, kind, sentence in _SENTENCES:
@@ -291,19 +294,25 @@ def explained(error: Exception, path: RemotePath) -> Exception:
                     endpoint=_ENDPOINT[path.scheme],
                 )
             )
-    if re.search(r"AWS Error|google::cloud|botocore|gcsfs|HttpError", text):
+    if text.startswith("OSError No such file"):  # a folder of Google's store
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), named)
+    if not isinstance(error, FileNotFoundError) and re.search(
+        r"AWS Error|google::cloud|botocore|gcsfs|HttpError", text
+    ):
         return UserError(f"{named} cannot be reached ({text[:300]}); run the same command again.")
     return error
 
 
 _SENTENCES = (
     (
-        r"NO_SUCH_BUCKET|NoSuchBucket|bucket does not exist",
+        r"NO_SUCH_BUCKET|NoSuchBucket|bucket does not exist|NOT_FOUND.*ListObjects|"
+        r"FileNotFoundError .*/upload/",
         UserError,
         "The bucket {bucket} does not exist; create it, or correct the name.",
     ),
     (
-        r"NoCredentials|DefaultCredentials|Anonymous caller|UNAUTHENTICATED|Unable to locate credentials",
+        r"NoCredentials|DefaultCredentials|OAuth2 access token|"
+        r"Anonymous caller|UNAUTHENTICATED|Unable to locate credentials",
         UserError,
         "{path} needs credentials and none are found; set {credentials}.",
     ),
@@ -322,7 +331,7 @@ _SENTENCES = (
         r"NETWORK_CONNECTION|curlCode|EndpointConnection|ConnectTimeout|ReadTimeout|ConnectionClosed|"
         r"ClientConnector|UNAVAILABLE|TimeoutError|ConnectionError|DEADLINE_EXCEEDED",
         UserError,
-        "{path} cannot be reached: there is no connection to the store; check the network and {endpoint}, "
+        "{path} cannot be reached: there is no connection to the store; check the network{endpoint}, "
         "then run the same command again.",
     ),
 )
@@ -350,11 +359,22 @@ def explaining(path: RemotePath) -> Iterator[None]:
 
 @functools.cache
 def _reader(scheme: str, bucket: str) -> FileSystem:
-    """One connection pool for a bucket and process; each finds its bucket's region."""
-    from pyarrow.fs import FileSystem
+    """One connection pool for a bucket and process; on S3, each finds its bucket's region."""
+    from pyarrow.fs import FileSystem, GcsFileSystem
 
     with explaining(RemotePath(scheme, bucket)):
-        return FileSystem.from_uri(f"{scheme}://{bucket}")[0]
+        if scheme == "s3":
+            return FileSystem.from_uri(f"s3://{bucket}")[0]
+        patience = timedelta(seconds=_PATIENCE)  # it would try for a quarter of an hour
+        emulator = urlsplit(os.environ.get("STORAGE_EMULATOR_HOST", ""))  # which gcsfs knows and pyarrow not
+        if not emulator.netloc:
+            return GcsFileSystem(retry_time_limit=patience)
+        return GcsFileSystem(
+            anonymous=True,
+            endpoint_override=emulator.netloc,
+            scheme=emulator.scheme,
+            retry_time_limit=patience,
+        )
 
 
 def _writer(scheme: str) -> Any:
