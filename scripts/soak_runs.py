@@ -1,0 +1,266 @@
+"""Kill the processes of runs at random, resume them, and see that every image has exactly one row.
+
+python scripts/soak_runs.py --executor workers --minutes 10
+python scripts/soak_runs.py --executor ray --kills 200 --images 2000
+
+Each round makes a run in a new folder by `zeroiqa score` (fake raters, grid segmenter) while its workers,
+the command itself and, with Ray, whole nodes of a cluster on this machine are killed. Afterwards it has to
+equal a run that nobody has disturbed, byte for byte. The summary is printed as JSON; the exit code is 1 if
+anything was wrong. The same seed makes the same choices, but not at the same moments.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+RATERS = ("--rater", "fake", "--rater", "fake:2")
+STAGES = ("regions", "ratings/fake", "ratings/fake%3A2")
+PATIENCE = 3.0
+"""Seconds that a run may go on without a new part until something is killed nevertheless."""
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@click.command()
+@click.option("--executor", type=click.Choice(["process", "workers", "ray"]), default="workers")
+@click.option("--images", default=300, show_default=True, help="Images of each round.")
+@click.option("--kills", default=20, show_default=True, help="Processes to kill at least.")
+@click.option("--minutes", default=0.0, show_default=True, help="Go on for that long at least.")
+@click.option("--seed", type=int, help="Of all choices.  [default: a new one]")
+def main(executor: str, images: int, kills: int, minutes: float, seed: int | None) -> None:
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    print(f"seed {seed}", file=sys.stderr)
+    chance = random.Random(seed)
+    start = time.monotonic()
+    killed: Counter[str] = Counter()
+    problems: list[str] = []
+    rounds = 0
+    with tempfile.TemporaryDirectory(prefix="soak-") as name, arena(executor) as field:
+        folder = Path(name)
+        make_images(folder / "images", images, chance)
+        finish(start_run(folder, "whole", ["--workers", "1"]))
+        while killed.total() < kills or time.monotonic() - start < 60 * minutes:
+            rounds += 1
+            problems += disturb(folder, f"run-{rounds}", field, chance, killed)
+            if problems:
+                break
+        field.close()
+    summary = {
+        "executor": executor,
+        "seed": seed,
+        "rounds": rounds,
+        "images": images,
+        "kills": dict(killed),
+        "seconds": round(time.monotonic() - start, 1),
+        "problems": problems,
+    }
+    print(json.dumps(summary))
+    sys.exit(bool(problems))
+
+
+class Arena:
+    """Where a run works, and what there is to kill."""
+
+    def __init__(self, options: list[str], marker: str | None, cluster: Any = None) -> None:
+        self.options = options
+        self._marker = marker
+        self._cluster = cluster
+
+    def kill_something(self, driver: subprocess.Popen[str], chance: random.Random) -> str | None:
+        """Kill a worker, the driver, or a node; which kind it was, None if it was not there."""
+        kinds = ["driver"]
+        if self._marker is not None:
+            kinds += ["worker"] * 4
+        if self._cluster is not None:
+            kinds += ["node"]
+        kind = chance.choice(kinds)
+        if kind == "worker":
+            workers = self._workers(driver)
+            if not workers:
+                return None
+            chance.choice(workers).kill()
+        elif kind == "node":
+            nodes = sorted(self._cluster.worker_nodes, key=lambda node: str(node.unique_id))
+            self._cluster.remove_node(chance.choice(nodes), allow_graceful=False)
+            self._cluster.add_node(**NODE)
+        elif chance.random() < 0.5 and self._cluster is None:
+            os.killpg(driver.pid, signal.SIGKILL)
+        else:
+            driver.kill()
+        return kind
+
+    def _workers(self, driver: subprocess.Popen[str]) -> list[psutil.Process]:
+        parent = psutil.Process(driver.pid if self._cluster is None else os.getpid())
+        found = []
+        with suppress(psutil.NoSuchProcess):
+            for child in parent.children(recursive=True):
+                with suppress(psutil.Error):
+                    if any(str(self._marker) in word for word in child.cmdline()):
+                        found.append(child)
+        return sorted(found, key=lambda child: child.pid)
+
+    def close(self) -> None:
+        """Wait for what a killed driver has left to end by itself; it must not be at the folder any more."""
+        deadline = time.monotonic() + 30
+        while self._cluster is not None and time.monotonic() < deadline:
+            if not any("ray::_Actor" in " ".join(child.cmdline()) for child in children()):
+                return
+            time.sleep(0.1)
+
+
+def children() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.cmdline()
+            found.append(child)
+    return found
+
+
+@contextmanager
+def arena(executor: str) -> Iterator[Arena]:
+    if executor == "process":
+        yield Arena(["--workers", "1"], None)
+    elif executor == "workers":
+        yield Arena(["--workers", "2"], "LokyProcess")
+    else:
+        with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # socket names must be short
+            os.environ |= {
+                "PYTHONPATH": str(ROOT),
+                "RAY_TMPDIR": folder,
+                "RAY_USAGE_STATS_ENABLED": "0",
+            }
+            from ray.cluster_utils import Cluster
+
+            head = {"num_cpus": 0, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+            cluster = Cluster(initialize_head=True, head_node_args=head)
+            try:
+                cluster.add_node(**NODE)
+                cluster.add_node(**NODE)
+                yield Arena(["--ray", cluster.address], "ray::_Actor", cluster)
+            finally:
+                cluster.shutdown()
+
+
+def make_images(folder: Path, count: int, chance: random.Random) -> None:
+    folder.mkdir()
+    pixels = np.random.default_rng(chance.randrange(2**32))
+    for number in range(count - 1):
+        image = pixels.integers(0, 256, (128, 160, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{number:05}.png", compress_level=1)
+    (folder / "bad.png").write_bytes(b"no image")
+
+
+def start_run(folder: Path, name: str, options: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "zeroiqa", "score", "images", "-o", name, *RATERS]
+    return subprocess.Popen(
+        [*command, "--segmenter", "grid", "--lambda", "1", *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(run: subprocess.Popen[str]) -> None:
+    _, said = run.communicate()
+    if run.returncode:
+        raise SystemExit(f"A run that nobody disturbed ended with {run.returncode}: {said}")
+
+
+def parts(folder: Path) -> dict[str, tuple[int, int]]:
+    """Of each part: the number of its file and when it was written, which never change."""
+    found = {}
+    for path in folder.rglob("part-*.parquet"):
+        status = path.stat()
+        found[str(path)] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+def disturb(folder: Path, name: str, field: Arena, chance: random.Random, killed: Counter[str]) -> list[str]:
+    """One run, killed again and again until it is finished; what was wrong with it."""
+    run = start_run(folder, name, field.options)
+    before: dict[str, tuple[int, int]] = {}
+    try:
+        while True:
+            if not progress(folder / name, len(before), run):
+                break
+            time.sleep(chance.uniform(0, 0.3))
+            kind = field.kill_something(run, chance)
+            if kind is not None:
+                killed[kind] += 1
+            now = parts(folder / name)
+            if not before.items() <= now.items():
+                return [f"{name}: a part was written twice, or lost"]
+            before = now
+            if kind == "driver":
+                run.communicate()
+                run = start_run(folder, name, field.options)
+        _, said = run.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    if run.returncode:
+        return [f"{name} ended with {run.returncode}: {said}"]
+    if not before.items() <= parts(folder / name).items():
+        return [f"{name}: a part was written twice, or lost"]
+    return wrong(folder / name, folder / "whole")
+
+
+def progress(folder: Path, before: int, run: subprocess.Popen[str]) -> bool:
+    """Wait for a part that is new; False once the run has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while run.poll() is None:
+        if len(parts(folder)) > before or time.monotonic() > deadline:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def wrong(folder: Path, whole: Path) -> list[str]:
+    """What distinguishes a finished run from one that nobody has disturbed."""
+    found = []
+    if (folder / "scores.csv").read_bytes() != (whole / "scores.csv").read_bytes():
+        found.append(f"{folder.name}: scores.csv differs from the undisturbed run's")
+    with (folder / "scores.csv").open(encoding="utf-8", newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    if len(set(paths)) != len(paths):
+        found.append(f"{folder.name}: an image has two rows in scores.csv")
+    for stage in STAGES:
+        numbers = [
+            number
+            for path in sorted((folder / stage).glob("part-*.parquet"))
+            for number in pq.read_table(path, columns=["image"])["image"].to_pylist()
+        ]
+        if sorted(numbers) != list(range(len(paths))):
+            found.append(f"{folder.name}: {stage} does not hold every image exactly once")
+    left = [path.name for path in folder.rglob(".zeroiqa-*")]
+    if left:
+        found.append(f"{folder.name}: temporary files stay: {', '.join(left)}")
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Workers on this machine: where they run, what they may kill, and what they cost when they are killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zeroiqa import runs
+from zeroiqa.inputs import find_images
+from zeroiqa.runs.executors import local
+from zeroiqa.runs.executors.places import Place
+from zeroiqa.settings import load_settings
+
+ROOT = Path(__file__).parents[1]
+TRAP = """
+import os, signal, sys
+
+def spring(event, arguments):
+    if event == "open" and "killer" in os.path.basename(str(arguments[0])) and "zeroiqa" not in sys.orig_argv:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(spring)
+"""
+"""Kills the process that opens a file called killer, unless it is the main one."""
+
+
+def make_images(folder, count, killers=()):
+    folder.mkdir()
+    random_pixels = np.random.default_rng(0)
+    for number in range(count):
+        name = f"{number:02}-killer" if number in killers else f"{number:02}"
+        pixels = random_pixels.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def score(folder, *options, **variables):
+    return subprocess.run(
+        [sys.executable, "-m", "zeroiqa", "score", *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+def rows(folder):
+    with (folder / "scores.csv").open(newline="") as file:
+        return {Path(row["path"]).stem: row for row in csv.DictReader(file)}
+
+
+def soak(executor, kills, images):
+    """The soak script for a short time; it prints its seed."""
+    command = [sys.executable, str(ROOT / "scripts" / "soak_runs.py"), "--executor", executor]
+    done = subprocess.run(
+        [*command, "--kills", str(kills), "--images", str(images)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    print(done.stderr)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["problems"] == [] and sum(summary["kills"].values()) >= kills
+    return summary["kills"]
+
+
+@pytest.mark.parametrize(("executor", "images"), [("process", 120), ("workers", 300)])
+def test_random_kills_leave_every_image_with_exactly_one_row(executor, images):
+    killed = soak(executor, 20, images)
+    assert killed["driver"] > 0
+    assert executor == "process" or killed["worker"] > 0
+
+
+def test_images_that_kill_their_process_are_the_only_error_rows(tmp_path):
+    killers = (0, 12, 13)  # a shard of its own; two in a shard of eight
+    make_images(tmp_path / "images", 20, killers)
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap" / "sitecustomize.py").write_text(TRAP)
+    options = ("images", "--rater", "fake", "--segmenter", "grid", "--lambda", "1")
+    trapped = {"PYTHONPATH": f"{tmp_path / 'trap'}:{ROOT}"}
+    done = score(tmp_path, *options, "-o", "run", "--workers", "2", **trapped)
+    assert done.returncode == 0, done.stderr
+    assert "20 images, 3 with an error" in done.stderr
+    assert score(tmp_path, *options, "-o", "whole", "--workers", "1").returncode == 0
+    found, whole = rows(tmp_path / "run"), rows(tmp_path / "whole")
+    assert {name for name, row in found.items() if row["error"]} == {f"{n:02}-killer" for n in killers}
+    assert found["12-killer"]["error"] == (
+        "images/12-killer.png: the process that worked on it was killed, 3 times; leave it out or repair it."
+    )
+    assert all(found[name] == whole[name] for name in found if "killer" not in name)
+    assert not list((tmp_path / "run").rglob(".zeroiqa-*"))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_images(tmp_path / "images", 7)
+    settings = load_settings("embedded", {"segmenter": "grid", "raters": ["fake"]})
+    return runs.open_run(tmp_path / "run", settings, find_images(["images"]), preset="embedded")
+
+
+def test_worker_sees_only_its_gpu_from_its_start(run, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    pool = local._pool(run, Place("GPU-abc", (), 3))
+    try:
+        assert pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "GPU-abc"
+        assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "3"
+        assert "torch" not in pool.submit(sys_modules).result()
+    finally:
+        pool.shutdown(kill_workers=True)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+def sys_modules():
+    return set(sys.modules)
+
+
+def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
+    (worker,) = [None]
+    pool = local._pool(run, Place(None, (), 1))
+    try:
+        with local._without_interrupts():
+            worker = pool.submit(os.getpid)
+        os.kill(worker.result(), signal.SIGINT)
+        assert pool.submit(os.getcwd).result() == str(Path.cwd())
+    finally:
+        pool.shutdown(kill_workers=True)
+
+
+def test_worker_killed_while_idle_is_replaced_and_costs_nothing(run):
+    shards = local.execute(run, runs.pending(run), workers=2, on_images=lambda _: None)
+    first = next(shards)
+    import psutil
+
+    workers = [p for p in psutil.Process().children() if any("LokyProcess" in word for word in p.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    assert sorted([first, *shards]) == [0, 1, 2]
+    assert not runs.pending(run)
+
+
+def test_nothing_of_the_workers_is_left_when_the_consumer_leaves(run):
+    import psutil
+
+    shards = local.execute(run, runs.pending(run), workers=2, on_images=lambda _: None)
+    next(shards)
+    shards.close()
+    assert not [p for p in psutil.Process().children() if any("LokyProcess" in word for word in p.cmdline())]
+    assert not list(run.folder.rglob(".zeroiqa-*"))
+
+
+def test_interrupted_command_leaves_no_process(tmp_path):
+    make_images(tmp_path / "images", 200)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zeroiqa", "score", "images", "-o", "run", "--workers", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list(tmp_path.rglob("part-*")):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("Stopped.") and "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--gpus", "2"], "--gpus is for --ray"),
+        (["--workers", "2", "--ray", "auto"], "give one of them"),
+        (["--workers", "2", "--device", "cuda:1"], "--device cuda:1 is one GPU, but each of 2 workers"),
+        (["--ray", "auto", "--device", "cuda:1"], "Ray gives each actor its own"),
+        (["--workers", "none"], "'none' is neither a number from 1 on nor auto"),
+        (["--ray", "auto", "--gpus", "0"], "0 is not in the range"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(tmp_path, options, sentence):
+    make_images(tmp_path / "images", 2)
+    done = score(tmp_path, "images", *options)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "zeroiqa-runs").exists()
