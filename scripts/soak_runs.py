@@ -87,9 +87,9 @@ class Arena:
 
     def kill_something(self, driver: subprocess.Popen[str], chance: random.Random) -> str | None:
         """Kill a worker, the driver, or a node; which kind it was, None if it was not there."""
-        kinds = ["driver"]
+        kinds = ["driver"] * 2
         if self._marker is not None:
-            kinds += ["worker"] * 4
+            kinds += ["worker"] * 6
         if self._cluster is not None:
             kinds += ["node"]
         kind = chance.choice(kinds)

@@ -100,7 +100,9 @@ def test_sentence_names_the_image_and_says_what_to_do():
 
 def test_nobody_is_blamed_where_even_a_plain_picture_kills():
     machine = Machine(shards(1, 2, 4, 8), killers=range(15), plain_kills=True)
-    with pytest.raises(UserError, match=r"killed 9 times in a row, even by a plain picture.* 4 shards are left"):
+    with pytest.raises(
+        UserError, match=r"killed 9 times in a row, even by a plain picture.* 4 shards are left"
+    ):
         machine.work()
     assert machine.rows == {}
 

@@ -114,15 +114,16 @@ def score(
         if add or sidecar_prompts or dry_run:
             raise click.UsageError("--add, --sidecar-prompts and --dry-run need PATHS, the images.")
         run = _existing_run(output, given(preset=preset, **choices))
+        executor = execution.executor(run.n_images, run.settings)
     else:
         settings = _settings(preset or DEFAULT_PRESET, **choices)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
+        executor = execution.executor(len(sources), settings)  # refuses before anything is written
 
         def folder() -> Location:
             return output or _default_folder(paths, settings, sources)
 
         if dry_run:
-            executor = execution.executor(len(sources), settings)
             describe(folder, settings, sources, executor.description, spending)
             return
         run = _opened_run(folder(), settings, sources, preset or DEFAULT_PRESET, add)
@@ -131,8 +132,7 @@ def score(
     if plan_only:
         click.echo(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.", err=True)
     else:
-        executor = within(max_failures, execution.executor(run.n_images, run.settings))
-        _run(run, executor, part, style)
+        _run(run, within(max_failures, executor), part, style)
 
 
 def _settings(

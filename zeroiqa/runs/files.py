@@ -169,12 +169,11 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _alive(process: int) -> bool:
-    if os.name != "posix":
-        return True  # signal 0 would end the process there; a leftover costs nothing but its space
+    import psutil
+
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)  # dead, but not yet buried
+    except psutil.NoSuchProcess:
         return False
-    except (PermissionError, OverflowError):
+    except (psutil.Error, OverflowError):
         return True
-    return True

@@ -25,6 +25,8 @@ from zeroiqa.runs.stages import method_of, run_shards
 
 _WATCH_SECONDS = 0.2
 """Between two looks of a worker for the main process."""
+_START_SECONDS = 5.0
+"""For a task to be on its way to its worker, at most."""
 
 
 def execute(
@@ -134,6 +136,10 @@ class _Workers:
 
     def close(self) -> None:
         """Kill the workers: what they have not committed is not wanted any more."""
+        deadline = time.monotonic() + _START_SECONDS
+        for future in self._tasks:  # loky's thread fails over a task that it has not yet passed on
+            while not (future.running() or future.done()) and time.monotonic() < deadline:
+                time.sleep(0.001)
         for slot in self._slots:
             _end(slot)
         tidy(self._run)

@@ -1,0 +1,133 @@
+"""Runs on a real Ray cluster: several nodes on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.test_executors_local import ROOT, TRAP, make_images, rows, score, soak
+
+pytest.importorskip("ray")
+
+OPTIONS = ("images", "--rater", "fake", "--rater", "fake:2", "--segmenter", "grid", "--lambda", "1")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of a cluster of two nodes, and the environment of its drivers; a trap is set for actors."""
+    trap = tmp_path_factory.mktemp("trap")
+    (trap / "sitecustomize.py").write_text(TRAP)
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # names of sockets must be short
+        variables = {
+            "PYTHONPATH": f"{trap}:{ROOT}",
+            "RAY_TMPDIR": folder,
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        code = """
+import sys
+from ray.cluster_utils import Cluster
+small = {"object_store_memory": 80 * 2**20}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
+cluster.add_node(num_cpus=2, **small)
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        yield process.stdout.readline().strip(), variables
+        process.communicate("")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_images(tmp_path / "images", 20)
+    (tmp_path / "images" / "bad.png").write_bytes(b"no image")
+    return tmp_path
+
+
+def test_run_on_a_cluster_equals_one_in_this_process_and_stdout_holds_nothing_else(cluster, folder):
+    address, variables = cluster
+    done = score(folder, *OPTIONS, "-o", "run", "--ray", address, "--format", "csv", **variables)
+    assert done.returncode == 0, done.stderr
+    assert "21 images, 1 with an error" in done.stderr
+    assert "Ray" not in done.stderr and "ray" not in done.stderr.replace("gray", "")
+    here = score(folder, *OPTIONS, "-o", "whole", "--workers", "1", "--format", "csv")
+    assert here.returncode == 0
+    assert done.stdout == here.stdout
+    assert (folder / "run" / "scores.csv").read_bytes() == (folder / "whole" / "scores.csv").read_bytes()
+
+
+def test_images_that_kill_their_actor_are_the_only_error_rows(cluster, tmp_path):
+    address, variables = cluster
+    killers = (12, 13)
+    make_images(tmp_path / "images", 20, killers)
+    done = score(tmp_path, *OPTIONS, "-o", "run", "--ray", address, "--format", "csv", **variables)
+    assert done.returncode == 0, done.stderr
+    assert "20 images, 2 with an error" in done.stderr
+    assert all(line.startswith(("path,", "images/")) for line in done.stdout.splitlines())
+    found = rows(tmp_path / "run")
+    assert {name for name, row in found.items() if row["error"]} == {f"{n:02}-killer" for n in killers}
+    assert "images/12-killer.png: the process that worked on it was killed" in found["12-killer"]["error"]
+
+
+def test_cluster_without_gpus_is_refused_where_gpus_are_asked_for(cluster, folder):
+    address, variables = cluster
+    done = score(folder, *OPTIONS, "-o", "run", "--ray", address, "--gpus", "2", **variables)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "Error: The Ray cluster has no GPU, and --gpus 2 asks for some; leave it out to use the CPUs."
+    )
+
+
+def test_auto_joins_the_cluster_that_runs_here(cluster, folder):
+    _, variables = cluster
+    done = score(folder, *OPTIONS, "-o", "run", "--ray", "auto", **variables)
+    assert done.returncode == 0, done.stderr
+    workers = {path.name.rpartition("-")[0] for path in (folder / "run" / "events").iterdir()}
+    assert len(workers) >= 1
+    assert len(list(Path(variables["RAY_TMPDIR"], "ray").glob("session_2*"))) == 1  # no other one was started
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("127.0.0.1:{free}", "refused"), ("nowhere", "HOST:PORT"), ("ray://:1", "HOST:PORT")],
+)
+def test_cluster_that_cannot_be_reached_is_said_in_one_sentence(folder, address, reason):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        place = address.format(free=unused.getsockname()[1])
+        done = score(folder, *OPTIONS, "-o", "run", "--ray", place)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: The Ray cluster at {place} cannot be reached (")
+    assert reason in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_ray_that_is_not_installed_is_said_in_one_sentence(folder):
+    hidden = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "ray" else find(name, *rest)
+sys.modules["ray"] = None
+"""
+    (folder / "hidden").mkdir()
+    (folder / "hidden" / "sitecustomize.py").write_text(hidden)
+    done = score(folder, *OPTIONS, "--ray", "auto", PYTHONPATH=f"{folder / 'hidden'}:{ROOT}")
+    assert done.returncode == 1
+    assert done.stderr == "Error: Ray is not installed, which --ray needs: pip install 'zeroiqa[ray]'.\n"
+
+
+def test_random_kills_of_actors_drivers_and_nodes_leave_every_image_with_exactly_one_row():
+    killed = soak("ray", 20, 300)
+    assert killed["worker"] > 0 and killed["driver"] > 0
