@@ -127,8 +127,8 @@ def write_scores(run: Run) -> None:
     left = pending(run)
     if left:
         raise UserError(
-            f"{run.count_images(left)} of {run.n_images} images are not finished; "
-            "give the command of the run again before its scores are written."
+            f"{run.count_images(left)} of {run.n_images} images are not finished, so there are no scores yet; "
+            f"`zeroiqa score -o {run.folder}` goes on with them."
         )
     if not is_current(run):
         raise UserError(
