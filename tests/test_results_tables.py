@@ -148,3 +148,17 @@ def test_the_scores_are_those_that_the_code_gives(dev_data):
         for baseline in pixel_baselines():
             value = baseline.direction * baseline.load()(pixels)
             assert value == pytest.approx(float(found[baseline.name][row]), rel=0.02)
+
+
+def test_the_machinery_of_runs_costs_what_the_readme_says_and_meets_its_targets():
+    root = FOLDER.parents[1]
+    measured = json.loads((root / "results" / "bench" / "runs.json").read_text(encoding="utf-8"))
+    extra = measured["overhead"]["overhead, milliseconds an image"]
+    speedup = measured["scaling"]["speedup"]
+    readme = " ".join((root / "README.md").read_text(encoding="utf-8").split())
+    assert f"a run takes {extra:.1f} ms an image; two workers score photos {speedup:.1f} times" in readme
+    assert extra < 3
+    assert speedup >= 1.8
+    size = measured["size"]
+    assert size["images"] >= 1_000_000
+    assert max(step["peak megabytes"] for step in size["steps"].values()) < 1000

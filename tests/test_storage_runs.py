@@ -125,6 +125,10 @@ def test_every_command_reads_a_run_that_is_in_a_store(bucket, images, tmp_path):
     score(bucket.address("in"), "-o", run, *HOW)
     code, out, said = zeroiqa("status", run)
     assert code == 0 and f"{len(names)} of {len(names)} images scored" in out, said
+    assert re.search(rf"-\d+ +4 +{len(names)} ", out)  # the worker, from one event for each shard
+    assert len(bucket.names("deep/run 1/events/")) == 4
+    code, out, said = zeroiqa("verify", run)
+    assert (code, out.count("the log has the SHA-256 of 4")) == (0, 3), said
     assert zeroiqa("rescore", run, "--lambda", "0", "-o", bucket.address("rescored.csv"))[0] == 0
     assert bucket.get("rescored.csv").count(b"\n") == len(names) + 1
     (tmp_path / "mos.csv").write_text(
