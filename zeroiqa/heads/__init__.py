@@ -1,0 +1,1 @@
+"""Fine-tuned comparison models: trained on ratings, unlike everything else here."""
