@@ -127,7 +127,7 @@ def write_scores(run: Run) -> None:
     left = pending(run)
     if left:
         raise UserError(
-            f"{run.count_images(left)} of {run.n_images} images are not finished, so there are no scores yet; "
+            f"{run.count_images(left)} of {run.n_images} images are not finished, so there are no scores; "
             f"`zeroiqa score -o {run.folder}` goes on with them."
         )
     if not is_current(run):
