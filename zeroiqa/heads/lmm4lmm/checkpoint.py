@@ -1,0 +1,280 @@
+"""Load LMM4LMM from the layout in which its checkpoints are released, one tensor after the other.
+
+Released is the whole peft-wrapped model: `base_model.model.` in the names of both towers, `base_layer` beside
+LoRA's A and B, queries, keys and values in one matrix. LoRA is merged, W + 2 B A, before that is split.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
+from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
+
+LORA_SCALE = 2.0
+"""alpha / rank: 16 / 8 in the published training."""
+OVERLAY = "lora_weights.pth"
+"""Repeats the LoRA matrices of the shards; where it differs, it counts."""
+_LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
+_UNUSED = re.compile(r"mlpscore\.ln1\.(weight|bias)")
+_RENAMED = (
+    (r"vision_model\.embeddings\.class_embedding", "vision_model.embeddings.cls_token"),
+    (r"vision_model\.embeddings\.patch_embedding\.", "vision_model.embeddings.patch_embeddings.projection."),
+    (r"vision_model\.embeddings\.position_embedding$", "vision_model.embeddings.position_embeddings"),
+    (r"vision_model\.encoder\.layers\.", "vision_model.encoder.layer."),
+    (r"\.attn\.proj\.", ".attention.projection_layer."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+    (r"\.ls1$", ".lambda_1"),
+    (r"\.ls2$", ".lambda_2"),
+    (r"\.tok_embeddings\.", ".embed_tokens."),
+    (r"\.attention\.wo\.", ".self_attn.o_proj."),
+    (r"\.feed_forward\.w1\.", ".mlp.gate_proj."),
+    (r"\.feed_forward\.w3\.", ".mlp.up_proj."),
+    (r"\.feed_forward\.w2\.", ".mlp.down_proj."),
+    (r"\.attention_norm\.", ".input_layernorm."),
+    (r"\.ffn_norm\.", ".post_attention_layernorm."),
+    (r"^language_model\.output\.", "language_model.lm_head."),
+    (r"^mlpscore\.", "regression."),
+)
+"""Published name -> name here, for what is neither split nor unused."""
+
+
+def load_model(
+    folder: Path,
+    *,
+    regression: bool = True,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    allow_pickle: bool = False,
+) -> Lmm4Lmm:
+    """Load a released checkpoint; the memory is that of the model and of one tensor.
+
+    Args:
+        folder: Holds config.json and *.safetensors (or pytorch_model*.bin), perhaps lora_weights.pth.
+        regression: Whether scores are wanted, which the checkpoints that answer questions do not give.
+        device: Where to; the CPU if left out.
+        dtype: Of all weights but the regression's, which are float32.
+        allow_pickle: Read weights that are not safetensors.
+
+    Raises:
+        UserError: a file or tensor is missing, unknown, of another shape or damaged, or the checkpoint is one
+            of the other kind.
+    """
+    config = _config(folder)
+    with torch.device("meta"):
+        model = Lmm4Lmm(config, regression=regression)
+    wanted = dict(model.named_parameters())
+    lora = _lora(folder, allow_pickle)
+    used: set[str] = set()
+    for name, read in _tensors(folder, allow_pickle):
+        plain = _plain(name)
+        if _LORA.fullmatch(plain) or _UNUSED.fullmatch(plain):
+            continue
+        if plain.startswith("mlpscore.") and not regression:
+            raise UserError(
+                f"{_shown(folder)} holds a regression (mlpscore), so it gives scores and answers no "
+                "questions; take the weights for questions."
+            )
+        base = plain.removesuffix(".weight")
+        tensor = read()
+        if base in lora and plain.endswith(".weight"):
+            used.add(base)
+            tensor = _merged(tensor, lora[base], base, folder)
+        for own, part in _parts(plain, tensor, config):
+            _put(model, own, part, wanted, folder, device, dtype)
+    _check_complete(wanted, lora.keys() - used, folder)
+    with torch.device(device or "cpu"):
+        model.language_model.model.rotary_emb = LlamaRotaryEmbedding(model.language_model.config)
+    return model.eval()
+
+
+def _shown(folder: Path) -> str:
+    return printable(str(folder))
+
+
+def _config(folder: Path) -> Lmm4LmmConfig:
+    path = folder / "config.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{_shown(path)} cannot be read ({error}); give a complete checkpoint.") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{_shown(path)} is no configuration; give a complete checkpoint.")
+    return read_config(record, _shown(path))
+
+
+def _files(folder: Path, allow_pickle: bool) -> list[Path]:
+    """The shards; the index says which there must be."""
+    kinds = (("model.safetensors", "*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin"))
+    for whole, pattern in kinds[: 2 if allow_pickle else 1]:
+        index = folder / f"{whole}.index.json"
+        if index.is_file():
+            try:
+                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            except (OSError, ValueError, KeyError, AttributeError) as error:
+                raise UserError(f"{_shown(index)} is damaged ({error!r}); download it again.") from error
+            lacking = [name for name in names if not (folder / name).is_file()]
+            if lacking:
+                raise UserError(
+                    f"{_shown(folder)} lacks {len(lacking)} of {len(names)} files of weights (first: "
+                    f"{lacking[0]}); finish the download."
+                )
+            return [folder / name for name in names]
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found
+    pickled = next(folder.glob("*.bin"), None)
+    how = "allow pickled weights (--allow-pickle)" if pickled else "finish the download"
+    raise UserError(f"{_shown(folder)} holds no weights as safetensors; {how}.")
+
+
+def _tensors(folder: Path, allow_pickle: bool) -> Iterator[tuple[str, Callable[[], torch.Tensor]]]:
+    """Name of every tensor, and what reads it."""
+    for path in _files(folder, allow_pickle):
+        try:
+            if path.suffix == ".safetensors":
+                with safe_open(path, framework="pt") as file:
+                    for name in file.keys():  # noqa: SIM118 -- it is no mapping
+                        yield name, partial(file.get_tensor, name)
+            else:
+                weights = _unpickled(path)
+                for name in weights:
+                    yield name, partial(weights.__getitem__, name)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{_shown(path)} is damaged ({error}); download it again.") from error
+
+
+def _unpickled(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{_shown(path)} is damaged ({reason}); download it again.") from error
+    return found
+
+
+def _lora(folder: Path, allow_pickle: bool) -> dict[str, dict[str, torch.Tensor]]:
+    """Layer -> its A and B. They are small: all are in memory while the layers pass."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for name, read in _tensors(folder, allow_pickle):
+        match = _LORA.fullmatch(_plain(name))
+        if match:
+            found.setdefault(match[1], {})[match[2]] = read()
+    overlay = folder / OVERLAY
+    if found and overlay.is_file() and allow_pickle:
+        for name, tensor in _unpickled(overlay).items():
+            match = _LORA.fullmatch(_plain(name))
+            there = found.get(match[1], {}).get(match[2]) if match else None
+            if match is None or there is None or there.shape != tensor.shape:
+                raise UserError(
+                    f"{_shown(overlay)} holds {name} of shape {tuple(tensor.shape)}, which the checkpoint "
+                    "has not; it belongs to another one: remove it, or download both again."
+                )
+            found[match[1]][match[2]] = tensor
+    return found
+
+
+def _plain(name: str) -> str:
+    """The name without what peft puts in."""
+    return name.replace(".base_model.model.", ".", 1).replace(".base_layer.", ".")
+
+
+def _merged(weight: torch.Tensor, lora: dict[str, torch.Tensor], layer: str, folder: Path) -> torch.Tensor:
+    if lora.keys() != {"A", "B"} or (lora["B"].shape[0], lora["A"].shape[1]) != tuple(weight.shape):
+        raise UserError(
+            f"The LoRA matrices of {layer} in {_shown(folder)} do not fit its weights of shape "
+            f"{tuple(weight.shape)}; download it again."
+        )
+    return weight.float() + LORA_SCALE * (lora["B"].float() @ lora["A"].float())
+
+
+def _parts(name: str, tensor: torch.Tensor, config: Lmm4LmmConfig) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names here and what belongs to them."""
+    fused = re.fullmatch(r"vision_model\.encoder\.layers\.(\d+)\.attn\.qkv\.(weight|bias)", name)
+    if fused and tensor.shape[0] % 3 == 0:
+        block = f"vision_model.encoder.layer.{fused[1]}.attention"
+        for own, part in zip("qkv", tensor.chunk(3), strict=True):
+            yield f"{block}.{own}_proj.{fused[2]}", part
+        return
+    fused = re.fullmatch(r"language_model\.model\.layers\.(\d+)\.attention\.wqkv\.weight", name)
+    if fused:
+        for own, part in zip("qkv", split_wqkv(tensor, config), strict=True):
+            yield f"language_model.model.layers.{fused[1]}.self_attn.{own}_proj.weight", part
+        return
+    for published, own in _RENAMED:
+        name = re.sub(published, own, name)
+    yield name, tensor
+
+
+def split_wqkv(
+    weight: torch.Tensor, config: Lmm4LmmConfig
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Queries, keys and values of InternLM2's joint matrix.
+
+    For each head of keys and values its rows are those of its query heads, of its key and of its value.
+
+    Args:
+        weight: Shape ((heads + 2 kv_heads) x width of a head, hidden).
+        config: Says how many heads there are.
+    """
+    sizes = config.language
+    width = sizes.hidden // sizes.heads
+    each = sizes.heads // sizes.kv_heads
+    if weight.shape[0] != sizes.kv_heads * (each + 2) * width:
+        return weight, weight, weight  # of another shape: said where they are put
+    rows = weight.view(sizes.kv_heads, each + 2, width, -1)
+    query, key, value = rows[:, :each], rows[:, each], rows[:, each + 1]
+    return query.flatten(0, 2), key.flatten(0, 1), value.flatten(0, 1)
+
+
+def _put(
+    model: Lmm4Lmm,
+    name: str,
+    tensor: torch.Tensor,
+    wanted: dict[str, torch.nn.Parameter],
+    folder: Path,
+    device: torch.device | None,
+    dtype: torch.dtype,
+) -> None:
+    """Put a tensor into the model and strike it off the list."""
+    parameter = wanted.pop(name, None)
+    if parameter is None:
+        raise UserError(
+            f"{_shown(folder)} holds {name}, which LMM4LMM has not or has already; is it another model?"
+        )
+    if parameter.shape != tensor.shape:
+        raise UserError(
+            f"{name} in {_shown(folder)} has the shape {tuple(tensor.shape)}, where config.json asks for "
+            f"{tuple(parameter.shape)}; the files belong to different models."
+        )
+    kind = torch.float32 if name.startswith("regression.") else dtype
+    path, _, leaf = name.rpartition(".")
+    copied = torch.empty(tensor.shape, dtype=kind, device=device or "cpu").copy_(tensor)
+    model.get_submodule(path).register_parameter(leaf, torch.nn.Parameter(copied, requires_grad=False))
+
+
+def _check_complete(left: dict[str, torch.nn.Parameter], loose: set[str], folder: Path) -> None:
+    if loose:
+        raise UserError(
+            f"{_shown(folder)} holds LoRA matrices of {min(loose)}, which it has not; download it again."
+        )
+    if any(name.startswith("regression.") for name in left):
+        raise UserError(
+            f"{_shown(folder)} has no regression (mlpscore), so it gives no scores; are these the "
+            "weights that answer questions (lmm4lmm:qa)?"
+        )
+    if left:
+        raise UserError(
+            f"{_shown(folder)} lacks {len(left)} tensors (first: {min(left)}); finish the download."
+        )
