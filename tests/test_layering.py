@@ -83,6 +83,8 @@ WRAPPERS = {
     "pyiqa": ("zeroiqa.baselines.pyiqa",),
     "skimage": ("zeroiqa.segmenters.graph",),
     "openai": (),
+    "peft": (),
+    "accelerate": (),
     "fsspec": (),
     "s3fs": (),
     "gcsfs": (),

@@ -1,0 +1,368 @@
+"""The loop of a training: on a tiny network and images whose brightness is rated, in seconds on the CPU."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zeroiqa.errors import UserError
+from zeroiqa.heads.lmm4lmm.config import read_config
+from zeroiqa.heads.lmm4lmm.data import Example
+from zeroiqa.heads.lmm4lmm.folds import Folds
+from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
+from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
+from zeroiqa.heads.lmm4lmm.picture import pixel_values
+from zeroiqa.heads.lmm4lmm.training_batches import Encoded, Plan, Prepared, collate
+from zeroiqa.heads.lmm4lmm.training_loop import Learnt, Trainee, learn, schedule
+from zeroiqa.heads.lmm4lmm.training_material import Lesson, Lessons, make_lessons
+from zeroiqa.heads.lmm4lmm.training_objective import Objective
+from zeroiqa.heads.lmm4lmm.training_options import Progress, Stage, TrainingOptions
+
+SIZES = {
+    "vision_config": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "patch_size": 14,
+        "image_size": 28,
+    },
+    "llm_config": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "vocab_size": 80,
+        "max_position_embeddings": 512,
+    },
+}
+IMAGE, TILES = 80 - 9 + 2, 5
+LEVELS = ["bad.", "poor.", "fair.", "good.", "excellent."]
+WORDS = {word: number for number, word in enumerate([*LEVELS, "yes", "no"], 40)}
+END = 1
+
+
+def network(stage: Stage, dtype: torch.dtype = torch.float32) -> Lmm4Lmm:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return Lmm4Lmm(read_config(SIZES, "config.json"), regression=False).to(dtype)
+
+
+def encoded(question: str, answer: str, stage: Stage) -> Encoded:
+    """A toy tokenizer: letters for the question, words for the answer; "is" is read, or what precedes it."""
+    asked = [2, *[IMAGE] * TILES, *(10 + ord(letter) % 26 for letter in question), 3]
+    said = [WORDS.get(word, 39) for word in answer.split()] + [END]
+    return Encoded([*asked, *said], len(asked), len(asked) - 1 if stage == "qa" else len(asked + said) - 3)
+
+
+@functools.cache
+def picture(level: int) -> torch.Tensor:
+    image = np.random.default_rng(level).normal(level, 8, (20, 30, 3)).clip(0, 255).astype(np.uint8)
+    return pixel_values(image, tile=28)
+
+
+def load(stage: Stage) -> Callable[[torch.device, torch.dtype], Trainee]:
+    def prepare(lesson: Lesson) -> Prepared:
+        tokens = encoded(lesson.question, lesson.answer, stage)
+        return Prepared(tokens, picture(int(lesson.path.stem)), lesson.target)
+
+    names = ["no", "yes"] if stage == "qa" else LEVELS
+
+    def trainee(device: torch.device, dtype: torch.dtype) -> Trainee:
+        return Trainee(network(stage, dtype), prepare, [[WORDS[name]] for name in names])
+
+    return trainee
+
+
+def lessons(stage: Stage, count: int = 48) -> Lessons:
+    """Images named by their brightness, which is rated from 0 to 5; questions of unequal length."""
+    levels = np.linspace(30, 225, count).astype(int).tolist()
+    examples = [
+        Example(
+            str(level),
+            Path(f"{level}.png"),
+            "How good?" if level % 3 else "Is it good at all?",
+            None if stage == "qa" else level / 51,
+            ("yes" if level > 127 else "no") if stage == "qa" else None,
+        )
+        for level in levels
+    ]
+    return make_lessons(
+        stage, Folds(tuple(examples[::4] + examples[1::4] + examples[2::4]), tuple(examples[3::4]))
+    )
+
+
+def options(**changes: object) -> TrainingOptions:
+    base = {"epochs": 12, "batch_size": 8, "learning_rate": 1e-2, "device": "cpu", "seed": 1}
+    return TrainingOptions(**{**base, **changes})
+
+
+def trained(
+    stage: Stage, state: Path, report: Callable[[Progress], None] = print, **changes: object
+) -> Learnt:
+    return learn(stage, load(stage), lessons(stage), state, options(**changes), report)
+
+
+def learnt_weights(learnt: Learnt) -> dict[str, torch.Tensor]:
+    return {
+        name: weight.detach()
+        for name, weight in learnt.trainee.model.named_parameters()
+        if weight.requires_grad
+    }
+
+
+def test_stage_2_lowers_the_loss_and_raises_the_agreement(tmp_path):
+    learnt = trained("2", tmp_path)
+
+    first, last = learnt.history[0], learnt.history[-1]
+    assert last.loss < first.loss / 3
+    assert last.value > 0.9
+    assert learnt.best.value == max(entry.value for entry in learnt.history)
+    names = {
+        name.rsplit(".", 3)[-3] if "lora" in name else name.split(".")[0] for name in learnt_weights(learnt)
+    }
+    assert names == {"lora_A", "lora_B", "regression"}
+
+
+def test_stage_1_teaches_the_projector_alone(tmp_path):
+    learnt = trained("1", tmp_path, epochs=6)
+
+    before = network("1").state_dict()
+    changed = {
+        name for name, weight in learnt.trainee.model.state_dict().items() if weight.ne(before[name]).any()
+    }
+    assert changed == {name for name in before if name.startswith("mlp1.")}
+    assert learnt.history[-1].loss < learnt.history[0].loss
+
+
+def test_answers_are_learnt(tmp_path):
+    learnt = trained("qa", tmp_path)
+
+    assert learnt.history[-1].loss < learnt.history[0].loss
+    assert learnt.best.value > 0.9
+    assert learnt.trainee.model.regression is None
+
+
+def test_bfloat16_keeps_what_is_learnt_in_float32(tmp_path):
+    learnt = trained("2", tmp_path, dtype="bfloat16", epochs=2)
+
+    model = learnt.trainee.model
+    assert model.language_model.lm_head.weight.dtype == torch.bfloat16
+    assert {weight.dtype for weight in learnt_weights(learnt).values()} == {torch.float32}
+    assert learnt.history[-1].loss < learnt.history[0].loss
+
+
+class StoppedError(Exception):
+    pass
+
+
+def interrupt_after(step: int) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.step == step:
+            raise StoppedError
+
+    return report
+
+
+@pytest.mark.parametrize("stage", ["1", "2", "qa"])
+def test_a_resumed_training_ends_where_one_without_interruption_does(tmp_path, stage):
+    whole = trained(stage, tmp_path / "whole", epochs=3, every=4)
+    for step in (6, 11):
+        with pytest.raises(StoppedError):
+            trained(stage, tmp_path / "parts", interrupt_after(step), epochs=3, every=4)
+    steps: list[int] = []
+    resumed = trained(stage, tmp_path / "parts", lambda at: steps.append(at.step), epochs=3, every=4)
+
+    assert steps == list(range(9, 16))
+    assert resumed.history == whole.history
+    for name, weight in learnt_weights(whole).items():
+        assert torch.equal(weight, learnt_weights(resumed)[name]), name
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path):
+    one, same, other = (
+        learnt_weights(trained("2", tmp_path / name, epochs=1, seed=seed))
+        for name, seed in (("one", 3), ("same", 3), ("other", 4))
+    )
+
+    assert all(torch.equal(weight, same[name]) for name, weight in one.items())
+    assert any(not torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+def test_checkpointing_changes_no_weight(tmp_path):
+    kept, again = (
+        learnt_weights(trained("2", tmp_path / str(on), epochs=1, checkpointing=on)) for on in (False, True)
+    )
+
+    for name, weight in kept.items():
+        torch.testing.assert_close(weight, again[name], atol=1e-6, rtol=1e-5)
+
+
+def test_another_training_is_not_resumed(tmp_path):
+    with pytest.raises(StoppedError):
+        trained("2", tmp_path, interrupt_after(6), epochs=3)
+
+    with pytest.raises(UserError, match=r"unfinished training with another learning_rate: 0\.01, not 0\.02"):
+        trained("2", tmp_path, epochs=3, learning_rate=0.02)
+
+
+def test_a_damaged_point_is_named(tmp_path):
+    with pytest.raises(StoppedError):
+        trained("2", tmp_path, interrupt_after(6), epochs=3)
+    (weights,) = tmp_path.glob("step-*/weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+
+    with pytest.raises(UserError, match="step-00000005 is damaged"):
+        trained("2", tmp_path, epochs=3)
+
+
+def test_each_example_of_a_batch_is_read_at_its_own_position():
+    model = network("2").eval()
+    objective = Objective(model, "1", [[WORDS["bad."]], [WORDS["good."]]])
+    long, short = (
+        load("1")(torch.device("cpu"), torch.float32).prepare(lesson) for lesson in lessons("1").train[:2]
+    )
+    assert len(long.encoded.ids) != len(short.encoded.ids)
+
+    together = objective.features(collate([long, short]))
+
+    for row, alone in enumerate((long, short)):
+        torch.testing.assert_close(
+            together[row : row + 1], objective.features(collate([alone])), atol=1e-5, rtol=0
+        )
+    from_the_end = collate([long, short])._replace(
+        positions=torch.tensor([max(len(one.encoded.ids) for one in (long, short)) - 3] * 2)
+    )
+    assert (objective.features(from_the_end) - together).abs().max() > 0.1
+
+
+def test_only_the_answer_and_its_end_are_learnt():
+    ids = [5, 6, 7, 8, 9]
+    batch = collate(
+        [
+            Prepared(Encoded(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
+            Prepared(Encoded(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
+        ]
+    )
+
+    assert batch.labels.tolist() == [[-100, -100, -100, 8, 9], [-100, -100, 7, -100, -100]]
+    assert batch.attention_mask.tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
+    assert batch.pixel_values.shape == (10, 3, 28, 28)
+
+
+def test_every_example_is_learnt_from_once_an_epoch():
+    plan = Plan(examples=10, batch_size=4, epochs=2, seed=0)
+    steps = list(plan.batches(0))
+
+    assert [len(step) for step in steps] == [4] * 6 and plan.steps == 6
+    assert {number for step in steps[:3] for number in step} == set(range(10))
+    assert steps[:3] != steps[3:]
+    assert list(plan.batches(4)) == steps[4:]
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    rates = [schedule(step, 200) for step in range(200)]
+
+    assert rates[:6] == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    assert rates[6:] == sorted(rates[6:], reverse=True)
+    assert rates[103] == pytest.approx(0.5, abs=1e-9)
+    assert rates[-1] < 1e-3
+
+
+def test_lora_has_the_published_parameters(tmp_path):
+    learnt = trained("qa", tmp_path, epochs=1)
+    model = learnt.trainee.model
+    published = published_lora(model.vision_model, model.language_model)
+
+    assert sum(weight.numel() for weight in published.values()) == sum(
+        weight.numel() for weight in learnt_weights(learnt).values()
+    )
+    # spec: 8 * (inputs + outputs) of each published matrix
+    vision = 8 * ((32 + 96) + (32 + 32) + 2 * (32 + 48))
+    language = 8 * ((32 + 64) + (32 + 32) + 3 * (32 + 64))
+    assert sum(weight.numel() for weight in published.values()) == 2 * (vision + language)
+    # rows of the joint matrix, per group: two heads of queries, one of keys, one of values, each of 8
+    block = model.language_model.model.layers[0].self_attn
+    fused = published["language_model.base_model.model.model.layers.0.attention.wqkv.lora_B.default.weight"]
+    assert torch.equal(fused[:16], block.q_proj.lora_B["default"].weight[:16])
+    assert torch.equal(fused[16:24], block.k_proj.lora_B["default"].weight[:8])
+    assert torch.equal(fused[24:32], block.v_proj.lora_B["default"].weight[:8])
+    assert torch.equal(fused[32:48], block.q_proj.lora_B["default"].weight[16:])
+
+
+@pytest.mark.parametrize(
+    ("plain", "wrapped"),
+    [
+        ("mlp1.0.weight", "mlp1.0.weight"),
+        ("vision_model.encoder.layers.0.ls1", "vision_model.base_model.model.encoder.layers.0.ls1"),
+        (
+            "vision_model.encoder.layers.3.attn.qkv.bias",
+            "vision_model.base_model.model.encoder.layers.3.attn.qkv.base_layer.bias",
+        ),
+        (
+            "language_model.model.layers.7.feed_forward.w2.weight",
+            "language_model.base_model.model.model.layers.7.feed_forward.w2.base_layer.weight",
+        ),
+        ("language_model.output.weight", "language_model.base_model.model.output.weight"),
+    ],
+)
+def test_names_of_a_checkpoint_with_lora(plain, wrapped):
+    assert published_base_name(plain) == wrapped
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "words"),
+    [
+        ("2", {"dtype": "float16"}, "float16 loses small gradients"),
+        ("2", {"learning_rate": 1e30, "epochs": 2}, "loss of step .* choose a smaller learning rate"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(tmp_path, stage, changes, words):
+    with pytest.raises(UserError, match=words):
+        trained(stage, tmp_path, **changes)
+
+
+def example(mos: float | None = 1.0, answer: str | None = None) -> Example:
+    return Example("a.png", Path("a.png"), "How would you rate the quality of this image?", mos, answer)
+
+
+@pytest.mark.parametrize(
+    ("stage", "examples", "words"),
+    [
+        ("2", [example(None, "good")], "no rating"),
+        ("qa", [example(answer="maybe")], "'maybe'; yes or no"),
+        ("1", [example(2.0)] * 4, "ratings that differ"),
+        ("2", [example(2.0)] * 4, "4 examples with 1 different ratings"),
+        ("2", [example(1.0), example(2.0)], "2 examples with 2 different ratings"),
+    ],
+)
+def test_examples_that_a_stage_cannot_learn_from_are_named(stage, examples, words):
+    with pytest.raises(UserError, match=words):
+        make_lessons(stage, Folds(tuple(examples), tuple(examples)))
+
+
+def test_levels_come_from_the_answers_or_else_from_the_ratings_learnt_from():
+    rated = tuple(example(float(mos)) for mos in (0, 20, 21, 50, 100))
+    said = tuple(example(50.0, f"The quality of the image is {word}.") for word in ("poor", "good"))
+    match = Example(
+        "a.png",
+        Path("a.png"),
+        "How would you rate the correspondence of this image and its prompt? prompt: cat",
+        100.0,
+        None,
+    )
+
+    answers = [lesson.answer.split()[-1] for lesson in make_lessons("1", Folds(rated, rated)).train]
+    kept = make_lessons("1", Folds(said, (*said, *rated[:2]))).train
+
+    assert answers == ["bad.", "bad.", "poor.", "fair.", "excellent."]
+    assert [lesson.answer for lesson in kept] == [example.answer for example in said]
+    assert make_lessons("2", Folds((match,), rated)).train[0].answer == (
+        "The correspondence of the image and its prompt is excellent."
+    )
