@@ -113,6 +113,15 @@ def test_a_reader_that_goes_away_is_no_error(photos: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_goes_away_from_the_table_leaves_the_scores_there(photos: Path) -> None:
+    command = f"{sys.executable} -m zeroiqa score photos -o run {' '.join(FAKE)} | true"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=photos.parent, env=environment(), capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr
+    assert len((photos.parent / "run/scores.csv").read_text().splitlines()) == 1 + 3
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(photos: Path) -> None:
     done = zeroiqa(photos.parent, "score", "photos", "--dry-run")
     assert done.returncode == 0

@@ -229,46 +229,50 @@ def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: s
 
 
 def _run(run: Run, executor: Executor, part: Slice | None, style: str) -> None:
-    from zeroiqa.cli.output import a_reader_that_may_leave
-    from zeroiqa.runs import pending, status, write_scores
+    from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
+    from zeroiqa.runs import iter_scores, score_columns
 
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
     try:
-        with a_reader_that_may_leave():
-            _emit(run, shards, executor, style)
-        left = run.count_images(pending(run))
-        if part is None or not left:
-            write_scores(run)
+        if style == "table":
+            for _ in _finished_shards(run, shards, executor):
+                pass
+            left = _write_scores(run, part)  # before anything is printed: its reader may leave
+            with a_reader_that_may_leave():
+                for line in table(iter_scores(run, shards=shards)):
+                    click.echo(line)
+        else:
+            with a_reader_that_may_leave():
+                write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
+            left = _write_scores(run, part)
     except KeyboardInterrupt:
         click.echo(
             f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True
         )
         raise click.exceptions.Exit(130) from None
+    click.echo(_conclusion(run, part, left), err=True)
+
+
+def _write_scores(run: Run, part: Slice | None) -> int:
+    """Write the scores, unless other slices are not done; how many images those have left."""
+    from zeroiqa.runs import pending, write_scores
+
+    left = run.count_images(pending(run))
+    if part is None or not left:
+        write_scores(run)
+    return left
+
+
+def _conclusion(run: Run, part: Slice | None, left: int) -> str:
+    from zeroiqa.runs import status
+
     if part is not None and left:
-        click.echo(
+        return (
             f"Slice {part} is done. {left} of {run.n_images} images are left to other slices; when they are "
-            f"done, `zeroiqa merge {run.folder}` writes the scores.",
-            err=True,
+            f"done, `zeroiqa merge {run.folder}` writes the scores."
         )
-    else:
-        errors = status(run).errors
-        click.echo(
-            f"{run.n_images} images, {errors} with an error. Scores and ratings: {run.folder}", err=True
-        )
-
-
-def _emit(run: Run, shards: list[int], executor: Executor, style: str) -> None:
-    """Do what is left of the shards and print their results, row by row where the format allows."""
-    from zeroiqa.cli.output import table, write_rows
-    from zeroiqa.runs import iter_scores, score_columns
-
-    if style == "table":
-        for _ in _finished_shards(run, shards, executor):
-            pass
-        for line in table(iter_scores(run, shards=shards)):
-            click.echo(line)
-    else:
-        write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
+    errors = f"{status(run).errors} with an error"
+    return f"{run.n_images} images, {errors}. Scores and ratings: {run.folder}"
 
 
 def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:
