@@ -86,11 +86,11 @@ def load_model(
                 f"{_shown(folder)} holds a regression (mlpscore), so it gives scores and answers no "
                 "questions; take the weights for questions."
             )
-        base = plain.removesuffix(".weight")
+        layer = plain.removesuffix(".weight")
         tensor = read()
-        if base in lora and plain.endswith(".weight"):
-            used.add(base)
-            tensor = _merged(tensor, lora[base], base, folder)
+        if plain.endswith(".weight") and (layer in lora or ".base_layer." in name):
+            used.add(layer)
+            tensor = _merged(tensor, lora.get(layer, {}), layer, folder)
         for own, part in _parts(plain, tensor, config):
             _put(model, own, part, wanted, folder, device, dtype)
     _check_complete(wanted, lora.keys() - used, folder)
@@ -172,16 +172,16 @@ def _lora(folder: Path, allow_pickle: bool) -> dict[str, dict[str, torch.Tensor]
         if match:
             found.setdefault(match[1], {})[match[2]] = read()
     overlay = folder / OVERLAY
-    if found and overlay.is_file() and allow_pickle:
-        for name, tensor in _unpickled(overlay).items():
-            match = _LORA.fullmatch(_plain(name))
-            there = found.get(match[1], {}).get(match[2]) if match else None
-            if match is None or there is None or there.shape != tensor.shape:
-                raise UserError(
-                    f"{_shown(overlay)} holds {name} of shape {tuple(tensor.shape)}, which the checkpoint "
-                    "has not; it belongs to another one: remove it, or download both again."
-                )
-            found[match[1]][match[2]] = tensor
+    # Every released checkpoint has it, and weights_only runs no code: it needs no permission.
+    for name, tensor in (_unpickled(overlay) if overlay.is_file() else {}).items():
+        match = _LORA.fullmatch(_plain(name))
+        there = found.get(match[1], {}).get(match[2], tensor) if match else None
+        if match is None or there is None or there.shape != tensor.shape:
+            raise UserError(
+                f"{_shown(overlay)} holds {name} of shape {tuple(tensor.shape)}, which the checkpoint "
+                "has not; it belongs to another one: remove it, or download both again."
+            )
+        found.setdefault(match[1], {})[match[2]] = tensor
     return found
 
 
@@ -191,10 +191,12 @@ def _plain(name: str) -> str:
 
 
 def _merged(weight: torch.Tensor, lora: dict[str, torch.Tensor], layer: str, folder: Path) -> torch.Tensor:
-    if lora.keys() != {"A", "B"} or (lora["B"].shape[0], lora["A"].shape[1]) != tuple(weight.shape):
+    shapes = [(*matrix.shape,) for _, matrix in sorted(lora.items())]
+    rank = shapes[0][0] if shapes else 0
+    if shapes != [(rank, weight.shape[-1]), (weight.shape[0], rank)]:
         raise UserError(
-            f"The LoRA matrices of {layer} in {_shown(folder)} do not fit its weights of shape "
-            f"{tuple(weight.shape)}; download it again."
+            f"The LoRA matrices of {layer} in {_shown(folder)} are missing or do not fit its weights of "
+            f"shape {tuple(weight.shape)}; download it again."
         )
     return weight.float() + LORA_SCALE * (lora["B"].float() @ lora["A"].float())
 

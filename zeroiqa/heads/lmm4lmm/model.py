@@ -40,6 +40,8 @@ class Lmm4Lmm(nn.Module):
     def __init__(self, config: Lmm4LmmConfig, *, regression: bool = True) -> None:
         super().__init__()
         self.config = config
+        self.image_token = config.image_token
+        """Id that the picture's features replace; set it where a tokenizer has another one."""
         self.vision_model = InternVLVisionModel(_vision_config(config.vision))
         width = config.vision.hidden * round(1 / config.downsample) ** 2
         self.mlp1 = nn.Sequential(
@@ -100,7 +102,7 @@ class Lmm4Lmm(nn.Module):
         """
         embedded = self.language_model.get_input_embeddings()(input_ids)
         features = self.image_features(pixel_values[image_flags.flatten() != 0]).flatten(0, 1)
-        places = input_ids == self.config.image_token
+        places = input_ids == self.image_token
         wanted = int(places.sum())
         if wanted != len(features):
             raise ValueError(f"there are {wanted} image tokens for {len(features)} features of pictures")
@@ -108,7 +110,7 @@ class Lmm4Lmm(nn.Module):
         found: torch.Tensor = self.language_model.model(
             inputs_embeds=embedded,
             attention_mask=attention_mask,
-            position_ids=(attention_mask.cumsum(-1) - 1).clamp(min=0),
+            position_ids=(attention_mask.long().cumsum(-1) - 1).clamp(min=0),
             use_cache=False,
         ).last_hidden_state
         return found
@@ -118,7 +120,7 @@ class Lmm4Lmm(nn.Module):
         pixels = pixel_values.to(_dtype(self.vision_model))
         patches = self.vision_model(pixel_values=pixels).last_hidden_state[:, 1:]  # without the class token
         side = round(patches.shape[1] ** 0.5)
-        squares = patches.reshape(len(patches), side, side, -1)
+        squares = patches.reshape(len(patches), side, side, patches.shape[-1])
         projected: torch.Tensor = self.mlp1(unshuffled(squares).flatten(1, 2))
         return projected
 
@@ -140,7 +142,7 @@ def unshuffled(patches: torch.Tensor) -> torch.Tensor:
 def read_positions(attention_mask: torch.Tensor) -> torch.Tensor:
     """Where rows are read that end with their answer: the fourth token from each one's end, shape (rows,)."""
     tokens = attention_mask.shape[1]
-    last = tokens - 1 - attention_mask.flip(1).argmax(1)
+    last = tokens - 1 - attention_mask.long().flip(1).argmax(1)
     return last - (_READ_FROM_END - 1)
 
 

@@ -1,0 +1,189 @@
+"""What LMM4LMM is asked, in the words and tokens of its training (template internlm2-chat, published code)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS
+
+Dimension: TypeAlias = Literal["perception", "correspondence", "qa"]
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+
+SYSTEM = (
+    "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, "  # noqa: RUF001
+    "是一个有用无害的人工智能助手。"
+)
+PERCEPTION = "How would you rate the quality of this image?"
+CORRESPONDENCE = "How would you rate the correspondence of this image and its prompt? prompt: {prompt}"
+QUALITY_IS = "The quality of the image is"
+CORRESPONDENCE_IS = "The correspondence of the image and its prompt is"
+YES, NO = ("Yes", "yes"), ("No", "no")
+"""Which case the training used is not known, so both are counted."""
+
+_START, _END, _BOS = "<|im_start|>", "<|im_end|>", "<s>"
+_IMAGE = ("<img>", "<IMG_CONTEXT>", "</img>")
+TILES = 5
+"""Of every image: see `picture`."""
+
+
+class Asked(NamedTuple):
+    """A conversation as tokens."""
+
+    ids: list[int]
+    answer: int
+    """Where the answer begins."""
+    read: int
+    """Where the network is read: the token before the level word, or before the answer."""
+
+
+class Conversation:
+    """Writes conversations with one checkpoint's tokenizer.
+
+    Args:
+        tokenizer: Of transformers.
+        tokens_per_tile: Image tokens of a tile.
+        shown: The checkpoint's name, for messages.
+
+    Raises:
+        UserError: a control token is missing, or a word that is read is not one token.
+    """
+
+    def __init__(self, tokenizer: Any, tokens_per_tile: int, shown: str) -> None:
+        self._tokenizer, self._shown = tokenizer, shown
+        known = tokenizer.get_vocab()
+        needed = (_BOS, _START, _END, *_IMAGE)
+        missing = [token for token in needed if token not in known or len(self._encode(token)) != 1]
+        if missing:
+            raise UserError(
+                f"The tokenizer of {shown} has no token {' or '.join(missing)}, so it is not the one that "
+                "LMM4LMM was trained with; put the tokenizer files of the released checkpoint there."
+            )
+        self.image_token: int = known["<IMG_CONTEXT>"]
+        """Id of the token that the picture's features replace."""
+        self._control = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self._control.update(needed)
+        head = self._encode(f"{_START}system\n{SYSTEM}{_END}{_START}user\n{_IMAGE[0]}")
+        self._head = [known[_BOS], *head, *[self.image_token] * (TILES * tokens_per_tile)]
+
+    def cut(self, question: str, begun: str = "") -> list[int]:
+        """The tokens up to where the network is read.
+
+        Args:
+            question: As `PERCEPTION`, without a mark for the image.
+            begun: The beginning of the answer, as `QUALITY_IS`.
+
+        Raises:
+            ImageError: the question holds a control token.
+        """
+        return self._head + self._encode(f"{self._before(question)}{begun}")
+
+    def full(self, question: str, answer: str) -> Asked:
+        """The tokens of question and answer, as in training.
+
+        The read position of an answer that names a level ("... is good.") is the token before that word; of
+        any other it is the last one before the answer.
+
+        Raises:
+            ImageError: question or answer hold a control token.
+        """
+        self._check(answer)
+        ids = self._head + self._encode(f"{self._before(question)}{answer}{_END}")
+        begin = len(self.cut(question))
+        words = answer.removesuffix(".").split(" ")
+        if len(words) > 1 and words[-1] in LEVEL_WORDS:
+            return Asked(ids, begin, len(self.cut(question, " ".join(words[:-1]))) - 1)
+        return Asked(ids, begin, begin - 1)
+
+    def level_ids(self, begun: str = QUALITY_IS) -> list[int]:
+        """The tokens of the five level words behind the beginning of an answer, from bad to excellent.
+
+        Raises:
+            UserError: a word is not one token there, or the full stop is not one behind it.
+        """
+        begin = self.cut(PERCEPTION, begun)
+        found = []
+        for word in LEVEL_WORDS:
+            ids = self.full(PERCEPTION, f"{begun} {word}.").ids
+            if ids[: len(begin)] != begin or len(ids) != len(begin) + 3:
+                raise UserError(
+                    f"The level word {word!r} is not a single token to the tokenizer of {self._shown}, so "
+                    "the position before it cannot be read; put the tokenizer files of the released "
+                    "checkpoint there."
+                )
+            found.append(ids[len(begin)])
+        return found
+
+    def answer_ids(self) -> tuple[list[int], list[int]]:
+        """The tokens that say yes, and those that say no, at the beginning of an answer.
+
+        Raises:
+            UserError: neither case of one of the words is a single token.
+        """
+        yes, no = self._single(YES), self._single(NO)
+        if not yes or not no:
+            raise UserError(
+                f"The word {(NO if yes else YES)[0]!r} is not a single token to the tokenizer of "
+                f"{self._shown}; put the tokenizer files of the released checkpoint there."
+            )
+        return yes, no
+
+    def _single(self, words: Sequence[str]) -> list[int]:
+        begin = self.cut(PERCEPTION)
+        rows = [self.cut(PERCEPTION, word) for word in words]
+        return [row[-1] for row in rows if row[:-1] == begin]
+
+    def _before(self, question: str) -> str:
+        self._check(question)
+        return f"{_IMAGE[2]}\n{question}{_END}{_START}assistant\n"
+
+    def _check(self, text: str) -> None:
+        held = next((token for token in sorted(self._control) if token in text), None)
+        if held is not None:
+            raise ImageError(f"The text holds {held!r}, which LMM4LMM reads as a control token; remove it.")
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+
+def load_conversation(folder: Path, tokens_per_tile: int) -> Conversation:
+    """Conversations with the tokenizer of a checkpoint's folder.
+
+    Raises:
+        UserError: the tokenizer is missing, damaged or another one.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    shown = printable(str(folder))
+    if not (folder / "tokenizer.json").is_file():
+        raise UserError(f"{shown} holds no tokenizer (tokenizer.json); finish the download.")
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of several libraries
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"The tokenizer of {shown} is damaged ({reason}); download it again.") from error
+    return Conversation(tokenizer, tokens_per_tile, shown)
+
+
+def question_of(dimension: Dimension, text: str | None) -> tuple[str, str]:
+    """What is asked in a dimension, and how the answer begins that is put into the network's mouth.
+
+    Args:
+        dimension: Of quality.
+        text: The image's text prompt (correspondence) or the question (qa); stripped, else used as it is.
+
+    Raises:
+        ImageError: the text is missing.
+    """
+    if dimension == "perception":
+        return PERCEPTION, QUALITY_IS
+    text = (text or "").strip()
+    if not text:
+        what = "text prompt" if dimension == "correspondence" else "question"
+        raise ImageError(f"The image has no {what}, which lmm4lmm:{dimension} needs; give one for each image.")
+    if dimension == "qa":
+        return text, ""
+    return CORRESPONDENCE.replace("{prompt}", text), CORRESPONDENCE_IS
