@@ -1,4 +1,4 @@
-"""What LMM4LMM is asked, in the words and tokens of its training (template internlm2-chat, published code)."""
+"""What LMM4LMM is asked, in the words and tokens of its training (published template internlm2-chat)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.heads.lmm4lmm.data import CORRESPONDENCE, PERCEPTION
 from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS
 
 Dimension: TypeAlias = Literal["perception", "correspondence", "qa"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 SYSTEM = (
-    "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, "  # noqa: RUF001
+    "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, "
     "是一个有用无害的人工智能助手。"
 )
-PERCEPTION = "How would you rate the quality of this image?"
-CORRESPONDENCE = "How would you rate the correspondence of this image and its prompt? prompt: {prompt}"
 QUALITY_IS = "The quality of the image is"
 CORRESPONDENCE_IS = "The correspondence of the image and its prompt is"
 YES, NO = ("Yes", "yes"), ("No", "no")
@@ -48,7 +47,7 @@ class Conversation:
         shown: The checkpoint's name, for messages.
 
     Raises:
-        UserError: a control token is missing, or a word that is read is not one token.
+        UserError: a control token is missing.
     """
 
     def __init__(self, tokenizer: Any, tokens_per_tile: int, shown: str) -> None:
@@ -117,23 +116,23 @@ class Conversation:
         return found
 
     def answer_ids(self) -> tuple[list[int], list[int]]:
-        """The tokens that say yes, and those that say no, at the beginning of an answer.
+        """The tokens that an answer of yes begins with, in either case, and those of no.
 
         Raises:
-            UserError: neither case of one of the words is a single token.
+            UserError: they cannot be told apart.
         """
-        yes, no = self._single(YES), self._single(NO)
-        if not yes or not no:
+        yes, no = self._first(YES), self._first(NO)
+        if not yes or not no or set(yes) & set(no):
             raise UserError(
-                f"The word {(NO if yes else YES)[0]!r} is not a single token to the tokenizer of "
-                f"{self._shown}; put the tokenizer files of the released checkpoint there."
+                f"The tokenizer of {self._shown} does not tell the answers yes and no apart by their first "
+                "token; put the tokenizer files of the released checkpoint there."
             )
         return yes, no
 
-    def _single(self, words: Sequence[str]) -> list[int]:
+    def _first(self, words: Sequence[str]) -> list[int]:
         begin = self.cut(PERCEPTION)
         rows = [self.cut(PERCEPTION, word) for word in words]
-        return [row[-1] for row in rows if row[:-1] == begin]
+        return [row[len(begin)] for row in rows if row[: len(begin)] == begin]
 
     def _before(self, question: str) -> str:
         self._check(question)
@@ -183,7 +182,9 @@ def question_of(dimension: Dimension, text: str | None) -> tuple[str, str]:
     text = (text or "").strip()
     if not text:
         what = "text prompt" if dimension == "correspondence" else "question"
-        raise ImageError(f"The image has no {what}, which lmm4lmm:{dimension} needs; give one for each image.")
+        raise ImageError(
+            f"The image has no {what}, which lmm4lmm:{dimension} needs; give one for each image."
+        )
     if dimension == "qa":
         return text, ""
     return CORRESPONDENCE.replace("{prompt}", text), CORRESPONDENCE_IS

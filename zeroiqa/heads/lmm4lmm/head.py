@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,7 +36,7 @@ class Judged(NamedTuple):
     """What a head says about one image."""
 
     score: float | None
-    """On the scale of the ratings (0 to 100 as published), higher is better; None from a head for questions."""
+    """On the scale of the ratings (published: 0 to 100), higher is better; None from a head for questions."""
     levels: tuple[float, ...]
     """P(level | one of the five), from bad to excellent; empty from a head for questions."""
     yes: float | None
@@ -46,6 +47,8 @@ class _Ready(NamedTuple):
     model: Lmm4Lmm
     conversation: Conversation
     device: torch.device
+    words: tuple[list[int], ...]
+    """Token ids whose probabilities are wanted: of each level, or of yes and of no."""
 
 
 class Head:
@@ -138,15 +141,13 @@ class Head:
     @torch.inference_mode()
     def _judge(self, images: Sequence[Image], rows: Sequence[list[int]]) -> list[Judged]:
         """One batch, padded on the right: a causal network does not see what comes behind its read token."""
-        model, conversation, device = self._ready()
+        model, _, device, words = self._ready()
         length = max(len(row) for row in rows)
         ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
         last = torch.tensor([len(row) - 1 for row in rows])
         mask = (torch.arange(length) <= last[:, None]).long()
         tile = model.config.vision.side
         pixels = torch.cat([pixel_values(image.pixels, tile) for image in images])
-        yes, no = conversation.answer_ids() if self._dimension == "qa" else ([], [])
-        wanted = yes + no or conversation.level_ids()
         try:
             scores, logits = model(
                 ids.to(device),
@@ -154,7 +155,7 @@ class Head:
                 mask.to(device),
                 torch.ones(len(pixels), device=device),
                 last.to(device),
-                torch.tensor(wanted, device=device),
+                torch.tensor([*chain(*words)], device=device),
             )
         except RuntimeError as error:
             if is_device_gone(error) and not is_out_of_memory(error):
@@ -164,7 +165,7 @@ class Head:
             raise
         shares = logits.double().softmax(-1).cpu()
         if self._dimension == "qa":
-            return [Judged(None, (), float(row[: len(yes)].sum())) for row in shares]
+            return [Judged(None, (), float(row[: len(words[0])].sum())) for row in shares]
         return [
             Judged(float(score), tuple(row.tolist()), None)
             for score, row in zip(scores.cpu(), shares, strict=True)
@@ -196,12 +197,19 @@ class Head:
             conversation = load_conversation(self._folder, model.config.tokens_per_tile)
             if conversation.image_token >= model.config.language.vocabulary:
                 raise UserError(
-                    f"The tokenizer of {checkpoint.name} has more tokens than the "
-                    f"{model.config.language.vocabulary:,} of its config.json; they belong to different models."
+                    f"The tokenizer of {checkpoint.name} has more tokens than its config.json "
+                    f"({model.config.language.vocabulary:,}); they belong to different models."
                 )
             model.image_token = conversation.image_token
-            self._loaded = _Ready(model, conversation, device)
+            self._loaded = _Ready(model, conversation, device, _words(conversation, self._dimension))
         return self._loaded
+
+
+def _words(conversation: Conversation, dimension: Dimension) -> tuple[list[int], ...]:
+    if dimension == "qa":
+        return conversation.answer_ids()
+    begun = question_of(dimension, "any")[1]
+    return tuple([level] for level in conversation.level_ids(begun))
 
 
 def _ran_out(error: BaseException) -> bool:
