@@ -95,7 +95,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
     from zeroiqa.cli.execution import worker_count
     from zeroiqa.cli.progress import progress
-    from zeroiqa.cli.score import RUNS
+    from zeroiqa.cli.running import RUNS
     from zeroiqa.evaluation.comparison import Method
     from zeroiqa.inputs import Source
     from zeroiqa.runs import open_run, pending, read_column, run_id, write_scores

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, Executor, execution_options
+from zeroiqa.cli.execution import Execution, execution_options
 from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.options import (
     ASPECTS,
@@ -24,17 +23,12 @@ from zeroiqa.cli.options import (
     normalized,
     segmenter_options,
 )
+from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
-    from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
-    from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
-
-RUNS = Path("zeroiqa-runs")
-"""Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
 
 
 @click.command()
@@ -121,18 +115,18 @@ def score(
         executor = execution.executor(len(sources), settings)  # refuses before anything is written
 
         def folder() -> Location:
-            return output or _default_folder(paths, settings, sources)
+            return output or default_folder(paths, settings, sources)
 
         if dry_run:
             describe(folder, settings, sources, executor.description, spending)
             return
-        run = _opened_run(folder(), settings, sources, preset or DEFAULT_PRESET, add)
+        run = opened_run(folder(), settings, sources, preset or DEFAULT_PRESET, add=add)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if plan_only:
         click.echo(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.", err=True)
     else:
-        _run(run, within(max_failures, executor), part, style)
+        carry_out(run, within(max_failures, executor), part, style)
 
 
 def _settings(
@@ -195,17 +189,6 @@ def _check_folder(run: Run) -> None:
         )
 
 
-def _opened_run(folder: Location, settings: Settings, sources: list[Source], preset: str, add: bool) -> Run:
-    from zeroiqa.runs import open_run
-
-    run = open_run(folder, settings, sources, preset=preset, add=add)
-    if run.added:
-        click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
-    if add:
-        click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
-    return run
-
-
 def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:
     """A run of a baseline alone: its unit is its own, so that no mean with raters or others exists."""
     if choices["raters"]:
@@ -226,88 +209,3 @@ def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: s
         )
     k = load_standard(load_settings(preset).standards[0]).k
     return tuple(f"{aspect}-word-{k}" for aspect in dict.fromkeys(aspects))
-
-
-def _run(run: Run, executor: Executor, part: Slice | None, style: str) -> None:
-    from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
-    from zeroiqa.runs import iter_scores, score_columns
-
-    shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
-    try:
-        if style == "table":
-            for _ in _finished_shards(run, shards, executor):
-                pass
-            left = _write_scores(run, part)  # before anything is printed: its reader may leave
-            with a_reader_that_may_leave():
-                for line in table(iter_scores(run, shards=shards)):
-                    click.echo(line)
-        else:
-            with a_reader_that_may_leave():
-                write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
-            left = _write_scores(run, part)
-    except KeyboardInterrupt:
-        click.echo(
-            f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True
-        )
-        raise click.exceptions.Exit(130) from None
-    click.echo(_conclusion(run, part, left), err=True)
-
-
-def _write_scores(run: Run, part: Slice | None) -> int:
-    """Write the scores, unless other slices are not done; how many images those have left."""
-    from zeroiqa.runs import pending, write_scores
-
-    left = run.count_images(pending(run))
-    if part is None or not left:
-        write_scores(run)
-    return left
-
-
-def _conclusion(run: Run, part: Slice | None, left: int) -> str:
-    from zeroiqa.runs import status
-
-    if part is not None and left:
-        return (
-            f"Slice {part} is done. {left} of {run.n_images} images are left to other slices; when they are "
-            f"done, `zeroiqa merge {run.folder}` writes the scores."
-        )
-    errors = f"{status(run).errors} with an error"
-    return f"{run.n_images} images, {errors}. Scores and ratings: {run.folder}"
-
-
-def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:
-    """Results as early as their turn comes, though shards may finish in any order."""
-    from zeroiqa.runs import pending, read_scores
-
-    left = set(pending(run)).intersection(shards)
-    due = iter(shards)
-    turn = next(due, None)
-
-    def ready() -> Iterator[ImageScore]:
-        nonlocal turn
-        while turn is not None and turn not in left:
-            yield from read_scores(run, turn)
-            turn = next(due, None)
-
-    yield from ready()
-    for shard in _finished_shards(run, shards, executor):
-        left.discard(shard)
-        yield from ready()
-
-
-def _finished_shards(run: Run, shards: list[int], executor: Executor) -> Iterator[int]:
-    from zeroiqa.cli.progress import progress
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.passes import image_passes, rater_groups
-
-    left = [shard for shard in pending(run) if shard in set(shards)]
-    with progress(*image_passes(run, shards), passes=len(rater_groups(run.settings.raters))) as advance:
-        yield from executor.execute(run, left, on_images=advance)
-
-
-def _default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:
-    from zeroiqa.runs import run_id
-
-    first = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
-    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in first)
-    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources)[:8]}"
