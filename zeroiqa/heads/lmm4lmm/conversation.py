@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.heads.lmm4lmm.data import CORRESPONDENCE, PERCEPTION
 from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS
+from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
 
 Dimension: TypeAlias = Literal["perception", "correspondence", "qa"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -154,17 +155,7 @@ def load_conversation(folder: Path, tokens_per_tile: int) -> Conversation:
     Raises:
         UserError: the tokenizer is missing, damaged or another one.
     """
-    from transformers import PreTrainedTokenizerFast
-
-    shown = printable(str(folder))
-    if not (folder / "tokenizer.json").is_file():
-        raise UserError(f"{shown} holds no tokenizer (tokenizer.json); finish the download.")
-    try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # of several libraries
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"The tokenizer of {shown} is damaged ({reason}); download it again.") from error
-    return Conversation(tokenizer, tokens_per_tile, shown)
+    return Conversation(load_tokenizer(folder), tokens_per_tile, printable(str(folder)))
 
 
 def question_of(dimension: Dimension, text: str | None) -> tuple[str, str]:
