@@ -1,4 +1,4 @@
-"""Released checkpoints of LMM4LMM: joint matrices, LoRA, pickled weights, positions beyond the trained ones."""
+"""Released checkpoints of LMM4LMM: joint matrices, LoRA, pickled weights, positions beyond those trained."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
@@ -101,7 +101,8 @@ def _built(folder: Path) -> PreTrainedTokenizerFast:
         tokenizer.add_tokens([AddedToken(text, normalized=False, special=number in special)])
         if tokenizer.token_to_id(text) != number:
             raise ValueError(f"the added token {text} has the id {number}, which does not follow the others")
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    made: Any = PreTrainedTokenizerFast
+    return cast("PreTrainedTokenizerFast", made(tokenizer_object=tokenizer))
 
 
 def _added(folder: Path) -> dict[int, str]:
