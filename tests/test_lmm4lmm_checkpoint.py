@@ -106,3 +106,32 @@ def test_a_regression_of_zeros_says_its_last_bias_or_0() -> None:
         torch.nn.init.constant_(last.bias, bias)  # type: ignore[arg-type]
         assert head(torch.randn(2, 64)).tolist() == [score, score]
     assert sum(p.numel() for p in QualityRegression(4096).parameters()) == 4_475_233
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "said"),
+    [
+        (
+            "vision_config",
+            {"hidden_act": "quick_gelu"},
+            "has hidden_act 'quick_gelu'; gelu in the vision tower",
+        ),
+        ("vision_config", {"num_attention_heads": 5}, "the heads of the vision tower do not fit"),
+        ("llm_config", {"num_key_value_heads": 3}, "the heads of keys and values do not fit"),
+        (
+            "llm_config",
+            {"rope_scaling": {"type": "yarn", "factor": 2}},
+            "the scaling of positions do not fit",
+        ),
+        ("llm_config", {"hidden_size": "large"}, "is damaged .*; download it again"),
+    ],
+)
+def test_a_configuration_that_is_not_lmm4lmms_is_one_sentence(
+    tmp_path: Path, part: str, changes: dict[str, object], said: str
+) -> None:
+    folder = write_lmm4lmm(tmp_path)
+    record = json.loads((folder / "config.json").read_text())
+    record[part] |= changes
+    (folder / "config.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=said):
+        load_model(folder)

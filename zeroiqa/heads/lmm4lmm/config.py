@@ -97,6 +97,13 @@ def read_config(record: Mapping[str, Any], shown: str) -> Lmm4LmmConfig:
             f"{shown} has ps_version {record.get('ps_version')!r} and select_layer "
             f"{record.get('select_layer')!r}; v2 and -1 are the ones that LMM4LMM uses."
         )
+    acts = {"gelu": vision.get("hidden_act", "gelu"), "silu": language.get("hidden_act", "silu")}
+    odd = next((found for wanted, found in acts.items() if found != wanted), None)
+    if odd is not None:
+        raise UserError(
+            f"{shown} has hidden_act {odd!r}; gelu in the vision tower and silu in the language model are "
+            "what LMM4LMM uses."
+        )
     scaling = language.get("rope_scaling") or {}
     try:
         config = Lmm4LmmConfig(
