@@ -70,6 +70,7 @@ MODELS = (
     "zeroiqa.raters.path_check",
     "zeroiqa.raters.readouts",
     "zeroiqa.raters.mplug_owl3",
+    "zeroiqa.raters.head",
     "zeroiqa.baselines.clip_model",
     "zeroiqa.baselines.vqascore",
     "zeroiqa.heads",

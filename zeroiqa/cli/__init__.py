@@ -14,6 +14,7 @@ from zeroiqa.cli.bench import bench
 from zeroiqa.cli.compare import compare
 from zeroiqa.cli.datasets import datasets
 from zeroiqa.cli.evaluate import evaluate
+from zeroiqa.cli.head import head
 from zeroiqa.cli.merge import merge
 from zeroiqa.cli.messages import warnings_printed
 from zeroiqa.cli.models import models
@@ -40,7 +41,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, segment, rescore, merge, status, verify),
-    *(evaluate, compare, ablate, upper_bound),
+    *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
 for command in COMMANDS:

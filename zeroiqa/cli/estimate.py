@@ -157,7 +157,7 @@ def _rater_id(name: str, settings: Settings, method: Method) -> str:
         return method.raters[name].id
     if is_server(name):
         return name
-    if not name.startswith("baseline:"):
+    if not name.startswith(("baseline:", "head:")):
         resolve_model(name)  # raises if there is no such model
     try:
         return build_method(settings, [name]).raters[name].id

@@ -21,12 +21,13 @@ _CHAT = "zeroiqa.raters.chat:ChatRater"
 _ANY_MODEL = "hf"
 _ENDPOINT = "openai"
 _BASELINE = "baseline"
+_HEAD = "head"
 _DIGITS = re.compile(r" digits( without .*)?$")
 
 
 def rater_names() -> tuple[str, ...]:
-    """The names that `build_rater` knows; "hf", "openai" and "baseline" want to know which after a colon."""
-    return (*_EMBEDDED, _ANY_MODEL, _ENDPOINT, _BASELINE, *model_names())
+    """The names that `build_rater` knows; hf, openai, baseline and head want to know which after a colon."""
+    return (*_EMBEDDED, _ANY_MODEL, _ENDPOINT, _BASELINE, _HEAD, *model_names())
 
 
 def has_weights(name: str) -> bool:
@@ -57,7 +58,8 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
 
     Args:
         name: One of `rater_names()`, some of which take an argument after a colon ("fake:2",
-            "hf:REPOSITORY_OR_FOLDER", "openai:http://HOST:PORT/v1#MODEL", "baseline:NAME").
+            "hf:REPOSITORY_OR_FOLDER", "openai:http://HOST:PORT/v1#MODEL", "baseline:NAME",
+            "head:lmm4lmm:DIMENSION:FOLDER").
         options: How to load and run weights; without effect on the embedded raters.
         digits_suffice: Whether only the most probable level counts, so that a server may rate which tells no
             other.
@@ -77,6 +79,10 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
         from zeroiqa.raters.baseline import BaselineRater
 
         return BaselineRater(argument, options or ModelOptions())
+    if key == _HEAD:
+        from zeroiqa.raters.head import HeadRater
+
+        return HeadRater(argument, options or ModelOptions())
     if key in models and colon:
         raise UserError(f"The rater {key} takes no argument, found {argument!r}; write {key} alone.")
     build, _ = resolve("rater", name, {**dict.fromkeys(rater_names(), _CHAT), **_EMBEDDED})

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.tiny.lmm4lmm import write_lmm4lmm
+from zeroiqa.errors import UserError
+from zeroiqa.heads.lmm4lmm.head import Head
+from zeroiqa.images import decode
+from zeroiqa.model_options import ModelOptions
+from zeroiqa.raters import build_rater, has_weights
+from zeroiqa.standards import load_standard
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    base = tmp_path_factory.mktemp("heads")
+    write_lmm4lmm(base / "scores")
+    write_lmm4lmm(base / "answers", regression=False)
+    (base / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (60, 40), (80 * number, 90, 200)).save(base / "photos" / f"{number}.png")
+    (base / "prompts.txt").write_text("a cat\n two dogs \nnothing\n")
+    return base
+
+
+def head(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "zeroiqa", "head", "score", *arguments, "--device", "cpu"],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_perception_is_a_run_like_any_other(folder):
+    done = head(folder, "lmm4lmm:perception", "photos", "--weights", "scores", "-o", "run")
+    assert done.returncode == 0, done.stderr
+    images = [decode(str(folder / "photos" / f"{number}.png")) for number in range(3)]
+    judged = Head("perception", folder / "scores", ModelOptions(device="cpu")).score(images)
+    for row, one in zip(rows(folder / "run/scores.csv"), judged, strict=True):
+        assert float(row["score"]) == pytest.approx(one.score, abs=1e-4)
+    again = head(folder, "lmm4lmm:perception", "photos", "--weights", "scores", "-o", "run")
+    assert again.returncode == 0 and again.stdout == done.stdout
+
+
+def test_correspondence_takes_a_line_for_each_image(folder):
+    command = ("lmm4lmm:correspondence", "photos", "--weights", "scores", "-o", "matches")
+    done = head(folder, *command, "--prompts", "prompts.txt")
+    assert done.returncode == 0, done.stderr
+    images = [decode(str(folder / "photos" / f"{number}.png")) for number in range(3)]
+    judged = Head("correspondence", folder / "scores", ModelOptions(device="cpu")).score(
+        images, prompts=["a cat", "two dogs", "nothing"]
+    )
+    for row, one in zip(rows(folder / "matches/scores.csv"), judged, strict=True):
+        assert float(row["score"]) == pytest.approx(one.score, abs=1e-4)
+
+
+def test_answers_are_probabilities(folder):
+    command = ("lmm4lmm:qa", "photos", "--weights", "answers", "-o", "answered")
+    done = head(folder, *command, "--questions", "prompts.txt", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert all(0 < float(row["score"]) < 1 for row in rows(folder / "answered/scores.csv"))
+
+
+def test_images_without_a_prompt_are_rows_with_an_error(folder):
+    done = head(folder, "lmm4lmm:correspondence", "photos", "--weights", "scores", "-o", "bare")
+    assert "3 images, 3 with an error" in done.stderr
+    assert "has no text prompt" in rows(folder / "bare/scores.csv")[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (
+            ("lmm4lmm:qa", "photos", "--weights", "scores", "--questions", "prompts.txt"),
+            1, "holds a regression",
+        ),
+        (("lmm4lmm:perception", "photos", "--weights", "answers"), 1, "has no regression"),
+        (("lmm4lmm:perception", "photos", "--weights", "nowhere"), 1, "no folder nowhere"),
+        (("lmm4lmm:perception", "photos"), 2, "--weights"),
+        (
+            ("lmm4lmm:perception", "photos", "--weights", "scores", "--prompts", "prompts.txt"),
+            2, "no --prompts",
+        ),
+        (
+            ("lmm4lmm:correspondence", "photos/0.png", "--weights", "scores", "--prompts", "prompts.txt"),
+            1, "3 lines for 1 images",
+        ),
+        (
+            ("lmm4lmm:correspondence", "photos", "--weights", "scores", "--prompts", "missing.txt"),
+            1, "missing.txt cannot be read",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence(folder, tmp_path, arguments, code, said):
+    done = head(folder, *arguments, "-o", str(tmp_path / "mistake"))
+    assert done.returncode == code and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_head_is_a_rater_with_weights_and_an_aspect(folder):
+    name = f"head:lmm4lmm:perception:{folder / 'scores'}"
+    assert has_weights(name)
+    rater = build_rater(name)
+    assert rater.id.startswith("head lmm4lmm perception ")
+    rater.check(load_standard("quality-word-7"))
+    with pytest.raises(UserError, match="rates quality, but the standard correspondence-word-7"):
+        rater.check(load_standard("correspondence-word-7"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("head", "There is no head ''"),
+        ("head:other:perception:x", "There is no head 'other:perception:x'"),
+        ("head:lmm4lmm:beauty:x", "DIMENSION one of perception"),
+        ("head:lmm4lmm:perception", "lacks its weights"),
+    ],
+)
+def test_an_unknown_head_is_said(name, said):
+    with pytest.raises(UserError, match=said):
+        build_rater(name)
