@@ -75,28 +75,53 @@ def load_model(
     with torch.device("meta"):
         model = Lmm4Lmm(config, regression=regression)
     wanted = dict(model.named_parameters())
-    lora = _lora(folder, allow_pickle)
-    used: set[str] = set()
-    for name, read in _tensors(folder, allow_pickle):
-        plain = _plain(name)
-        if _LORA.fullmatch(plain) or _UNUSED.fullmatch(plain):
+    for name, read in merged_tensors(folder, allow_pickle):
+        if _UNUSED.fullmatch(name):
             continue
-        if plain.startswith("mlpscore.") and not regression:
+        if name.startswith("mlpscore.") and not regression:
             raise UserError(
                 f"{_shown(folder)} holds a regression (mlpscore), so it gives scores and answers no "
                 "questions; take the weights for questions."
             )
-        layer = plain.removesuffix(".weight")
-        tensor = read()
-        if plain.endswith(".weight") and (layer in lora or ".base_layer." in name):
-            used.add(layer)
-            tensor = _merged(tensor, lora.get(layer, {}), layer, folder)
-        for own, part in _parts(plain, tensor, config):
+        for own, part in _parts(name, read(), config):
             _put(model, own, part, wanted, folder, device, dtype)
-    _check_complete(wanted, lora.keys() - used, folder)
+    _check_complete(wanted, folder)
     with torch.device(device or "cpu"):
         model.language_model.model.rotary_emb = LlamaRotaryEmbedding(model.language_model.config)
     return model.eval()
+
+
+def merged_tensors(
+    folder: Path, allow_pickle: bool = False
+) -> Iterator[tuple[str, Callable[[], torch.Tensor]]]:
+    """Every tensor of a checkpoint, with its LoRA merged, by its published name without what peft puts in.
+
+    Args:
+        folder: As of `load_model`.
+        allow_pickle: Read weights that are not safetensors.
+
+    Yields:
+        The name, and what reads the tensor until the next one is asked for; float32 where LoRA was merged.
+
+    Raises:
+        UserError: the files are incomplete or damaged, or LoRA matrices do not fit.
+    """
+    lora = _lora(folder, allow_pickle)
+    used: set[str] = set()
+    for name, read in _tensors(folder, allow_pickle):
+        plain = _plain(name)
+        if _LORA.fullmatch(plain):
+            continue
+        layer = plain.removesuffix(".weight")
+        if plain.endswith(".weight") and (layer in lora or ".base_layer." in name):
+            used.add(layer)
+            read = partial(_merged, read, lora.get(layer, {}), layer, folder)
+        yield plain, read
+    loose = lora.keys() - used
+    if loose:
+        raise UserError(
+            f"{_shown(folder)} holds LoRA matrices of {min(loose)}, which it has not; download it again."
+        )
 
 
 def _shown(folder: Path) -> str:
@@ -190,7 +215,10 @@ def _plain(name: str) -> str:
     return name.replace(".base_model.model.", ".", 1).replace(".base_layer.", ".")
 
 
-def _merged(weight: torch.Tensor, lora: dict[str, torch.Tensor], layer: str, folder: Path) -> torch.Tensor:
+def _merged(
+    read: Callable[[], torch.Tensor], lora: dict[str, torch.Tensor], layer: str, folder: Path
+) -> torch.Tensor:
+    weight = read()
     shapes = [(*matrix.shape,) for _, matrix in sorted(lora.items())]
     rank = shapes[0][0] if shapes else 0
     if shapes != [(rank, weight.shape[-1]), (weight.shape[0], rank)]:
@@ -266,11 +294,7 @@ def _put(
     model.get_submodule(path).register_parameter(leaf, torch.nn.Parameter(copied, requires_grad=False))
 
 
-def _check_complete(left: dict[str, torch.nn.Parameter], loose: set[str], folder: Path) -> None:
-    if loose:
-        raise UserError(
-            f"{_shown(folder)} holds LoRA matrices of {min(loose)}, which it has not; download it again."
-        )
+def _check_complete(left: dict[str, torch.nn.Parameter], folder: Path) -> None:
     if any(name.startswith("regression.") for name in left):
         raise UserError(
             f"{_shown(folder)} has no regression (mlpscore), so it gives no scores; are these the "

@@ -148,7 +148,7 @@ def _prepare(
     objective = Objective(trainee.model, stage, trainee.words)
     kept = TrainingState(state, _settings(stage, lessons, options, dtype, processes))
     run = _Run(accelerator, trainee, objective, lessons, plan, options, dtype, kept)
-    if stage == "2":
+    if stage == "2" and trainee.model.regression is None:
         first = collate([trainee.prepare(lesson) for lesson in lessons.train[: options.batch_size]])
         objective.eval()
         with run.autocast:

@@ -87,6 +87,8 @@ def prepare_model(model: Lmm4Lmm, stage: Stage, options: TrainingOptions) -> Non
         model.mlp1.requires_grad_(True)
     else:
         add_lora(model.vision_model, model.language_model, dropout=options.lora_dropout, seed=options.seed)
+    if model.regression is not None:
+        model.regression.requires_grad_(True)
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

@@ -1,0 +1,163 @@
+"""Training from a checkpoint in the published layout to another one, on the CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PilImage
+from safetensors.torch import load_file
+
+from tests.tiny.lmm4lmm import write_lmm4lmm
+from zeroiqa.errors import UserError
+from zeroiqa.heads.lmm4lmm.checkpoint import load_model
+from zeroiqa.heads.lmm4lmm.data import read_examples
+from zeroiqa.heads.lmm4lmm.folds import Selection, divide
+from zeroiqa.heads.lmm4lmm.training import train
+from zeroiqa.heads.lmm4lmm.training_batches import collate
+from zeroiqa.heads.lmm4lmm.training_export import export
+from zeroiqa.heads.lmm4lmm.training_loop import learn
+from zeroiqa.heads.lmm4lmm.training_material import make_lessons
+from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
+from zeroiqa.heads.lmm4lmm.training_start import load_start
+
+CPU = torch.device("cpu")
+
+
+def ratings(folder: Path, answers: bool = False) -> Path:
+    """Grey images with noise, rated by their brightness; prompts of unequal length."""
+    folder.mkdir()
+    rows = ["image,question,answer" if answers else "image,mos,prompt"]
+    for number in range(14):
+        level = 30 + 14 * number
+        noise = np.random.default_rng(number).normal(level, 6, (24, 32, 3))
+        PilImage.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+        text = "a cat" if number % 3 else "a very bright grey wall"
+        said = f"Is it bright?,{'yes' if level > 125 else 'no'}" if answers else f"{level / 50},{text}"
+        rows.append(f"{number}.png,{said}")
+    (folder / "ratings.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return folder / "ratings.csv"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint like that of InternVL2.5: no LoRA, no regression."""
+    folder = tmp_path_factory.mktemp("start") / "base"
+    return write_lmm4lmm(folder, regression=False, rank=0)
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ratings(tmp_path_factory.mktemp("data") / "rated")
+
+
+def options(**changes: object) -> TrainingOptions:
+    base = {"epochs": 1, "batch_size": 4, "learning_rate": 3e-3, "device": "cpu"}
+    return TrainingOptions(**{**base, "selection": Selection("share:.3"), **changes})
+
+
+def test_both_stages_one_after_the_other(tmp_path, base, rated):
+    first = train("1", base, rated, tmp_path / "stage1", options())
+    second = train("2", first.folder, rated, tmp_path / "stage2", options(epochs=3))
+
+    assert second.history[-1].loss < second.history[0].loss
+    record = json.loads((second.folder / "training.json").read_text("utf-8"))
+    assert record["best"]["value"] == second.best.value == max(entry.value for entry in second.history)
+    assert record["settings"]["stage"] == "2"
+    assert not (second.folder / "training").exists()
+    config = json.loads((second.folder / "config.json").read_text("utf-8"))
+    assert config["use_backbone_lora"] == config["use_llm_lora"] == 8
+    learnt, before = load_model(first.folder, regression=False), load_model(base, regression=False)
+    changed = {
+        name
+        for name, weight in learnt.state_dict().items()
+        if not torch.equal(weight, before.state_dict()[name])
+    }
+    assert changed == {name for name in before.state_dict() if name.startswith("mlp1.")}
+
+
+@pytest.mark.parametrize(("stage", "regression"), [("2", True), ("qa", False)])
+def test_what_is_written_says_what_was_trained(tmp_path, base, rated, stage, regression):
+    data = rated if stage == "2" else ratings(tmp_path / "asked", answers=True)
+    lessons = make_lessons(stage, divide(read_examples(data), Selection("share:.3")))
+    learnt = learn(
+        stage,
+        lambda device, dtype: load_start(base, stage, device=device, dtype=dtype),
+        lessons,
+        tmp_path / "state",
+        options(),
+    )
+
+    export(learnt.trainee.model, stage, base, tmp_path / "written", file_bytes=100_000)
+    again = load_model(tmp_path / "written", regression=regression)
+
+    assert len([*(tmp_path / "written").glob("*.safetensors")]) > 2
+    batch = collate([learnt.trainee.prepare(lesson) for lesson in lessons.validation[:3]])
+    ids = torch.tensor([word for words in learnt.trainee.words for word in words])
+    tokens, mask, pixels, flags, positions = batch[:5]
+    inputs = (tokens, pixels, mask, flags, positions, ids)
+    with torch.no_grad():
+        trained, loaded = learnt.trainee.model.eval()(*inputs), again(*inputs)
+    torch.testing.assert_close(loaded.level_logits, trained.level_logits, atol=1e-4, rtol=1e-4)
+    if regression:
+        torch.testing.assert_close(loaded.scores, trained.scores, atol=1e-4, rtol=1e-4)
+        assert trained.scores.min() > 0
+    assert (loaded.level_logits - load_model(base, regression=False)(*inputs).level_logits).abs().max() > 1e-3
+
+
+def test_a_released_checkpoint_is_trained_further_with_its_regression(tmp_path, rated):
+    released = write_lmm4lmm(tmp_path / "released")
+
+    result = train("2", released, rated, tmp_path / "further", options(learning_rate=1e-9))
+
+    before = load_model(released).state_dict()
+    for name, weight in load_model(result.folder).state_dict().items():
+        torch.testing.assert_close(weight, before[name], atol=1e-5, rtol=1e-5)
+
+
+def test_a_training_that_was_killed_is_resumed(tmp_path, base, rated):
+    steps: list[int] = []
+
+    def stop(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("2", base, rated, tmp_path / "parts", options(every=2, epochs=2), stop)
+    resumed = train(
+        "2", base, rated, tmp_path / "parts", options(every=2, epochs=2), lambda at: steps.append(at.step)
+    )
+    whole = train("2", base, rated, tmp_path / "whole", options(every=2, epochs=2))
+
+    assert steps[0] == 3
+    assert resumed.history == whole.history
+    for path in sorted(whole.folder.glob("*.safetensors")):
+        one, other = load_file(path), load_file(resumed.folder / path.name)
+        assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+@pytest.mark.parametrize(
+    ("stage", "start", "words"),
+    [
+        ("2", "nowhere", "holds no weights"),
+        ("qa", "base", "yes or no is needed"),
+        ("1", "released", "holds a regression"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(tmp_path, base, rated, stage, start, words):
+    places = {"nowhere": tmp_path / "nowhere", "base": base, "released": tmp_path / "released"}
+    if start == "released":
+        write_lmm4lmm(places[start])
+
+    with pytest.raises(UserError, match=words):
+        train(stage, places[start], rated, tmp_path / "output", options())
+
+
+def test_a_finished_training_is_not_written_over(tmp_path, base, rated):
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+
+    with pytest.raises(UserError, match="holds a finished training"):
+        train("2", base, rated, tmp_path, options())
