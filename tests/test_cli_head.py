@@ -131,3 +131,26 @@ def test_a_head_is_a_rater_with_weights_and_an_aspect(folder):
 def test_an_unknown_head_is_said(name, said):
     with pytest.raises(UserError, match=said):
         build_rater(name)
+
+
+def test_training_ends_in_a_checkpoint_that_scores(folder, tmp_path):
+    write_lmm4lmm(tmp_path / "start", regression=False, rank=0)
+    lines = ["image,mos"]
+    for number in range(14):
+        Image.new("RGB", (32, 24), (18 * number,) * 3).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{1 + number / 4}")
+    (tmp_path / "ratings.csv").write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "zeroiqa", "head", "train", "lmm4lmm", "--stage", "2", "--data"]
+    command += ["ratings.csv", "--start", "start", "-o", "trained", "--epochs", "1", "--batch-size", "4"]
+    command += ["--validation", "share:0.3", "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("validation SRCC ") and "step 3/3, loss " in done.stderr
+    scored = head(tmp_path, "lmm4lmm:perception", "0.png", "--weights", "trained", "-o", "run")
+    assert scored.returncode == 0, scored.stderr
+    assert rows(tmp_path / "run/scores.csv")[0]["status"] == "ok"
+    again = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert again.returncode == 1 and "holds a finished training" in again.stderr

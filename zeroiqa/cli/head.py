@@ -10,6 +10,7 @@ import click
 
 from zeroiqa.cli.execution import Execution, execution_options
 from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.head_train import train_head
 from zeroiqa.cli.options import device_options, format_option, given, image_options
 from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
 from zeroiqa.errors import UserError, printable
@@ -25,6 +26,9 @@ _TEXTS = {"lmm4lmm:correspondence": "prompts", "lmm4lmm:qa": "questions"}
 @click.group()
 def head() -> None:
     """Models that were fine-tuned on ratings, for comparison with the training-free score."""
+
+
+head.add_command(train_head)
 
 
 @head.command("score")
