@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +164,37 @@ def test_a_finished_training_is_not_written_over(tmp_path, base, rated):
 
     with pytest.raises(UserError, match="holds a finished training"):
         train("2", base, rated, tmp_path, options())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from zeroiqa.heads.lmm4lmm.folds import Selection
+from zeroiqa.heads.lmm4lmm.training import train
+from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
+options = TrainingOptions(epochs=1, batch_size=4, learning_rate=3e-3, device="cpu", lora_dropout=0.0,
+                          selection=Selection("share:.3"))
+train("2", *map(Path, sys.argv[1:]), options)
+"""
+
+
+def test_two_processes_learn_what_one_does(tmp_path, base, rated):
+    (tmp_path / "script.py").write_text(SCRIPT, "utf-8")
+    alone = train("2", base, rated, tmp_path / "alone", options(lora_dropout=0.0))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    places = [str(base), str(rated), str(tmp_path / "together")]
+    done = subprocess.run(
+        [*launch, str(tmp_path / "script.py"), *places],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    record = json.loads((tmp_path / "together" / "training.json").read_text("utf-8"))
+    assert record["settings"]["processes"] == 2
+    assert record["history"][0]["loss"] == pytest.approx(alone.history[0].loss, rel=1e-4)
+    one, both = load_model(alone.folder).state_dict(), load_model(tmp_path / "together").state_dict()
+    for name, weight in one.items():
+        torch.testing.assert_close(both[name], weight, atol=1e-4, rtol=1e-3)
