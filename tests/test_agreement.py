@@ -119,6 +119,19 @@ def test_groups_are_measured_and_small_ones_are_named():
         measure_groups(join(run, dataset(NAMES, range(6), groups=groups), "quality"), "distortion")
 
 
+def test_every_group_has_the_measures_of_its_own_images():
+    names = [f"{place:02}.png" for place in range(9)]
+    opinions = [1, 2, 3, 1, 2, 3, 1, 2, 3]
+    values = [1.0, 2.0, 3.0, 3.0, 2.0, 1.0, 7.0, 7.0, 7.0]
+    groups = {name: {"kind": ("noise", "blur", "dark")[place // 3]} for place, name in enumerate(names)}
+    joined = join(zip(names, values, strict=True), dataset(names, opinions, groups=groups), "quality")
+    found = measure_groups(joined, "kind").groups
+    assert {name: group.measures["SRCC"] for name, group in found.items()} == {
+        "blur": pytest.approx(-1), "dark": None, "noise": pytest.approx(1)
+    }  # fmt: skip
+    assert list(found) == ["blur", "dark", "noise"]
+
+
 def test_outliers_are_the_largest_differences_of_ranks():
     run = [(name, value) for name, value in zip(NAMES, [0, 1, 2, 3, 4, -5], strict=True)]
     (worst, *_) = outliers(join(run, dataset(NAMES, range(6)), "quality"), 3)

@@ -12,12 +12,13 @@ import torch
 
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.config import read_config
+from zeroiqa.heads.lmm4lmm.conversation import Asked
 from zeroiqa.heads.lmm4lmm.data import Example
 from zeroiqa.heads.lmm4lmm.folds import Folds
 from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.heads.lmm4lmm.training_batches import Encoded, Plan, Prepared, collate
+from zeroiqa.heads.lmm4lmm.training_batches import Plan, Prepared, collate
 from zeroiqa.heads.lmm4lmm.training_loop import Learnt, Trainee, learn, schedule
 from zeroiqa.heads.lmm4lmm.training_material import Lesson, Lessons, make_lessons
 from zeroiqa.heads.lmm4lmm.training_objective import Objective
@@ -54,11 +55,11 @@ def network(stage: Stage, dtype: torch.dtype = torch.float32) -> Lmm4Lmm:
         return Lmm4Lmm(read_config(SIZES, "config.json"), regression=False).to(dtype)
 
 
-def encoded(question: str, answer: str, stage: Stage) -> Encoded:
+def encoded(question: str, answer: str, stage: Stage) -> Asked:
     """A toy tokenizer: letters for the question, words for the answer; "is" is read, or what precedes it."""
     asked = [2, *[IMAGE] * TILES, *(10 + ord(letter) % 26 for letter in question), 3]
     said = [WORDS.get(word, 39) for word in answer.split()] + [END]
-    return Encoded([*asked, *said], len(asked), len(asked) - 1 if stage == "qa" else len(asked + said) - 3)
+    return Asked([*asked, *said], len(asked), len(asked) - 1 if stage == "qa" else len(asked + said) - 3)
 
 
 @functools.cache
@@ -228,7 +229,7 @@ def test_each_example_of_a_batch_is_read_at_its_own_position():
     long, short = (
         load("1")(torch.device("cpu"), torch.float32).prepare(lesson) for lesson in lessons("1").train[:2]
     )
-    assert len(long.encoded.ids) != len(short.encoded.ids)
+    assert len(long.asked.ids) != len(short.asked.ids)
 
     together = objective.features(collate([long, short]))
 
@@ -237,7 +238,7 @@ def test_each_example_of_a_batch_is_read_at_its_own_position():
             together[row : row + 1], objective.features(collate([alone])), atol=1e-5, rtol=0
         )
     from_the_end = collate([long, short])._replace(
-        positions=torch.tensor([max(len(one.encoded.ids) for one in (long, short)) - 3] * 2)
+        positions=torch.tensor([max(len(one.asked.ids) for one in (long, short)) - 3] * 2)
     )
     assert (objective.features(from_the_end) - together).abs().max() > 0.1
 
@@ -246,8 +247,8 @@ def test_only_the_answer_and_its_end_are_learnt():
     ids = [5, 6, 7, 8, 9]
     batch = collate(
         [
-            Prepared(Encoded(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
-            Prepared(Encoded(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
+            Prepared(Asked(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
+            Prepared(Asked(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
         ]
     )
 

@@ -13,7 +13,6 @@ from zeroiqa.evaluation.metrics import (
     Interval,
     bootstrap_difference,
     bootstrap_interval,
-    by_group,
     krcc,
     level_accuracy,
     pairwise_accuracy,
@@ -162,19 +161,6 @@ def test_an_empty_scale_or_a_single_level_is_refused(settings):
 def test_levels_of_what_is_no_number_are_refused():
     with pytest.raises(UserError, match="1 of 2 scores are no finite numbers"):
         to_levels([1.0, math.nan], 0, 5)
-
-
-def test_groups_are_measured_apart_and_small_ones_are_said():
-    x, y = [1, 2, 3, 3, 2, 1, 5, 6, 7, 7, 7], [1, 2, 3, 1, 2, 3, 1, 2, 1, 2, 3]
-    groups = ["noise"] * 3 + ["blur"] * 3 + ["jpeg"] * 2 + ["dark"] * 3
-    found = by_group({"SRCC": srcc, "RMSE": rmse}, x, y, groups)
-    assert found.small == {"jpeg": 2}
-    assert list(found.measures) == ["blur", "dark", "noise"]
-    assert found.measures["noise"] == {"SRCC": 1, "RMSE": 0}
-    assert found.measures["blur"]["SRCC"] == -1
-    assert found.measures["dark"]["SRCC"] is None
-    with pytest.raises(UserError, match="needs a group, found 1"):
-        by_group({"SRCC": srcc}, x, y, ["noise"])
 
 
 def test_bootstrap_interval_has_the_width_that_theory_gives():

@@ -93,14 +93,11 @@ def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
-    from zeroiqa.cli.execution import worker_count
-    from zeroiqa.cli.progress import progress
-    from zeroiqa.cli.running import RUNS
+    from zeroiqa.cli.execution import Execution
+    from zeroiqa.cli.running import default_folder, finished_shards
     from zeroiqa.evaluation.comparison import Method
     from zeroiqa.inputs import Source
-    from zeroiqa.runs import open_run, pending, read_column, run_id, write_scores
-    from zeroiqa.runs.executors.local import execute
-    from zeroiqa.runs.passes import image_passes
+    from zeroiqa.runs import open_run, read_column, write_scores
     from zeroiqa.settings import load_settings
 
     settings = load_settings(
@@ -108,12 +105,10 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     )
     samples = {str(each.path): each for dataset in datasets for each in dataset.samples}
     sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
-    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in name)
-    run = open_run(RUNS / f"{stem}-{run_id(settings, sources)[:8]}", settings, sources, preset="compare")
-    workers = worker_count("auto", len(sources), settings)
-    with progress(*image_passes(run, range(run.n_shards)), doing=name) as advance:
-        for _ in execute(run, pending(run), workers=workers, on_images=advance):
-            pass
+    run = open_run(default_folder((name,), settings, sources), settings, sources, preset="compare")
+    executor = Execution().executor(len(sources), settings)
+    for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
+        pass
     write_scores(run)
     return Method(name, "baseline, measured here", tuple(read_column(run, "score")))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> N
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
     try:
         if style == "table":
-            for _ in _finished_shards(run, shards, executor):
+            for _ in finished_shards(run, shards, executor):
                 pass
             left = _write_scores(run, part)  # before anything is printed: its reader may leave
             with a_reader_that_may_leave():
@@ -109,16 +109,21 @@ def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[
             turn = next(due, None)
 
     yield from ready()
-    for shard in _finished_shards(run, shards, executor):
+    for shard in finished_shards(run, shards, executor):
         left.discard(shard)
         yield from ready()
 
 
-def _finished_shards(run: Run, shards: list[int], executor: Executor) -> Iterator[int]:
+def finished_shards(
+    run: Run, shards: Sequence[int], executor: Executor, doing: str = "scoring"
+) -> Iterator[int]:
+    """Do what is left of the shards, with progress; yield the number of each one that this finishes."""
     from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
     from zeroiqa.runs.passes import image_passes, rater_groups
 
-    left = [shard for shard in pending(run) if shard in set(shards)]
-    with progress(*image_passes(run, shards), passes=len(rater_groups(run.settings.raters))) as advance:
+    wanted = set(shards)
+    left = [shard for shard in pending(run) if shard in wanted]
+    passes = len(rater_groups(run.settings.raters))
+    with progress(*image_passes(run, shards), passes=passes, doing=doing) as advance:
         yield from executor.execute(run, left, on_images=advance)

@@ -85,14 +85,12 @@ def _segment(run: Run, executor: Executor, overlays: bool) -> int:
 
 def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
     """Every shard, those first that an earlier command has finished."""
-    from zeroiqa.cli.progress import progress
+    from zeroiqa.cli.running import finished_shards
     from zeroiqa.runs import pending
 
-    left = pending(run)
-    done = [shard for shard in range(run.n_shards) if shard not in set(left)]
-    with progress(run.n_images, run.count_images(done), doing="segmenting") as advance:
-        yield from done
-        yield from executor.execute(run, left, on_images=advance)
+    left = set(pending(run))
+    yield from (shard for shard in range(run.n_shards) if shard not in left)
+    yield from finished_shards(run, range(run.n_shards), executor, doing="segmenting")
 
 
 def _draw(run: Run, shard: int) -> int:

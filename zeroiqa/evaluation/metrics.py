@@ -7,7 +7,7 @@ A measure that does not exist, such as a correlation with a constant, is None, n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -30,8 +30,6 @@ __all__ = [
     "to_levels",
     "level_accuracy",
     "rough_accuracy",
-    "Grouped",
-    "by_group",
     "bootstrap_interval",
     "bootstrap_difference",
     "bootstrap_values",
@@ -162,41 +160,6 @@ def _level_differences(x: npt.ArrayLike, y: npt.ArrayLike) -> Values:
     if broken:
         raise UserError(f"Levels are whole numbers, found {broken} images with others; cut the scale first.")
     return np.abs(first - second)
-
-
-class Grouped(NamedTuple):
-    """Measures of each group of images."""
-
-    measures: dict[str, dict[str, float | None]]
-    """Group -> name of the metric -> its value, for groups of at least 3 images, sorted by name."""
-    small: dict[str, int]
-    """Group -> number of images, of groups with too few of them: to be said, not dropped."""
-
-
-def by_group(
-    metrics: Mapping[str, Metric], x: npt.ArrayLike, y: npt.ArrayLike, groups: Sequence[str]
-) -> Grouped:
-    """Metrics of each group of images: of each distortion, generating model, task or subset.
-
-    Args:
-        metrics: Name -> metric.
-        x: Predicted scores, one per image.
-        y: Mean opinion scores of the same images.
-        groups: Each image's group.
-
-    Raises:
-        UserError: as `srcc`, or there are not as many groups as images.
-    """
-    first, second = checked(x, y)
-    measures: dict[str, dict[str, float | None]] = {}
-    small: dict[str, int] = {}
-    for rows in _members(groups, len(first)):
-        name = groups[int(rows[0])]
-        if len(rows) < LEAST_IMAGES:
-            small[name] = len(rows)
-        else:
-            measures[name] = {metric: value(first[rows], second[rows]) for metric, value in metrics.items()}
-    return Grouped(measures, small)
 
 
 def _members(groups: Sequence[str], images: int) -> list[Counts]:

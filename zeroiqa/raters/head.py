@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.heads.lmm4lmm.conversation import Dimension
+from zeroiqa.heads.lmm4lmm.conversation import DIMENSIONS, Dimension
 from zeroiqa.heads.lmm4lmm.head import Head, Judged
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.types import Image, Rating
@@ -41,11 +41,11 @@ class HeadRater:
     def __init__(self, name: str, options: ModelOptions = ModelOptions()) -> None:  # noqa: B008 -- frozen
         family, _, rest = name.partition(":")
         dimension, _, folder = rest.partition(":")
-        known = {key: key for key in get_args(Dimension)}
-        if family != "lmm4lmm" or dimension not in known:
+        known = next((each for each in DIMENSIONS if each == dimension), None)
+        if family != "lmm4lmm" or known is None:
             raise UserError(
                 f"There is no head {name!r}; write head:lmm4lmm:DIMENSION:FOLDER, DIMENSION one of "
-                f"{', '.join(known)}."
+                f"{', '.join(DIMENSIONS)}."
             )
         if not folder:
             raise UserError(
@@ -53,7 +53,7 @@ class HeadRater:
                 f"unasked; write {family}:{dimension}:FOLDER, the folder of a checkpoint."
             )
         self._name = f"{family}:{dimension}"
-        self._dimension: Dimension = known[dimension]
+        self._dimension = known
         self._head = Head(self._dimension, Path(folder).expanduser(), options)
 
     @property

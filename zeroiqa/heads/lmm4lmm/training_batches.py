@@ -8,25 +8,16 @@ from typing import NamedTuple
 
 import torch
 
+from zeroiqa.heads.lmm4lmm.conversation import Asked
+
 IGNORED = -100
 """Label of a token that is not learnt."""
-
-
-class Encoded(NamedTuple):
-    """One example as tokens."""
-
-    ids: Sequence[int]
-    """Of the whole conversation, with its answer and what ends it."""
-    answer: int
-    """Where the answer begins."""
-    read: int
-    """Where the score or the answer is read."""
 
 
 class Prepared(NamedTuple):
     """One example, ready to be put into a batch."""
 
-    encoded: Encoded
+    asked: Asked
     pixels: torch.Tensor
     """Shape (tiles, 3, side, side)."""
     target: float
@@ -58,22 +49,22 @@ class Batch(NamedTuple):
 
 def collate(examples: Sequence[Prepared]) -> Batch:
     """Put examples into one batch. Each keeps its own position: padding moves none."""
-    length = max(len(example.encoded.ids) for example in examples)
+    length = max(len(example.asked.ids) for example in examples)
     ids = torch.zeros(len(examples), length, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     labels = torch.full_like(ids, IGNORED)
-    for row, (encoded, _, _) in enumerate(examples):
-        count = len(encoded.ids)
-        ids[row, :count] = torch.tensor(encoded.ids)
+    for row, (asked, _, _) in enumerate(examples):
+        count = len(asked.ids)
+        ids[row, :count] = torch.tensor(asked.ids)
         mask[row, :count] = 1
-        labels[row, encoded.answer : count] = ids[row, encoded.answer : count]
+        labels[row, asked.answer : count] = ids[row, asked.answer : count]
     pixels = torch.cat([example.pixels for example in examples])
     return Batch(
         ids,
         mask,
         pixels,
         torch.ones(len(pixels), dtype=torch.int64),
-        torch.tensor([example.encoded.read for example in examples]),
+        torch.tensor([example.asked.read for example in examples]),
         labels,
         torch.tensor([example.target for example in examples], dtype=torch.float32),
     )

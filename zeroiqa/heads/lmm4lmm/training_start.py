@@ -9,7 +9,7 @@ import torch
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model, merged_tensors
 from zeroiqa.heads.lmm4lmm.conversation import CORRESPONDENCE_IS, QUALITY_IS, load_conversation
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.heads.lmm4lmm.training_batches import Encoded, Prepared
+from zeroiqa.heads.lmm4lmm.training_batches import Prepared
 from zeroiqa.heads.lmm4lmm.training_loop import Trainee
 from zeroiqa.heads.lmm4lmm.training_material import Lesson
 from zeroiqa.heads.lmm4lmm.training_options import Stage
@@ -39,8 +39,7 @@ def load_start(folder: Path, stage: Stage, *, device: torch.device, dtype: torch
         words = [[token] for token in conversation.level_ids(QUALITY_IS)]
 
     def prepare(lesson: Lesson) -> Prepared:
-        asked = conversation.full(lesson.question, lesson.answer)
         pixels = pixel_values(decode(lesson.path).pixels, model.config.vision.side)
-        return Prepared(Encoded(asked.ids, asked.answer, asked.read), pixels, lesson.target)
+        return Prepared(conversation.full(lesson.question, lesson.answer), pixels, lesson.target)
 
     return Trainee(model, prepare, words)
