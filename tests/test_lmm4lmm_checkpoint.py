@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tests.tiny.lmm4lmm import write_lmm4lmm
+from tests.tiny.lmm4lmm import lmm4lmm_config, write_lmm4lmm
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model, split_wqkv
 from zeroiqa.heads.lmm4lmm.regression import QualityRegression
@@ -135,3 +137,43 @@ def test_a_configuration_that_is_not_lmm4lmms_is_one_sentence(
     (folder / "config.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match=said):
         load_model(folder)
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+
+import torch
+
+from zeroiqa.heads.lmm4lmm.checkpoint import load_model
+
+
+def most() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) << 10
+
+
+torch.set_num_threads(1)
+load_model(Path(sys.argv[1]))  # what is imported and set up once
+before = most()
+model = load_model(Path(sys.argv[2]))
+print(most() - before, sum(weight.nbytes for weight in model.parameters()))
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="it says how much memory there was at most"
+)
+def test_loading_takes_the_model_one_file_and_two_matrices(tmp_path: Path) -> None:
+    """Every large matrix has LoRA and another type than the model: what is made of it must not stay."""
+    tiny = write_lmm4lmm(tmp_path / "tiny")
+    sizes = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 6}
+    vision = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6}
+    config = lmm4lmm_config(2000, vision=vision, **sizes)
+    folder = write_lmm4lmm(tmp_path / "large", config=config, dtype=torch.bfloat16)
+    file = max(path.stat().st_size for path in folder.glob("*.safetensors"))
+    largest = 4 * sizes["hidden_size"] * sizes["intermediate_size"]
+    command = [sys.executable, "-c", MEASURED, str(tiny), str(folder)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    grown, model = map(int, done.stdout.split())
+    assert 200 << 20 < model < grown < model + file + 2 * largest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,10 @@ def lmm4lmm_tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer(special, pad="</s>", eos="</s>", bos="<s>")
 
 
-def lmm4lmm_config(vocabulary: int, *, rank: int = RANK, **language: Any) -> dict[str, Any]:
-    """config.json; `language` replaces what is in `llm_config`."""
+def lmm4lmm_config(
+    vocabulary: int, *, rank: int = RANK, vision: Mapping[str, Any] | None = None, **language: Any
+) -> dict[str, Any]:
+    """config.json; `vision` and `language` replace what is in `vision_config` and `llm_config`."""
     scaling = {"type": "dynamic", "factor": 2.0}
     return {
         "model_type": "internvl_chat",
@@ -52,6 +55,7 @@ def lmm4lmm_config(vocabulary: int, *, rank: int = RANK, **language: Any) -> dic
             "image_size": SIDE,
             "qkv_bias": True,
             "layer_norm_eps": 1e-6,
+            **(vision or {}),
         },
         "llm_config": {
             **LANGUAGE,
@@ -98,8 +102,10 @@ def lmm4lmm_tensors(
     width, mlp = vision["hidden_size"], vision["intermediate_size"]
     tower = f"vision_model.{wrapped}"
     put(f"{tower}embeddings.class_embedding", 1, 1, width, gain=4)
-    put(f"{tower}embeddings.position_embedding", 1, PATCHES + 1, width, gain=4)
-    put(f"{tower}embeddings.patch_embedding.weight", width, 3, PATCH, PATCH, gain=0.4)
+    patch = vision["patch_size"]
+    places = (vision["image_size"] // patch) ** 2 + 1
+    put(f"{tower}embeddings.position_embedding", 1, places, width, gain=4)
+    put(f"{tower}embeddings.patch_embedding.weight", width, 3, patch, patch, gain=0.4)
     put(f"{tower}embeddings.patch_embedding.bias", width)
     for number in range(vision["num_hidden_layers"]):
         layer = f"{tower}encoder.layers.{number}"
@@ -145,17 +151,36 @@ def lmm4lmm_tensors(
 
 
 def write_lmm4lmm(
-    folder: Path, *, seed: int = 0, regression: bool = True, rank: int = RANK, overlay: bool = True
+    folder: Path,
+    *,
+    seed: int = 0,
+    regression: bool = True,
+    rank: int = RANK,
+    overlay: bool = True,
+    config: dict[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
-    """Write a released checkpoint: config.json, shards with an index, lora_weights.pth, tokenizer."""
+    """Write a released checkpoint: config.json, shards with an index, lora_weights.pth, tokenizer.
+
+    Args:
+        folder: Where to.
+        seed: Of the weights.
+        regression: Whether it gives scores.
+        rank: Of LoRA; 0 for none.
+        overlay: Whether lora_weights.pth is there.
+        config: Of another size than the tiny one, from `lmm4lmm_config`; its rank counts then.
+        dtype: Of the weights; float32 if left out.
+    """
     import torch
     from safetensors.torch import save_file
 
     tokenizer = lmm4lmm_tokenizer()
     tokenizer.save_pretrained(folder)
-    config = lmm4lmm_config(len(tokenizer), rank=rank)
+    config = config or lmm4lmm_config(len(tokenizer), rank=rank)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     tensors = lmm4lmm_tensors(config, seed=seed, regression=regression)
+    if dtype is not None:
+        tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
     names = list(tensors)
     places = {}
     for number in range(SHARDS):
@@ -165,6 +190,6 @@ def write_lmm4lmm(
         places |= dict.fromkeys(part, file)
     index = {"metadata": {}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
-    if overlay and rank:
+    if overlay and config["use_llm_lora"]:
         torch.save({name: t for name, t in tensors.items() if "lora" in name}, folder / "lora_weights.pth")
     return folder

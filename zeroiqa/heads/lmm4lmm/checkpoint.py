@@ -58,7 +58,7 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     allow_pickle: bool = False,
 ) -> Lmm4Lmm:
-    """Load a released checkpoint; the memory is that of the model and of one tensor.
+    """Load a released checkpoint; the memory is that of the model, of one file of it and of a few tensors.
 
     Args:
         folder: Holds config.json and *.safetensors (or pytorch_model*.bin), perhaps lora_weights.pth.
@@ -72,8 +72,7 @@ def load_model(
             of the other kind.
     """
     config = _config(folder)
-    with torch.device("meta"):
-        model = Lmm4Lmm(config, regression=regression)
+    model = _empty(config, regression, device, dtype)
     wanted = dict(model.named_parameters())
     for name, read in merged_tensors(folder, allow_pickle):
         if _UNUSED.fullmatch(name):
@@ -84,10 +83,8 @@ def load_model(
                 "questions; take the weights for questions."
             )
         for own, part in _parts(name, read(), config):
-            _put(model, own, part, wanted, folder, device, dtype)
+            _put(own, part, wanted, folder)
     _check_complete(wanted, folder)
-    with torch.device(device or "cpu"):
-        model.language_model.model.rotary_emb = LlamaRotaryEmbedding(model.language_model.config)
     return model.eval()
 
 
@@ -122,6 +119,20 @@ def merged_tensors(
         raise UserError(
             f"{_shown(folder)} holds LoRA matrices of {min(loose)}, which it has not; download it again."
         )
+
+
+def _empty(
+    config: Lmm4LmmConfig, regression: bool, device: torch.device | None, dtype: torch.dtype
+) -> Lmm4Lmm:
+    """The model with room for its weights, taken at once: between them no memory of what is read stays."""
+    with torch.device("meta"):
+        model = Lmm4Lmm(config, regression=regression).to(dtype).requires_grad_(False)
+    if model.regression is not None:
+        model.regression.float()
+    model.to_empty(device=device or "cpu")
+    with torch.device(device or "cpu"):
+        model.language_model.model.rotary_emb = LlamaRotaryEmbedding(model.language_model.config)
+    return model
 
 
 def _shown(folder: Path) -> str:
@@ -226,7 +237,8 @@ def _merged(
             f"The LoRA matrices of {layer} in {_shown(folder)} are missing or do not fit its weights of "
             f"shape {tuple(weight.shape)}; download it again."
         )
-    return weight.float() + LORA_SCALE * (lora["B"].float() @ lora["A"].float())
+    merged = weight.to(torch.float32, copy=True)
+    return merged.addmm_(lora["B"].float(), lora["A"].float(), alpha=LORA_SCALE)
 
 
 def _parts(name: str, tensor: torch.Tensor, config: Lmm4LmmConfig) -> Iterator[tuple[str, torch.Tensor]]:
@@ -268,16 +280,8 @@ def split_wqkv(
     return query.flatten(0, 2), key.flatten(0, 1), value.flatten(0, 1)
 
 
-def _put(
-    model: Lmm4Lmm,
-    name: str,
-    tensor: torch.Tensor,
-    wanted: dict[str, torch.nn.Parameter],
-    folder: Path,
-    device: torch.device | None,
-    dtype: torch.dtype,
-) -> None:
-    """Put a tensor into the model and strike it off the list."""
+def _put(name: str, tensor: torch.Tensor, wanted: dict[str, torch.nn.Parameter], folder: Path) -> None:
+    """Copy a tensor to its place and strike that off the list."""
     parameter = wanted.pop(name, None)
     if parameter is None:
         raise UserError(
@@ -288,10 +292,7 @@ def _put(
             f"{name} in {_shown(folder)} has the shape {tuple(tensor.shape)}, where config.json asks for "
             f"{tuple(parameter.shape)}; the files belong to different models."
         )
-    kind = torch.float32 if name.startswith("regression.") else dtype
-    path, _, leaf = name.rpartition(".")
-    copied = torch.empty(tensor.shape, dtype=kind, device=device or "cpu").copy_(tensor)
-    model.get_submodule(path).register_parameter(leaf, torch.nn.Parameter(copied, requires_grad=False))
+    parameter.copy_(tensor)
 
 
 def _check_complete(left: dict[str, torch.nn.Parameter], folder: Path) -> None:
