@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import Command
+from zeroiqa.cli.options import Command, with_options
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import Location
 
@@ -51,39 +51,36 @@ def estimate_options(command: Command) -> Command:
         return command(*arguments, spending=spending, **options)
 
     wrapped: Any = bundled
-    for option in reversed(
-        (
-            click.option("--dry-run", is_flag=True, help="Say what would be done and cost, and do nothing."),
-            click.option(
-                "--price", type=click.FloatRange(min=0), help="With --dry-run: of one device for an hour."
-            ),
-            click.option(
-                "--devices",
-                type=click.IntRange(min=1),
-                default=1,
-                show_default=True,
-                help="With --dry-run: how many share the work.",
-            ),
-            click.option(
-                "--device-type",
-                help="With --dry-run: what they are, such as H100, for an estimate by formula.",
-            ),
-            click.option(
-                "--bench",
-                type=click.Path(path_type=Path, exists=True, dir_okay=False),
-                multiple=True,
-                help="With --dry-run: what `zeroiqa bench --format json` printed on such a device; repeat "
-                "for several raters.",
-            ),
-            click.option(
-                "--views-per-image",
-                type=click.FloatRange(min=1),
-                help="With --dry-run: the whole image and its regions, where you know better.",
-            ),
-        )
-    ):
-        wrapped = option(wrapped)
-    decorated: Command = wrapped
+    decorated: Command = with_options(
+        wrapped,
+        click.option("--dry-run", is_flag=True, help="Say what would be done and cost, and do nothing."),
+        click.option(
+            "--price", type=click.FloatRange(min=0), help="With --dry-run: of one device for an hour."
+        ),
+        click.option(
+            "--devices",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="With --dry-run: how many share the work.",
+        ),
+        click.option(
+            "--device-type",
+            help="With --dry-run: what they are, such as H100, for an estimate by formula.",
+        ),
+        click.option(
+            "--bench",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            multiple=True,
+            help="With --dry-run: what `zeroiqa bench --format json` printed on such a device; repeat "
+            "for several raters.",
+        ),
+        click.option(
+            "--views-per-image",
+            type=click.FloatRange(min=1),
+            help="With --dry-run: the whole image and its regions, where you know better.",
+        ),
+    )
     return decorated
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from zeroiqa.cli.options import Command
+from zeroiqa.cli.options import Command, with_options
 
 if TYPE_CHECKING:
     from zeroiqa.runs import Run
@@ -92,31 +92,28 @@ def execution_options(command: Command) -> Command:
         return command(*arguments, execution=Execution(workers, ray, gpus), **options)
 
     wrapped: Any = bundled
-    for option in reversed(
-        (
-            click.option(
-                "--workers",
-                default="auto",
-                show_default=True,
-                help="Processes on this machine: a number, or auto (one for each GPU with models, else one "
-                "for each core).",
-            ),
-            click.option(
-                "--ray",
-                metavar="auto|ADDRESS",
-                help="Work on a Ray cluster: the one at this address, or auto (the one that runs here, else "
-                "one is started). Its nodes must see the images, the run folder and the current folder under "
-                "the same paths.",
-            ),
-            click.option(
-                "--gpus",
-                type=click.IntRange(min=1),
-                help="With --ray: actors that each have one GPU; without, one actor for each CPU.",
-            ),
-        )
-    ):
-        wrapped = option(wrapped)
-    decorated: Command = wrapped
+    decorated: Command = with_options(
+        wrapped,
+        click.option(
+            "--workers",
+            default="auto",
+            show_default=True,
+            help="Processes on this machine: a number, or auto (one for each GPU with models, else one "
+            "for each core).",
+        ),
+        click.option(
+            "--ray",
+            metavar="auto|ADDRESS",
+            help="Work on a Ray cluster: the one at this address, or auto (the one that runs here, else "
+            "one is started). Its nodes must see the images, the run folder and the current folder under "
+            "the same paths.",
+        ),
+        click.option(
+            "--gpus",
+            type=click.IntRange(min=1),
+            help="With --ray: actors that each have one GPU; without, one actor for each CPU.",
+        ),
+    )
     return decorated
 
 

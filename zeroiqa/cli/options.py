@@ -13,117 +13,109 @@ Decorator: TypeAlias = Callable[[Command], Command]
 ASPECTS = ("quality", "authenticity", "correspondence")
 
 
-def arithmetic_options(command: Command) -> Command:
-    """How ratings become a score; nothing here needs a model."""
-    for option in reversed(
-        (
-            click.option(
-                "--readout",
-                type=click.Choice(["digit", "expected"]),
-                help="Most probable level, or mean level.",
-            ),
-            click.option(
-                "--lambda",
-                "lam",
-                type=click.FloatRange(min=0),
-                help="Weight of the regions against the whole image; inf: regions only.",
-            ),
-            click.option(
-                "--weighting",
-                type=click.Choice(["area", "mean"]),
-                help="Regions weighted by area, or all alike.",
-            ),
-            click.option(
-                "--areas",
-                type=click.Choice(["normalized", "literal"]),
-                help="Divide by the sum of the areas, or take the literal inner product of the paper.",
-            ),
-            click.option(
-                "--rater-weight",
-                "rater_weights",
-                type=float,
-                multiple=True,
-                help="Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
-            ),
-        )
-    ):
+def with_options(command: Command, *options: Decorator[Command]) -> Command:
+    """The command with options in the order in which its help shall list them."""
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def arithmetic_options(command: Command) -> Command:
+    """How ratings become a score; nothing here needs a model."""
+    return with_options(
+        command,
+        click.option(
+            "--readout",
+            type=click.Choice(["digit", "expected"]),
+            help="Most probable level, or mean level.",
+        ),
+        click.option(
+            "--lambda",
+            "lam",
+            type=click.FloatRange(min=0),
+            help="Weight of the regions against the whole image; inf: regions only.",
+        ),
+        click.option(
+            "--weighting",
+            type=click.Choice(["area", "mean"]),
+            help="Regions weighted by area, or all alike.",
+        ),
+        click.option(
+            "--areas",
+            type=click.Choice(["normalized", "literal"]),
+            help="Divide by the sum of the areas, or take the literal inner product of the paper.",
+        ),
+        click.option(
+            "--rater-weight",
+            "rater_weights",
+            type=float,
+            multiple=True,
+            help="Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
+        ),
+    )
 
 
 def segmenter_options(command: Command) -> Command:
     """Which segmenter, and how finely it cuts."""
-    for option in reversed(
-        (
-            click.option(
-                "--segmenter",
-                help="graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
-                "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
-            ),
-            click.option(
-                "--granularity",
-                metavar="PROFILE",
-                help="How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; "
-                "changes after commas (paper,points_per_side=8).",
-            ),
-            click.option("--min-area", type=float, help="Smallest region, as a share of the image."),
-            click.option(
-                "--complement/--no-complement",
-                default=None,
-                help="Whether what no object covers is one more region.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    return with_options(
+        command,
+        click.option(
+            "--segmenter",
+            help="graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
+            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
+        ),
+        click.option(
+            "--granularity",
+            metavar="PROFILE",
+            help="How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; "
+            "changes after commas (paper,points_per_side=8).",
+        ),
+        click.option("--min-area", type=float, help="Smallest region, as a share of the image."),
+        click.option(
+            "--complement/--no-complement",
+            default=None,
+            help="Whether what no object covers is one more region.",
+        ),
+    )
 
 
 def image_options(command: Command) -> Command:
     """How images are decoded."""
-    for option in reversed(
-        (
-            click.option("--background", help="Colour under transparent pixels, as #rrggbb."),
-            click.option("--max-pixels", type=int, help="Refuse larger images."),
-        )
-    ):
-        command = option(command)
-    return command
+    return with_options(
+        command,
+        click.option("--background", help="Colour under transparent pixels, as #rrggbb."),
+        click.option("--max-pixels", type=int, help="Refuse larger images."),
+    )
 
 
 def device_options(command: Command) -> Command:
     """Where networks run and where their weights come from."""
-    for option in reversed(
-        (
-            click.option("--device", help="Where models run: auto, cpu, cuda, cuda:1 or mps."),
-            click.option(
-                "--dtype",
-                type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-                help="Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU.",
-            ),
-            _flag("--offline", "Use only weights that are on the disk."),
-        )
-    ):
-        command = option(command)
-    return command
+    return with_options(
+        command,
+        click.option("--device", help="Where models run: auto, cpu, cuda, cuda:1 or mps."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+            help="Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU.",
+        ),
+        _flag("--offline", "Use only weights that are on the disk."),
+    )
 
 
 def model_options(command: Command) -> Command:
     """How the weights of models are loaded and run; the fields of `ModelOptions`."""
-    for option in reversed(
-        (
-            device_options,
-            click.option(
-                "--attn",
-                type=click.Choice(["auto", "eager", "sdpa", "flash_attention_2"]),
-                help="Implementation of attention.",
-            ),
-            _flag("--load-in-8bit", "Quantise the weights with bitsandbytes."),
-            _flag("--trust-remote-code", "Run code that comes with the weights."),
-            _flag("--allow-pickle", "Read weights that are not safetensors."),
-        )
-    ):
-        command = option(command)
-    return command
+    return with_options(
+        command,
+        device_options,
+        click.option(
+            "--attn",
+            type=click.Choice(["auto", "eager", "sdpa", "flash_attention_2"]),
+            help="Implementation of attention.",
+        ),
+        _flag("--load-in-8bit", "Quantise the weights with bitsandbytes."),
+        _flag("--trust-remote-code", "Run code that comes with the weights."),
+        _flag("--allow-pickle", "Read weights that are not safetensors."),
+    )
 
 
 def _flag(name: str, text: str) -> Callable[[Command], Command]:
