@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, execution_options
-from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.options import (
     ASPECTS,
     arithmetic_options,
-    format_option,
     given,
     image_options,
     model_options,
     normalized,
     segmenter_options,
 )
-from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
-from zeroiqa.storage import Location, location
+from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
-@click.option("-o", "--output", type=location, help=f"Run folder.  [default: one under {RUNS}/]")
+@output_option
 @click.option("--preset", help="Name of a preset, or a TOML file.  [default: embedded]")
 @segmenter_options
 @click.option(
@@ -62,34 +54,13 @@ if TYPE_CHECKING:
 @model_options
 @image_options
 @click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
-@execution_options
-@click.option(
-    "--shard",
-    metavar="I/N",
-    help="Do slice I of N of the run, I from 0; `slurm` takes both from a job array. See `zeroiqa merge`.",
-)
-@click.option(
-    "--max-failures",
-    type=LimitType(),
-    help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
-)
-@click.option("--add", is_flag=True, help="Take images into the run that it does not have yet.")
-@click.option("--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet.")
-@estimate_options
-@format_option
+@job_options
 def score(
     paths: tuple[str, ...],
     output: Location | None,
     preset: str | None,
-    execution: Execution,
     sidecar_prompts: bool,
-    shard: str | None,
-    max_failures: Limit | None,
-    add: bool,
-    plan_only: bool,
-    dry_run: bool,
-    spending: Spending,
-    style: str,
+    job: Job,
     **choices: Any,
 ) -> None:
     """Score images: files, folders, glob patterns, lists (.txt, .csv, .parquet), archives (.tar), all also
@@ -100,33 +71,16 @@ def score(
     PATHS, with the run's own images and settings.
     """
     from zeroiqa.inputs import find_images
-    from zeroiqa.runs.slices import parse_slice
     from zeroiqa.settings import DEFAULT_PRESET
 
-    part = None if shard is None else parse_slice(shard, os.environ)
-    if not paths:
-        if add or sidecar_prompts or dry_run:
-            raise click.UsageError("--add, --sidecar-prompts and --dry-run need PATHS, the images.")
-        run = _existing_run(output, given(preset=preset, **choices))
-        executor = execution.executor(run.n_images, run.settings)
-    else:
+    if paths:
         settings = _settings(preset or DEFAULT_PRESET, **choices)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
-        executor = execution.executor(len(sources), settings)  # refuses before anything is written
-
-        def folder() -> Location:
-            return output or default_folder(paths, settings, sources)
-
-        if dry_run:
-            describe(folder, settings, sources, executor.description, spending)
-            return
-        run = opened_run(folder(), settings, sources, preset or DEFAULT_PRESET, add=add)
-    for warning in run.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    if plan_only:
-        click.echo(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.", err=True)
+        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET)
     else:
-        carry_out(run, within(max_failures, executor), part, style)
+        job.go_on(
+            existing_run(output, given(preset=preset, sidecar_prompts=sidecar_prompts or None, **choices))
+        )
 
 
 def _settings(
@@ -149,44 +103,6 @@ def _settings(
     if settings.raters == load_settings(preset).raters:
         click.echo(f"{preset}: {preset_description(preset)}", err=True)
     return settings
-
-
-def _existing_run(folder: Location | None, choices: dict[str, Any]) -> Run:
-    """A run that goes on with its own images and settings, perhaps on another device."""
-    from zeroiqa.runs import load_run
-    from zeroiqa.runs.identity import PLACE_AND_PERMISSION
-
-    if folder is None:
-        raise click.UsageError("Name the images; or, with -o, the folder of a run that shall go on.")
-    others = [
-        option.opts[0]
-        for option in click.get_current_context().command.params
-        if option.name in choices and option.name not in PLACE_AND_PERMISSION
-    ]
-    if others:
-        raise click.UsageError(
-            f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
-            "name the images, too."
-        )
-    run = load_run(folder)
-    _check_folder(run)
-    return replace(run, settings=replace(run.settings, **choices))
-
-
-def _check_folder(run: Run) -> None:
-    """Refuse to make an error row of every image because the command is given in another folder."""
-    from zeroiqa.errors import UserError, printable
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.plan import planned
-
-    left = pending(run)
-    paths = [image.stored.place for image in planned(run.folder, left[0])] if left else []
-    relative = [path for path in paths if "://" not in path and not Path(path).is_absolute()]
-    if relative and not any(os.path.lexists(path) for path in relative):
-        raise UserError(
-            f"{printable(relative[0])} is not found from here ({Path.cwd()}); give the command in the folder "
-            f"in which {run.folder} was planned."
-        )
 
 
 def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:

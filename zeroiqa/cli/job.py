@@ -1,0 +1,171 @@
+"""What the commands that score have in common: how much of a run is done, by whom, and with what said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.cli.estimate import Spending, describe, estimate_options
+from zeroiqa.cli.execution import Execution, Executor, execution_options
+from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.options import Command, format_option, with_options
+from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
+from zeroiqa.storage import Location, location
+
+if TYPE_CHECKING:
+    from zeroiqa.inputs import Source
+    from zeroiqa.runs import Run
+    from zeroiqa.runs.slices import Slice
+    from zeroiqa.settings import Settings
+
+output_option = click.option(
+    "-o", "--output", type=location, help=f"Run folder.  [default: one under {RUNS}/]"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line says about the work, whatever the images and settings are."""
+
+    execution: Execution
+    part: Slice | None
+    """None: all of the run."""
+    max_failures: Limit | None
+    add: bool
+    plan_only: bool
+    dry_run: bool
+    spending: Spending
+    style: str
+
+    def begin(
+        self,
+        paths: tuple[str, ...],
+        output: Location | None,
+        settings: Settings,
+        sources: list[Source],
+        preset: str,
+    ) -> None:
+        """Create a run, or open the one that is there, and do what is asked for of it.
+
+        Raises:
+            UserError: the folder holds another run, or the run cannot go on.
+        """
+        executor = self.execution.executor(len(sources), settings)  # refuses before anything is written
+
+        def folder() -> Location:
+            return output or default_folder(paths, settings, sources)
+
+        if self.dry_run:
+            describe(folder, settings, sources, executor.description, self.spending)
+        else:
+            self._do(opened_run(folder(), settings, sources, preset, add=self.add), executor)
+
+    def go_on(self, run: Run) -> None:
+        """Do what is asked for of a run that exists, with its own images.
+
+        Raises:
+            click.UsageError: what is asked for needs images.
+            UserError: the run cannot go on.
+        """
+        if self.add or self.dry_run:
+            raise click.UsageError("--add and --dry-run need PATHS, the images.")
+        self._do(run, self.execution.executor(run.n_images, run.settings))
+
+    def _do(self, run: Run, executor: Executor) -> None:
+        for warning in run.warnings:
+            click.echo(f"Warning: {warning}", err=True)
+        if self.plan_only:
+            planned = f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}."
+            click.echo(planned, err=True)
+        else:
+            carry_out(run, within(self.max_failures, executor), self.part, self.style)
+
+
+def job_options(command: Command) -> Command:
+    """How much of a run is done and by whom; the command gets a `Job` as `job`."""
+
+    @wraps(command)
+    def bundled(*arguments: Any, shard: str | None, **options: Any) -> Any:
+        from zeroiqa.runs.slices import parse_slice
+
+        part = None if shard is None else parse_slice(shard, os.environ)
+        names = ("execution", "max_failures", "add", "plan_only", "dry_run", "spending", "style")
+        job = Job(part=part, **{name: options.pop(name) for name in names})
+        return command(*arguments, job=job, **options)
+
+    wrapped: Any = bundled
+    decorated: Command = with_options(
+        wrapped,
+        execution_options,
+        click.option(
+            "--shard",
+            metavar="I/N",
+            help="Do slice I of N of the run, I from 0; `slurm` takes both from a job array. See `zeroiqa "
+            "merge`.",
+        ),
+        click.option(
+            "--max-failures",
+            type=LimitType(),
+            help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
+        ),
+        click.option("--add", is_flag=True, help="Take images into the run that it does not have yet."),
+        click.option(
+            "--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet."
+        ),
+        estimate_options,
+        format_option,
+    )
+    return decorated
+
+
+def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
+    """A run that goes on with its own images and settings, perhaps on another device.
+
+    Args:
+        folder: The run's.
+        choices: What the command was given besides, by the names of its parameters.
+
+    Raises:
+        click.UsageError: no folder is named, or a choice that would be none.
+        UserError: the folder holds no run, or its images are not found from here.
+    """
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs.identity import PLACE_AND_PERMISSION
+
+    if folder is None:
+        raise click.UsageError("Name the images; or, with -o, the folder of a run that shall go on.")
+    others = [
+        option.opts[0]
+        for option in click.get_current_context().command.params
+        if option.name in choices and option.name not in PLACE_AND_PERMISSION
+    ]
+    if others:
+        raise click.UsageError(
+            f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
+            "name the images, too."
+        )
+    run = load_run(folder)
+    _check_folder(run)
+    return replace(run, settings=replace(run.settings, **choices))
+
+
+def _check_folder(run: Run) -> None:
+    """Refuse to make an error row of every image because the command is given in another folder."""
+    from zeroiqa.errors import UserError, printable
+    from zeroiqa.runs import pending
+    from zeroiqa.runs.plan import planned
+
+    left = pending(run)
+    paths = [image.stored.place for image in planned(run.folder, left[0])] if left else []
+    relative = [path for path in paths if "://" not in path and not Path(path).is_absolute()]
+    if relative and not any(os.path.lexists(path) for path in relative):
+        raise UserError(
+            f"{printable(relative[0])} is not found from here ({Path.cwd()}); give the command in the folder "
+            f"in which {run.folder} was planned."
+        )
