@@ -281,6 +281,13 @@ def test_rating_that_is_a_number_is_that_number(readout):
     assert read(Rating((), 1.0, value=4.37), readout) == 4.37
 
 
+def test_level_beside_a_number_is_kept_and_moves_nothing():
+    beside = Rating(spread([1, 5, 2, 1, 1]).logprobs, 1.0, value=62.5)
+    score = aggregate((), {"a": (beside,), "b": (certain(3),)}, Aggregation())
+    assert (score.raters["a"].score, score.raters["a"].level) == (62.5, 2)
+    assert score.raters["b"].level is None
+
+
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_rating_whose_number_is_not_finite_is_an_image_error(broken):
     with pytest.raises(ImageError, match="number is (nan|inf)"):

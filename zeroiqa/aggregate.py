@@ -60,6 +60,8 @@ class RaterScore:
     """The weighted levels of the regions; `s_global` where no region has a level."""
     regions: tuple[float | None, ...]
     """The level of each region, in [1, K]; None where the answer was no level."""
+    level: int | None = None
+    """The whole image's most probable level, from 1, where the rater gives it beside a number."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def read(rating: Rating, readout: Readout) -> float:
             f"A rating's probabilities sum to {total}, not to 1; the rater's output is unusable."
         )
     if readout == "digit":
-        return float(rating.logprobs.index(max(rating.logprobs)) + 1)
+        return float(_most_probable(rating))
     return _rounded(_mean(range(1, len(probabilities) + 1), probabilities))
 
 
@@ -191,8 +193,15 @@ def _score_rater(
     lam = 0.0 if s_local is None else aggregation.lam  # without regions the whole image is everything
     s_local = s_global if s_local is None else s_local
     shares = tuple(combine(0.0, share, lam) for share in _shares(levels, weights))
-    rated = RaterScore(_rounded(combine(s_global, s_local, lam)), s_global, _rounded(s_local), levels)
+    beside = None if whole.value is None or not whole.logprobs else _most_probable(whole)
+    score = _rounded(combine(s_global, s_local, lam))
+    rated = RaterScore(score, s_global, _rounded(s_local), levels, beside)
     return rated, combine(s_global, 0.0, lam), shares
+
+
+def _most_probable(rating: Rating) -> int:
+    """The level from 1 on; the lower one of equals."""
+    return rating.logprobs.index(max(rating.logprobs)) + 1
 
 
 def _member_weights(ratings: Mapping[str, object], aggregation: Aggregation) -> dict[str, float]:

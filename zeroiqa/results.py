@@ -194,5 +194,10 @@ def _columns(prefix: str, score: Score) -> dict[str, float]:
         f"{prefix}s_global": score.s_global,
         f"{prefix}s_local": score.s_local,
         **{f"{prefix}score_{rater}": by_rater.score for rater, by_rater in score.raters.items()},
+        **{
+            f"{prefix}level_{rater}": by_rater.level
+            for rater, by_rater in score.raters.items()
+            if by_rater.level is not None
+        },
         f"{prefix}disagreement": score.disagreement,
     }

@@ -85,14 +85,15 @@ class View:
 
 @dataclass(frozen=True)
 class Rating:
-    """One rater's answer for one view under one standard: a distribution over the K levels, or a number."""
+    """One rater's answer for one view under one standard: a distribution over K levels, a number, or both."""
 
     logprobs: tuple[float, ...]
-    """Natural log of P(level k | the answer is a level), k = 1..K; -inf is allowed. Empty with a `value`."""
+    """Natural log of P(level k | the answer is a level), k = 1..K; -inf is allowed. With a `value`: empty, or
+    the levels that a fine-tuned head gives beside its score, which has nothing of them."""
     mass: float
     """P(the answer is a level), in [0, 1]; a low mass means that the prompt failed."""
     value: float | None = None
-    """The number that was answered under a standard of kind "float"; None where there are `logprobs`."""
+    """The number that was answered: under a standard of kind "float", or by a baseline or head; else None."""
 
 
 class Segmenter(Protocol):

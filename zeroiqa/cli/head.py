@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.execution import Execution, execution_options
-from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.head_train import train_head
-from zeroiqa.cli.options import device_options, format_option, given, image_options
-from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
+from zeroiqa.cli.job import Job, existing_run, job_options, output_option
+from zeroiqa.cli.options import device_options, given, image_options, pickle_option
 from zeroiqa.errors import UserError, printable
-from zeroiqa.storage import Location, location
+from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
+    from zeroiqa.runs import Run
+    from zeroiqa.settings import Settings
 
 HEADS = ("lmm4lmm:perception", "lmm4lmm:correspondence", "lmm4lmm:qa")
 _TEXTS = {"lmm4lmm:correspondence": "prompts", "lmm4lmm:qa": "questions"}
@@ -32,10 +32,10 @@ head.add_command(train_head)
 
 
 @head.command("score")
-@click.argument("name", type=click.Choice(HEADS))
-@click.argument("paths", nargs=-1, required=True)
-@click.option("--weights", required=True, type=click.Path(path_type=Path), help="Folder of a checkpoint.")
-@click.option("-o", "--output", type=location, help=f"Run folder.  [default: one under {RUNS}/]")
+@click.argument("name", type=click.Choice(HEADS), required=False)
+@click.argument("paths", nargs=-1)
+@click.option("--weights", type=click.Path(path_type=Path), help="Folder of a checkpoint.")
+@output_option
 @click.option(
     "--prompts",
     type=click.Path(path_type=Path),
@@ -43,64 +43,100 @@ head.add_command(train_head)
     "by a list with a column prompt.",
 )
 @click.option("--questions", type=click.Path(path_type=Path), help="For qa: the same with questions.")
+@click.option(
+    "--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its prompt or question."
+)
 @device_options
+@pickle_option
 @image_options
-@execution_options
-@click.option("--max-failures", type=LimitType(), help="Stop once more images than that have an error.")
-@format_option
+@job_options
 def score(
-    name: str,
+    name: str | None,
     paths: tuple[str, ...],
-    weights: Path,
+    weights: Path | None,
     output: Location | None,
     prompts: Path | None,
     questions: Path | None,
-    execution: Execution,
-    max_failures: Limit | None,
-    style: str,
+    sidecar_prompts: bool,
+    job: Job,
     **choices: Any,
 ) -> None:
     """Score images by LMM4LMM; PATHS as for `zeroiqa score`.
 
     perception is the quality, correspondence how well an image shows its text prompt, both on the scale of
     the ratings that the weights were trained on, higher is better; qa the probability that the answer to a
-    question is yes. The whole image is looked at. The run folder is that of `zeroiqa score`, so the same
-    command resumes, and `zeroiqa evaluate` and `compare` read it.
+    question is yes. The whole image is looked at. With a score comes the most probable of five levels, from 1
+    (bad) to 5 (excellent), as a column of scores.csv; the parts of the run keep the probabilities of all.
+
+    The run folder is that of `zeroiqa score`, so `zeroiqa evaluate`, `compare`, `merge` and `verify` read it.
+    The same command resumes a run, and so does -o RUN without anything else.
     """
     from zeroiqa.inputs import find_images
+
+    if name is None or not paths:
+        texts = given(prompts=prompts, questions=questions, sidecar_prompts=sidecar_prompts or None)
+        run = existing_run(output, given(weights=weights, **texts, **choices))
+        _check_head(run, name)
+        job.go_on(run)
+        return
+    if weights is None:
+        raise click.UsageError("--weights is needed, the folder of a checkpoint.")
+    _refuse_texts(name, {"prompts": prompts, "questions": questions, "sidecar-prompts": sidecar_prompts})
+    settings = _settings(name, weights, choices)
+    sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
+    sources = _with_texts(sources, prompts or questions, name)
+    job.begin(paths, output, settings, sources, name)
+
+
+def _settings(name: str, weights: Path, choices: dict[str, Any]) -> Settings:
     from zeroiqa.raters.head import ASPECTS
     from zeroiqa.settings import load_settings
 
-    wanted = _TEXTS.get(name)
-    for option, file in (("prompts", prompts), ("questions", questions)):
-        if file is not None and option != wanted:
-            raise click.UsageError(f"{name} takes no --{option}.")
     aspect = next(about for dimension, about in ASPECTS.items() if name.endswith(f":{dimension}"))
-    settings = load_settings(
-        overrides={
-            **given(**choices),
-            "raters": [f"head:{name}:{weights}"],
-            "standards": [f"{aspect}-word-7"],
-            "crop": "whole",
-        }
-    )
-    sources = find_images(paths, sys.stdin)
-    file = prompts or questions
+    rater = {"raters": [f"head:{name}:{weights}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
+    return load_settings(overrides={**given(**choices), **rater})
+
+
+def _check_head(run: Run, name: str | None) -> None:
+    """Refuse to go on with a run of something else than the command says."""
+    wanted = "head:" if name is None else f"head:{name}:"
+    if not any(rater.startswith(wanted) for rater in run.settings.raters):
+        raise UserError(
+            f"{run.folder} holds ratings by {', '.join(run.settings.raters)}, not by {name or 'a head'}; "
+            f"`zeroiqa score -o {run.folder}` goes on with it."
+        )
+
+
+def _refuse_texts(name: str, chosen: dict[str, object]) -> None:
+    """Raise `click.UsageError` for texts that the head does not read."""
+    reads = (_TEXTS[name], "sidecar-prompts") if name in _TEXTS else ()
+    for option, value in chosen.items():
+        if value and option not in reads:
+            raise click.UsageError(f"{name} takes no --{option}.")
+
+
+def _with_texts(sources: list[Source], file: Path | None, name: str) -> list[Source]:
+    """The images with the texts that the head reads; each one without becomes a row with an error.
+
+    Raises:
+        UserError: the file does not fit, or no image has a text at all.
+    """
     if file is not None:
-        sources = _with_texts(sources, file)
-    executor = execution.executor(len(sources), settings)
-    folder = output or default_folder(paths, settings, sources)
-    run = opened_run(folder, settings, sources, name)
-    for warning in run.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    carry_out(run, within(max_failures, executor), None, style)
+        sources = _with_lines(sources, file)
+    if name in _TEXTS and not any(source.prompt for source in sources):
+        option = _TEXTS[name]
+        raise UserError(
+            f"{name} needs {option}, found none for {len(sources)} images; give --{option} FILE with a line "
+            "for each image, a list with a column prompt, or --sidecar-prompts."
+        )
+    return sources
 
 
-def _with_texts(sources: list[Source], file: Path) -> list[Source]:
+def _with_lines(sources: list[Source], file: Path) -> list[Source]:
     """The images with the lines of a file, which are stripped as the published code does it."""
     shown = printable(str(file))
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{shown} cannot be read ({error}); name a text file in UTF-8.") from error
     while lines and not lines[-1].strip():

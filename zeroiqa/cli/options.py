@@ -114,12 +114,15 @@ def model_options(command: Command) -> Command:
         ),
         _flag("--load-in-8bit", "Quantise the weights with bitsandbytes."),
         _flag("--trust-remote-code", "Run code that comes with the weights."),
-        _flag("--allow-pickle", "Read weights that are not safetensors."),
+        pickle_option,
     )
 
 
 def _flag(name: str, text: str) -> Callable[[Command], Command]:
     return click.option(name, is_flag=True, default=None, help=text)
+
+
+pickle_option = _flag("--allow-pickle", "Read weights that are not safetensors.")
 
 
 def format_option(command: Command) -> Command:

@@ -53,6 +53,12 @@ def has_digits_only(name: str, rater_id: str) -> bool:
     return is_server(name) and _DIGITS.search(rater_id) is not None
 
 
+def has_levels_beside(name: str) -> bool:
+    """Whether the rater of that name gives levels beside its number, as heads do that give scores."""
+    key, _, argument = name.partition(":")
+    return key == _HEAD and not argument.startswith("lmm4lmm:qa:")
+
+
 def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:
     """A rater by name. No weights are loaded, and no server is asked yet.
 

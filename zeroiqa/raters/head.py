@@ -80,7 +80,7 @@ class HeadRater:
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
-        """Ratings indexed [view][standard]; each holds the one number of its view.
+        """Ratings indexed [view][standard]: the number of the view, and with a score the five levels.
 
         Raises:
             ImageError: a prompt or question is missing.
@@ -99,4 +99,5 @@ class HeadRater:
         value = judged.yes if judged.score is None else judged.score
         if value is None or not math.isfinite(value):
             raise ImageError(f"The head {self._name} gave {value}, which is no score.")
-        return Rating(logprobs=(), mass=1.0, value=value)
+        logprobs = tuple(math.log(share) if share > 0 else -math.inf for share in judged.levels)
+        return Rating(logprobs, mass=1.0, value=value)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
-from zeroiqa.raters import has_digits_only
+from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_cell, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table, table_writer
@@ -74,8 +74,12 @@ def iter_scores(
 def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
     aggregation = replace(aggregation or run.settings.aggregation, lam=0.0)
-    whole: tuple[Rating | None, ...] = (Rating(logprobs=(0.0,), mass=1.0),)
-    smallest = RatedImage((), {rater: dict.fromkeys(run.labels, whole) for rater in run.settings.raters})
+
+    def whole(rater: str) -> tuple[Rating | None, ...]:
+        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if has_levels_beside(rater) else None),)
+
+    ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
+    smallest = RatedImage((), ratings)
     return list(score_rated("", smallest, run.labels, aggregation).to_dict())
 
 
