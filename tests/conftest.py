@@ -16,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the processes are the parallelism; re
 from tests import tiny as checkpoints
 from tests.servers import s3_server
 from tests.servers.buckets import Bucket
+from tests.servers.process import ChatServer, chat_server
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -103,3 +104,20 @@ def bucket(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> B
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     return Bucket.create()
+
+
+@pytest.fixture(scope="module")
+def running_server() -> Iterator[ChatServer]:
+    """A chat server in a process of its own."""
+    with chat_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> ChatServer:
+    """A chat server that behaves, and an environment without keys, proxies and patience."""
+    for name in ("OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ZEROIQA_ENDPOINT_RETRIES", "0")
+    running_server.script()
+    return running_server

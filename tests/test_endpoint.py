@@ -3,79 +3,20 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.servers.distribution import distribution
-from tests.servers.process import ChatServer, chat_server
+from tests.servers.process import ChatServer
+from tests.servers.rating import LEVELS, WORDS, levels_of, make_views, rate_one, rater, served, shares
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters import build_rater, has_weights, is_server
-from zeroiqa.raters.endpoint import EndpointRater
-from zeroiqa.standards import Standard, load_standard
+from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 
 pytest.importorskip("openai", reason="the package openai is missing: pip install 'zeroiqa[endpoint]'")
 
-WORDS = load_standard("quality-word-7")
 FLOAT = load_standard("quality-float")
-LEVELS = tuple("1234567")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ChatServer]:
-    with chat_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: ChatServer, monkeypatch: pytest.MonkeyPatch) -> ChatServer:
-    """A server that behaves, and an environment without keys, proxies and patience."""
-    for name in ("OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ZEROIQA_ENDPOINT_RETRIES", "0")
-    running.script()
-    return running
-
-
-def rater(server: ChatServer, model: str = "", *, digits: bool = False) -> EndpointRater:
-    built = build_rater(f"openai:{server.url}{model and '#' + model}", digits_suffice=digits)
-    assert isinstance(built, EndpointRater)
-    return built
-
-
-def make_views(count: int, shape: tuple[int, int] = (24, 31)) -> list[View]:
-    drawn = np.random.default_rng(count)
-    return [View(drawn.integers(0, 256, (*shape, 3), dtype=np.uint8), None, shape) for _ in range(count)]
-
-
-def rate_one(rater: EndpointRater, view: View, standard: Standard = WORDS) -> Rating | None:
-    rater.check(standard)
-    return rater.rate([view], [standard])[0][0]
-
-
-def served(view: View, standard: Standard = WORDS) -> list[tuple[str, float]]:
-    asked = standard.fill(view.prompt)
-    return distribution(view.pixels, asked.system, f"\n{asked.user}")
-
-
-def levels_of(listed: list[tuple[str, float]]) -> list[float]:
-    found = dict.fromkeys(LEVELS, 0.0)
-    for token, logprob in listed:
-        if token.strip(" \u2581") in found:
-            found[token.strip(" \u2581")] += math.exp(logprob)
-    return list(found.values())
-
-
-def shares(view: View, standard: Standard = WORDS) -> list[float]:
-    """P(level) as the server computes it from the pixels."""
-    return levels_of(served(view, standard))
 
 
 @pytest.mark.parametrize("shape", [(24, 31), (1, 1), (1, 300), (301, 2)])
@@ -287,141 +228,3 @@ def test_standards_of_other_kinds_are_refused(server: ChatServer) -> None:
     with pytest.raises(UserError, match="kind preference, which is not read from a server"):
         rater(server).check(load_standard("sep-iqa"))
     assert server.requests() == []
-
-
-@pytest.mark.parametrize("at_once", [1, 3, 16])
-def test_no_more_requests_are_in_flight_than_allowed(
-    server: ChatServer, at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ZEROIQA_ENDPOINT_CONCURRENCY", str(at_once))
-    ours = rater(server)
-    ours.check(WORDS)
-    server.script(seconds=0.05 if at_once > 1 else 0.005)
-    ours.rate(make_views(max(12, 3 * at_once)), [WORDS])
-    assert server.most_at_once() <= at_once
-    assert at_once < 16 or server.most_at_once() > 8  # they do go out side by side
-    assert ours.images_per_call == 2 * at_once
-
-
-def test_the_only_model_of_a_server_rates_and_its_name_is_printable(server: ChatServer) -> None:
-    server.script(models=["a-model\x1b[2J"])
-    assert " a-model\\x1b[2J " in rater(server).id
-    assert rater(server).describe(WORDS)["model"].isprintable()
-
-
-def test_a_named_model_needs_no_list(server: ChatServer) -> None:
-    server.script(models=None)
-    assert " any " in rater(server, "any").id
-    with pytest.raises(UserError, match="does not list its models; name one after a #"):
-        rater(server).check(WORDS)
-
-
-@pytest.mark.parametrize("models", [["one/a", "two/b\x1b[2J"], []])
-def test_which_of_several_models_must_be_said(server: ChatServer, models: list[str]) -> None:
-    server.script(models=models)
-    with pytest.raises(UserError, match="name the one that shall rate after a #") as caught:
-        rater(server).check(WORDS)
-    assert all(name.partition("\x1b")[0] in str(caught.value) for name in models)
-    assert str(caught.value).isprintable()
-
-
-def test_a_refused_view_is_an_error_of_its_image_and_costs_the_others_nothing(server: ChatServer) -> None:
-    ours = rater(server)
-    ours.check(WORDS)
-    views = make_views(6)
-    dark = View(np.zeros((9, 9, 3), np.uint8), None, (9, 9))
-    server.script(refuses_dark=400)
-    with pytest.raises(ImageError, match=r"refuses a view \(HTTP 400: decoder prompt is longer"):
-        ours.rate([*views[:3], dark, *views[3:]], [WORDS])
-    assert len(server.requests()) == 6 + 1 + 1  # the probe shows that the server is well
-    found = [ours.rate([view], [WORDS])[0] for view in views]
-    assert len(server.requests()) == 6 + 1 + 1
-    server.script()
-    assert found == ours.rate(views, [WORDS])
-
-
-@pytest.mark.parametrize("status", [400, 413, 422, 500])
-def test_the_statuses_that_may_be_the_fault_of_a_view(server: ChatServer, status: int) -> None:
-    ours = rater(server)
-    server.script(refuses_dark=status)
-    dark = View(np.zeros((9, 9, 3), np.uint8), None, (9, 9))
-    with pytest.raises(ImageError, match=f"HTTP {status}"):
-        ours.rate([dark], [WORDS])
-
-
-def test_a_server_holds_no_weights_here() -> None:
-    name = "openai:http://127.0.0.1:9/v1#m"
-    assert is_server(name) and not has_weights(name)
-    assert not is_server("hf:openai") and has_weights("hf:openai")
-
-
-def test_offline_allows_servers_of_this_machine_only() -> None:
-    offline = ModelOptions(offline=True)
-    assert build_rater("openai:http://localhost:9/v1", offline)
-    with pytest.raises(UserError, match="not on this machine, and --offline forbids to ask it"):
-        build_rater("openai:https://api.example.com/v1#m", offline)
-
-
-def test_a_key_without_encryption_is_warned_of(
-    server: ChatServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("ZEROIQA_API_KEY", "secret")
-    rater(server).check(WORDS)
-    assert "unencrypted" not in caplog.text
-    with pytest.raises(UserError, match="cannot be reached"):
-        build_rater("openai:http://endpoint.invalid/v1").check(WORDS)
-    assert "travels unencrypted" in caplog.text and "secret" not in caplog.text
-
-
-def test_what_a_standard_becomes_is_described(server: ChatServer) -> None:
-    described = rater(server).describe(WORDS)
-    assert described["server"] == server.url
-    assert described["model"] == "someone/model-7b"
-    assert described["prompt"].startswith("system: You are") and "7: Perfect" in described["prompt"]
-
-
-def test_a_rater_works_where_an_event_loop_runs(server: ChatServer) -> None:
-    import asyncio
-
-    ours, (view,) = rater(server), make_views(1)
-
-    async def in_a_notebook() -> Rating | None:
-        return rate_one(ours, view)
-
-    assert asyncio.run(in_a_notebook()) == rate_one(ours, view)
-
-
-def test_ctrl_c_ends_requests_in_flight(server: ChatServer) -> None:
-    ours = rater(server)
-    ours.check(WORDS)
-    server.script(seconds=30)
-    threads = threading.active_count()
-    main = threading.main_thread().ident
-    assert main is not None
-    timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
-    begun = time.monotonic()
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        ours.rate(make_views(40), [WORDS])
-    assert time.monotonic() - begun < 5
-    timer.join()
-    assert threading.active_count() == threads
-
-
-def test_the_package_is_named_where_it_is_missing(
-    server: ChatServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install 'zeroiqa\[endpoint\]'"):
-        rater(server).check(WORDS)
-
-
-def test_importing_the_registry_imports_no_client(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; from zeroiqa.raters import build_rater; build_rater('openai:http://localhost/v1');"
-        "sys.exit('openai' in sys.modules or 'torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,21 +19,6 @@ pytest.importorskip("openai", reason="the package openai is missing: pip install
 WORDS = load_standard("quality-word-7")
 KEY = "sk-very-secret-0123456789"
 VIEW = View(np.full((8, 8, 3), 7, np.uint8), None, (8, 8))
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ChatServer]:
-    with chat_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: ChatServer, monkeypatch: pytest.MonkeyPatch) -> ChatServer:
-    for name in ("OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ZEROIQA_ENDPOINT_RETRIES", "0")
-    running.script()
-    return running
 
 
 def rate(server: ChatServer, model: str = "") -> Rating | None:
