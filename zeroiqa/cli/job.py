@@ -1,4 +1,4 @@
-"""What the commands that score have in common: how much of a run is done, by whom, and with what said."""
+"""What the commands that score have in common: how much of a run is done, by whom, and what stops it."""
 
 from __future__ import annotations
 
