@@ -131,7 +131,7 @@ def test_scores_are_those_of_the_whole_conversations_one_by_one(folder: Path, di
     head = Head(dimension, folder, CPU)  # type: ignore[arg-type]
     judged = head.score(images())
     assert len({round(each.score, 3) for each in judged}) == len(judged)  # the network looks at its inputs
-    model, talk, *_ = head._ready()
+    model, talk = head._judge().model, head._judge().conversation
     for image, found in zip(images(), judged, strict=True):
         question, begun = question_of(dimension, image.prompt)  # type: ignore[arg-type]
         ids = torch.tensor([talk.full(question, f"{begun} excellent.").ids])
@@ -167,7 +167,7 @@ def test_prompts_and_questions_count(folder: Path, answers: Path) -> None:
 def test_the_yes_of_a_head_is_the_share_of_both_its_cases(answers: Path) -> None:
     head = Head("qa", answers, CPU)
     found = head.score(images()[:1], questions=["Is it a cat?"])[0].yes
-    model, talk, *_ = head._ready()
+    model, talk = head._judge().model, head._judge().conversation
     ids = torch.tensor([talk.cut("Is it a cat?")])
     pixels = pixel_values(images()[0].pixels, model.config.vision.side)
     with torch.no_grad():

@@ -19,13 +19,13 @@ from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.data import read_examples
 from zeroiqa.heads.lmm4lmm.folds import Selection, divide
+from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
 from zeroiqa.heads.lmm4lmm.training import train
 from zeroiqa.heads.lmm4lmm.training_batches import collate
 from zeroiqa.heads.lmm4lmm.training_export import export
 from zeroiqa.heads.lmm4lmm.training_loop import learn
 from zeroiqa.heads.lmm4lmm.training_material import make_lessons
 from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
-from zeroiqa.heads.lmm4lmm.training_start import load_start
 
 CPU = torch.device("cpu")
 
@@ -88,7 +88,7 @@ def test_what_is_written_says_what_was_trained(tmp_path, base, rated, stage, reg
     lessons = make_lessons(stage, divide(read_examples(data), Selection("share:.3")))
     learnt = learn(
         stage,
-        lambda device, dtype: load_start(base, stage, device=device, dtype=dtype),
+        lambda device, dtype: load_published_trainee(base, stage, device=device, dtype=dtype),
         lessons,
         tmp_path / "state",
         options(),
@@ -98,17 +98,18 @@ def test_what_is_written_says_what_was_trained(tmp_path, base, rated, stage, reg
     again = load_model(tmp_path / "written", regression=regression)
 
     assert len([*(tmp_path / "written").glob("*.safetensors")]) > 2
-    batch = collate([learnt.trainee.prepare(lesson) for lesson in lessons.validation[:3]])
+    prepared = [learnt.trainee.prepare(lesson) for lesson in lessons.validation[:3]]
+    (part,) = collate(prepared, learnt.trainee.join).parts
     ids = torch.tensor([word for words in learnt.trainee.words for word in words])
-    tokens, mask, pixels, flags, positions = batch[:5]
-    inputs = (tokens, pixels, mask, flags, positions, ids)
+    inputs = {**part.inputs, "positions": part.positions, "level_ids": ids}
     with torch.no_grad():
-        trained, loaded = learnt.trainee.model.eval()(*inputs), again(*inputs)
+        trained, loaded = learnt.trainee.model.eval()(**inputs), again(**inputs)
     torch.testing.assert_close(loaded.level_logits, trained.level_logits, atol=1e-4, rtol=1e-4)
     if regression:
         torch.testing.assert_close(loaded.scores, trained.scores, atol=1e-4, rtol=1e-4)
         assert trained.scores.min() > 0
-    assert (loaded.level_logits - load_model(base, regression=False)(*inputs).level_logits).abs().max() > 1e-3
+    untrained = load_model(base, regression=False)(**inputs)
+    assert (loaded.level_logits - untrained.level_logits).abs().max() > 1e-3
 
 
 def test_a_released_checkpoint_is_trained_further_with_its_regression(tmp_path, rated):
@@ -170,6 +171,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from zeroiqa.heads.lmm4lmm.folds import Selection
+from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
 from zeroiqa.heads.lmm4lmm.training import train
 from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
 options = TrainingOptions(epochs=1, batch_size=4, learning_rate=3e-3, device="cpu", lora_dropout=0.0,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,16 @@ from zeroiqa.heads.lmm4lmm.folds import Folds
 from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
+from zeroiqa.heads.lmm4lmm.published_inputs import COLLATION
+from zeroiqa.heads.lmm4lmm.published_trainee import PublishedTrainee
 from zeroiqa.heads.lmm4lmm.training_batches import Plan, Prepared, collate
-from zeroiqa.heads.lmm4lmm.training_loop import Learnt, Trainee, learn, schedule
+from zeroiqa.heads.lmm4lmm.training_loop import Learnt, learn, schedule
 from zeroiqa.heads.lmm4lmm.training_material import Lesson, Lessons, make_lessons
 from zeroiqa.heads.lmm4lmm.training_objective import Objective
 from zeroiqa.heads.lmm4lmm.training_options import Progress, Stage, TrainingOptions
+from zeroiqa.heads.lmm4lmm.training_trainee import Trainee
+from zeroiqa.raters.chat_inputs import NotJoinableError, Tensors
+from zeroiqa.raters.chat_inputs import Prepared as Inputs
 
 SIZES = {
     "vision_config": {
@@ -68,15 +74,36 @@ def picture(level: int) -> torch.Tensor:
     return pixel_values(image, tile=28)
 
 
-def load(stage: Stage) -> Callable[[torch.device, torch.dtype], Trainee]:
-    def prepare(lesson: Lesson) -> Prepared:
-        tokens = encoded(lesson.question, lesson.answer, stage)
-        return Prepared(tokens, picture(int(lesson.path.stem)), lesson.target)
+def prepared(asked: Asked, tiles: torch.Tensor, target: float) -> Prepared:
+    ids = torch.tensor([asked.ids])
+    flags = torch.ones(len(tiles), dtype=torch.int64)
+    tensors = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "pixel_values": tiles,
+        "image_flags": flags,
+    }
+    length = len(asked.ids)
+    return Prepared(Inputs(tensors, 0), length - asked.answer, length - asked.read, target)
 
+
+@dataclass(frozen=True)
+class Toy(PublishedTrainee):
+    """The published network on pictures that are no files, with a toy tokenizer."""
+
+    stage: Stage
+
+    def prepare(self, lesson: Lesson) -> Prepared:
+        tokens = encoded(lesson.question, lesson.answer, self.stage)
+        return prepared(tokens, picture(int(lesson.path.stem)), lesson.target)
+
+
+def load(stage: Stage) -> Callable[[torch.device, torch.dtype], Trainee]:
     names = ["no", "yes"] if stage == "qa" else LEVELS
+    words = [[WORDS[name]] for name in names]
 
     def trainee(device: torch.device, dtype: torch.dtype) -> Trainee:
-        return Trainee(network(stage, dtype), prepare, [[WORDS[name]] for name in names])
+        return Toy(network(stage, dtype), words, "toy", Path(), None, stage)
 
     return trainee
 
@@ -226,35 +253,53 @@ def test_a_damaged_point_is_named(tmp_path):
 def test_each_example_of_a_batch_is_read_at_its_own_position():
     model = network("2").eval()
     objective = Objective(model, "1", [[WORDS["bad."]], [WORDS["good."]]])
-    long, short = (
-        load("1")(torch.device("cpu"), torch.float32).prepare(lesson) for lesson in lessons("1").train[:2]
-    )
-    assert len(long.asked.ids) != len(short.asked.ids)
+    toy = load("1")(torch.device("cpu"), torch.float32)
+    long, short = (toy.prepare(lesson) for lesson in lessons("1").train[:2])
+    assert long.inputs.length != short.inputs.length
 
-    together = objective.features(collate([long, short]))
+    together = objective.features(collate([long, short], toy.join))
 
     for row, alone in enumerate((long, short)):
         torch.testing.assert_close(
-            together[row : row + 1], objective.features(collate([alone])), atol=1e-5, rtol=0
+            together[row : row + 1], objective.features(collate([alone], toy.join)), atol=1e-5, rtol=0
         )
-    from_the_end = collate([long, short])._replace(
-        positions=torch.tensor([max(len(one.asked.ids) for one in (long, short)) - 3] * 2)
-    )
-    assert (objective.features(from_the_end) - together).abs().max() > 0.1
+    apart = objective.features(collate([long, short], never))
+    torch.testing.assert_close(apart, together, atol=1e-5, rtol=0)
+
+
+def never(items: Sequence[Inputs]) -> Tensors:
+    """Images that have no common batch."""
+    if len(items) > 1:
+        raise NotJoinableError
+    return COLLATION.join([item.tensors for item in items])
+
+
+def test_the_loss_is_the_same_where_images_have_no_common_batch():
+    toy = load("1")(torch.device("cpu"), torch.float32)
+    objective = Objective(toy.model.eval(), "1", toy.words)
+    examples = [toy.prepare(lesson) for lesson in lessons("1").train[:3]]
+
+    losses = [objective(collate(examples, join)) for join in (toy.join, never)]
+
+    torch.testing.assert_close(*losses, atol=1e-5, rtol=0)
+    assert len(collate(examples, never).parts) == 3
 
 
 def test_only_the_answer_and_its_end_are_learnt():
     ids = [5, 6, 7, 8, 9]
     batch = collate(
         [
-            Prepared(Asked(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
-            Prepared(Asked(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
-        ]
+            prepared(Asked(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
+            prepared(Asked(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
+        ],
+        lambda items: COLLATION.join([item.tensors for item in items]),
     )
 
-    assert batch.labels.tolist() == [[-100, -100, -100, 8, 9], [-100, -100, 7, -100, -100]]
-    assert batch.attention_mask.tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
-    assert batch.pixel_values.shape == (10, 3, 28, 28)
+    (part,) = batch.parts
+    assert part.labels.tolist() == [[-100, -100, -100, 8, 9], [-100, -100, -100, -100, 7]]
+    assert part.positions.tolist() == [2, 3]
+    assert part.inputs["attention_mask"].tolist() == [[1] * 5, [0, 0, 1, 1, 1]]
+    assert part.inputs["pixel_values"].shape == (10, 3, 28, 28)
 
 
 def test_every_example_is_learnt_from_once_an_epoch():

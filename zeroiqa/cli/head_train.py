@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     help="Table (.csv) with image and mos or answer, perhaps prompt, question and split; or the published "
     "meta file (.json) or conversations (.jsonl).",
 )
+@click.option("--start", type=click.Path(path_type=Path), help="Folder of the checkpoint to start from.")
 @click.option(
-    "--start", type=click.Path(path_type=Path), required=True, help="Folder of the checkpoint to start from."
+    "--backbone",
+    help="In place of --start: any chat model, as raters are named (hf:REPOSITORY, hf:FOLDER, or a name of "
+    "`zeroiqa models`).",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the new checkpoint."
@@ -64,7 +67,8 @@ def train_head(
     name: str,
     stage: Stage,
     data: Path,
-    start: Path,
+    start: Path | None,
+    backbone: str | None,
     output: Path,
     validation: str | None,
     select_on_test: bool,
@@ -73,17 +77,21 @@ def train_head(
     """Train LMM4LMM on ratings (extra `train`); the same command resumes an interrupted training.
 
     Several GPUs: `torchrun --standalone --nproc-per-node N -m zeroiqa head train ...`. The result is a
-    checkpoint for `zeroiqa head score`; training.json beside it holds the settings and every validation.
+    checkpoint for `zeroiqa head score`; training.json beside it holds the settings and every validation. On a
+    backbone it holds what was learnt alone, and the backbone's weights are needed to score with it.
     """
     from zeroiqa.heads.lmm4lmm.folds import Selection
     from zeroiqa.heads.lmm4lmm.training import train
     from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
 
     assert name == "lmm4lmm"
+    first = start or backbone
+    if first is None or (start and backbone):
+        raise click.UsageError("Give one of --start FOLDER and --backbone hf:REPOSITORY.")
     chosen = given(rule=validation, seed=choices["seed"], select_on="test" if select_on_test else None)
     options = TrainingOptions(selection=Selection(**chosen), **given(**choices))
     try:
-        result = train(stage, start, data, output, options, _reporter())
+        result = train(stage, first, data, output, options, _reporter())
     except KeyboardInterrupt:
         click.echo(f"Stopped. The same command resumes the training in {output}.", err=True)
         raise click.exceptions.Exit(130) from None

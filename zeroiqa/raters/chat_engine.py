@@ -136,6 +136,14 @@ class ChatEngine:
             answers.update(zip(window, self._run_window(rows, read), strict=True))
         return [answers[view] for view in range(len(pixels))]
 
+    def here(self) -> Preprocessor:
+        """The preprocessor of this thread: tokenizers are not safe to share."""
+        if not hasattr(self._own, "preprocessor"):
+            processor = deepcopy(self.preprocessor.processor)
+            self._own.preprocessor = replace(self.preprocessor, processor=processor)
+        found: Preprocessor = self._own.preprocessor
+        return found
+
     def answer(self, pixels: Pixels, text: str, most_tokens: int) -> str:
         """The greedy answer in words, by `generate`."""
         item = self.preprocessor.prepare(pixels, text)
@@ -221,11 +229,7 @@ class ChatEngine:
             yield [future.result() for future in futures]
 
     def _prepare_apart(self, pixels: Pixels, texts: Sequence[str]) -> Row:
-        """In a thread, with a processor of its own: tokenizers are not safe to share."""
-        if not hasattr(self._own, "preprocessor"):
-            processor = deepcopy(self.preprocessor.processor)
-            self._own.preprocessor = replace(self.preprocessor, processor=processor)
-        return self._prepare(pixels, texts, self._own.preprocessor)
+        return self._prepare(pixels, texts, self.here())
 
     def _prepare(self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None) -> Row:
         items = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]

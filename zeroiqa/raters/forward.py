@@ -133,13 +133,33 @@ class Forward:
             features: From `features` for the same views in the same order; None runs the vision encoder here.
         """
         shared = self._shared(items, paths)
-        inputs = self._after_prefix(items, shared, paths) if shared else self._whole(items, paths)
+        inputs: dict[str, Any] = (
+            self._after_prefix(items, shared, paths)
+            if shared
+            else {**self.inputs(items, paths), **self.without_cache}
+        )
         if features is not None:
             inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
             inputs["mm_encoder_outputs"] = {"image": features}
         if "logits_to_keep" in self._arguments:
             inputs["logits_to_keep"] = 1
         return self._model(**inputs).logits[:, -1].float()  # type: ignore[no-any-return]
+
+    @property
+    def without_cache(self) -> dict[str, bool]:
+        """The argument for a pass whose keys and values nobody needs."""
+        return {"use_cache": False} if "use_cache" in self._arguments else {}
+
+    def inputs(self, items: Sequence[Prepared], paths: Paths) -> Tensors:
+        """Whole rows as the model's arguments, on its device, padded on the left.
+
+        Raises:
+            NotJoinableError: the views have no common batch.
+        """
+        inputs = self._to_device(self._join([item.tensors for item in items]))
+        if paths.positions:
+            inputs["position_ids"] = _counted(inputs["attention_mask"])
+        return inputs
 
     def uses_prefix(self, items: Sequence[Prepared], paths: Paths) -> bool:
         """Whether a batch would run behind a shared prefix."""
@@ -160,14 +180,6 @@ class Forward:
             differing = (item.tensors["input_ids"][0, :length] != first).nonzero()
             length = min(length, int(differing[0]) if len(differing) else length)
         return length if length >= _LEAST_PREFIX else 0
-
-    def _whole(self, items: Sequence[Prepared], paths: Paths) -> dict[str, Any]:
-        inputs: dict[str, Any] = self._to_device(self._join([item.tensors for item in items]))
-        if paths.positions:
-            inputs["position_ids"] = _counted(inputs["attention_mask"])
-        if "use_cache" in self._arguments:
-            inputs["use_cache"] = False
-        return inputs
 
     def _after_prefix(self, items: Sequence[Prepared], shared: int, paths: Paths) -> dict[str, Any]:
         """Inputs for what follows the prefix: rows are laid out as [prefix][padding][rest]."""

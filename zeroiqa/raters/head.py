@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.heads.lmm4lmm.conversation import DIMENSIONS, Dimension
-from zeroiqa.heads.lmm4lmm.head import Head, Judged
+from zeroiqa.heads.lmm4lmm.head import Head
+from zeroiqa.heads.lmm4lmm.judged import Judged
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.types import Image, Rating
 

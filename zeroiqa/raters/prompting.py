@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -11,7 +11,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.standards import FilledPrompt
 
 Message: TypeAlias = dict[str, Any]
-_PROBE = FilledPrompt("Zeroiqa asks system.", "Zeroiqa asks user.")
+_PROBE = FilledPrompt("Zeroiqa asks system.", "Zeroiqa asks user.", answer="Zeroiqa answers.")
 _ANSWER = "7"
 
 
@@ -59,18 +59,27 @@ class ChatTemplate:
         out: the answer is asked for right after the prompt.
         """
         text = self.text(prompt)
-        for content in (_ANSWER, [{"type": "text", "text": _ANSWER}]):
-            answer = {"role": "assistant", "content": content}
-            try:
-                whole = self.render(
-                    [*self._messages(prompt), answer], continue_final_message=True, tokenize=False
-                )
-            except Exception:
-                continue
+        for whole in self._answered(prompt, _ANSWER, continue_final_message=True):
             between = whole[len(text) :].removesuffix(_ANSWER)
             if whole.startswith(text) and whole.endswith(_ANSWER) and not between.strip():
                 return between
         return ""
+
+    def end(self, prompt: FilledPrompt) -> str:
+        """What the template writes behind an assistant's answer, but for line breaks; "" if it takes none."""
+        for whole in self._answered(prompt, _PROBE.answer):
+            if _PROBE.answer in whole:
+                return whole.partition(_PROBE.answer)[2].rstrip()
+        return ""
+
+    def _answered(self, prompt: FilledPrompt, answer: str, **choices: bool) -> Iterator[str]:
+        """The prompt with an answer, in the ways of writing one that the template takes."""
+        for content in (answer, [{"type": "text", "text": answer}]):
+            messages = [*self._messages(prompt), {"role": "assistant", "content": content}]
+            try:
+                yield self.render(messages, tokenize=False, **choices)
+            except Exception:
+                continue
 
     def _messages(self, prompt: FilledPrompt) -> list[Message]:
         between = "" if self.breaks_line and prompt.after_image == "\n" else prompt.after_image

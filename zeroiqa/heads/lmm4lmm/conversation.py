@@ -92,10 +92,7 @@ class Conversation:
         self._check(answer)
         ids = self._head + self._encode(f"{self._before(question)}{answer}{_END}")
         begin = len(self.cut(question))
-        words = answer.removesuffix(".").split(" ")
-        if len(words) > 1 and words[-1] in LEVEL_WORDS:
-            return Asked(ids, begin, len(self.cut(question, " ".join(words[:-1]))) - 1)
-        return Asked(ids, begin, begin - 1)
+        return Asked(ids, begin, len(self.cut(question, before_level(answer))) - 1)
 
     def level_ids(self, begun: str = QUALITY_IS) -> list[int]:
         """The tokens of the five level words behind the beginning of an answer, from bad to excellent.
@@ -147,6 +144,12 @@ class Conversation:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+
+def before_level(answer: str) -> str:
+    """What an answer says before the level that it ends with, "... is" of "... is good."; "" for others."""
+    words = answer.removesuffix(".").split(" ")
+    return " ".join(words[:-1]) if words[-1] in LEVEL_WORDS else ""
 
 
 def load_conversation(folder: Path, tokens_per_tile: int) -> Conversation:

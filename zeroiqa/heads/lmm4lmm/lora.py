@@ -7,6 +7,7 @@ nothing that the published layout could not hold. Only the dropout differs: each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -47,22 +48,23 @@ def add_lora(vision: nn.Module, language: nn.Module, *, dropout: float, seed: in
         dropout: Share of the inputs of A that is dropped in training.
         seed: Of the random A; B is zero.
     """
-    from peft import LoraConfig, inject_adapter_in_model
-
-    settings = LoraConfig(
-        r=RANK,
-        lora_alpha=ALPHA,
-        lora_dropout=dropout,
-        target_modules=[*_FUSED, *(name.split(".")[-1] for name in (*_VISION, *_LANGUAGE))],
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for tower in (vision, language):
-            inject_adapter_in_model(settings, tower)
+    names = [*_FUSED, *(name.split(".")[-1] for name in (*_VISION, *_LANGUAGE))]
+    for number, tower in enumerate((vision, language)):
+        inject_lora(tower, names, dropout=dropout, seed=seed + number)
     for layer in _layers(vision, language):
         shared = layer.attention.q_proj.lora_A["default"].weight
         for name in _FUSED[1:]:
             getattr(layer.attention, name).lora_A["default"].weight = shared
+
+
+def inject_lora(model: nn.Module, layers: Sequence[str], *, dropout: float, seed: int) -> None:
+    """Freeze a model and put LoRA on its layers of these names; see `add_lora`."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    settings = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules=[*layers])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(settings, model)
 
 
 def published_lora(vision: nn.Module, language: nn.Module) -> dict[str, torch.Tensor]:

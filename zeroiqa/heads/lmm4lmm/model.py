@@ -115,6 +115,12 @@ class Lmm4Lmm(nn.Module):
         ).last_hidden_state
         return found
 
+    @property
+    def output(self) -> nn.Module:
+        """From a hidden state to the logits of the vocabulary."""
+        head: nn.Module = self.language_model.lm_head
+        return head
+
     def image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """What the language model sees of tiles, shape (tiles, tokens per tile, hidden)."""
         pixels = pixel_values.to(_dtype(self.vision_model))

@@ -11,18 +11,20 @@ from pathlib import Path
 import torch
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.heads.lmm4lmm.chat_trainee import load_chat_trainee
+from zeroiqa.heads.lmm4lmm.chat_weights import RECORD, is_learnt
 from zeroiqa.heads.lmm4lmm.data import read_examples
 from zeroiqa.heads.lmm4lmm.folds import divide
-from zeroiqa.heads.lmm4lmm.training_export import export
-from zeroiqa.heads.lmm4lmm.training_loop import Trainee, learn
+from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
+from zeroiqa.heads.lmm4lmm.training_loop import learn
 from zeroiqa.heads.lmm4lmm.training_material import make_lessons
 from zeroiqa.heads.lmm4lmm.training_options import Progress, Stage, TrainingOptions, TrainingResult
-from zeroiqa.heads.lmm4lmm.training_start import load_start
+from zeroiqa.heads.lmm4lmm.training_trainee import Trainee
 
 
 def train(
     stage: Stage,
-    start: Path,
+    start: str | Path,
     data: Path,
     output: Path,
     options: TrainingOptions,
@@ -30,12 +32,14 @@ def train(
 ) -> TrainingResult:
     """Train one stage and write a checkpoint with the best weights; after an interruption, resume it.
 
-    The output is a checkpoint in the published layout, and `training.json`: settings and validations.
+    The output is a checkpoint in the published layout, or what was learnt on a chat model (see
+    `zeroiqa.heads.lmm4lmm.chat_weights`); and `training.json`: settings and validations.
 
     Args:
         stage: See `Stage`.
-        start: Folder of the checkpoint to start from, in the published layout: InternVL2.5 for stage 1 and
-            for qa, the result of stage 1 for stage 2.
+        start: Folder of the checkpoint to start from: InternVL2.5 in the published layout for stage 1 and
+            for qa, the result of stage 1 for stage 2. Or, as a string, any chat model: hf:REPOSITORY,
+            hf:FOLDER, or a name of the list.
         data: See `zeroiqa.heads.lmm4lmm.data`.
         output: Folder of the result; new, or that of the same training, unfinished.
         options: See `TrainingOptions`.
@@ -45,22 +49,25 @@ def train(
         UserError: data, checkpoint or options do not fit; the output holds another training; the loss is no
             number, or no validation could tell the images apart.
     """
-    if (output / "config.json").exists():
+    if any((output / name).exists() for name in ("config.json", RECORD)):
         raise UserError(f"{printable(str(output))} holds a finished training; name another folder.")
     lessons = make_lessons(stage, divide(read_examples(data), options.selection))
 
     def load(device: torch.device, dtype: torch.dtype) -> Trainee:
-        return load_start(start, stage, device=device, dtype=dtype)
+        if isinstance(start, str) or is_learnt(start):
+            return load_chat_trainee(start, stage, device=device, dtype=dtype)
+        return load_published_trainee(start, stage, device=device, dtype=dtype)
 
     state = output / "training"
     learnt = learn(stage, load, lessons, state, options, report)
     if learnt.is_main:
         record = {
-            "settings": {**learnt.settings, "start": str(start)},
+            "start": str(start),
+            "settings": learnt.settings,
             "best": dataclasses.asdict(learnt.best),
             "history": [dataclasses.asdict(entry) for entry in learnt.history],
         }
         (output / "training.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        export(learnt.trainee.model, stage, start, output)
+        learnt.trainee.export(stage, output)
         shutil.rmtree(state)
     return TrainingResult(output, learnt.best, learnt.history)

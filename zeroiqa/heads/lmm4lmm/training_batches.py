@@ -4,70 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 
-from zeroiqa.heads.lmm4lmm.conversation import Asked
+from zeroiqa.raters.chat_inputs import NotJoinableError, Tensors
+from zeroiqa.raters.chat_inputs import Prepared as Inputs
 
 IGNORED = -100
 """Label of a token that is not learnt."""
+Join: TypeAlias = Callable[[Sequence[Inputs]], Tensors]
+"""Makes one batch of the inputs of several images, padded on the left; raises NotJoinableError."""
 
 
 class Prepared(NamedTuple):
-    """One example, ready to be put into a batch."""
+    """One example, ready to be put into a batch; places count from the end, so that padding moves none."""
 
-    asked: Asked
-    pixels: torch.Tensor
-    """Shape (tiles, 3, side, side)."""
+    inputs: Inputs
+    """The image and the whole conversation."""
+    answer: int
+    """Tokens of the answer and of what ends it: these are the last ones."""
+    read: int
+    """Which token is read, 1 being the last: that before the level word, or before the answer."""
     target: float
     """The rating; NaN if there is none."""
 
 
-class Batch(NamedTuple):
-    """Examples of one step; all but the pixels and the flags have one row per example."""
+class Part(NamedTuple):
+    """Examples that go through the network together."""
 
-    input_ids: torch.Tensor
-    """Shape (examples, tokens), padded on the right."""
-    attention_mask: torch.Tensor
-    """1 for a token, 0 for padding."""
-    pixel_values: torch.Tensor
-    """Shape (tiles of all examples, 3, side, side)."""
-    image_flags: torch.Tensor
-    """1 for each tile."""
+    inputs: Tensors
+    """Of the network."""
     positions: torch.Tensor
-    """Where each row is read."""
+    """Where each row is read, shape (rows,)."""
     labels: torch.Tensor
-    """The tokens of the answers and of what ends them, elsewhere `IGNORED`."""
+    """The tokens of the answers and of what ends them, elsewhere `IGNORED`, shape (rows, tokens)."""
+
+    def to(self, device: torch.device) -> Part:
+        """The same on a device."""
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+        return Part(inputs, self.positions.to(device), self.labels.to(device))
+
+
+class Batch(NamedTuple):
+    """Examples of one step."""
+
+    parts: tuple[Part, ...]
+    """One, or one for each example where their inputs have no common batch."""
     targets: torch.Tensor
-    """The ratings, float32."""
+    """The ratings in the order of the parts, float32."""
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        return Batch(tuple(part.to(device) for part in self.parts), self.targets.to(device))
 
 
-def collate(examples: Sequence[Prepared]) -> Batch:
+def collate(examples: Sequence[Prepared], join: Join) -> Batch:
     """Put examples into one batch. Each keeps its own position: padding moves none."""
-    length = max(len(example.asked.ids) for example in examples)
-    ids = torch.zeros(len(examples), length, dtype=torch.int64)
-    mask = torch.zeros_like(ids)
+    try:
+        parts = [_part(examples, join)]
+    except NotJoinableError:
+        parts = [_part([example], join) for example in examples]
+    return Batch(tuple(parts), torch.tensor([example.target for example in examples], dtype=torch.float32))
+
+
+def _part(examples: Sequence[Prepared], join: Join) -> Part:
+    inputs = join([example.inputs for example in examples])
+    ids = inputs["input_ids"].cpu()
+    length = ids.shape[1]
     labels = torch.full_like(ids, IGNORED)
-    for row, (asked, _, _) in enumerate(examples):
-        count = len(asked.ids)
-        ids[row, :count] = torch.tensor(asked.ids)
-        mask[row, :count] = 1
-        labels[row, asked.answer : count] = ids[row, asked.answer : count]
-    pixels = torch.cat([example.pixels for example in examples])
-    return Batch(
-        ids,
-        mask,
-        pixels,
-        torch.ones(len(pixels), dtype=torch.int64),
-        torch.tensor([example.asked.read for example in examples]),
-        labels,
-        torch.tensor([example.target for example in examples], dtype=torch.float32),
-    )
+    for row, example in enumerate(examples):
+        labels[row, length - example.answer :] = ids[row, length - example.answer :]
+    return Part(inputs, torch.tensor([length - example.read for example in examples]), labels)
 
 
 class Plan(NamedTuple):
@@ -101,7 +109,7 @@ class Plan(NamedTuple):
 
 
 def prefetched(
-    batches: Iterator[list[int]], prepare: Callable[[int], Prepared], threads: int = 4
+    batches: Iterator[list[int]], prepare: Callable[[int], Prepared], join: Join, threads: int = 4
 ) -> Iterator[Batch]:
     """Batches in order, each prepared by threads while the one before it is used."""
     with ThreadPoolExecutor(threads) as pool:
@@ -109,7 +117,7 @@ def prefetched(
         for batch in batches:
             following = pool.map(prepare, batch)
             if pending is not None:
-                yield collate([*pending])
+                yield collate([*pending], join)
             pending = following
         if pending is not None:
-            yield collate([*pending])
+            yield collate([*pending], join)

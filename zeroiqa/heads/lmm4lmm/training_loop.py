@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,8 +19,8 @@ from torch import nn
 from zeroiqa.devices import find_device, find_dtype
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.heads.lmm4lmm.training_batches import Batch, Plan, Prepared, collate, prefetched
-from zeroiqa.heads.lmm4lmm.training_material import Lesson, Lessons
+from zeroiqa.heads.lmm4lmm.training_batches import Batch, Plan, collate, prefetched
+from zeroiqa.heads.lmm4lmm.training_material import Lessons
 from zeroiqa.heads.lmm4lmm.training_objective import (
     Objective,
     draw_regression,
@@ -34,6 +34,7 @@ from zeroiqa.heads.lmm4lmm.training_options import (
     Validation,
 )
 from zeroiqa.heads.lmm4lmm.training_state import Resumed, TrainingState
+from zeroiqa.heads.lmm4lmm.training_trainee import Trainee
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -42,17 +43,6 @@ WARMUP = 0.03
 """Share of the steps over which the learning rate rises."""
 GREATEST_NORM = 1.0
 """Gradients are scaled down to this norm."""
-
-
-class Trainee(NamedTuple):
-    """What is trained, and how its inputs are made."""
-
-    model: Lmm4Lmm
-    """Its weights in the type of the training."""
-    prepare: Callable[[Lesson], Prepared]
-    """Makes one example; called by several threads."""
-    words: Sequence[Sequence[int]]
-    """Tokens of the answers: of each level, from bad on, or of no and of yes."""
 
 
 class Learnt(NamedTuple):
@@ -143,13 +133,15 @@ def _prepare(
     if dtype == torch.float16:
         raise UserError("Training in float16 loses small gradients; choose bfloat16 or float32 (--dtype).")
     trainee = load(device, dtype)
-    prepare_model(trainee.model, stage, options)
+    _share_gradients(accelerator, trainee)
+    prepare_model(trainee, stage, options)
     plan = Plan(len(lessons.train), options.batch_size, epochs(stage, options), options.seed)
     objective = Objective(trainee.model, stage, trainee.words)
-    kept = TrainingState(state, _settings(stage, lessons, options, dtype, processes))
+    kept = TrainingState(state, _settings(trainee, stage, lessons, options, dtype, processes))
     run = _Run(accelerator, trainee, objective, lessons, plan, options, dtype, kept)
     if stage == "2" and trainee.model.regression is None:
-        first = collate([trainee.prepare(lesson) for lesson in lessons.train[: options.batch_size]])
+        some = [trainee.prepare(lesson) for lesson in lessons.train[: options.batch_size]]
+        first = collate(some, trainee.join)
         objective.eval()
         with run.autocast:
             draw_regression(objective, first.to(device), options.seed)
@@ -162,11 +154,17 @@ def epochs(stage: Stage, options: TrainingOptions) -> int:
 
 
 def _settings(
-    stage: Stage, lessons: Lessons, options: TrainingOptions, dtype: torch.dtype, processes: int
+    trainee: Trainee,
+    stage: Stage,
+    lessons: Lessons,
+    options: TrainingOptions,
+    dtype: torch.dtype,
+    processes: int,
 ) -> dict[str, Any]:
     return {
         **{name: value for name, value in dataclasses.asdict(options).items() if name != "device"},
         "stage": stage,
+        "start": trainee.start,
         "data": lessons.digest,
         "epochs": epochs(stage, options),
         "dtype": str(dtype).removeprefix("torch."),
@@ -184,6 +182,14 @@ def _accelerator(options: TrainingOptions) -> Accelerator:
         ) from error
     device = find_device(options.device)
     return Accelerator(cpu=device.type == "cpu")
+
+
+def _share_gradients(accelerator: Accelerator, trainee: Trainee) -> None:
+    """Some chat models have layers that nothing reads, behind the vision tower's last one in use."""
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    unused = not isinstance(trainee.model, Lmm4Lmm)
+    accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=unused)
 
 
 def _learn(run: _Run, report: Callable[[Progress], None]) -> Resumed:
@@ -221,7 +227,8 @@ def _batches(run: _Run, first: int) -> Iterator[Batch]:
     """What this process learns from in every step from `first` on."""
     rank, processes = run.accelerator.process_index, run.accelerator.num_processes
     mine = (numbers[rank::processes] for numbers in run.plan.batches(first))
-    return prefetched(mine, lambda number: run.trainee.prepare(run.lessons.train[number]))
+    lessons, trainee = run.lessons.train, run.trainee
+    return prefetched(mine, lambda number: trainee.prepare(lessons[number]), trainee.join)
 
 
 def _step(run: _Run, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, batch: Batch) -> float:
@@ -264,7 +271,7 @@ def _seeded(run: _Run, step: int) -> Iterator[None]:
 
 def _validate(run: _Run) -> float | None:
     """What the weights are chosen by, over the whole validation fold; all processes share the work."""
-    lessons = run.lessons.validation
+    lessons, trainee = run.lessons.validation, run.trainee
     rank, processes = run.accelerator.process_index, run.accelerator.num_processes
     each = -(-len(lessons) // processes)
     mine = [(rank * each + number) % len(lessons) for number in range(each)]
@@ -274,7 +281,7 @@ def _validate(run: _Run) -> float | None:
     with torch.no_grad(), run.autocast:
         found = [
             run.objective.predict(batch.to(run.device))
-            for batch in prefetched(chunks, lambda number: run.trainee.prepare(lessons[number]))
+            for batch in prefetched(chunks, lambda number: trainee.prepare(lessons[number]), trainee.join)
         ]
     predicted = run.accelerator.gather(torch.cat(found)).tolist()[: len(lessons)]
     return value_of(run.objective.stage, predicted, [lesson.target for lesson in lessons])

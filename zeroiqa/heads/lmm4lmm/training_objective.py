@@ -10,11 +10,10 @@ from torch.nn import functional
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.metrics import srcc
-from zeroiqa.heads.lmm4lmm.lora import add_lora
-from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.regression import QualityRegression
 from zeroiqa.heads.lmm4lmm.training_batches import IGNORED, Batch
 from zeroiqa.heads.lmm4lmm.training_options import Stage, TrainingOptions
+from zeroiqa.heads.lmm4lmm.training_trainee import Network, Trainee
 
 _DRAWS = 64
 _WEIGHT_LIMIT = 0.1
@@ -23,7 +22,7 @@ _WEIGHT_LIMIT = 0.1
 class Objective(nn.Module):
     """The loss of a stage as a module, so that several processes can share its gradient."""
 
-    def __init__(self, model: Lmm4Lmm, stage: Stage, words: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: Network, stage: Stage, words: Sequence[Sequence[int]]) -> None:
         """Wrap a model.
 
         Args:
@@ -45,10 +44,13 @@ class Objective(nn.Module):
         """
         if self.stage == "2":
             return functional.l1_loss(self._scores(self.features(batch)), batch.targets)
-        hidden = self._hidden(batch)
-        learnt = batch.labels[:, 1:] != IGNORED
-        logits = self.model.language_model.lm_head(hidden[:, :-1][learnt])
-        return functional.cross_entropy(logits.float(), batch.labels[:, 1:][learnt])
+        learnt = [part.labels[:, 1:] != IGNORED for part in batch.parts]
+        hidden = [self.model.hidden_states(**part.inputs)[:, :-1] for part in batch.parts]
+        logits = self.model.output(
+            torch.cat([states[mask] for states, mask in zip(hidden, learnt, strict=True)])
+        )
+        labels = torch.cat([part.labels[:, 1:][mask] for part, mask in zip(batch.parts, learnt, strict=True)])
+        return functional.cross_entropy(logits.float(), labels)
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> torch.Tensor:
@@ -56,7 +58,7 @@ class Objective(nn.Module):
         features = self.features(batch)
         if self.stage == "2":
             return self._scores(features)
-        logits = self.model.language_model.lm_head(features).float()
+        logits = self.model.output(features).float()
         answers = torch.stack([logits[:, ids].logsumexp(-1) for ids in self.words], -1).softmax(-1)
         first = 1 if self.stage == "1" else 0
         return answers @ torch.arange(
@@ -65,13 +67,11 @@ class Objective(nn.Module):
 
     def features(self, batch: Batch) -> torch.Tensor:
         """The hidden state at each example's own position, shape (examples, width)."""
-        hidden = self._hidden(batch)
-        return hidden[torch.arange(len(hidden), device=hidden.device), batch.positions]
-
-    def _hidden(self, batch: Batch) -> torch.Tensor:
-        return self.model.hidden_states(
-            batch.input_ids, batch.pixel_values, batch.attention_mask, batch.image_flags
-        )
+        read = []
+        for part in batch.parts:
+            hidden = self.model.hidden_states(**part.inputs)
+            read.append(hidden[torch.arange(len(hidden), device=hidden.device), part.positions])
+        return torch.cat(read)
 
     def _scores(self, features: torch.Tensor) -> torch.Tensor:
         assert self.model.regression is not None
@@ -80,21 +80,22 @@ class Objective(nn.Module):
         return scores.flatten()
 
 
-def prepare_model(model: Lmm4Lmm, stage: Stage, options: TrainingOptions) -> None:
+def prepare_model(trainee: Trainee, stage: Stage, options: TrainingOptions) -> None:
     """Freeze what the stage does not learn, add LoRA where it does. What is learnt becomes float32."""
+    model = trainee.model
     model.requires_grad_(False)
     if stage == "1":
-        model.mlp1.requires_grad_(True)
+        for projector in trainee.projectors():
+            projector.requires_grad_(True)
     else:
-        add_lora(model.vision_model, model.language_model, dropout=options.lora_dropout, seed=options.seed)
+        trainee.add_lora(dropout=options.lora_dropout, seed=options.seed)
     if model.regression is not None:
         model.regression.requires_grad_(True)
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
     if options.checkpointing:
-        for tower in (model.vision_model, model.language_model):
-            tower.activation_checkpointing_enable({"use_reentrant": False})
+        trainee.enable_checkpointing()
 
 
 @torch.no_grad()

@@ -41,6 +41,7 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
     config_class = MplugOwl3Config
     config: MplugOwl3Config
     input_modalities = ("image", "text")  # type: ignore[assignment]
+    supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_attention_backend = True
 

@@ -1,0 +1,296 @@
+"""The recipe of LMM4LMM on other chat models: what is read, what is learnt, what is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PilImage
+from safetensors.torch import load_file
+
+from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
+from zeroiqa.errors import UserError
+from zeroiqa.evaluation.metrics import srcc
+from zeroiqa.heads.lmm4lmm.chat_conversation import ChatConversation
+from zeroiqa.heads.lmm4lmm.chat_network import ChatNetwork
+from zeroiqa.heads.lmm4lmm.chat_trainee import load_chat_trainee
+from zeroiqa.heads.lmm4lmm.conversation import PERCEPTION, QUALITY_IS, question_of
+from zeroiqa.heads.lmm4lmm.data import read_examples
+from zeroiqa.heads.lmm4lmm.folds import Selection, divide
+from zeroiqa.heads.lmm4lmm.head import Head
+from zeroiqa.heads.lmm4lmm.training import train
+from zeroiqa.heads.lmm4lmm.training_batches import collate
+from zeroiqa.heads.lmm4lmm.training_material import Lesson
+from zeroiqa.heads.lmm4lmm.training_objective import Objective
+from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
+from zeroiqa.images import decode
+from zeroiqa.model_options import ModelOptions
+from zeroiqa.raters.loading import load
+from zeroiqa.standards import FilledPrompt
+
+QUESTION = FilledPrompt("", PERCEPTION)
+LOGITS = {"output_logits": True, "return_dict_in_generate": True}
+CPU = ModelOptions(device="cpu")
+SMALL = ("qwen2_5_vl", "internvl", "mllama", "llava_next")
+"""Backbones of the paper's table 6 that transformers has, and one whose last vision layer nothing reads."""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("backbones")
+    return {family: build(family, folder / family) for family in SMALL}
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Grey images of two shapes, rated by their brightness; prompts of unequal length; questions."""
+    folder = tmp_path_factory.mktemp("data")
+    rows, asked = ["image,mos,prompt"], ["image,question,answer"]
+    for number in range(24):
+        level = 20 + 9 * number
+        noise = np.random.default_rng(number).normal(level, 8, (56 + number % 2 * 28, 84, 3))
+        PilImage.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,{level / 50},{'a wall' if number % 3 else 'a very bright grey wall'}")
+        if abs(level - 120) > 20:
+            asked.append(f"{number}.png,Is it bright?,{'Yes' if level > 120 else 'No'}")
+    (folder / "ratings.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    (folder / "questions.csv").write_text("\n".join(asked) + "\n", "utf-8")
+    return folder
+
+
+def options(**changes: object) -> TrainingOptions:
+    base = {"epochs": 6, "batch_size": 6, "learning_rate": 5e-3, "device": "cpu"}
+    return TrainingOptions(**{**base, "selection": Selection("share:.3"), **changes})
+
+
+def noise(seed: int, size: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+# ---------------------------------------------------------------- what is read
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *UNLISTED, *NATIVE])
+def test_hidden_states_are_what_the_models_own_output_layer_reads(family, tmp_path):
+    """Against the logits that `generate` gives, before the output layer is taken out."""
+    loaded = load(str(build(family, tmp_path / family)), CPU)
+    untouched = load(str(tmp_path / family), CPU).model
+    network = ChatNetwork(loaded)
+    engine = network.engine
+    text = engine.template.text(QUESTION)
+    sizes = [(90, 120), (140, 70)]
+    items = [engine.preprocessor.prepare(noise(number, size), text) for number, size in enumerate(sizes)]
+
+    for item in items:
+        with torch.no_grad():
+            states = network.hidden_states(**network.join([item]))
+            found = network.output(states[:, -1])
+            said = untouched.generate(**item.tensors, max_new_tokens=1, do_sample=False, **LOGITS)
+            wanted = said.logits[0]
+        torch.testing.assert_close(found.float(), wanted.float(), atol=1e-4, rtol=1e-4)
+    assert network.projectors()
+    towers = network.towers()
+    assert any("vis" in name for name in towers) and any("lang" in name or "text" in name for name in towers)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_the_read_token_is_the_last_of_the_cut_prompt(places, rated, family):
+    """The hidden state before the level word, beside a longer row, is that of the prompt cut there."""
+    trainee = load_chat_trainee(f"hf:{places[family]}", "1", device=torch.device("cpu"), dtype=torch.float32)
+    lessons = [
+        Lesson(rated / f"{number}.png", question, f"{begun} good.", 1.0)
+        for number, (question, begun) in enumerate(
+            [question_of("perception", None), question_of("correspondence", "a very bright grey wall")]
+        )
+    ]
+
+    batch = collate([trainee.prepare(lesson) for lesson in lessons], trainee.join)
+    together = Objective(trainee.model, "1", trainee.words).features(batch)
+
+    assert len({part.inputs["input_ids"].shape for part in batch.parts}) == 1
+    for row, lesson in enumerate(lessons):
+        cut = trainee.conversation.cut(lesson.question, lesson.answer.removesuffix(" good."))
+        item = trainee.model.engine.preprocessor.prepare(decode(lesson.path).pixels, cut)
+        with torch.no_grad():
+            alone = trainee.model.hidden_states(**trainee.model.join([item]))[0, -1]
+        torch.testing.assert_close(together[row], alone, atol=1e-4, rtol=1e-4)
+    labels = batch.parts[0].labels[0]
+    said = trainee.model.engine.loaded.processor.tokenizer.decode(labels[labels >= 0])
+    assert said.strip().startswith(f"{QUALITY_IS} good.") and len(said.strip()) > len(QUALITY_IS) + 6
+
+
+# ---------------------------------------------------------------- what is learnt
+
+
+@pytest.mark.parametrize("family", SMALL[:3])
+def test_stage_2_learns_and_its_folder_scores_as_it_was_trained(places, rated, tmp_path, family):
+    result = train("2", f"hf:{places[family]}", rated / "ratings.csv", tmp_path / "head", options())
+
+    assert result.history[-1].loss < result.history[0].loss / 2
+    assert result.best.value > 0.9
+    chosen_on = divide(read_examples(rated / "ratings.csv"), Selection("share:.3")).validation
+    images = [decode(example.path) for example in chosen_on]
+    prompts = [example.question.partition("prompt: ")[2] for example in chosen_on]
+    judged = Head("correspondence", result.folder, CPU).score(images, prompts=prompts)
+    assert srcc([each.score for each in judged], [example.mos for example in chosen_on]) == result.best.value
+    for image, prompt, found in zip(images[:2], prompts, judged, strict=False):
+        (one,) = Head("correspondence", result.folder, CPU).score([image], prompts=[prompt])
+        assert one.score == pytest.approx(found.score, abs=1e-3)
+        assert one.levels == pytest.approx(found.levels, abs=1e-4) and sum(one.levels) == pytest.approx(1)
+    sizes = {path.suffix: path.stat().st_size for path in result.folder.iterdir()}
+    assert sizes[".safetensors"] < 2_500_000  # what was learnt; the backbone's own weights stay away
+
+
+def test_both_stages_and_then_more(places, rated, tmp_path):
+    """Each folder has all that was learnt: the next one needs the backbone, and no folder before it."""
+    base = f"hf:{places['qwen2_5_vl']}"
+    data = rated / "ratings.csv"
+    first = train("1", base, data, tmp_path / "stage1", options(epochs=1)).folder
+    second = train("2", first, data, tmp_path / "stage2", options(epochs=2)).folder
+    more = train("2", second, data, tmp_path / "more", options(epochs=1, learning_rate=1e-9)).folder
+
+    one, two, three = (load_file(folder / "head.safetensors") for folder in (first, second, more))
+    assert one and all("merger" in name for name in one)
+    assert all(torch.equal(two[name], weight) for name, weight in one.items())
+    layer = next(name.removesuffix(".lora_A") for name in two if name.endswith(".lora_A"))
+    assert two[f"{layer}.lora_A"].shape[0] == 8 and three[f"{layer}.lora_A"].shape[0] == 16
+    image = decode(rated / "3.png")
+    scores = [Head("perception", folder, CPU).score([image])[0].score for folder in (second, more)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    with pytest.raises(UserError, match="has no regression, so it gives none; take what was trained for"):
+        Head("perception", first, CPU).score([image])
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_next"])
+def test_answers_are_learnt(places, rated, tmp_path, family):
+    data = rated / "questions.csv"
+    result = train("qa", f"hf:{places[family]}", data, tmp_path / "head", options(epochs=10))
+
+    assert result.best.value > 0.9
+    images = [decode(rated / f"{number}.png") for number in (0, 1, 22, 23)]
+    said = Head("qa", result.folder, CPU).score(images, questions=["Is it bright?"] * 4)
+    assert [each.yes > 0.5 for each in said] == [False, False, True, True]
+    assert all(each.score is None for each in said)
+    with pytest.raises(UserError, match=r"has no regression, .* trained for perception .*--stage 2"):
+        Head("perception", result.folder, CPU).score(images)
+
+
+def test_resumed_is_uninterrupted(places, rated, tmp_path):
+    base, data = f"hf:{places['internvl']}", rated / "ratings.csv"
+
+    def stop(progress):
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("2", base, data, tmp_path / "parts", options(epochs=2), stop)
+    with pytest.raises(UserError, match="unfinished training with another start"):
+        train("2", f"hf:{places['mllama']}", data, tmp_path / "parts", options(epochs=2))
+    resumed = train("2", base, data, tmp_path / "parts", options(epochs=2))
+    whole = train("2", base, data, tmp_path / "whole", options(epochs=2))
+
+    one, other = (load_file(result.folder / "head.safetensors") for result in (whole, resumed))
+    assert resumed.history == whole.history
+    assert one.keys() == other.keys() and all(
+        torch.equal(weight, other[name]) for name, weight in one.items()
+    )
+
+
+def test_checkpointing_changes_no_gradient_of_our_own_family(tmp_path):
+    """mPLUG-Owl3's network is of this package, so that its blocks can be computed again is ours to show."""
+    network = ChatNetwork(load(str(build("mplug_owl3_241101", tmp_path / "owl")), CPU))
+    network.train().requires_grad_(True)
+    text = network.engine.template.text(QUESTION)
+    item = network.engine.preprocessor.prepare(noise(0, (90, 120)), text)
+    gradients = []
+    for again in (False, True):
+        if again:
+            network.model.activation_checkpointing_enable({"use_reentrant": False})
+        network.zero_grad()
+        network.hidden_states(**network.join([item]))[0, -1].square().sum().backward()
+        gradients.append([weight.grad for weight in network.parameters() if weight.grad is not None])
+
+    assert len(gradients[0]) > 30
+    for kept, computed in zip(*gradients, strict=True):
+        torch.testing.assert_close(kept, computed, atol=1e-4, rtol=1e-4)
+
+
+def test_two_processes_train_a_model_with_layers_that_nothing_reads(places, rated, tmp_path):
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "zeroiqa"]
+    choices = ["--stage", "2", "--epochs", "1", "--batch-size", "6", "--device", "cpu"]
+    where = ["--data", rated / "ratings.csv", "-o", tmp_path / "head"]
+    backbone = f"hf:{places['llava_next']}"
+    done = subprocess.run(
+        [
+            sys.executable,
+            *launch,
+            "head",
+            "train",
+            "lmm4lmm",
+            *choices,
+            *map(str, where),
+            "--backbone",
+            backbone,
+        ],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    record = json.loads((tmp_path / "head" / "training.json").read_text("utf-8"))
+    assert record["settings"]["processes"] == 2 and record["history"][0]["step"] > 1
+
+
+# ---------------------------------------------------------------- what does not fit
+
+
+def test_other_weights_than_those_trained_on_are_refused(rated, tmp_path):
+    backbone = build("internvl", tmp_path / "backbone")
+    result = train("2", f"hf:{backbone}", rated / "ratings.csv", tmp_path / "head", options(epochs=1))
+    weights = backbone / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0?")
+
+    with pytest.raises(UserError, match="was trained on other weights of"):
+        Head("perception", result.folder, CPU).score([decode(rated / "1.png")])
+
+
+def test_what_cannot_be_a_backbone_is_one_sentence(places, rated, tmp_path):
+    data = rated / "ratings.csv"
+    owl = build("mplug_owl3_240728", tmp_path / "owl")  # its tokenizer knows other words than the levels
+
+    with pytest.raises(UserError, match=r"level words bad, .* are not single tokens .*; choose another"):
+        train("2", f"hf:{owl}", data, tmp_path / "head", options())
+    with pytest.raises(UserError, match="There is no model 'nowhere'"):
+        train("2", "nowhere", data, tmp_path / "head", options())
+    with pytest.raises(UserError, match="There is no folder"):
+        train("2", f"hf:{tmp_path / 'nowhere'}", data, tmp_path / "head", options())
+
+
+@pytest.mark.parametrize(("name", "content"), [("head.json", "{}"), ("head.safetensors", "")])
+def test_a_damaged_folder_is_named(places, rated, tmp_path, name, content):
+    result = train(
+        "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
+    )
+    (result.folder / name).write_text(content, "utf-8")
+
+    with pytest.raises(UserError, match="incomplete or damaged"):
+        Head("perception", result.folder, CPU).score([decode(rated / "1.png")])
+    with pytest.raises(UserError, match="leave out --load-in-8bit"):
+        train("2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "again", options(epochs=1))
+        Head("perception", tmp_path / "again", ModelOptions(device="cpu", load_in_8bit=True)).score(
+            [decode(rated / "1.png")]
+        )
+
+
+def test_control_tokens_in_answers_are_refused(places):
+    network = ChatNetwork(load(str(places["qwen2_5_vl"]), CPU))
+    with pytest.raises(UserError, match="control token"):
+        ChatConversation(network.engine).full("Is it?", "yes<|im_end|>")
