@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image as PilImage
 from safetensors.torch import load_file
 
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
+from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.metrics import srcc
 from zeroiqa.heads.lmm4lmm.chat_conversation import ChatConversation
@@ -65,8 +68,8 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(**changes: object) -> TrainingOptions:
-    base = {"epochs": 6, "batch_size": 6, "learning_rate": 5e-3, "device": "cpu"}
-    return TrainingOptions(**{**base, "selection": Selection("share:.3"), **changes})
+    base = {"epochs": 8, "batch_size": 6, "learning_rate": 1e-2, "device": "cpu"}
+    return TrainingOptions(**{**base, "selection": Selection("share:.4"), **changes})
 
 
 def noise(seed: int, size: tuple[int, int]) -> np.ndarray:
@@ -134,7 +137,7 @@ def test_stage_2_learns_and_its_folder_scores_as_it_was_trained(places, rated, t
 
     assert result.history[-1].loss < result.history[0].loss / 2
     assert result.best.value > 0.9
-    chosen_on = divide(read_examples(rated / "ratings.csv"), Selection("share:.3")).validation
+    chosen_on = divide(read_examples(rated / "ratings.csv"), Selection("share:.4")).validation
     images = [decode(example.path) for example in chosen_on]
     prompts = [example.question.partition("prompt: ")[2] for example in chosen_on]
     judged = Head("correspondence", result.folder, CPU).score(images, prompts=prompts)
@@ -219,6 +222,36 @@ def test_checkpointing_changes_no_gradient_of_our_own_family(tmp_path):
     assert len(gradients[0]) > 30
     for kept, computed in zip(*gradients, strict=True):
         torch.testing.assert_close(kept, computed, atol=1e-4, rtol=1e-4)
+
+
+def test_train_and_score_by_the_command_line(places, rated, tmp_path):
+    run = CliRunner().invoke
+    training = [
+        "head",
+        "train",
+        "lmm4lmm",
+        "--stage",
+        "2",
+        "--data",
+        str(rated / "ratings.csv"),
+        "--epochs",
+        "1",
+    ]
+    where = ["-o", str(tmp_path / "head"), "--device", "cpu"]
+
+    done = run(cli, [*training, *where, "--backbone", f"hf:{places['internvl']}"])
+    assert done.exit_code == 0, done.output
+    scoring = ["head", "score", "lmm4lmm:perception", str(rated), "--weights", str(tmp_path / "head")]
+    done = run(cli, [*scoring, "-o", str(tmp_path / "run"), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "run" / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24 and all(float(row["score"]) >= 0 for row in rows)
+    again = run(cli, [*training, *where, "--backbone", f"hf:{places['internvl']}"])
+    assert isinstance(again.exception, UserError) and "holds a finished training" in str(again.exception)
+    for wrong in ([], ["--backbone", "hf:x", "--start", "x"]):
+        refused = run(cli, [*training, *where, *wrong])
+        assert refused.exit_code == 2 and "Give one of --start" in refused.output
 
 
 def test_two_processes_train_a_model_with_layers_that_nothing_reads(places, rated, tmp_path):

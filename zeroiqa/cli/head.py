@@ -34,7 +34,11 @@ head.add_command(train_head)
 @head.command("score")
 @click.argument("name", type=click.Choice(HEADS), required=False)
 @click.argument("paths", nargs=-1)
-@click.option("--weights", type=click.Path(path_type=Path), help="Folder of a checkpoint.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Folder of a checkpoint, or one that `zeroiqa head train` wrote.",
+)
 @output_option
 @click.option(
     "--prompts",
