@@ -82,6 +82,8 @@ def test_a_preset_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"raters": "nss"}, "must be a list"),
         ({"raters": []}, "raters is empty"),
         ({"raters": ["fake", "fake"]}, "twice"),
+        ({"raters": ["nss", "baseline:niqe"]}, "baseline:niqe has a scale of its own"),
+        ({"raters": ["head:lmm4lmm:qa:x", "fake"]}, "no mean of it with others"),
         ({"rater_weights": [1.0, 2.0]}, "2 rater_weights for 1 raters"),
         ({"rater_weights": [0.0]}, "must be positive"),
         ({"device": "gpu"}, "device is 'gpu' .* auto, cpu, cuda, cuda:1 or mps"),

@@ -17,6 +17,7 @@ from zeroiqa.aggregate import Aggregation, Readout, Weighting
 from zeroiqa.devices import Dtype
 from zeroiqa.errors import UserError
 from zeroiqa.model_options import Attention, ModelOptions
+from zeroiqa.raters import has_own_scale
 from zeroiqa.segmenters import has_weights
 from zeroiqa.segmenters.mask_parameters import load_granularity
 from zeroiqa.types import CropMode
@@ -171,6 +172,12 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
         raise UserError(
             f"There are {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters "
             f"({origin}); give one weight for each rater, in the same order."
+        )
+    alone = next((name for name in settings.raters if has_own_scale(name)), None)
+    if alone is not None and len(settings.raters) > 1:
+        raise UserError(
+            f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "
+            "make a run of each, and `zeroiqa compare` them."
         )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings

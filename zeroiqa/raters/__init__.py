@@ -59,6 +59,11 @@ def has_levels_beside(name: str) -> bool:
     return key == _HEAD and not argument.startswith("lmm4lmm:qa:")
 
 
+def has_own_scale(name: str) -> bool:
+    """Whether a rater's numbers have a unit of their own, so that no mean with others exists."""
+    return name.partition(":")[0] in (_BASELINE, _HEAD)
+
+
 def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:
     """A rater by name. No weights are loaded, and no server is asked yet.
 
