@@ -181,7 +181,9 @@ def learnt_tensors(model: nn.Module, before: Mapping[str, torch.Tensor]) -> dict
         model: With LoRA of peft on its layers, or with projectors that were learnt.
         before: What the model had merged; LoRA on the same layer becomes one of higher rank.
     """
-    found: dict[str, Any] = {name: tensor for name, tensor in before.items() if _REGRESSION not in name}
+    found: dict[str, Any] = {
+        name: tensor for name, tensor in before.items() if not name.startswith(_REGRESSION)
+    }
     for name, module in model.named_modules():
         if hasattr(module, "lora_A"):
             for key, axis in ((_A, 0), (_B, 1)):
