@@ -89,6 +89,11 @@ MEMORY = "published proportions"
 SIDES = (224, 336)
 """Of the tiles in training, in pixels: 320 and 720 image tokens. 448 would take some 20 GB without
 checkpointing."""
+ALLOCATORS = {
+    "glibc as it is": {},
+    "glibc gives back every block of 1 MiB": {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)},
+}
+"""The second shows what the tensors need; the first also holds what it has not given back."""
 IMAGES = 4
 PROMPTS = (
     "a red cube",
@@ -234,14 +239,25 @@ def tokens(folder: Path, dimension: Dimension) -> dict[str, int]:
     return {"fewest": min(lengths), "most": max(lengths), "of the image": 5 * 256}
 
 
-def in_own_process(*arguments: str) -> dict[str, Any]:
+def in_own_process(*arguments: str, **environment: str) -> dict[str, Any]:
     """What bench_lmm4lmm_memory.py measures."""
     script = Path(__file__).with_name("bench_lmm4lmm_memory.py")
     command = [sys.executable, str(script), *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    variables = {**os.environ, **environment}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=variables)
     print(done.stdout, file=sys.stderr)
     record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return record
+
+
+def steps(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """A step with and without gradient checkpointing."""
+    found: dict[str, Any] = {
+        name: in_own_process("train", str(folder), name, **environment)
+        for name in ("with checkpointing", "without checkpointing")
+    }
+    peaks = [part["MiB above the loaded model"] for part in found.values()]
+    return {**found, "share of memory with checkpointing": round(peaks[0] / peaks[1], 2)}
 
 
 def memory(workspace: Path) -> dict[str, Any]:
@@ -254,13 +270,9 @@ def memory(workspace: Path) -> dict[str, Any]:
         folder = workspace / f"side{side}"
         folder.mkdir()
         write_lmm4lmm(folder, config=sized)
-        label = f"{5 * (side // 28) ** 2} image tokens"
-        training[label] = {
-            name: in_own_process("train", str(folder), name)
-            for name in ("with checkpointing", "without checkpointing")
+        training[f"{5 * (side // 28) ** 2} image tokens"] = {
+            allocator: steps(folder, environment) for allocator, environment in ALLOCATORS.items()
         }
-        peaks = [part["MiB above the loaded model"] for part in training[label].values()]
-        training[label]["share of memory with checkpointing"] = round(peaks[0] / peaks[1], 2)
     halved = workspace / "halved"
     halved.mkdir()
     write_lmm4lmm(halved, config=config, dtype=torch.bfloat16)
