@@ -79,6 +79,21 @@ def test_pull_brings_a_model_and_says_how_to_rate_with_it(hub: Hub, tmp_path: Pa
     assert again.returncode == 0 and again.stdout == done.stdout
 
 
+def test_pull_brings_a_head_which_then_scores(hub: Hub, tmp_path: Path) -> None:
+    """A released checkpoint has no file of a processor, and its LoRA once more as a pickle."""
+    pytest.importorskip("torch")
+    from tests.tiny.lmm4lmm import write_lmm4lmm
+
+    write_lmm4lmm(tmp_path / "hub" / "IntMeGroup" / "LMM4LMM-Perception")
+    command = ("models", "pull", "hf:IntMeGroup/LMM4LMM-Perception", "--to", "head")
+    done = zeroiqa(tmp_path, *command, endpoint=hub.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Score with: zeroiqa head score NAME PATHS --weights head\n")
+    photo = str(Path(samples.__file__).parent / "cat.jpg")
+    scored = zeroiqa(tmp_path, "head", "score", "lmm4lmm:perception", photo, "--weights", "head")
+    assert scored.returncode == 0 and "cat.jpg" in scored.stdout, scored.stderr
+
+
 def test_pull_without_a_folder_makes_the_name_itself_work(hub: Hub, tmp_path: Path) -> None:
     done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", endpoint=hub.endpoint)
     assert done.returncode == 0, done.stderr

@@ -97,6 +97,7 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     Started again, it goes on where it was interrupted.
     """
     from zeroiqa.hub import Source
+    from zeroiqa.raters.downloads import is_head
     from zeroiqa.raters.downloads import pull as download
     from zeroiqa.raters.models import resolve_model
 
@@ -111,6 +112,9 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     folder = download(Source(repo, revision or usual), to, options)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
     click.echo(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
+    if is_head(folder):
+        click.echo(f"Score with: zeroiqa head score NAME PATHS --weights {folder}")
+        return
     rater = f"hf:{folder}" if to is not None or name.startswith("hf:") else name
     click.echo(f"Rate with --rater {rater}")
 

@@ -33,7 +33,8 @@ def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[s
         allow_pickle: Whether pickled weights will do.
     """
     there = {path.name for path in folder.iterdir()} if folder and folder.is_dir() else set()
-    needed = _EITHER[:-1] if _brings_processor(folder) else _EITHER
+    brought = folder is not None and (is_head(folder) or is_native(_family(folder)))  # this package has it
+    needed = _EITHER[:-1] if brought else _EITHER
     lacking = [names[0] for names in needed if there.isdisjoint(names)]
     stems = ["model.safetensors", "pytorch_model.bin"] if allow_pickle else ["model.safetensors"]
     weights = [_missing_weights(folder, there, whole) for whole in stems]
@@ -120,13 +121,18 @@ def how_to_bring(repo: str, folder: Path | None, lacking: tuple[str, ...], reaso
     )
 
 
-def _brings_processor(folder: Path | None) -> bool:
-    """Whether the model is one whose processor this package builds without a file for it."""
+def is_head(folder: Path) -> bool:
+    """Whether a folder holds what `zeroiqa head` takes: a head, or what one is trained from."""
+    return _family(folder) == "internvl_chat"
+
+
+def _family(folder: Path) -> str:
+    """The model type of config.json; empty where there is none."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder else {}
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and is_native(str(config.get("model_type")))
+        return ""
+    return str(config.get("model_type")) if isinstance(config, dict) else ""
 
 
 def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[str, ...]:
