@@ -45,8 +45,9 @@ from tests.tiny.lmm4lmm import lmm4lmm_config, lmm4lmm_tokenizer, write_lmm4lmm
 from zeroiqa.benchmark import make_views
 from zeroiqa.heads.lmm4lmm import picture
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.conversation import Dimension, load_conversation, question_of
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation, question_of
 from zeroiqa.heads.lmm4lmm.head import Head
+from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.types import Image
 
@@ -110,8 +111,7 @@ REFERENCE = "published procedure"
 def published(folder: Path, dimension: Dimension) -> Callable[[Sequence[Image]], list[float]]:
     """One image at a time: the whole conversation, the logits of all tokens, the fourth from the end read."""
     model = load_model(folder)
-    conversation = load_conversation(folder, model.config.tokens_per_tile)
-    model.image_token = conversation.image_token
+    conversation = load_conversation(folder, model)
 
     @torch.inference_mode()
     def score(image: Image) -> float:
@@ -234,7 +234,7 @@ def speed(folder: Path, config: dict[str, Any], dimension: Dimension, rounds: in
 
 def tokens(folder: Path, dimension: Dimension) -> dict[str, int]:
     """Of the prompts, as they are cut for us."""
-    conversation = load_conversation(folder, 256)
+    conversation = Conversation(load_tokenizer(folder), 256, str(folder))
     lengths = [len(conversation.cut(*question_of(dimension, prompt))) for prompt in PROMPTS]
     return {"fewest": min(lengths), "most": max(lengths), "of the image": 5 * 256}
 

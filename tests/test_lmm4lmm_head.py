@@ -12,6 +12,7 @@ import torch
 
 from tests.tiny.lmm4lmm import TOKENS, lmm4lmm_tokenizer, write_lmm4lmm
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.conversation import (
     CORRESPONDENCE_IS,
     QUALITY_IS,
@@ -215,7 +216,7 @@ def test_a_folder_without_its_tokenizer_is_named(folder: Path, tmp_path: Path) -
     shutil.copytree(folder, copy)
     (copy / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="The tokenizer of .* is damaged"):
-        load_conversation(copy, TOKENS)
+        load_conversation(copy, load_model(folder))
     (copy / "tokenizer.json").unlink()
     with pytest.raises(UserError, match="holds no tokenizer"):
         Head("perception", copy, CPU).score(images()[:1])

@@ -14,11 +14,12 @@ import torch
 from PIL import Image as PilImage
 from safetensors.torch import load_file
 
-from tests.tiny.lmm4lmm import write_lmm4lmm
+from tests.tiny.lmm4lmm import lmm4lmm_config, lmm4lmm_tokenizer, write_lmm4lmm
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.data import read_examples
 from zeroiqa.heads.lmm4lmm.folds import Selection, divide
+from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
 from zeroiqa.heads.lmm4lmm.training import train
 from zeroiqa.heads.lmm4lmm.training_batches import collate
@@ -26,6 +27,8 @@ from zeroiqa.heads.lmm4lmm.training_export import export
 from zeroiqa.heads.lmm4lmm.training_loop import learn
 from zeroiqa.heads.lmm4lmm.training_material import make_lessons
 from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
+from zeroiqa.images import decode
+from zeroiqa.model_options import ModelOptions
 
 CPU = torch.device("cpu")
 
@@ -160,6 +163,19 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, base, rated, stage, start, 
         train(stage, places[start], rated, tmp_path / "output", options())
 
 
+def test_a_model_may_have_room_for_more_tokens_than_its_tokenizer(tmp_path, rated):
+    """As padded vocabularies have: the image's token is where the tokenizer says, not near the end."""
+    config = lmm4lmm_config(len(lmm4lmm_tokenizer()) + 64, rank=0)
+    start = write_lmm4lmm(tmp_path / "roomy", regression=False, config=config)
+
+    result = train("2", start, rated, tmp_path / "output", options())
+
+    judged = Head("perception", result.folder, ModelOptions(device="cpu")).score(
+        [decode(rated.parent / "3.png")]
+    )
+    assert judged[0].score >= 0
+
+
 def test_a_finished_training_is_not_written_over(tmp_path, base, rated):
     (tmp_path / "config.json").write_text("{}", "utf-8")
 
@@ -174,6 +190,8 @@ from zeroiqa.heads.lmm4lmm.folds import Selection
 from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
 from zeroiqa.heads.lmm4lmm.training import train
 from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
+from zeroiqa.images import decode
+from zeroiqa.model_options import ModelOptions
 options = TrainingOptions(epochs=1, batch_size=4, learning_rate=3e-3, device="cpu", lora_dropout=0.0,
                           selection=Selection("share:.3"))
 train("2", *map(Path, sys.argv[1:]), options)

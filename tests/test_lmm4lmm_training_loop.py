@@ -19,7 +19,7 @@ from zeroiqa.heads.lmm4lmm.folds import Folds
 from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.heads.lmm4lmm.published_inputs import COLLATION
+from zeroiqa.heads.lmm4lmm.published_inputs import joined
 from zeroiqa.heads.lmm4lmm.published_trainee import PublishedTrainee
 from zeroiqa.heads.lmm4lmm.training_batches import Plan, Prepared, collate
 from zeroiqa.heads.lmm4lmm.training_loop import Learnt, learn, schedule
@@ -271,7 +271,7 @@ def never(items: Sequence[Inputs]) -> Tensors:
     """Images that have no common batch."""
     if len(items) > 1:
         raise NotJoinableError
-    return COLLATION.join([item.tensors for item in items])
+    return joined(items)
 
 
 def test_the_loss_is_the_same_where_images_have_no_common_batch():
@@ -292,13 +292,13 @@ def test_only_the_answer_and_its_end_are_learnt():
             prepared(Asked(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
             prepared(Asked(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
         ],
-        lambda items: COLLATION.join([item.tensors for item in items]),
+        joined,
     )
 
     (part,) = batch.parts
-    assert part.labels.tolist() == [[-100, -100, -100, 8, 9], [-100, -100, -100, -100, 7]]
-    assert part.positions.tolist() == [2, 3]
-    assert part.inputs["attention_mask"].tolist() == [[1] * 5, [0, 0, 1, 1, 1]]
+    assert part.labels.tolist() == [[-100, -100, -100, 8, 9], [-100, -100, 7, -100, -100]]
+    assert part.positions.tolist() == [2, 1]
+    assert part.inputs["attention_mask"].tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
     assert part.inputs["pixel_values"].shape == (10, 3, 28, 28)
 
 

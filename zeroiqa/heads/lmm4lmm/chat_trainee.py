@@ -53,7 +53,7 @@ class ChatTrainee:
         return Prepared(inputs, said.answer, said.read, lesson.target)
 
     def join(self, items: Sequence[Inputs]) -> Tensors:
-        """One batch of inputs, padded on the left."""
+        """One batch of inputs."""
         return self.model.join(items)
 
     def projectors(self) -> Sequence[nn.Module]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.heads.lmm4lmm.data import CORRESPONDENCE, PERCEPTION
 from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS
 from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 
 Dimension: TypeAlias = Literal["perception", "correspondence", "qa"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -152,13 +155,21 @@ def before_level(answer: str) -> str:
     return " ".join(words[:-1]) if words[-1] in LEVEL_WORDS else ""
 
 
-def load_conversation(folder: Path, tokens_per_tile: int) -> Conversation:
-    """Conversations with the tokenizer of a checkpoint's folder.
+def load_conversation(folder: Path, model: Lmm4Lmm) -> Conversation:
+    """Conversations with the tokenizer of a checkpoint's folder; the model learns which token is the image's.
 
     Raises:
         UserError: the tokenizer is missing, damaged or another one.
     """
-    return Conversation(load_tokenizer(folder), tokens_per_tile, printable(str(folder)))
+    shown, known = printable(str(folder)), model.config.language.vocabulary
+    conversation = Conversation(load_tokenizer(folder), model.config.tokens_per_tile, shown)
+    if conversation.image_token >= known:
+        raise UserError(
+            f"The tokenizer of {shown} has more tokens than its config.json ({known:,}); they belong to "
+            "different models."
+        )
+    model.image_token = conversation.image_token
+    return conversation
 
 
 def question_of(dimension: Dimension, text: str | None) -> tuple[str, str]:

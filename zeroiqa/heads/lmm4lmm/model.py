@@ -108,10 +108,7 @@ class Lmm4Lmm(nn.Module):
             raise ValueError(f"there are {wanted} image tokens for {len(features)} features of pictures")
         embedded = embedded.masked_scatter(places.unsqueeze(-1), features.to(embedded.dtype))
         found: torch.Tensor = self.language_model.model(
-            inputs_embeds=embedded,
-            attention_mask=attention_mask,
-            position_ids=(attention_mask.long().cumsum(-1) - 1).clamp(min=0),
-            use_cache=False,
+            inputs_embeds=embedded, use_cache=False, **_causal(attention_mask)
         ).last_hidden_state
         return found
 
@@ -147,9 +144,23 @@ def unshuffled(patches: torch.Tensor) -> torch.Tensor:
 
 def read_positions(attention_mask: torch.Tensor) -> torch.Tensor:
     """Where rows are read that end with their answer: the fourth token from each one's end, shape (rows,)."""
-    tokens = attention_mask.shape[1]
-    last = tokens - 1 - attention_mask.long().flip(1).argmax(1)
-    return last - (_READ_FROM_END - 1)
+    return last_tokens(attention_mask) - (_READ_FROM_END - 1)
+
+
+def last_tokens(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Where each row's last token is, padding on either side left out, shape (rows,)."""
+    return attention_mask.shape[1] - 1 - attention_mask.long().flip(1).argmax(1)
+
+
+def _causal(attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The mask and positions that the language model needs.
+
+    No token sees what is behind it, so padding behind rows needs no mask; attention without one is faster.
+    """
+    mask = attention_mask.long()
+    if bool((mask[:, 0] == 1).all() and (mask.diff(dim=1) <= 0).all()):
+        return {}
+    return {"attention_mask": attention_mask, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -6,23 +6,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.raters.chat_inputs import Collation, Prepared
+from zeroiqa.raters.chat_inputs import Prepared, Tensors
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
 
-COLLATION = Collation(
-    {
-        "input_ids": ("row",),
-        "attention_mask": ("row",),
-        "pixel_values": ("rows below each other",),
-        "image_flags": ("rows below each other",),
-    },
-    pad=0,
-)
-"""How single images become a batch, padded on the left: the last token of a cut prompt stays the last one."""
+
+def joined(items: Sequence[Prepared]) -> Tensors:
+    """One batch of several images, padded on the right: then attention needs no mask."""
+
+    def rows(name: str) -> torch.Tensor:
+        return pad_sequence([item.tensors[name][0] for item in items], batch_first=True)
+
+    def tiles(name: str) -> torch.Tensor:
+        return torch.cat([item.tensors[name] for item in items])
+
+    return {
+        "input_ids": rows("input_ids"),
+        "attention_mask": rows("attention_mask"),
+        "pixel_values": tiles("pixel_values"),
+        "image_flags": tiles("image_flags"),
+    }
 
 
 def published_inputs(pixels: Pixels, ids: Sequence[int], tile: int) -> Prepared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -14,15 +14,15 @@ from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation, question_of
 from zeroiqa.heads.lmm4lmm.judged import Judged, read_judgements
-from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.heads.lmm4lmm.published_inputs import COLLATION, published_inputs
+from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm, last_tokens
+from zeroiqa.heads.lmm4lmm.published_inputs import joined, published_inputs
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.batching import TokenBudget, run_in_batches
 from zeroiqa.raters.checkpoint import find_checkpoint
 from zeroiqa.types import Image
 
-_TOKENS = 12_288
-"""Of a batch, padding included: eight published conversations of some 1,400 tokens."""
+_TOKENS, _CPU_TOKENS = 12_288, 2_048
+"""Of a batch, padding included: eight published conversations of some 1,400 tokens; one keeps a CPU busy."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PublishedJudge:
     words: Sequence[Sequence[int]]
     """Token ids whose probabilities are wanted: of each level, or of yes and of no."""
     device: torch.device
-    budget: TokenBudget = field(default_factory=lambda: TokenBudget(_TOKENS))
+    budget: TokenBudget
 
     def judge(self, images: Sequence[Image], asked: Sequence[tuple[str, str]]) -> list[Judged]:
         """Judge images, in their order; `asked` is the question and the beginning of the answer of each.
@@ -56,8 +56,8 @@ class PublishedJudge:
     def _judge(self, images: Sequence[Image], rows: Sequence[list[int]]) -> list[Judged]:
         tile = self.model.config.vision.side
         items = [published_inputs(image.pixels, row, tile) for image, row in zip(images, rows, strict=True)]
-        inputs = COLLATION.join([item.tensors for item in items])
-        last = torch.full((len(items),), inputs["input_ids"].shape[1] - 1)  # padded on the left
+        inputs = joined(items)
+        last = last_tokens(inputs["attention_mask"])
         try:
             scores, logits = self.model(
                 **{name: tensor.to(self.device) for name, tensor in inputs.items()},
@@ -93,14 +93,10 @@ def load_published_judge(folder: Path, dimension: Dimension, options: ModelOptio
         dtype=dtype,
         allow_pickle=options.allow_pickle,
     )
-    conversation = load_conversation(folder, model.config.tokens_per_tile)
-    if conversation.image_token >= model.config.language.vocabulary:
-        raise UserError(
-            f"The tokenizer of {checkpoint.name} has more tokens than its config.json "
-            f"({model.config.language.vocabulary:,}); they belong to different models."
-        )
-    model.image_token = conversation.image_token
-    return PublishedJudge(model, conversation, dimension, _words(conversation, dimension), device)
+    conversation = load_conversation(folder, model)
+    words = _words(conversation, dimension)
+    budget = TokenBudget(_CPU_TOKENS if device.type == "cpu" else _TOKENS)
+    return PublishedJudge(model, conversation, dimension, words, device, budget)
 
 
 def _words(conversation: Conversation, dimension: Dimension) -> Sequence[Sequence[int]]:

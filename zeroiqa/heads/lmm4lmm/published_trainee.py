@@ -13,7 +13,7 @@ from zeroiqa.heads.lmm4lmm.checkpoint import load_model, merged_tensors
 from zeroiqa.heads.lmm4lmm.conversation import CORRESPONDENCE_IS, Conversation, load_conversation
 from zeroiqa.heads.lmm4lmm.lora import add_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.heads.lmm4lmm.published_inputs import COLLATION, published_inputs
+from zeroiqa.heads.lmm4lmm.published_inputs import joined, published_inputs
 from zeroiqa.heads.lmm4lmm.training_batches import Prepared
 from zeroiqa.heads.lmm4lmm.training_export import export
 from zeroiqa.heads.lmm4lmm.training_material import Lesson
@@ -44,8 +44,8 @@ class PublishedTrainee:
         return Prepared(inputs, length - asked.answer, length - asked.read, lesson.target)
 
     def join(self, items: Sequence[Inputs]) -> Tensors:
-        """One batch of inputs, padded on the left."""
-        return COLLATION.join([item.tensors for item in items])
+        """One batch of inputs."""
+        return joined(items)
 
     def projectors(self) -> Sequence[nn.Module]:
         """What stands between the vision tower and the language model."""
@@ -81,7 +81,7 @@ def load_published_trainee(
     """
     regression = stage == "2" and any(name.startswith("mlpscore.") for name, _ in merged_tensors(folder))
     model = load_model(folder, regression=regression, device=device, dtype=dtype)
-    conversation = load_conversation(folder, model.config.tokens_per_tile)
+    conversation = load_conversation(folder, model)
     if stage == "qa":
         yes, no = conversation.answer_ids()
         words = [no, yes]

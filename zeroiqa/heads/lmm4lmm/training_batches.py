@@ -8,13 +8,14 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 
+from zeroiqa.heads.lmm4lmm.model import last_tokens
 from zeroiqa.raters.chat_inputs import NotJoinableError, Tensors
 from zeroiqa.raters.chat_inputs import Prepared as Inputs
 
 IGNORED = -100
 """Label of a token that is not learnt."""
 Join: TypeAlias = Callable[[Sequence[Inputs]], Tensors]
-"""Makes one batch of the inputs of several images, padded on the left; raises NotJoinableError."""
+"""Makes one batch of the inputs of several images, padded on either side; raises NotJoinableError."""
 
 
 class Prepared(NamedTuple):
@@ -71,11 +72,11 @@ def collate(examples: Sequence[Prepared], join: Join) -> Batch:
 def _part(examples: Sequence[Prepared], join: Join) -> Part:
     inputs = join([example.inputs for example in examples])
     ids = inputs["input_ids"].cpu()
-    length = ids.shape[1]
+    ends = last_tokens(inputs["attention_mask"]).cpu() + 1
     labels = torch.full_like(ids, IGNORED)
-    for row, example in enumerate(examples):
-        labels[row, length - example.answer :] = ids[row, length - example.answer :]
-    return Part(inputs, torch.tensor([length - example.read for example in examples]), labels)
+    for row, (example, end) in enumerate(zip(examples, ends.tolist(), strict=True)):
+        labels[row, end - example.answer : end] = ids[row, end - example.answer : end]
+    return Part(inputs, ends - torch.tensor([example.read for example in examples]), labels)
 
 
 class Plan(NamedTuple):

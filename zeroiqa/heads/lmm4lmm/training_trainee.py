@@ -38,7 +38,7 @@ class Trainee(Protocol):
         """Make one example; called by several threads."""
 
     def join(self, items: Sequence[Inputs]) -> Tensors:
-        """Make one batch of inputs, padded on the left.
+        """Make one batch of inputs.
 
         Raises:
             NotJoinableError: they have no common batch.
