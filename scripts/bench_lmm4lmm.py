@@ -27,6 +27,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,14 +42,15 @@ from transformers import LlamaModel
 from transformers.models.internvl.modeling_internvl import InternVLVisionModel
 
 import zeroiqa
-from tests.tiny.lmm4lmm import lmm4lmm_config, lmm4lmm_tokenizer, write_lmm4lmm
+from tests.tiny.lmm4lmm import lmm4lmm_config, write_lmm4lmm
 from zeroiqa.benchmark import make_views
 from zeroiqa.heads.lmm4lmm import picture
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation, question_of
-from zeroiqa.heads.lmm4lmm.head import Head
+from zeroiqa.heads.lmm4lmm.published_judge import PublishedJudge, load_published_judge
 from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
 from zeroiqa.model_options import ModelOptions
+from zeroiqa.raters.batching import TokenBudget
 from zeroiqa.types import Image
 
 VOCABULARY = 92_553
@@ -128,17 +130,20 @@ def published(folder: Path, dimension: Dimension) -> Callable[[Sequence[Image]],
 
 def paths(folder: Path, dimension: Dimension) -> dict[str, Callable[[Sequence[Image]], list[float]]]:
     """By name, what scores a list of images; the reference first."""
-    head = Head(dimension, folder, ModelOptions(device="cpu", dtype="float32"))
+    alone = load_published_judge(folder, dimension, ModelOptions(device="cpu", dtype="float32"))
+    several = replace(alone, budget=TokenBudget(IMAGES * 2048))
 
-    def together(images: Sequence[Image]) -> list[float]:
-        found = [judged.score for judged in head.score(images)]
-        return [score for score in found if score is not None]
+    def scores(judge: PublishedJudge, images: Sequence[Image]) -> list[float]:
+        asked = [question_of(dimension, image.prompt) for image in images]
+        return [judged.score for judged in judge.judge(images, asked) if judged.score is not None]
 
     return {
         REFERENCE: published(folder, dimension),
-        "ours, one by one": lambda images: [score for image in images for score in together([image])],
-        "ours, in a batch": together,
-        "ours, in a batch, the allocator keeps its memory": lambda images: keeping(together, images),
+        "ours": lambda images: scores(alone, images),
+        f"ours, batches of {IMAGES} as on a GPU": lambda images: scores(several, images),
+        "the same, the allocator keeps its memory": lambda images: keeping(
+            lambda some: scores(several, some), images
+        ),
     }
 
 
@@ -262,8 +267,7 @@ def steps(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
 
 def memory(workspace: Path) -> dict[str, Any]:
     """Training steps of two lengths, and loading from and to two types."""
-    own = {"vocab_size": len(lmm4lmm_tokenizer())}  # training takes it that the tokenizer has all tokens
-    config = {**MODELS[MEMORY], "llm_config": {**MODELS[MEMORY]["llm_config"], **own}}
+    config = MODELS[MEMORY]
     training = {}
     for side in SIDES:
         sized = {**config, "vision_config": {**config["vision_config"], "image_size": side}}
