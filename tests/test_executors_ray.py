@@ -82,6 +82,42 @@ def test_images_that_kill_their_actor_are_the_only_error_rows(cluster, tmp_path)
     assert "images/12-killer.png: the process that worked on it was killed" in found["12-killer"]["error"]
 
 
+IDLE_DEATH = """
+import sys
+from pathlib import Path
+
+import ray
+
+from zeroiqa.runs import load_run
+from zeroiqa.runs.executors.attempts import Task
+from zeroiqa.runs.executors.ray import _Actor
+
+ray.init(address=sys.argv[1], log_to_driver=False)
+run = load_run(Path("run"))
+greeting = (run, Path.cwd(), False)
+actor = ray.remote(_Actor).options(num_cpus=1, max_restarts=-1, max_task_retries=-1).remote()
+assert ray.get(actor.greet.remote(*greeting)).error is None
+ray.kill(actor, no_restart=False)
+print(ray.get(actor.do.remote(*greeting, run.settings.raters, Task(0))).error)
+"""
+
+
+def test_an_actor_that_died_while_it_was_idle_works_on(cluster, folder):
+    address, variables = cluster
+    assert score(folder, *OPTIONS, "-o", "run", "--plan-only").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", IDLE_DEATH, address],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("None\n")
+    assert list((folder / "run").rglob("*.parquet"))[1:]
+
+
 def test_cluster_without_gpus_is_refused_where_gpus_are_asked_for(cluster, folder):
     address, variables = cluster
     done = score(folder, *OPTIONS, "-o", "run", "--ray", address, "--gpus", "2", **variables)

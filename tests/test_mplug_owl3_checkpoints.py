@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from tests.test_mplug_owl3_model import TWO, Network, load  # noqa: E402
+from tests.owl3_network import TWO, Network, load  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.raters.mplug_owl3 import MplugOwl3Config, MplugOwl3ForConditionalGeneration  # noqa: E402
 from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402

@@ -90,6 +90,7 @@ def learn(
             "seed or a smaller learning rate."
         )
     run.state.load_best(run.objective)
+    run.accelerator.wait_for_everyone()  # the first process may now remove what all have read
     is_main = run.accelerator.is_main_process
     return Learnt(run.trainee, reached.best, reached.history, run.state.settings, is_main)
 

@@ -95,7 +95,12 @@ class _Actor:
         self._worker = Worker(run)
         return Outcome()
 
-    def do(self, raters: tuple[str, ...], task: Task) -> Outcome:
+    def do(self, run: Run, folder: Path, gpu: bool, raters: tuple[str, ...], task: Task) -> Outcome:
+        """Do a task; an actor that died while it was idle is a new one, and nobody knows."""
+        if not hasattr(self, "_worker"):
+            outcome = self.greet(run, folder, gpu)
+            if outcome.error is not None:
+                return outcome
         return self._worker.do(raters, task)
 
 
@@ -128,7 +133,7 @@ class _Actors:
 
     def start(self, raters: tuple[str, ...], task: Task) -> None:
         actor = self._idle.pop(0)
-        self._answers[actor.do.remote(raters, task)] = (actor, task)
+        self._answers[actor.do.remote(*self._greeting, raters, task)] = (actor, task)
 
     def wait(self) -> list[tuple[Task, Outcome | None]]:
         happened = []
