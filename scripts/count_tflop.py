@@ -43,10 +43,12 @@ def narrow(geometry: dict[str, Any]) -> dict[str, Any]:
     """The same model with few numbers in every layer; tokens and patches stay as many."""
     sizes = copy.deepcopy(geometry)
     text, vision = sizes.get("text_config", sizes), sizes["vision_config"]
-    text |= {"hidden_size": 16 * text["num_attention_heads"], "intermediate_size": 64}
+    heads = text["num_key_value_heads"]
+    text |= {"num_attention_heads": heads, "hidden_size": 16 * heads, "intermediate_size": 64}
     if "rope_parameters" in text:
         text["rope_parameters"]["mrope_section"] = [2, 3, 3]
-    vision |= {"hidden_size": 128, "intermediate_size": 32}
+    vision |= {"hidden_size": 32, "intermediate_size": 32}
+    vision["num_heads" if "num_heads" in vision else "num_attention_heads"] = 2
     if "out_hidden_size" in vision:
         vision["out_hidden_size"] = text["hidden_size"]
     return sizes
