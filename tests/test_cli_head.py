@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from tests.tiny.lmm4lmm import write_lmm4lmm
+from zeroiqa.cli import main
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.images import decode
@@ -34,11 +33,23 @@ def folder(tmp_path_factory):
     return base
 
 
-def head(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "zeroiqa", "head", "score", *arguments, "--device", "cpu"],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+@pytest.fixture
+def zeroiqa(monkeypatch, capsys):
+    """Give a command in a folder, in this process: importing torch anew takes seconds."""
+
+    def give(folder, *arguments):
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--device", "cpu"])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=ended.value.code or 0, stdout=out, stderr=err)
+
+    return give
+
+
+@pytest.fixture
+def head(zeroiqa):
+    return lambda folder, *arguments: zeroiqa(folder, "head", "score", *arguments, "--workers", "1")
 
 
 def rows(path):
@@ -46,7 +57,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_perception_is_a_run_like_any_other(folder):
+def test_perception_is_a_run_like_any_other(folder, head):
     done = head(folder, "lmm4lmm:perception", "photos", "--weights", "scores", "-o", "run")
     assert done.returncode == 0, done.stderr
     images = [decode(str(folder / "photos" / f"{number}.png")) for number in range(3)]
@@ -61,7 +72,7 @@ def test_perception_is_a_run_like_any_other(folder):
     assert again.returncode == 0 and again.stdout == done.stdout
 
 
-def test_correspondence_takes_a_line_for_each_image(folder):
+def test_correspondence_takes_a_line_for_each_image(folder, head):
     command = ("lmm4lmm:correspondence", "photos", "--weights", "scores", "-o", "matches")
     done = head(folder, *command, "--prompts", "prompts.txt")
     assert done.returncode == 0, done.stderr
@@ -73,7 +84,7 @@ def test_correspondence_takes_a_line_for_each_image(folder):
         assert float(row["score"]) == pytest.approx(one.score, abs=1e-4)
 
 
-def test_answers_are_probabilities(folder):
+def test_answers_are_probabilities(folder, head):
     command = ("lmm4lmm:qa", "photos", "--weights", "answers", "-o", "answered")
     done = head(folder, *command, "--questions", "prompts.txt", "--format", "csv")
     assert done.returncode == 0, done.stderr
@@ -82,7 +93,7 @@ def test_answers_are_probabilities(folder):
     assert not any(column.startswith("level_") for column in answered[0])
 
 
-def test_an_image_without_a_prompt_is_a_row_with_an_error(folder):
+def test_an_image_without_a_prompt_is_a_row_with_an_error(folder, head):
     (folder / "photos/1.txt").write_text("two dogs")
     command = ("lmm4lmm:correspondence", "photos", "--weights", "scores", "-o", "bare")
     done = head(folder, *command, "--sidecar-prompts")
@@ -119,24 +130,20 @@ def test_an_unknown_head_is_said(name, said):
         build_rater(name)
 
 
-def test_training_ends_in_a_checkpoint_that_scores(folder, tmp_path):
+def test_training_ends_in_a_checkpoint_that_scores(tmp_path, zeroiqa, head):
     write_lmm4lmm(tmp_path / "start", regression=False, rank=0)
     lines = ["image,mos"]
     for number in range(14):
         Image.new("RGB", (32, 24), (18 * number,) * 3).save(tmp_path / f"{number}.png")
         lines.append(f"{number}.png,{1 + number / 4}")
     (tmp_path / "ratings.csv").write_text("\n".join(lines) + "\n")
-    command = [sys.executable, "-m", "zeroiqa", "head", "train", "lmm4lmm", "--stage", "2", "--data"]
-    command += ["ratings.csv", "--start", "start", "-o", "trained", "--epochs", "1", "--batch-size", "4"]
-    command += ["--validation", "share:0.3", "--device", "cpu"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    command = ["head", "train", "lmm4lmm", "--stage", "2", "--data", "ratings.csv", "--start", "start"]
+    command += ["-o", "trained", "--epochs", "1", "--batch-size", "4", "--validation", "share:0.3"]
+    done = zeroiqa(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("validation SRCC ") and "step 3/3, loss " in done.stderr
     scored = head(tmp_path, "lmm4lmm:perception", "0.png", "--weights", "trained", "-o", "run")
     assert scored.returncode == 0, scored.stderr
     assert rows(tmp_path / "run/scores.csv")[0]["status"] == "ok"
-    again = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
+    again = zeroiqa(tmp_path, *command)
     assert again.returncode == 1 and "holds a finished training" in again.stderr
