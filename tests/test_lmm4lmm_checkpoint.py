@@ -176,4 +176,5 @@ def test_loading_takes_the_model_one_file_and_two_matrices(tmp_path: Path) -> No
     command = [sys.executable, "-c", MEASURED, str(tiny), str(folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     grown, model = map(int, done.stdout.split())
-    assert 200 << 20 < model < grown < model + file + 2 * largest
+    kept = 32 << 20  # by the allocator and the interpreter, which differs from process to process
+    assert 200 << 20 < model < grown < model + file + 2 * largest + kept
