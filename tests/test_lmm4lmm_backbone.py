@@ -17,6 +17,7 @@ from PIL import Image as PilImage
 from safetensors.torch import load_file
 
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
+from tests.tiny.lmm4lmm import write_lmm4lmm
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.metrics import srcc
@@ -301,6 +302,8 @@ def test_what_cannot_be_a_backbone_is_one_sentence(places, rated, tmp_path):
 
     with pytest.raises(UserError, match=r"level words bad, .* are not single tokens .*; choose another"):
         train("2", f"hf:{owl}", data, tmp_path / "head", options())
+    with pytest.raises(UserError, match="published layout, .* give its folder as the start"):
+        train("2", f"hf:{write_lmm4lmm(tmp_path / 'released')}", data, tmp_path / "head", options())
     with pytest.raises(UserError, match="There is no model 'nowhere'"):
         train("2", "nowhere", data, tmp_path / "head", options())
     with pytest.raises(UserError, match="There is no folder"):

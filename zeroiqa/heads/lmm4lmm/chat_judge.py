@@ -55,8 +55,8 @@ def load_chat_judge(folder: Path, dimension: Dimension, options: ModelOptions) -
         UserError: the backbone cannot be loaded, is another one, or the folder is of another dimension.
     """
     learnt = read_learnt(folder)
-    if learnt.scores != (dimension != "qa"):
-        has, use = ("a", "gives scores") if learnt.scores else ("no", "gives none")
+    if learnt.has_regression != (dimension != "qa"):
+        has, use = ("a", "gives scores") if learnt.has_regression else ("no", "gives none")
         raise UserError(
             f"{learnt.shown} has {has} regression, so it {use}; take what was trained for {dimension} "
             f"(zeroiqa head train --stage {'qa' if dimension == 'qa' else '2'})."

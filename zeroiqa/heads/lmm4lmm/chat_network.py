@@ -33,8 +33,8 @@ _PROJECTORS = {
     "vision2text_model",
 }
 """What families call the layers between the vision tower and the language model."""
-_TOLERANCE = 1e-3
-"""Of logits, relative to the largest; below float32 their rounding is far coarser."""
+_TOLERANCE, _COARSE_TOLERANCE = 1e-3, 0.05
+"""Of logits, relative to the largest: in float32, and in types whose rounding is far coarser."""
 
 
 class ChatNetwork(nn.Module):
@@ -118,7 +118,7 @@ def _take_output(engine: ChatEngine) -> nn.Module:
         wanted = model(**inputs).logits[:, -1].float()
         model.set_submodule(place, nn.Identity())
         found = output(model(**inputs).logits[:, -1]).float()
-    limit = _TOLERANCE if wanted.dtype == torch.float32 and engine.loaded.dtype == torch.float32 else 0.05
+    limit = _TOLERANCE if engine.loaded.dtype == torch.float32 else _COARSE_TOLERANCE
     if found.shape != wanted.shape or (found - wanted).abs().max() > limit * wanted.abs().max():
         raise UserError(
             f"{name} ({engine.loaded.family}) makes its logits of more than its last hidden states, so a "

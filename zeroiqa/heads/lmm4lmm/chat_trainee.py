@@ -31,6 +31,8 @@ from zeroiqa.images import decode
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.chat_inputs import Prepared as Inputs
 from zeroiqa.raters.chat_inputs import Tensors
+from zeroiqa.raters.checkpoint import find_checkpoint
+from zeroiqa.raters.downloads import is_head
 from zeroiqa.raters.models import resolve_model
 
 
@@ -103,21 +105,28 @@ def load_chat_trainee(
     """
     before = read_learnt(start) if isinstance(start, Path) else None
     name, revision = (before.backbone.name, before.backbone.revision) if before else resolve_model(str(start))
+    if is_head(find_checkpoint(name, revision).folder):
+        raise UserError(
+            f"{name} is in the published layout, which is trained as it is: give its folder as the start "
+            "(--start), not as a backbone; `zeroiqa models pull` fetches one."
+        )
     where = "cpu" if device.type == "cpu" else str(device)  # of several processes each has its own "cpu:0"
     options = ModelOptions(device=where, dtype=_name(dtype))
     loaded, backbone = load_backbone(name, revision, options, before)
     model = ChatNetwork(loaded)
-    conversation = ChatConversation(model.engine)
-    if stage == "qa":
-        yes, no = conversation.answer_ids()
-        words = [no, yes]
-    else:
-        conversation.level_ids(CORRESPONDENCE_IS)  # refuses words that are more than one token
-        words = [[token] for token in conversation.level_ids()]
     if before and stage == "2":
         model.set_regression(before)
+    conversation = ChatConversation(model.engine)
+    words = _words(conversation, stage)
     known = learnt_fingerprint(start) if isinstance(start, Path) else backbone.fingerprint
     return ChatTrainee(model, words, known, backbone, conversation, before)
+
+
+def _words(conversation: ChatConversation, stage: Stage) -> Sequence[Sequence[int]]:
+    if stage == "qa":
+        return conversation.answer_ids()[::-1]
+    conversation.level_ids(CORRESPONDENCE_IS)  # refuses words that are more than one token
+    return [[token] for token in conversation.level_ids()]
 
 
 def _name(dtype: torch.dtype) -> Dtype:

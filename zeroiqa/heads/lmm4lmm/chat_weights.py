@@ -54,7 +54,7 @@ class Learnt:
     """The folder, for messages."""
 
     @property
-    def scores(self) -> bool:
+    def has_regression(self) -> bool:
         """Whether a regression was learnt."""
         return any(name.startswith(_REGRESSION) for name in self.tensors)
 
