@@ -176,6 +176,17 @@ def test_a_model_may_have_room_for_more_tokens_than_its_tokenizer(tmp_path, rate
     assert judged[0].score >= 0
 
 
+def test_images_that_cannot_be_decoded_are_found_before_anything_is_learnt(tmp_path, base):
+    data = ratings(tmp_path / "rated")
+    (data.parent / "3.png").write_bytes(b"no image")
+    PilImage.new("RGB", (3, 90)).save(data.parent / "11.png")
+    steps: list[int] = []
+
+    with pytest.raises(UserError, match="2 of the 14 images cannot be learnt from; leave them out"):
+        train("2", base, data, tmp_path / "output", options(), lambda at: steps.append(at.step))
+    assert steps == [] and not (tmp_path / "output").exists()
+
+
 def test_a_finished_training_is_not_written_over(tmp_path, base, rated):
     (tmp_path / "config.json").write_text("{}", "utf-8")
 

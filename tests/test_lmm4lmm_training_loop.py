@@ -24,7 +24,7 @@ from zeroiqa.heads.lmm4lmm.published_trainee import PublishedTrainee
 from zeroiqa.heads.lmm4lmm.training_batches import Plan, Prepared, collate
 from zeroiqa.heads.lmm4lmm.training_loop import Learnt, learn, schedule
 from zeroiqa.heads.lmm4lmm.training_material import Lesson, Lessons, make_lessons
-from zeroiqa.heads.lmm4lmm.training_objective import Objective
+from zeroiqa.heads.lmm4lmm.training_objective import Objective, draw_regression
 from zeroiqa.heads.lmm4lmm.training_options import Progress, Stage, TrainingOptions
 from zeroiqa.heads.lmm4lmm.training_trainee import Trainee
 from zeroiqa.raters.chat_inputs import NotJoinableError, Tensors
@@ -283,6 +283,23 @@ def test_the_loss_is_the_same_where_images_have_no_common_batch():
 
     torch.testing.assert_close(*losses, atol=1e-5, rtol=0)
     assert len(collate(examples, never).parts) == 3
+
+
+def test_every_draw_of_a_regression_is_tried_in_bfloat16_too():
+    toy = load("2")(torch.device("cpu"), torch.float32)
+    batch = collate([toy.prepare(lesson) for lesson in lessons("2").train[:4]], toy.join)
+    draws = []
+    for seed in range(6):
+        found = []
+        for mixed in (False, True):
+            objective = Objective(toy.model, "2", toy.words).eval()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+                draw_regression(objective, batch, seed)
+            found.append(objective.model.regression.fc1.weight)
+        assert torch.equal(*found)
+        first = torch.rand(found[0].shape, generator=torch.Generator().manual_seed(seed)) * 0.2 - 0.1
+        draws.append(torch.allclose(found[0], first, atol=1e-6))
+    assert not all(draws)  # some seed's first draw gave only zeros
 
 
 def test_only_the_answer_and_its_end_are_learnt():

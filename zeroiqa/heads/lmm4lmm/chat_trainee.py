@@ -77,6 +77,7 @@ class ChatTrainee:
                 f"A {self.model.engine.loaded.family} model cannot compute its blocks again; leave that out "
                 "(--no-checkpointing)."
             )
+        self.model.model.config.get_text_config().use_cache = False  # or transformers says that it has to be
         self.model.model.activation_checkpointing_enable({"use_reentrant": False})
 
     def export(self, stage: Stage, output: Path) -> None:

@@ -17,7 +17,7 @@ from zeroiqa.heads.lmm4lmm.data import read_examples
 from zeroiqa.heads.lmm4lmm.folds import divide
 from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
 from zeroiqa.heads.lmm4lmm.training_loop import learn
-from zeroiqa.heads.lmm4lmm.training_material import make_lessons
+from zeroiqa.heads.lmm4lmm.training_material import check_images, make_lessons
 from zeroiqa.heads.lmm4lmm.training_options import Progress, Stage, TrainingOptions, TrainingResult
 from zeroiqa.heads.lmm4lmm.training_trainee import Trainee
 
@@ -59,6 +59,8 @@ def train(
         return load_published_trainee(start, stage, device=device, dtype=dtype)
 
     state = output / "training"
+    if not state.exists():
+        check_images(lessons)
     learnt = learn(stage, load, lessons, state, options, report)
     if learnt.is_main:
         record = {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from zeroiqa.errors import UserError, printable
+from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.heads.lmm4lmm.data import CORRESPONDENCE, Example
 from zeroiqa.heads.lmm4lmm.folds import Folds
 from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS, level_in, level_of, levels_of
 from zeroiqa.heads.lmm4lmm.training_options import Stage
+from zeroiqa.images import decode
 
 LEAST_VALIDATION = 3
 """Examples; a rank correlation of fewer says nothing."""
@@ -36,6 +39,30 @@ class Lessons(NamedTuple):
     validation: list[Lesson]
     digest: str
     """Changes with any image's name, question, rating or answer, and with the folds."""
+
+
+def check_images(lessons: Lessons) -> None:
+    """Decode every image once: a broken one is better found now than after hours.
+
+    Raises:
+        UserError: some cannot be decoded.
+    """
+    paths = sorted({lesson.path for lesson in (*lessons.train, *lessons.validation)})
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        wrong = [sentence for sentence in pool.map(_mistake, paths) if sentence]
+    if wrong:
+        raise UserError(
+            f"{len(wrong):,} of the {len(paths):,} images cannot be learnt from; leave them out. The first: "
+            f"{wrong[0]}"
+        )
+
+
+def _mistake(path: Path) -> str:
+    try:
+        decode(path)
+    except ImageError as error:
+        return str(error)
+    return ""
 
 
 def make_lessons(stage: Stage, folds: Folds) -> Lessons:

@@ -115,7 +115,9 @@ def draw_regression(objective: Objective, batch: Batch, seed: int) -> None:
         for weight in regression.parameters():
             limit = _WEIGHT_LIMIT if weight.ndim > 1 else 0.0
             weight.copy_((torch.rand(weight.shape, generator=generator) * 2 - 1) * limit)
-        if bool((regression(features) > 0).all()):
+        with torch.autocast(features.device.type, enabled=False):  # it would keep the first draw's weights
+            scores = regression(features)
+        if bool((scores > 0).all()):
             objective.model.regression = regression
             return
     raise UserError(
