@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -55,6 +56,28 @@ def isolated_user(
     monkeypatch.setenv("USERPROFILE", str(home))
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "HF_HOME", "TORCH_HOME"):
         monkeypatch.setenv(name, str(home / name.lower()))
+
+
+class Done(NamedTuple):
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def give(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Give a command in a folder, in this process: importing torch anew takes seconds."""
+    from zeroiqa.cli import main
+
+    def given(folder: Path, *arguments: object) -> Done:
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments)])
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
+
+    return given
 
 
 @pytest.fixture

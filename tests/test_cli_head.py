@@ -3,13 +3,11 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from tests.tiny.lmm4lmm import write_lmm4lmm
-from zeroiqa.cli import main
+from tests.tiny.lmm4lmm import write_heads_and_photos, write_lmm4lmm
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.images import decode
@@ -23,33 +21,15 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    base = tmp_path_factory.mktemp("heads")
-    write_lmm4lmm(base / "scores")
-    write_lmm4lmm(base / "answers", regression=False)
-    (base / "photos").mkdir()
-    for number in range(3):
-        Image.new("RGB", (60, 40), (80 * number, 90, 200)).save(base / "photos" / f"{number}.png")
+    base = write_heads_and_photos(tmp_path_factory.mktemp("heads"))
     (base / "prompts.txt").write_text("a cat\n two dogs \nnothing\n")
     return base
 
 
 @pytest.fixture
-def zeroiqa(monkeypatch, capsys):
-    """Give a command in a folder, in this process: importing torch anew takes seconds."""
-
-    def give(folder, *arguments):
-        monkeypatch.chdir(folder)
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments), "--device", "cpu"])
-        out, err = capsys.readouterr()
-        return SimpleNamespace(returncode=ended.value.code or 0, stdout=out, stderr=err)
-
-    return give
-
-
-@pytest.fixture
-def head(zeroiqa):
-    return lambda folder, *arguments: zeroiqa(folder, "head", "score", *arguments, "--workers", "1")
+def head(give):
+    here = ("--workers", "1", "--device", "cpu")
+    return lambda folder, *arguments: give(folder, "head", "score", *arguments, *here)
 
 
 def rows(path):
@@ -130,7 +110,7 @@ def test_an_unknown_head_is_said(name, said):
         build_rater(name)
 
 
-def test_training_ends_in_a_checkpoint_that_scores(tmp_path, zeroiqa, head):
+def test_training_ends_in_a_checkpoint_that_scores(tmp_path, give, head):
     write_lmm4lmm(tmp_path / "start", regression=False, rank=0)
     lines = ["image,mos"]
     for number in range(14):
@@ -139,11 +119,12 @@ def test_training_ends_in_a_checkpoint_that_scores(tmp_path, zeroiqa, head):
     (tmp_path / "ratings.csv").write_text("\n".join(lines) + "\n")
     command = ["head", "train", "lmm4lmm", "--stage", "2", "--data", "ratings.csv", "--start", "start"]
     command += ["-o", "trained", "--epochs", "1", "--batch-size", "4", "--validation", "share:0.3"]
-    done = zeroiqa(tmp_path, *command)
+    command += ["--device", "cpu"]
+    done = give(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("validation SRCC ") and "step 3/3, loss " in done.stderr
     scored = head(tmp_path, "lmm4lmm:perception", "0.png", "--weights", "trained", "-o", "run")
     assert scored.returncode == 0, scored.stderr
     assert rows(tmp_path / "run/scores.csv")[0]["status"] == "ok"
-    again = zeroiqa(tmp_path, *command)
+    again = give(tmp_path, *command)
     assert again.returncode == 1 and "holds a finished training" in again.stderr

@@ -6,22 +6,15 @@ import json
 import shutil
 
 import pytest
-from PIL import Image
 
-from tests.tiny.lmm4lmm import write_lmm4lmm
-from zeroiqa.cli import main
+from tests.tiny.lmm4lmm import write_heads_and_photos
 
 SHARD = "model-00002-of-00003.safetensors"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    base = tmp_path_factory.mktemp("mistakes")
-    write_lmm4lmm(base / "scores")
-    write_lmm4lmm(base / "answers", regression=False)
-    (base / "photos").mkdir()
-    for number in range(3):
-        Image.new("RGB", (60, 40), (80 * number, 90, 200)).save(base / "photos" / f"{number}.png")
+    base = write_heads_and_photos(tmp_path_factory.mktemp("mistakes"))
     (base / "three.txt").write_text("a cat\ntwo dogs\nnothing\n")
     (base / "two.txt").write_text("a cat\ntwo dogs\n\n")
     (base / "latin.txt").write_bytes(b"caf\xe9\n" * 3)
@@ -29,18 +22,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def said(folder, monkeypatch, capsys):
+def said(folder, give):
     """Give the command in the folder; its exit code, and the one sentence that it ends with."""
-    monkeypatch.chdir(folder)
 
-    def give(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(["head", "score", *map(str, arguments), "--device", "cpu"])
-        out, err = capsys.readouterr()
-        assert not out and err.count("Error: ") == 1
-        return ended.value.code, err[err.index("Error: ") :]
+    def ended(*arguments):
+        done = give(folder, "head", "score", *arguments, "--device", "cpu")
+        assert not done.stdout and done.stderr.count("Error: ") == 1
+        return done.returncode, done.stderr[done.stderr.index("Error: ") :]
 
-    return give
+    return ended
 
 
 WITH_PROMPTS = ("lmm4lmm:correspondence", "photos", "--weights", "scores")
@@ -90,11 +80,10 @@ def test_the_wrong_weights_or_texts(folder, said, tmp_path, arguments, sentence)
         (("lmm4lmm:perception", "--add"), "--add and --dry-run need PATHS"),
     ],
 )
-def test_the_wrong_usage(folder, said, tmp_path, arguments, sentence):
+def test_the_wrong_usage(folder, give, said, tmp_path, arguments, sentence):
     if sentence.startswith("--add"):
-        main_run = ("lmm4lmm:perception", "photos", "--weights", "scores", "-o", tmp_path / "run")
-        with pytest.raises(SystemExit):
-            main(["head", "score", *map(str, main_run), "--plan-only"])
+        planned = ("lmm4lmm:perception", "photos", "--weights", "scores", "-o", tmp_path / "run")
+        give(folder, "head", "score", *planned, "--plan-only")
     code, found = said(*arguments, "-o", tmp_path / "run")
     assert code == 2 and sentence in found
 

@@ -17,7 +17,6 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from tests.tiny.lmm4lmm import write_lmm4lmm
-from zeroiqa.cli import main
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 18
@@ -46,16 +45,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def here(folder, monkeypatch, capsys):
+def here(folder, give):
     """Give a command in the folder and in this process: its exit code and what it printed."""
-    monkeypatch.chdir(folder)
-
-    def give(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments)])
-        return ended.value.code, *capsys.readouterr()
-
-    return give
+    return lambda *arguments: give(folder, *arguments)
 
 
 def command_of(*arguments):

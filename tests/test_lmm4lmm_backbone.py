@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from safetensors.torch import load_file
 
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
 from tests.tiny.lmm4lmm import write_lmm4lmm
+from tests.torchrun import in_two_processes
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.metrics import srcc
@@ -256,29 +254,14 @@ def test_train_and_score_by_the_command_line(places, rated, tmp_path):
 
 
 def test_two_processes_train_a_model_with_layers_that_nothing_reads(places, rated, tmp_path):
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "zeroiqa"]
     choices = ["--stage", "2", "--epochs", "1", "--batch-size", "6", "--device", "cpu"]
     where = ["--data", rated / "ratings.csv", "-o", tmp_path / "head"]
     backbone = f"hf:{places['llava_next']}"
-    done = subprocess.run(
-        [
-            sys.executable,
-            *launch,
-            "head",
-            "train",
-            "lmm4lmm",
-            *choices,
-            *map(str, where),
-            "--backbone",
-            backbone,
-        ],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+    command = ["head", "train", "lmm4lmm", *choices, *where, "--backbone", backbone]
+    done = in_two_processes("-m", "zeroiqa", *command)
 
     assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("validation SRCC") == 1  # the other process says nothing
     record = json.loads((tmp_path / "head" / "training.json").read_text("utf-8"))
     assert record["settings"]["processes"] == 2 and record["history"][0]["step"] > 1
 

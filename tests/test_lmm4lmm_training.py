@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from PIL import Image as PilImage
 from safetensors.torch import load_file
 
 from tests.tiny.lmm4lmm import lmm4lmm_config, lmm4lmm_tokenizer, write_lmm4lmm
+from tests.torchrun import in_two_processes
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.data import read_examples
@@ -212,15 +210,7 @@ train("2", *map(Path, sys.argv[1:]), options)
 def test_two_processes_learn_what_one_does(tmp_path, base, rated):
     (tmp_path / "script.py").write_text(SCRIPT, "utf-8")
     alone = train("2", base, rated, tmp_path / "alone", options(lora_dropout=0.0))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    places = [str(base), str(rated), str(tmp_path / "together")]
-    done = subprocess.run(
-        [*launch, str(tmp_path / "script.py"), *places],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = in_two_processes(tmp_path / "script.py", base, rated, tmp_path / "together")
 
     assert done.returncode == 0, done.stderr[-2000:]
     record = json.loads((tmp_path / "together" / "training.json").read_text("utf-8"))

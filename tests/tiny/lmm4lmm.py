@@ -193,3 +193,15 @@ def write_lmm4lmm(
     if overlay and config["use_llm_lora"]:
         torch.save({name: t for name, t in tensors.items() if "lora" in name}, folder / "lora_weights.pth")
     return folder
+
+
+def write_heads_and_photos(folder: Path) -> Path:
+    """Write a checkpoint that scores, one that answers, and three photos."""
+    from PIL import Image
+
+    write_lmm4lmm(folder / "scores")
+    write_lmm4lmm(folder / "answers", regression=False)
+    (folder / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (60, 40), (80 * number, 90, 200)).save(folder / "photos" / f"{number}.png")
+    return folder

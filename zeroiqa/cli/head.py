@@ -96,7 +96,7 @@ def _settings(name: str, weights: Path, choices: dict[str, Any]) -> Settings:
     from zeroiqa.raters.head import ASPECTS
     from zeroiqa.settings import load_settings
 
-    aspect = next(about for dimension, about in ASPECTS.items() if name.endswith(f":{dimension}"))
+    aspect = next(about for dimension, about in ASPECTS.items() if name == f"lmm4lmm:{dimension}")
     rater = {"raters": [f"head:{name}:{weights}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
     return load_settings(overrides={**given(**choices), **rater})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,9 @@ def train_head(
     """Train LMM4LMM on ratings (extra `train`); the same command resumes an interrupted training.
 
     Several GPUs: `torchrun --standalone --nproc-per-node N -m zeroiqa head train ...`. The result is a
-    checkpoint for `zeroiqa head score`; training.json beside it holds the settings and every validation. On a
-    backbone it holds what was learnt alone, and the backbone's weights are needed to score with it.
+    checkpoint for `zeroiqa head score`; training.json in it holds the settings and every validation. With
+    --backbone it has only what was learnt, so that scoring needs the backbone's weights, too. Images are
+    decoded once before the training begins: a broken one is named then.
     """
     from zeroiqa.heads.lmm4lmm.folds import Selection
     from zeroiqa.heads.lmm4lmm.training import train
@@ -88,13 +90,16 @@ def train_head(
     first = start or backbone
     if first is None or (start and backbone):
         raise click.UsageError("Give one of --start FOLDER and --backbone hf:REPOSITORY.")
+    speaks = os.environ.get("RANK", "0") == "0"  # one of the processes that torchrun starts
     chosen = given(rule=validation, seed=choices["seed"], select_on="test" if select_on_test else None)
     options = TrainingOptions(selection=Selection(**chosen), **given(**choices))
     try:
-        result = train(stage, first, data, output, options, _reporter())
+        result = train(stage, first, data, output, options, _reporter() if speaks else lambda progress: None)
     except KeyboardInterrupt:
         click.echo(f"Stopped. The same command resumes the training in {output}.", err=True)
         raise click.exceptions.Exit(130) from None
+    if not speaks:
+        return
     what = "accuracy" if stage == "qa" else "SRCC"
     click.echo(f"validation {what} {result.best.value:.3f} after {result.best.step} steps: {result.folder}")
 

@@ -13,8 +13,8 @@ from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.chat_conversation import ChatConversation
 from zeroiqa.heads.lmm4lmm.chat_network import ChatNetwork
 from zeroiqa.heads.lmm4lmm.chat_weights import load_backbone, read_learnt
-from zeroiqa.heads.lmm4lmm.conversation import Dimension, question_of
-from zeroiqa.heads.lmm4lmm.judged import Judged, read_judgements
+from zeroiqa.heads.lmm4lmm.conversation import Dimension
+from zeroiqa.heads.lmm4lmm.judged import Judged, judged_words, read_judgements
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.types import Image
 
@@ -66,7 +66,4 @@ def load_chat_judge(folder: Path, dimension: Dimension, options: ModelOptions) -
     network = ChatNetwork(loaded)
     network.set_regression(learnt)
     conversation = ChatConversation(network.engine)
-    if dimension == "qa":
-        return ChatJudge(network, conversation, dimension, conversation.answer_ids())
-    levels = conversation.level_ids(question_of(dimension, "any")[1])
-    return ChatJudge(network, conversation, dimension, [[level] for level in levels])
+    return ChatJudge(network, conversation, dimension, judged_words(conversation, dimension))

@@ -22,11 +22,11 @@ from zeroiqa.heads.lmm4lmm.chat_weights import (
     read_learnt,
     write_learnt,
 )
-from zeroiqa.heads.lmm4lmm.conversation import CORRESPONDENCE_IS
 from zeroiqa.heads.lmm4lmm.lora import inject_lora
 from zeroiqa.heads.lmm4lmm.training_batches import Prepared
 from zeroiqa.heads.lmm4lmm.training_material import Lesson
 from zeroiqa.heads.lmm4lmm.training_options import Stage
+from zeroiqa.heads.lmm4lmm.training_trainee import learnt_words
 from zeroiqa.images import decode
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.chat_inputs import Prepared as Inputs
@@ -118,16 +118,9 @@ def load_chat_trainee(
     if before and stage == "2":
         model.set_regression(before)
     conversation = ChatConversation(model.engine)
-    words = _words(conversation, stage)
+    words = learnt_words(conversation, stage)
     known = learnt_fingerprint(start) if isinstance(start, Path) else backbone.fingerprint
     return ChatTrainee(model, words, known, backbone, conversation, before)
-
-
-def _words(conversation: ChatConversation, stage: Stage) -> Sequence[Sequence[int]]:
-    if stage == "qa":
-        return conversation.answer_ids()[::-1]
-    conversation.level_ids(CORRESPONDENCE_IS)  # refuses words that are more than one token
-    return [[token] for token in conversation.level_ids()]
 
 
 def _name(dtype: torch.dtype) -> Dtype:

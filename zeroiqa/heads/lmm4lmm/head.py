@@ -105,17 +105,21 @@ class Head:
         return texts
 
     def _weights(self) -> str:
+        if self._is_learnt():
+            return learnt_fingerprint(self._folder)
+        return find_checkpoint(str(self._folder)).fingerprint()
+
+    def _is_learnt(self) -> bool:
+        """Whether the folder is of a head on a chat model; a missing one is no repository of a hub."""
         if not self._folder.is_dir():
             raise UserError(
                 f"There is no folder {printable(str(self._folder))}; download a released checkpoint of "
                 "LMM4LMM there, or train one (zeroiqa head train)."
             )
-        if is_learnt(self._folder):
-            return learnt_fingerprint(self._folder)
-        return find_checkpoint(str(self._folder)).fingerprint()
+        return is_learnt(self._folder)
 
     def _judge(self) -> _Judge:
         if self._loaded is None:
-            load = load_chat_judge if is_learnt(self._folder) else load_published_judge
+            load = load_chat_judge if self._is_learnt() else load_published_judge
             self._loaded = load(self._folder, self._dimension, self._options)
         return self._loaded

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from zeroiqa.heads.lmm4lmm.conversation import Dimension
+from zeroiqa.heads.lmm4lmm.chat_conversation import ChatConversation
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, question_of
 
 
 class Judged(NamedTuple):
@@ -19,6 +20,18 @@ class Judged(NamedTuple):
     """P(level | one of the five), from bad to excellent; empty from a head for questions."""
     yes: float | None
     """P(yes) / (P(yes) + P(no)), in [0, 1]; None from a head for scores."""
+
+
+def judged_words(conversation: Conversation | ChatConversation, dimension: Dimension) -> list[list[int]]:
+    """Token ids whose probabilities are wanted: of each level, from bad on, or of yes and of no.
+
+    Raises:
+        UserError: the tokenizer has no single token for each level, or does not tell yes and no apart.
+    """
+    if dimension == "qa":
+        return [*conversation.answer_ids()]
+    begun = question_of(dimension, "any")[1]
+    return [[level] for level in conversation.level_ids(begun)]
 
 
 def read_judgements(

@@ -12,8 +12,8 @@ import torch
 from zeroiqa.devices import check_memory, find_device, find_dtype, is_device_gone, is_out_of_memory
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation, question_of
-from zeroiqa.heads.lmm4lmm.judged import Judged, read_judgements
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation
+from zeroiqa.heads.lmm4lmm.judged import Judged, judged_words, read_judgements
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm, last_tokens
 from zeroiqa.heads.lmm4lmm.published_inputs import joined, published_inputs
 from zeroiqa.model_options import ModelOptions
@@ -94,16 +94,9 @@ def load_published_judge(folder: Path, dimension: Dimension, options: ModelOptio
         allow_pickle=options.allow_pickle,
     )
     conversation = load_conversation(folder, model)
-    words = _words(conversation, dimension)
+    words = judged_words(conversation, dimension)
     budget = TokenBudget(_CPU_TOKENS if device.type == "cpu" else _TOKENS)
     return PublishedJudge(model, conversation, dimension, words, device, budget)
-
-
-def _words(conversation: Conversation, dimension: Dimension) -> Sequence[Sequence[int]]:
-    if dimension == "qa":
-        return conversation.answer_ids()
-    begun = question_of(dimension, "any")[1]
-    return [[level] for level in conversation.level_ids(begun)]
 
 
 def _ran_out(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model, merged_tensors
-from zeroiqa.heads.lmm4lmm.conversation import CORRESPONDENCE_IS, Conversation, load_conversation
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, load_conversation
 from zeroiqa.heads.lmm4lmm.lora import add_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.published_inputs import joined, published_inputs
@@ -18,6 +18,7 @@ from zeroiqa.heads.lmm4lmm.training_batches import Prepared
 from zeroiqa.heads.lmm4lmm.training_export import export
 from zeroiqa.heads.lmm4lmm.training_material import Lesson
 from zeroiqa.heads.lmm4lmm.training_options import Stage
+from zeroiqa.heads.lmm4lmm.training_trainee import learnt_words
 from zeroiqa.images import decode
 from zeroiqa.raters.chat_inputs import Prepared as Inputs
 from zeroiqa.raters.chat_inputs import Tensors
@@ -82,11 +83,6 @@ def load_published_trainee(
     regression = stage == "2" and any(name.startswith("mlpscore.") for name, _ in merged_tensors(folder))
     model = load_model(folder, regression=regression, device=device, dtype=dtype)
     conversation = load_conversation(folder, model)
-    if stage == "qa":
-        yes, no = conversation.answer_ids()
-        words = [no, yes]
-    else:
-        conversation.level_ids(CORRESPONDENCE_IS)  # refuses words that are more than one token
-        words = [[token] for token in conversation.level_ids()]
+    words = learnt_words(conversation, stage)
     start = find_checkpoint(str(folder)).fingerprint()
     return PublishedTrainee(model, words, start, folder, conversation)

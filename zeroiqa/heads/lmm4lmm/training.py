@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,7 @@ def train(
 
     state = output / "training"
     if not state.exists():
-        check_images(lessons)
+        check_images(lessons, int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
     learnt = learn(stage, load, lessons, state, options, report)
     if learnt.is_main:
         record = {

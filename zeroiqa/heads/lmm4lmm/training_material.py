@@ -41,13 +41,13 @@ class Lessons(NamedTuple):
     """Changes with any image's name, question, rating or answer, and with the folds."""
 
 
-def check_images(lessons: Lessons) -> None:
-    """Decode every image once: a broken one is better found now than after hours.
+def check_images(lessons: Lessons, share: int = 0, shares: int = 1) -> None:
+    """Decode every image once, or one of several shares: broken ones are better found now than after hours.
 
     Raises:
         UserError: some cannot be decoded.
     """
-    paths = sorted({lesson.path for lesson in (*lessons.train, *lessons.validation)})
+    paths = sorted({lesson.path for lesson in (*lessons.train, *lessons.validation)})[share::shares]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         wrong = [sentence for sentence in pool.map(_mistake, paths) if sentence]
     if wrong:

@@ -8,7 +8,9 @@ from typing import Protocol, TypeAlias
 
 from torch import nn
 
+from zeroiqa.heads.lmm4lmm.chat_conversation import ChatConversation
 from zeroiqa.heads.lmm4lmm.chat_network import ChatNetwork
+from zeroiqa.heads.lmm4lmm.conversation import CORRESPONDENCE_IS, Conversation
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.training_batches import Prepared
 from zeroiqa.heads.lmm4lmm.training_material import Lesson
@@ -59,3 +61,16 @@ class Trainee(Protocol):
 
     def export(self, stage: Stage, output: Path) -> None:
         """Write a checkpoint with what was learnt."""
+
+
+def learnt_words(conversation: Conversation | ChatConversation, stage: Stage) -> list[list[int]]:
+    """Tokens of the answers, see `Trainee.words`.
+
+    Raises:
+        UserError: the tokenizer has no single token for each level, or does not tell yes and no apart.
+    """
+    if stage == "qa":
+        yes, no = conversation.answer_ids()
+        return [no, yes]
+    conversation.level_ids(CORRESPONDENCE_IS)  # refuses words that are more than one token there
+    return [[token] for token in conversation.level_ids()]
