@@ -214,9 +214,7 @@ def _scores(
     aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
     for stored in _read(run, shard, images):
         if stored.error is not None:
-            yield ImageScore(
-                stored.path, error=stored.error, warnings=stored.warnings, lower_is_better=lower
-            )
+            yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings, lower_is_better=lower)
         else:
             yield score_rated(
                 stored.path, stored.rated, run.labels, aggregation, stored.warnings, lower_is_better=lower
