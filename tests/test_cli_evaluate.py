@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,9 +65,22 @@ def zeroiqa(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def records(text: str) -> dict[str, dict[str, str]]:
+def records(text: str, *keys: str) -> dict[Any, dict[str, str]]:
+    """Rows of a CSV table by some of their columns."""
     rows = list(csv.DictReader(io.StringIO(text)))
-    return {next(iter(row.values())): row for row in rows}
+    found = {tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]: row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def document(text: str) -> Any:
+    """The one JSON document that a text must be, without NaN and without a key twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=pytest.fail)
 
 
 def test_evaluate_prints_measures_intervals_groups_and_outliers(folder: Path) -> None:
@@ -84,11 +98,12 @@ def test_evaluate_prints_measures_intervals_groups_and_outliers(folder: Path) ->
 def test_dmos_gives_the_same_correlation_as_the_mos_it_mirrors(folder: Path) -> None:
     found = [
         records(
-            zeroiqa(folder, "evaluate", "run", "--mos", name, "--format", "csv", "--resamples", "0").stdout
+            zeroiqa(folder, "evaluate", "run", "--mos", name, "--format", "csv", "--resamples", "0").stdout,
+            "measure",
         )
         for name in ("opinions.csv", "dmos.csv")
     ]
-    assert found[0]["SRCC"]["value"] == found[1]["SRCC"]["value"] != "-"
+    assert found[0]["SRCC"]["value"] == found[1]["SRCC"]["value"] != ""
 
 
 def test_other_arithmetic_needs_no_new_run(folder: Path) -> None:
@@ -105,7 +120,8 @@ def test_other_arithmetic_needs_no_new_run(folder: Path) -> None:
                 "--resamples",
                 "0",
                 *more,
-            ).stdout
+            ).stdout,
+            "measure",
         )["SRCC"]["value"]
         for more in ((), ("--lambda", "5"), ("--member", "fake"))
     }
@@ -126,7 +142,7 @@ def test_the_output_folder_holds_every_format_and_the_plot(folder: Path) -> None
     ]
     with Image.open(report / "scatter.png") as plot:
         assert plot.size[0] > 300
-    assert json.loads((report / "evaluation.json").read_text())["rows"][0]["measure"] == "SRCC"
+    assert document((report / "evaluation.json").read_text())["rows"][0]["measure"] == "SRCC"
 
 
 def test_compare_sets_runs_members_and_other_tools_side_by_side(folder: Path) -> None:
@@ -135,12 +151,13 @@ def test_compare_sets_runs_members_and_other_tools_side_by_side(folder: Path) ->
         "--format", "csv", "--resamples", "100",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    rows = records(done.stdout)
-    assert list(rows) == ["run", "run: fake", "run: fake:2", "other tool"]
-    assert float(rows["other tool"]["opinions SRCC"]) > 0.9
-    assert rows["other tool"]["p"] == "best"
-    assert 0 <= float(rows["run"]["p"]) <= 1
-    assert rows["run"]["protocol"] == "measured here, fake, fake:2"
+    rows = records(done.stdout, "method", "measure")
+    methods = ["run", "run: fake", "run: fake:2", "other tool"]
+    assert list(rows) == [(method, measure) for method in methods for measure in ("SRCC", "PLCC")]
+    assert float(rows["other tool", "SRCC"]["value"]) > 0.9
+    assert rows["other tool", "SRCC"]["mark"] == "best"
+    assert 0 <= float(rows["run", "SRCC"]["p"]) <= 1
+    assert rows["run", "SRCC"]["protocol"] == "measured here, fake, fake:2"
 
 
 def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
@@ -158,7 +175,8 @@ def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
     )
     done = zeroiqa(folder, *arguments)
     assert done.returncode == 0, done.stderr
-    assert list(records(done.stdout)) == ["run", "niqe"]
+    rows = records(done.stdout, "method", "measure")
+    assert [rows[name, "SRCC"]["better"] for name in ("run", "niqe")] == ["higher", "lower"]
     (parts,) = (folder / "zeroiqa-runs").glob("niqe-*/ratings/*")
     written = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
     assert zeroiqa(folder, *arguments).stdout == done.stdout
@@ -169,15 +187,16 @@ def test_published_numbers_need_no_image(folder: Path) -> None:
     done = zeroiqa(folder, "compare", "--published", "--dataset", "spaq", "--format", "csv")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    mine = [row for row in rows if row["method"].startswith("LLM-IQA") and row["spaq SRCC"] == "0.907"]
-    assert mine and "training-free" in mine[0]["protocol"]
+    mine = [row for row in rows if row["method"].startswith("LLM-IQA") and row["value"] == "0.907"]
+    assert mine and "training-free" in mine[0]["protocol"] and mine[0]["decimals"] == "3"
 
 
 def test_more_levels_allow_more_agreement(folder: Path) -> None:
     done = zeroiqa(folder, "upper-bound", "--mos", "opinions.csv", "--format", "csv")
     assert done.returncode == 0, done.stderr
-    for row in records(done.stdout).values():
-        values = [float(row[f"K = {k}"]) for k in (3, 5, 7, 9)]
+    rows = records(done.stdout, "method", "K")
+    for reading in ("eq1", "text", "bins"):
+        values = [float(rows[reading, str(k)]["value"]) for k in (3, 5, 7, 9)]
         assert 0.8 < values[0] < values[-1] <= 1
 
 
@@ -202,6 +221,47 @@ def test_ablations_print_their_table_and_what_was_shared(folder: Path) -> None:
     assert "Left out: whole image, free number. The rater fake gives levels" in done.stdout
     again = zeroiqa(folder, *arguments)
     assert "0 ratings computed" in again.stdout
+
+
+def test_json_is_one_document_however_many_tables_there_are(folder: Path) -> None:
+    """Two databases and two tables: every number is there once, in full precision."""
+    write(folder / "again.csv", "image,mos", [f"photos/{n}.png,{n % 5}" for n in range(IMAGES)])
+    done = zeroiqa(
+        folder, "compare", "run", "--external", "other.csv", "--mos", "opinions.csv", "--mos", "again.csv",
+        "--format", "json", "--resamples", "50",
+    )  # fmt: skip
+    rows = document(done.stdout)["rows"]
+    numbers = {(row["method"], row["database"], row["measure"]): row for row in rows}
+    assert len(numbers) == len(rows) == 2 * 2 * 2
+    assert all(row["n"] == IMAGES and row["low"] <= row["value"] <= row["high"] for row in rows)
+    assert len(repr(numbers["run", "again", "PLCC"]["value"])) > 10
+    done = zeroiqa(
+        folder, "ablate", "--mos", "opinions.csv", "--table", "4", "--table", "5", "--rater", "fake",
+        "--rater", "fake:2", "--segmenter", "grid:2x2", "-o", "ablation", "--format", "json",
+    )  # fmt: skip
+    rows = document(done.stdout)["rows"]
+    assert [sum(row["table"] == table for row in rows) for table in "45"] == [2 * 2 * 4, 2 * 2 * 4]
+    assert len({(row["method"], row["measure"]) for row in rows}) == len(rows), "each rater has its own rows"
+
+
+def test_foreign_scores_are_turned_as_they_say_or_named_where_nobody_says(folder: Path) -> None:
+    """Scores that fall as the opinions rise, under names that are known and one that is not."""
+    worse = [f"photos/{n}.png,{9 - n % 7},{8 - n % 7},{7 - n % 7}" for n in range(IMAGES)]
+    write(folder / "foreign.csv", "path,NIQE,BRISQUE,mine", worse)
+    arguments = ("compare", "--external", "foreign.csv", "--external", "other.csv", "--mos", "opinions.csv")
+    done = zeroiqa(folder, *arguments)
+    assert done.returncode == 0, done.stderr
+    ranks = {line.split("  ")[0]: line.split()[-6].strip("*'") for line in done.stdout.splitlines()[1:5]}
+    assert float(ranks["NIQE"]) == float(ranks["BRISQUE"]) == -float(ranks["mine"]) > 0.9
+    (said,) = (line for line in done.stdout.splitlines() if "strongly negatively" in line)
+    assert said.startswith("mine correlates strongly negatively with opinions")
+    assert said.endswith("give --lower-is-better mine.")
+    done = zeroiqa(folder, *arguments, "--lower-is-better", "MINE", "--format", "csv")
+    rows = records(done.stdout, "method", "measure")
+    assert float(rows["mine", "SRCC"]["value"]) > 0.9 and "strongly" not in done.stdout
+    done = zeroiqa(folder, *arguments, "--lower-is-better", "yours")
+    assert done.returncode == 1
+    assert "no external method 'yours'" in done.stderr and "NIQE, BRISQUE, mine, other tool" in done.stderr
 
 
 @pytest.mark.parametrize(

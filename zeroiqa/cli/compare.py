@@ -30,13 +30,13 @@ if TYPE_CHECKING:
               help="A name of `zeroiqa baselines`, scored now where it is not yet; repeat.")  # fmt: skip
 @click.option("--published", is_flag=True, help="Also what papers print for these databases.")
 @click.option("--external", "files", multiple=True, type=click.Path(path_type=Path),
-              help="CSV file of another tool: a column path and a column of scores for each method, or columns "
-              "path, method and score; repeat.")  # fmt: skip
+              help="CSV file of another tool: paths, and a column of scores for each method, or columns "
+              "method and score; repeat.")  # fmt: skip
 @click.option("--lower-is-better", "lower", multiple=True, metavar="NAME",
               help="A method of these files whose lower scores are better; repeat.")  # fmt: skip
 @click.option("--resamples", type=click.IntRange(min=0),
-              help="Of the bootstraps; 0 for neither intervals nor tests.  [default: 1000, and as many more as "
-              "the tests need]")  # fmt: skip
+              help="Of the bootstraps; 0 for neither intervals nor tests.  [default: 1000, more where many "
+              "methods are tested]")  # fmt: skip
 @table_options
 def compare(
     runs: tuple[Location, ...],

@@ -114,9 +114,7 @@ def _printed(table: str, row: Row, dataset: Dataset, notes: tuple[str, ...]) -> 
             dataset.name,
             measure,
             float(text),
-            protocol=f"published, row {row.published}, one model"
-            if table != "3"
-            else f"published, row {row.published}",
+            protocol=f"published, row {row.published}",
             source=SOURCE.format(table),
             decimals=len(text.partition(".")[2]),
             notes=notes,
@@ -126,8 +124,9 @@ def _printed(table: str, row: Row, dataset: Dataset, notes: tuple[str, ...]) -> 
 
 def _notes(done: Done, joined: Sequence[Joined], settings: Settings, dataset: Dataset) -> Iterator[str]:
     images = sorted({len(each) for each in joined})
-    counted = " to ".join(f"{count}" for count in (images if len(images) < 2 else (images[0], images[-1])))
-    yield f"{counted} images of {dataset.name}; {common_settings(done.table, settings)}, unless a row says otherwise."
+    counted = " to ".join(map(str, dict.fromkeys((images[0], images[-1])))) if images else "no"
+    common = common_settings(done.table, settings)
+    yield f"{counted} images of {dataset.name}; {common}, unless a row says otherwise."
     said: dict[str, list[str]] = {}
     for row, each in zip(done.rows, joined, strict=True):
         for sentence in each.left_out:

@@ -110,13 +110,11 @@ def _one_rater(table: str, settings: Settings) -> list[Row]:
 
 def _vary_nothing(row: Row, settings: Settings) -> bool:
     """Whether a row is about settings of the segmenter that are the common ones already."""
-    same = {
-        "granularity": lambda name: (
-            load_granularity(name).masks == load_granularity(settings.granularity).masks
-        )
-    }
     return bool(row.run.segmentation) and all(
-        same.get(key, getattr(settings, key).__eq__)(value) for key, value in row.run.segmentation
+        load_granularity(value).masks == load_granularity(settings.granularity).masks
+        if key == "granularity"
+        else value == getattr(settings, key)
+        for key, value in row.run.segmentation
     )
 
 
@@ -184,10 +182,10 @@ def common_settings(table: str, settings: Settings) -> str:
     """What all rows of a table have in common but where their labels say otherwise."""
     readout = "expected" if table == "ours" else "digit"
     fineness = f" ({settings.granularity})" if has_weights(settings.segmenter) else ""
+    complement = "with" if settings.complement else "without"
     return (
-        f"readout {readout}, lambda 1, normalised areas, segmenter {settings.segmenter}{fineness}, least area "
-        f"{settings.min_area:g}, {'with' if settings.complement else 'without'} the complement, rater "
-        f"{', '.join(settings.raters)}"
+        f"readout {readout}, lambda 1, normalised areas, segmenter {settings.segmenter}{fineness}, "
+        f"least area {settings.min_area:g}, {complement} the complement, rater {', '.join(settings.raters)}"
     )
 
 

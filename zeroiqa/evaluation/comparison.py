@@ -295,9 +295,9 @@ def _against_the_best(
     corrected = holm([p for _, p in tests.values()])
     least = min(2 * len(tests) / (drawn + 1), 1.0)
     note = (
-        f"p on {dataset.name}: against {methods[best].name} on the same images, paired bootstrap of SRCC with "
-        f"{drawn:,} resamples, corrected for {len(tests)} comparison{'s' * (len(tests) != 1)} (Holm); no p under "
-        f"{least:.2g} can be found so{'; leave --resamples out for more' * (least >= 0.05)}."
+        f"p on {dataset.name}: against {methods[best].name} on the same images, paired bootstrap of SRCC, "
+        f"{drawn:,} resamples, corrected for {len(tests)} comparison{'s' * (len(tests) != 1)} (Holm); the "
+        f"smallest that can be found is {least:.2g}{': leave --resamples out for more' * (least >= 0.05)}."
     )
     return best, {row: (found[row], p) for row, p in zip(tests, corrected, strict=True)}, [note]
 

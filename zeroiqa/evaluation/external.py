@@ -127,8 +127,8 @@ def _direction(
     stated = {sign for row in rows if column and (sign := _stated(path, row[column], column))}
     if len(stated) > 1:
         raise UserError(
-            f"The file {path} says of {name} in column {column} that lower scores are better, and that higher "
-            "ones are; give one direction for each method."
+            f"The file {path} says of {name} in column {column} both that lower scores are better and that "
+            "higher ones are; give one direction for each method."
         )
     if stated:
         return Direction(stated.pop(), f"column {column} of {path.name}")

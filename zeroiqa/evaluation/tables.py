@@ -73,10 +73,10 @@ def p_value(p: float | None, at_floor: bool, decimals: int | None = None) -> str
 
 
 def marks(values: Sequence[float | None]) -> list[Mark]:
-    """Which of a column's values is the best and the second best, the higher the better; ties share a mark."""
+    """Which of a column's values are the best and the second best: higher is better, ties share a mark."""
     exact = [None if value is None or math.isnan(value) else round(value, _EQUAL) for value in values]
     ranked = sorted({value for value in exact if value is not None}, reverse=True)[:2]
-    names: dict[float, Mark] = dict(zip(ranked, ("best", "second"), strict=False))  # type: ignore[arg-type]
+    names: dict[float, Mark] = dict(zip(ranked, ("best", "second"), strict=False))
     return ["" if value is None else names.get(value, "") for value in exact]
 
 

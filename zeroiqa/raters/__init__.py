@@ -67,7 +67,7 @@ def has_own_scale(name: str) -> bool:
 
 
 def lower_is_better(rater_id: str) -> bool:
-    """Whether the numbers of a rater of that id fall as quality rises; only those with a scale of their own."""
+    """Whether the numbers of a rater of that id, which has a scale of its own, fall as quality rises."""
     return rater_id.endswith(f" {LOWER_IS_BETTER}")
 
 
