@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
 
 def score_images(folder: Path, names: Sequence[str]) -> dict[str, list[float]]:
-    """Every method's score of every whole image, turned so that higher is better."""
+    """Every method's score of every whole image, in the method's own unit and direction."""
     rater, standard = NssRater(), load_standard("quality-word-7")
     baselines = [(baseline, baseline.load()) for baseline in pixel_baselines()]
     scores: dict[str, list[float]] = {RATER: [], **{baseline.name: [] for baseline, _ in baselines}}
@@ -74,8 +74,14 @@ def score_images(folder: Path, names: Sequence[str]) -> dict[str, list[float]]:
         assert rating is not None
         scores[RATER].append(read(rating, "expected"))
         for baseline, compute in baselines:
-            scores[baseline.name].append(baseline.direction * compute(pixels))
+            scores[baseline.name].append(compute(pixels))
     return scores
+
+
+def turned(scores: dict[str, list[float]]) -> dict[str, list[float]]:
+    """The scores so that higher is better in all."""
+    directions = {baseline.name: baseline.direction for baseline in pixel_baselines()}
+    return {name: [directions.get(name, 1) * value for value in values] for name, values in scores.items()}
 
 
 def measure_agreement(scores: dict[str, list[float]], mos: list[float]) -> list[Row]:
@@ -192,7 +198,7 @@ def main() -> int:
     names, mos = [name for name, _ in opinions], [value for _, value in opinions]
     try:
         scores = score_images(arguments.folder, names)
-        rows = measure_agreement(scores, mos)
+        rows = measure_agreement(turned(scores), mos)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,16 @@ import PIL.Image
 import pytest
 
 from zeroiqa import runs
-from zeroiqa.evaluation.ablations import TABLES, Row, RunKey, published_row, run_ablation, table_rows
+from zeroiqa.evaluation.ablations import (
+    TABLES,
+    Row,
+    RunKey,
+    common_arithmetic,
+    left_out,
+    printed_row,
+    run_ablation,
+    table_rows,
+)
 from zeroiqa.evaluation.reuse import Calls, RememberingRater, open_memory
 from zeroiqa.inputs import find_images
 from zeroiqa.raters.fake import FakeRater
@@ -36,18 +47,121 @@ def ablate(rows, folder="out", settings=SETTINGS):
 
 
 def test_every_table_has_rows_and_those_of_the_paper_its_names():
-    assert [len(table_rows(table, SETTINGS)) for table in TABLES] == [8, 4, 2, 14]
+    assert [len(table_rows(table, SETTINGS)) for table in TABLES] == [8, 4, 4, 14]
     assert [row.published for row in table_rows("3", SETTINGS)] == list("12345678")
     ensemble = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake", "fake:2"]})
-    assert [row.published for row in table_rows("3", ensemble)][-1] == "9"
+    assert [row.published for row in table_rows("3", ensemble)] == [*"1234567812345678", "9"]
     sam = load_settings("embedded", {"granularity": "paper"})
-    assert [row.published for row in table_rows("5", sam)] == [
-        "Default",
-        "SAM Tiny",
-        "",
-        "No Complement",
-        "Our Setting",
+    assert [(row.label, row.published) for row in table_rows("5", sam)] == [
+        ("default parameters", "Default"),
+        ("segmenter sam2.1-tiny", "SAM Tiny"),
+        ("coarse parameters", ""),
+        ("no complement", "No Complement"),
+        ("no complement, literal areas", "No Complement"),
+        ("our setting", "Our Setting"),
+        ("our setting, literal areas", "Our Setting"),
     ]
+
+
+OVERRIDES = [
+    {"preset": "embedded"},
+    {"preset": "llm-iqa"},
+    {"preset": "ensemble"},
+    {"preset": "ensemble", "rater_weights": [2, 1, 1]},
+    {"preset": "fast"},
+    {"preset": "llm-iqa", "segmenter": "sam2.1-tiny"},
+    {"preset": "llm-iqa", "segmenter": "sam2.1-large:own.pt"},
+    {"preset": "llm-iqa", "segmenter": "hf-sam2:folder"},
+    {"preset": "llm-iqa", "granularity": "default"},
+    {"preset": "ensemble", "granularity": "tiny"},
+    {"preset": "llm-iqa", "granularity": "no-complement"},
+    {"preset": "llm-iqa", "granularity": "coarse"},
+    {"preset": "llm-iqa", "granularity": "paper,points_per_side=8", "min_area": 0.02},
+    {"preset": "embedded", "complement": False, "weighting": "mean", "normalize_areas": False},
+    {"preset": "embedded", "raters": ["fake", "nss"], "readout": "expected", "lambda": 3.0},
+]
+NAMED = {
+    "segmenter": r"segmenter",
+    "granularity": r"parameters",
+    "complement": r"no complement",
+    "min_area": r"least area",
+    "crop": r"masks|boxes|whole",
+    "lambda": r"lambda|boxes|masks|whole",
+    "weighting": r"by area|by mean",
+    "normalize_areas": r"literal areas",
+    "readout": r"readout",
+    "standard": r"standard|K =|free number",
+}
+"""Setting -> what a label says where it is about that setting."""
+
+
+def settings_of(row, settings):
+    """Everything that decides a row's scores: of its run, its standard, its raters and its arithmetic."""
+    fields = {**settings.to_dict(), **dict(row.run.segmentation), "crop": row.run.crop}
+    if row.run.crop == "whole":  # nothing is segmented; lambda leaves the regions out elsewhere
+        fields["crop"] = "bbox"
+    arithmetic = dict(common_arithmetic(row))
+    fields["raters"] = tuple(arithmetic.pop("members", settings.raters))
+    if len(fields["raters"]) == 1:
+        fields["rater_weights"] = []
+    return {**fields, **arithmetic, "standard": row.standard, "standards": None}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("overrides", OVERRIDES, ids=lambda each: "-".join(map(str, each.values())))
+def test_two_rows_differ_only_in_what_their_labels_name(table, overrides):
+    overrides = dict(overrides)
+    settings = load_settings(overrides.pop("preset"), overrides)
+    rows = table_rows(table, settings)
+    assert len({row.label for row in rows}) == len(rows) > 1
+    for first, second in itertools.combinations(rows, 2):
+        one, other = settings_of(first, settings), settings_of(second, settings)
+        labels = f"{first.label} / {second.label}"
+        different = {key for key in one if one[key] != other[key]}
+        if different & {"raters", "rater_weights"}:
+            assert all(
+                row.label.endswith(", ".join(each["raters"])) or "ensemble of" in row.label
+                for row, each in ((first, one), (second, other))
+            ), labels
+        unnamed = [
+            key for key in different - {"raters", "rater_weights"} if not re.search(NAMED[key], labels)
+        ]
+        assert not unnamed, f"{labels} differ in {unnamed}"
+    alone = [row for row in rows if "ensemble of" not in row.label]
+    assert all(len(settings_of(row, settings)["raters"]) == 1 for row in alone), "as the paper's numbers are"
+
+
+def test_a_row_that_would_be_the_common_setting_is_left_out_with_a_word():
+    tiny = load_settings("llm-iqa", {"segmenter": "sam2.1-tiny", "complement": False})
+    labels = [row.label for row in table_rows("5", tiny)]
+    assert labels == ["default parameters", "coarse parameters", "our setting", "our setting, literal areas"]
+    assert left_out("5", tiny) == [
+        f"Left out: {label}. That is the common setting here."
+        for label in ("segmenter sam2.1-tiny", "no complement", "no complement, literal areas")
+    ]
+    assert left_out("5", SETTINGS) == []
+
+
+def test_without_the_complement_literal_areas_give_other_scores_and_need_no_further_run():
+    """The areas do not add up to 1 where a region is too small: literal, the others count what they cover."""
+    for number in range(5):
+        pixels = np.full((64, 80, 3), 200, np.uint8)
+        pixels[8:40, 8:40] = (20, 40 * number, 90)
+        PIL.Image.fromarray(pixels).save(f"photos/{number}.png")
+    settings = load_settings("embedded", {"segmenter": "graph", "raters": ["fake"], "min_area": 0.3})
+    found = ablate(table_rows("5", settings), settings=settings)
+    scores = {}
+    for row in table_rows("5", settings):
+        run = found.runs[row.run]
+        results = runs.iter_scores(run, runs.reaggregation(run, dict(common_arithmetic(row))))
+        scores[row.label] = [each.scores[run.labels[row.standard]].score for each in results]
+    assert len(found.runs) == 2
+    assert all(
+        literal < normalised
+        for literal, normalised in zip(
+            scores["no complement, literal areas"], scores["no complement"], strict=True
+        )
+    ), scores
 
 
 def test_no_model_call_is_repeated_within_a_table():
@@ -116,14 +230,14 @@ def test_a_remembering_rater_tells_views_standards_and_prompts_apart(tmp_path):
 @pytest.mark.parametrize(
     ("table", "row", "dataset", "numbers"),
     [
-        ("3", "8", "spaq", (0.886, 0.885)),
-        ("4", "7", "kadid10k", (0.580, 0.589)),
-        ("5", "No Complement", "livec", (0.425, 0.428)),
-        ("4", "7", "livec", (None, None)),
-        ("3", "8", "koniq10k", (None, None)),
-        ("ours", "", "spaq", (None, None)),
+        ("3", "8", "spaq", {"SRCC": "0.886", "PLCC": "0.885"}),
+        ("4", "7", "kadid10k", {"SRCC": "0.580", "PLCC": "0.589"}),
+        ("5", "No Complement", "livec", {"SRCC": "0.425", "PLCC": "0.428"}),
+        ("4", "7", "livec", {}),
+        ("3", "8", "koniq10k", {}),
+        ("ours", "", "spaq", {}),
     ],
 )
 def test_published_numbers_stand_beside_the_rows(table, row, dataset, numbers):
-    """LLM-IQA, Tables 3, 4 and 5, to the printed precision."""
-    assert published_row(table, row, dataset) == numbers
+    """LLM-IQA, Tables 3, 4 and 5, as printed."""
+    assert printed_row(table, row, dataset) == numbers

@@ -21,7 +21,7 @@ pytest.importorskip("torch")
 from zeroiqa.baselines.pyiqa import NOTICE
 from zeroiqa.errors import UserError
 from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters import build_rater
+from zeroiqa.raters import build_rater, lower_is_better
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
 
@@ -46,7 +46,7 @@ class Metric:
 
 
 def list_models():
-    return ["musiq", "niqe", "psnr", "broken"]
+    return ["musiq", "niqe", "psnr", "broken", "unlisted", "unlisted-up"]
 
 
 def create_metric(name, device):
@@ -59,9 +59,12 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package = tmp_path / "pyiqa"
     package.mkdir()
     (package / "__init__.py").write_text(STAND_IN, encoding="utf-8")
+    facts = {"unlisted": {"metric_mode": "NR", "lower_better": True}, "unlisted-up": {"metric_mode": "NR"}}
+    (package / "default_model_configs.py").write_text(f"DEFAULT_CONFIGS = {facts!r}\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    sys.modules.pop("pyiqa", None)
+    for name in ("pyiqa", "pyiqa.default_model_configs"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -71,11 +74,22 @@ def views() -> list[View]:
 
 
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize(("name", "direction"), [("musiq", 1), ("niqe", -1)])
-def test_a_metric_gets_one_view_at_a_time_as_rgb_from_0_to_1_and_is_turned_upwards(name, direction, views):
+@pytest.mark.parametrize("name", ["musiq", "niqe"])
+def test_a_metric_gets_one_view_at_a_time_as_rgb_from_0_to_1_and_keeps_its_own_numbers(name, views):
     rows = build_rater(f"baseline:pyiqa:{name}", CPU).rate(views, [QUALITY])
-    expected = [direction * float(view.pixels[..., 0].mean()) / 255 for view in views]
+    expected = [float(view.pixels[..., 0].mean()) / 255 for view in views]
     assert [row[0].value for row in rows] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    ("name", "lower"), [("musiq", False), ("niqe", True), ("unlisted", True), ("unlisted-up", False)]
+)
+def test_the_direction_is_that_of_the_catalogue_or_else_pyiqas_own_and_no_weights_are_loaded(name, lower):
+    """pyiqa/default_model_configs.py names lower_better where it is true, and is silent where it is not."""
+    rater = build_rater(f"baseline:pyiqa:{name}", CPU)
+    assert lower_is_better(rater.id) is lower
+    assert rater._measure._metric is None
 
 
 @pytest.mark.usefixtures("stand_in")

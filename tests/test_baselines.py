@@ -131,11 +131,11 @@ def test_baselines_are_raters_by_name_and_only_those_with_weights_are_models():
     assert all(has_weights(f"baseline:{name}") for name in ("clip-iqa", "pickscore:DIR", "pyiqa:musiq"))
 
 
-def test_ratings_point_upwards_under_every_standard_of_the_aspect(view):
+def test_ratings_are_the_numbers_of_the_authors_under_every_standard_of_the_aspect(view):
     standards = [load_standard("quality-word-7"), load_standard("sep-iqa")]
-    for name, compute, direction in (("niqe", niqe, -1), ("piqe", piqe, -1)):
+    for name, compute in (("niqe", niqe), ("piqe", piqe)):
         [row] = build_rater(f"baseline:{name}").rate([view], standards)
-        assert [rating.value for rating in row] == [direction * compute(view.pixels)] * 2
+        assert [rating.value for rating in row] == [compute(view.pixels)] * 2
         assert [(rating.logprobs, rating.mass) for rating in row] == [((), 1.0)] * 2
 
 
@@ -189,13 +189,15 @@ def test_zero_has_no_sign(view):
 
 
 def test_an_id_names_the_version_and_the_fitted_statistics():
-    name, version, statistics = build_rater("baseline:niqe").id.split()[1:]
-    assert (name, version, len(statistics)) == ("niqe", "1", 12)
-    assert build_rater("baseline:piqe").id == "baseline piqe 1"
+    name, version, statistics, direction = build_rater("baseline:niqe").id.split()[1:]
+    known = find_baseline("niqe").version
+    assert (name, version, len(statistics), direction) == ("niqe", str(known), 12, "lower-is-better")
+    assert build_rater("baseline:log-laplacian").id.split()[1] == "log-laplacian"
+    assert not build_rater("baseline:log-laplacian").id.endswith("better")
 
 
-@pytest.mark.parametrize(("name", "sign"), [("log-laplacian", 1), ("piqe", -1)])
-def test_a_run_of_a_baseline_scores_whole_images_and_reports_their_turned_values(tmp_path, name, sign):
+@pytest.mark.parametrize(("name", "better"), [("log-laplacian", None), ("piqe", "lower")])
+def test_a_run_of_a_baseline_scores_whole_images_in_its_own_unit_and_direction(tmp_path, name, better):
     folder = Path(samples.__file__).parent
     options = ["--rater", f"baseline:{name}", "--crop", "whole"]
     command = [sys.executable, "-m", "zeroiqa", "score", str(folder), *options, "--format", "jsonl"]
@@ -206,7 +208,8 @@ def test_a_run_of_a_baseline_scores_whole_images_and_reports_their_turned_values
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
     [blurred] = (row for path, row in rows.items() if "cat_blurred" in path)
     value = find_baseline(name).load()(decode(folder / "cat_blurred.jpg").pixels)
-    assert blurred["score"] == pytest.approx(sign * value, abs=1e-6)
+    assert blurred["score"] == pytest.approx(value, abs=1e-6)
+    assert blurred.get("better") == better
 
 
 def test_the_package_and_the_adapter_import_neither_pyiqa_nor_torch():

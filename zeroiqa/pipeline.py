@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import DecodePolicy, parse_colour
-from zeroiqa.raters import build_rater
+from zeroiqa.raters import build_rater, has_own_scale, lower_is_better
 from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
@@ -42,6 +43,12 @@ class Method:
     def labels(self) -> dict[str, str]:
         """Standard name -> what its scores are called."""
         return standard_labels(self.standards)
+
+    @cached_property
+    def lower_is_better(self) -> bool:
+        """Whether scores fall as quality rises: those of some baselines, which stand alone."""
+        own = (rater for name, rater in self.raters.items() if has_own_scale(name))  # ids of models cost time
+        return any(lower_is_better(rater.id) for rater in own)
 
 
 def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Method:
@@ -91,7 +98,12 @@ def score_image(image: Image, method: Method) -> ImageScore:
     (regions,) = find_regions([image], method)
     ratings = {name: rate_image(image, regions, rater, method) for name, rater in method.raters.items()}
     return score_rated(
-        image.name, RatedImage(regions, ratings), method.labels, method.aggregation, image.warnings
+        image.name,
+        RatedImage(regions, ratings),
+        method.labels,
+        method.aggregation,
+        image.warnings,
+        lower_is_better=method.lower_is_better,
     )
 
 
@@ -112,6 +124,7 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
             method.labels,
             method.aggregation,
             image.warnings,
+            lower_is_better=method.lower_is_better,
         )
         for index, (image, found) in enumerate(asked)
     ]

@@ -27,6 +27,8 @@ class ImageScore:
     regions: tuple[Region, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    lower_is_better: bool = False
+    """Whether scores fall as quality rises, as those of some baselines do."""
 
     @property
     def status(self) -> Literal["ok", "error"]:
@@ -35,7 +37,10 @@ class ImageScore:
 
     @property
     def score(self) -> float | None:
-        """The first standard's score, in [1, K] with normalised areas; higher is better. None: error."""
+        """The first standard's score, in [1, K] with normalised areas, or in a baseline's own unit.
+
+        Higher is better but where `lower_is_better` says otherwise. None for an error.
+        """
         return self._first.score if self.scores else None
 
     @property
@@ -64,6 +69,8 @@ class ImageScore:
             row |= _columns("" if position == 0 else f"{label}_", score)
         if not self.scores:
             row |= {"score": None}
+        if self.lower_is_better:
+            row["better"] = "lower"
         return row | {
             "n_regions": len(self.regions) if self.scores else None,
             "status": self.status,
@@ -90,7 +97,7 @@ class ImageScore:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.path}: error: {self.error}"
-        lines = [f"{self.path}: {self.score:.2f}"]
+        lines = [f"{self.path}: {self.score:.2f}" + (" (lower is better)" if self.lower_is_better else "")]
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
@@ -136,11 +143,16 @@ class ImageScores(Sequence[ImageScore]):
 
     def __str__(self) -> str:
         width = max((len(item.path) for item in self.items), default=0)
-        return "\n".join(
+        lines = [
             f"{item.path:<{width}}  "
             + (f"{item.score:.2f}" if item.score is not None else f"error: {item.error}")
             for item in self.items
-        )
+        ]
+        return "\n".join([*lines, *(["(lower is better)"] if self._lower_is_better else [])])
+
+    @property
+    def _lower_is_better(self) -> bool:
+        return any(item.lower_is_better for item in self.items)
 
 
 def score_rated(
@@ -149,6 +161,8 @@ def score_rated(
     labels: Mapping[str, str],
     aggregation: Aggregation,
     warnings: tuple[str, ...] = (),
+    *,
+    lower_is_better: bool = False,
 ) -> ImageScore:
     """Arithmetic only: turn stored ratings into a result.
 
@@ -158,6 +172,7 @@ def score_rated(
         labels: Standard name -> label, in the order of the standards.
         aggregation: How.
         warnings: Carried over.
+        lower_is_better: What the raters' numbers mean.
     """
     try:
         scores = {
@@ -169,8 +184,8 @@ def score_rated(
             for standard, label in labels.items()
         }
     except ImageError as error:
-        return ImageScore(path, error=str(error), warnings=warnings)
-    return ImageScore(path, scores, rated.regions, warnings=warnings)
+        return ImageScore(path, error=str(error), warnings=warnings, lower_is_better=lower_is_better)
+    return ImageScore(path, scores, rated.regions, warnings=warnings, lower_is_better=lower_is_better)
 
 
 def csv_cell(value: Any) -> Any:

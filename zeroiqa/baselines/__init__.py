@@ -6,6 +6,7 @@ The facts are data, in catalogue.toml. What computes a native baseline is import
 from __future__ import annotations
 
 import importlib
+import re
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["native", "pyiqa", "external", "published-only"]
 Range: TypeAlias = tuple[float, float]
 
+_SAY_NOTHING = ("score", "scores", "index", "metric", "value", "values", "baseline", "pyiqa", "piq")
 PYIQA = "pyiqa"
 """`pyiqa:NAME` is a baseline that the package of that name computes."""
 
@@ -136,6 +138,19 @@ def find_variant(name: str) -> Baseline | None:
     return None
 
 
+def named_like(name: str) -> Baseline | None:
+    """The baseline that a name means as others spell it: NIQE, IL-NIQE, pyiqa:brisque, niqe_score.
+
+    None where the name has words beside it that may mean something else.
+    """
+    wanted = _spelled(name)
+    for baseline in catalogue().values():
+        names = (baseline.name, baseline.title, *(variant.name for variant in baseline.pyiqa))
+        if wanted in map(_spelled, names):
+            return baseline
+    return None
+
+
 def find_measured(name: str) -> Baseline:
     """The baseline of that name, which this package computes.
 
@@ -177,6 +192,12 @@ def _baseline(name: str, fields: dict[str, Any]) -> Baseline:
     )
     bounds = _range(fields.pop("range")) if "range" in fields else None
     return Baseline(name=name, range=bounds, pyiqa=variants, named_in=named_in, **fields)
+
+
+def _spelled(name: str) -> str:
+    """Without case, marks and words that name nothing."""
+    words = re.split(r"[^a-z0-9+]+", name.casefold())
+    return "".join(word for word in words if word not in _SAY_NOTHING)
 
 
 def _range(bounds: Iterable[float]) -> Range:

@@ -14,8 +14,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.baselines import catalogue
-from zeroiqa.baselines.measures import Measured
+from zeroiqa.baselines import catalogue, find_variant
+from zeroiqa.baselines.measures import Measured, known_direction
 from zeroiqa.devices import find_device
 from zeroiqa.errors import UserError
 
@@ -74,8 +74,21 @@ class PyiqaMeasure:
 
     @property
     def direction(self) -> int:
-        """What pyiqa says of the metric."""
-        return -1 if self._loaded().lower_better else 1
+        """What the catalogue says of the metric; of one that it does not list, what pyiqa says.
+
+        Raises:
+            UserError: pyiqa is asked and not installed, or has no such metric.
+        """
+        listed = find_variant(self._name)
+        if listed is not None:
+            return known_direction(listed)
+        self._package()
+        try:  # where pyiqa keeps it, so that no weights are loaded to tell
+            facts = import_module("pyiqa.default_model_configs").DEFAULT_CONFIGS[self._name]
+            lower = facts.get("lower_better", False)
+        except (ImportError, AttributeError, KeyError):
+            lower = self._loaded().lower_better
+        return -1 if lower else 1
 
     def measure(self, views: Sequence[View]) -> list[Measured]:
         """One number for each view, on pyiqa's own scale; one view runs at a time.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zeroiqa.cli.options import table_options
 from zeroiqa.errors import UserError
 from zeroiqa.storage import Location, location
 
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
               help="A name of `zeroiqa baselines`, scored now where it is not yet; repeat.")  # fmt: skip
 @click.option("--published", is_flag=True, help="Also what papers print for these databases.")
 @click.option("--external", "files", multiple=True, type=click.Path(path_type=Path),
-              help="CSV file of another tool: paths, and a column of scores for each method.")  # fmt: skip
-@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True,
-              help="Of the paired bootstrap; 0 for no tests.")  # fmt: skip
-@click.option(
-    "--format", "style", type=click.Choice(["table", "markdown", "latex", "csv", "json"]), default="table",
-    show_default=True, help="What to print.",
-)  # fmt: skip
+              help="CSV file of another tool: paths, and a column of scores for each method, or columns "
+              "method and score; repeat.")  # fmt: skip
+@click.option("--lower-is-better", "lower", multiple=True, metavar="NAME",
+              help="A method of these files whose lower scores are better; repeat.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(min=0),
+              help="Of the bootstraps; 0 for neither intervals nor tests.  [default: 1000, more where many "
+              "methods are tested]")  # fmt: skip
+@table_options
 def compare(
     runs: tuple[Location, ...],
     names: tuple[str, ...],
@@ -45,21 +47,28 @@ def compare(
     baselines: tuple[str, ...],
     published: bool,
     files: tuple[Path, ...],
-    resamples: int,
+    lower: tuple[str, ...],
+    resamples: int | None,
     style: str,
+    decimals: int | None,
 ) -> None:
     """One table over methods and databases: SRCC, PLCC, and where each number comes from.
 
     The best of a column is marked, and the second best; the column p says whether a measured method differs
     from the best measured one (paired bootstrap of SRCC, Holm).
+
+    Correlations are of scores that point upwards. Which scores of an --external method are better is said
+    by --lower-is-better, else by a column of its file (lower_is_better: true or false; direction or better:
+    lower or higher), else by an arrow in its name, else by `zeroiqa baselines`, which knows NIQE, BRISQUE and
+    others in their usual spellings; else higher ones are taken to be better.
     """
-    from zeroiqa.evaluation.comparison import compare as table_of
-    from zeroiqa.evaluation.comparison import published_methods, read_external
+    from zeroiqa.evaluation.comparison import compare as compared
+    from zeroiqa.evaluation.comparison import published_methods
     from zeroiqa.evaluation.datasets import read_mos_file
-    from zeroiqa.evaluation.tables import render
+    from zeroiqa.evaluation.external import read_externals
 
     methods = [method for run in runs for method in _of_run(run, aspect, members)]
-    methods += [method for file in files for method in read_external(file)]
+    methods += read_externals(files, lower)
     needs_images = bool(methods or baselines)
     datasets = [_dataset(name, needs_images) for name in names] + [read_mos_file(path) for path in tables]
     if not datasets:
@@ -69,33 +78,35 @@ def compare(
         methods += published_methods([dataset.name for dataset in datasets], aspect)
     if not methods:
         raise click.UsageError("Give runs, --baseline NAME, --external FILE or --published.")
-    made = table_of(methods, datasets, aspect, resamples=resamples if needs_images else 0)
-    click.echo(render(made, style), nl=False)
+    resamples = resamples if needs_images else 0
+    report = compared(methods, datasets, aspect, resamples=resamples, decimals=decimals)
+    click.echo(report.text(style), nl=False)
 
 
 def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
-    from zeroiqa.evaluation.comparison import Method
+    from zeroiqa.evaluation.comparison import UPWARDS, Direction, Method
     from zeroiqa.runs import load_run, read_column
 
     loaded = load_run(run)
+    direction = Direction(-1, "") if loaded.lower_is_better else UPWARDS
     labels, raters = list(loaded.labels.values()), loaded.settings.raters
     prefix = f"{aspect}_" if aspect in labels[1:] else ""
     name = run.resolve().name if isinstance(run, Path) else run.name
     protocol = f"measured here, {', '.join(raters)}"
-    methods = [Method(name, protocol, tuple(read_column(loaded, f"{prefix}score")))]
+    columns = {name: f"{prefix}score"}
     if members and len(raters) > 1:
-        methods += [
-            Method(f"{name}: {rater}", protocol, tuple(read_column(loaded, f"{prefix}score_{rater}")))
-            for rater in raters
-        ]
-    return methods
+        columns |= {f"{name}: {rater}": f"{prefix}score_{rater}" for rater in raters}
+    return [
+        Method(row, protocol, str(loaded.folder), tuple(read_column(loaded, column)), direction)
+        for row, column in columns.items()
+    ]
 
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
     from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.running import default_folder, finished_shards
-    from zeroiqa.evaluation.comparison import Method
+    from zeroiqa.evaluation.comparison import UPWARDS, Direction, Method
     from zeroiqa.inputs import Source
     from zeroiqa.runs import open_run, read_column, write_scores
     from zeroiqa.settings import load_settings
@@ -110,7 +121,9 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
         pass
     write_scores(run)
-    return Method(name, "baseline, measured here", tuple(read_column(run, "score")))
+    direction = Direction(-1, "") if run.lower_is_better else UPWARDS
+    scored = tuple(read_column(run, "score"))
+    return Method(name, "baseline, measured here", str(run.folder), scored, direction)
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:

@@ -32,7 +32,7 @@ def datasets(name: str | None, style: str) -> None:
     cards = list(dataset_cards().values()) if name is None else [find_dataset(name)]
     if style == "json":
         records = [_record(card) for card in cards]
-        click.echo(json.dumps(records if name is None else records[0], indent=2))
+        click.echo(json.dumps(records if name is None else records[0], indent=2, allow_nan=False))
         return
     for line in _listed(cards) if name is None else _described(cards[0]):
         click.echo(line)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.options import arithmetic_options, given, normalized
+from zeroiqa.cli.options import arithmetic_options, given, normalized, table_options
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.agreement import Agreement, Joined
+    from zeroiqa.evaluation.agreement import Joined
     from zeroiqa.evaluation.datasets import Dataset
-    from zeroiqa.evaluation.tables import Table
+    from zeroiqa.evaluation.records import Report
     from zeroiqa.runs import Run
 
 
@@ -43,10 +43,7 @@ FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
     type=click.Path(path_type=Path),
     help="Folder for the table in every format and a scatter plot.",
 )
-@click.option(
-    "--format", "style", type=click.Choice(["table", "markdown", "latex", "csv", "json"]), default="table",
-    show_default=True, help="What to print.",
-)  # fmt: skip
+@table_options
 def evaluate(
     run: Location,
     name: str | None,
@@ -59,6 +56,7 @@ def evaluate(
     outliers: int,
     output: Path | None,
     style: str,
+    decimals: int | None,
     **choices: Any,
 ) -> None:
     """Compare the scores of RUN with the opinions of people on the same images.
@@ -67,21 +65,34 @@ def evaluate(
     and a column mos, or dmos where lower is better. Other arithmetic (--lambda, --readout ...) needs no new
     run.
     """
-    from zeroiqa.evaluation.agreement import join, measure, measure_groups
-    from zeroiqa.evaluation.tables import render
+    from zeroiqa.evaluation.agreement import join, measure, measure_groups, pointing_up
+    from zeroiqa.evaluation.agreement_report import agreement_report
     from zeroiqa.runs import load_run
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     dataset = read_opinions(name, root, mos, split)
-    joined = join(scored(loaded, aspect, given(**choices)), dataset, aspect)
+    lower = loaded.lower_is_better
+    joined = join(pointing_up(scored(loaded, aspect, given(**choices)), lower), dataset, aspect)
     found = measure(joined, resamples=resamples)
-    table = agreement_table(found, measure_groups(joined, key) if key else None)
-    click.echo(render(table, style), nl=False)
+    report = agreement_report(
+        found,
+        measure_groups(joined, key) if key else None,
+        key=key,
+        method=run.resolve().name if isinstance(run, Path) else run.name,
+        dataset=dataset,
+        aspect=aspect,
+        protocol=f"measured here, {', '.join(loaded.settings.raters)}",
+        source=str(loaded.folder),
+        lower_is_better=lower,
+        resamples=resamples,
+        decimals=decimals,
+    )
+    click.echo(report.text(style), nl=False)
     if outliers and style == "table":
-        _say_outliers(joined, outliers)
+        _say_outliers(joined, outliers, lower)
     if output is not None:
-        _write(output, table, joined, f"{run.name} on {dataset.name}")
+        _write(output, report, joined, f"{run.name} on {dataset.name}", lower)
 
 
 def read_opinions(name: str | None, root: Path | None, mos: Path | None, split: str | None) -> Dataset:
@@ -114,40 +125,31 @@ def scored(run: Run, aspect: str, arithmetic: Mapping[str, Any]) -> Iterable[tup
     return ((each.path, each.scores[label].score if each.scores else None) for each in results)
 
 
-def agreement_table(found: Agreement, groups: Agreement | None = None) -> Table:
-    """One row per measure; of groups one row per group."""
-    from zeroiqa.evaluation.tables import Table, cells, number
-
-    rows = []
-    for name, value in found.measures.items():
-        interval = found.intervals.get(name)
-        low, high = (interval.low, interval.high) if interval is not None else (None, None)
-        rows.append(cells(name, str(found.images), number(value), number(low), number(high)))
-    for group, each in (groups.groups if groups else {}).items():
-        for name in ("SRCC", "PLCC"):
-            rows.append(cells(f"{name}, {group}", str(each.images), number(each.measures[name]), "-", "-"))
-    notes = (groups or found).notes
-    return Table(("measure", "images", "value", "95 % from", "to"), tuple(rows), tuple(notes))
-
-
-def _say_outliers(joined: Joined, count: int) -> None:
+def _say_outliers(joined: Joined, count: int, lower: bool) -> None:
+    """Scores and opinions as they are: in their own directions."""
     from zeroiqa.evaluation.agreement import outliers
 
+    signs = (-1 if lower else 1, -1 if joined.turned else 1)
     click.echo("\nlargest differences  score  opinion  ranked")
     for name, score, opinion, gap in outliers(joined, count):
-        where = "too high" if gap > 0 else "too low"
-        click.echo(f"{name:<20} {score:6.2f}  {opinion:7.2f}  {abs(gap):.0%} {where}")
+        where = "too high" if (gap > 0) != lower else "too low"
+        click.echo(f"{name:<20} {signs[0] * score:6.2f}  {signs[1] * opinion:7.2f}  {abs(gap):.0%} {where}")
 
 
-def _write(folder: Path, table: Table, joined: Joined, title: str) -> None:
-    from zeroiqa.evaluation.tables import render
+def _write(folder: Path, report: Report, joined: Joined, title: str, lower: bool) -> None:
     from zeroiqa.report.scatter import scatter_plot
     from zeroiqa.runs.files import replaced
 
     names: Sequence[str] = ("scatter.png", *(f"evaluation.{suffix}" for suffix in FILES.values()))
     for style, suffix in FILES.items():
         with replaced(folder / f"evaluation.{suffix}") as file:
-            file.write(render(table, style).encode())
+            file.write(report.text(style).encode())
+    scores = -joined.scores if lower else joined.scores
+    opinions = -joined.opinions if joined.turned else joined.opinions
+    labels = (
+        "score" + " (lower is better)" * lower,
+        "opinion of people" + " (lower is better)" * joined.turned,
+    )
     with replaced(folder / "scatter.png") as file:
-        scatter_plot(joined.scores, joined.opinions, title, file)
+        scatter_plot(scores, opinions, title, file, labels)
     click.echo(f"Written to {folder}: {', '.join(names)}", err=True)

@@ -40,7 +40,7 @@ def models(context: click.Context, style: str) -> None:
     cards, users = model_cards().values(), _presets()
     if style == "json":
         records = [_record(card, users.get(card.name, [])) for card in cards]
-        click.echo(json.dumps(records, indent=2))
+        click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
     for line in _table(
         ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets"),

@@ -137,6 +137,27 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
+def table_options(command: Command) -> Command:
+    """How a table of numbers is printed."""
+    return with_options(
+        command,
+        click.option(
+            "--format",
+            "style",
+            type=click.Choice(["table", "markdown", "latex", "csv", "json", "jsonl"]),
+            default="table",
+            show_default=True,
+            help="Tables to read, or for programs one record for each number, in full precision.",
+        ),
+        click.option(
+            "--decimals",
+            type=click.IntRange(0, 15),
+            help="Of numbers in tables to read; published ones have no more than were printed.  [default: 3, "
+            "published ones their own]",
+        ),
+    )
+
+
 def spread_aspects(arguments: Sequence[str]) -> list[str]:
     """Let `--aspect quality authenticity` mean `--aspect quality --aspect authenticity`."""
     spread: list[str] = []

@@ -72,13 +72,15 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
             examples.setdefault(kind, str(result.error))
             continue
         count += 1
-        entry = (result.score, -position, result)
+        quality = -result.score if result.lower_is_better else result.score
+        entry = (quality, -position, result)
         if len(rows) < 4 * SHOWN:
             rows.append(entry)
         _keep(best, entry)
-        _keep(worst, (-result.score, -position, result))
+        _keep(worst, (-quality, -position, result))
     if count:
-        yield "score  whole  regions  n   image"
+        lower = rows[0][2].lower_is_better
+        yield "score  whole  regions  n   image" + ("    (lower is better; the best first)" if lower else "")
     if count == len(rows):
         yield from (_line(row[2]) for row in sorted(rows, reverse=True))
     else:

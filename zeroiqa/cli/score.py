@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--baseline",
-    help="Instead of raters: a name of `zeroiqa baselines`, on the whole image, in a unit of its own.",
+    help="Instead of raters: a name of `zeroiqa baselines`, on the whole image; its unit is its own.",
 )
 @click.option(
     "--aspect",

@@ -7,6 +7,8 @@ from typing import get_args
 
 import click
 
+from zeroiqa.cli.options import table_options
+
 LEVELS = (3, 5, 7, 9)
 
 
@@ -15,11 +17,10 @@ LEVELS = (3, 5, 7, 9)
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--mos", type=click.Path(path_type=Path), help="CSV file with opinions, instead.")
 @click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
-@click.option(
-    "--format", "style", type=click.Choice(["table", "markdown", "latex", "csv", "json"]), default="table",
-    show_default=True, help="What to print.",
-)  # fmt: skip
-def upper_bound(name: str | None, root: Path | None, mos: Path | None, aspect: str, style: str) -> None:
+@table_options
+def upper_bound(
+    name: str | None, root: Path | None, mos: Path | None, aspect: str, style: str, decimals: int | None
+) -> None:
     """Quantise people's own scores to K levels: (SRCC + PLCC) / 2 between them (LLM-IQA, Table 1).
 
     The paper contradicts itself, so three readings are shown: eq1, its equation 1 to the letter; text, the
@@ -28,7 +29,8 @@ def upper_bound(name: str | None, root: Path | None, mos: Path | None, aspect: s
     import numpy as np
 
     from zeroiqa.cli.evaluate import read_opinions
-    from zeroiqa.evaluation.tables import Table, cells, number, render
+    from zeroiqa.evaluation.records import Record, Report
+    from zeroiqa.evaluation.tables import Table, cells, number
     from zeroiqa.evaluation.upper_bound import Variant
     from zeroiqa.evaluation.upper_bound import upper_bound as bound
 
@@ -37,9 +39,24 @@ def upper_bound(name: str | None, root: Path | None, mos: Path | None, aspect: s
     opinions = direction * np.array(
         [each.scores[aspect] for each in dataset.samples if aspect in each.scores]
     )
-    rows = [
-        cells(variant, *(number(bound(opinions, k, variant)) for k in LEVELS))
-        for variant in get_args(Variant)
+    variants = get_args(Variant)
+    values = {(variant, k): bound(opinions, k, variant) for variant in variants for k in LEVELS}
+    left_out = len(dataset.samples) - len(opinions)
+    records = [
+        Record(
+            variant,
+            dataset.name,
+            "(SRCC + PLCC) / 2",
+            value,
+            n=len(opinions),
+            left_out=left_out,
+            protocol=f"opinions of people in levels, reading {variant}",
+            source=str(mos or root),
+            facts={"aspect": aspect, "K": k},
+        )
+        for (variant, k), value in values.items()
     ]
+    rows = [cells(variant, *(number(values[variant, k], decimals) for k in LEVELS)) for variant in variants]
     notes = (f"{len(opinions)} images of {dataset.name}.", *dataset.notes)
-    click.echo(render(Table(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes), style), nl=False)
+    table = Table(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes)
+    click.echo(Report(tuple(records), (table,), notes).text(style), nl=False)

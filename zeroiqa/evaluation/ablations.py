@@ -64,15 +64,43 @@ class Row:
 
 
 def table_rows(table: str, settings: Settings) -> list[Row]:
-    """The rows of a table, those left out that the settings cannot give.
+    """The rows of a table, those left out that the settings cannot give (see `left_out`).
+
+    Two rows differ in what their labels name and in nothing else. Of an ensemble each rater has rows of its
+    own, as the paper's numbers are of one model; only Table 3 has a row of all.
 
     Args:
         table: "3" (aggregation, crop and standard), "4" (number of levels), "5" (segmentation) or "ours"
             (readout, lambda, areas, least area).
         settings: The common ones; the rows of SAM 2 need a segmenter that has weights.
     """
+    rows = [row for row in _one_rater(table, settings) if not _vary_nothing(row, settings)]
+    if len(settings.raters) == 1:
+        return rows
+    blocks = [
+        replace(row, label=f"{row.label}, {rater}", arithmetic={**row.arithmetic, "members": (rater,)})
+        for rater in settings.raters
+        for row in rows
+    ]
+    weights = f" weighted {':'.join(f'{each:g}' for each in settings.rater_weights)}" * bool(
+        settings.rater_weights
+    )
+    together = f"{rows[-1].label}, ensemble of {len(settings.raters)} raters{weights}"
+    return [*blocks, Row(together, published="9")] if table == "3" else blocks
+
+
+def left_out(table: str, settings: Settings) -> list[str]:
+    """Sentences about the rows of a table that the settings cannot give, as they have that already."""
+    return [
+        f"Left out: {row.label}. That is the common setting here."
+        for row in _one_rater(table, settings)
+        if _vary_nothing(row, settings)
+    ]
+
+
+def _one_rater(table: str, settings: Settings) -> list[Row]:
     if table == "3":
-        return _aggregation_rows(settings)
+        return _aggregation_rows()
     if table == "4":
         return [Row(f"K = {k}", standard=f"quality-word-{k}", published=str(k)) for k in (3, 5, 7, 9)]
     if table == "5":
@@ -80,9 +108,19 @@ def table_rows(table: str, settings: Settings) -> list[Row]:
     return _own_rows()
 
 
-def _aggregation_rows(settings: Settings) -> list[Row]:
+def _vary_nothing(row: Row, settings: Settings) -> bool:
+    """Whether a row is about settings of the segmenter that are the common ones already."""
+    return bool(row.run.segmentation) and all(
+        load_granularity(value).masks == load_granularity(settings.granularity).masks
+        if key == "granularity"
+        else value == getattr(settings, key)
+        for key, value in row.run.segmentation
+    )
+
+
+def _aggregation_rows() -> list[Row]:
     only = {"lambda": REGIONS_ONLY}
-    rows = [
+    return [
         Row("whole image, free number", RunKey(WHOLE), "quality-float", {"lambda": 0}, "1"),
         Row("boxes by area, number standard", standard="quality-number-7", arithmetic=only, published="2"),
         Row(
@@ -94,54 +132,61 @@ def _aggregation_rows(settings: Settings) -> list[Row]:
         Row("boxes by area, word standard", arithmetic=only, published="7"),
         Row("boxes and whole image, word standard", published="8"),
     ]
-    if len(settings.raters) == 1:
-        return rows
-    first = {"members": (settings.raters[0],)}
-    alone = [replace(row, arithmetic={**row.arithmetic, **first}) for row in rows]
-    return [*alone, Row("the same, ensemble", published="9")]
 
 
 def _segmentation_rows(settings: Settings) -> list[Row]:
-    without = Row("no complement", RunKey("bbox", (("complement", False),)), published="No Complement")
-    ours = Row("our setting", published="Our Setting")
-    if not has_weights(settings.segmenter):
-        return [without, ours]
-    profiles = {"default": "Default", "tiny": "SAM Tiny", "coarse": ""}
-    if ":" in settings.segmenter:  # a checkpoint of the user's own: there is no other size of it
-        del profiles["tiny"]
-    return [
-        *(
-            Row(name, RunKey("bbox", _profile(name, settings)), published=said)
-            for name, said in profiles.items()
-        ),
-        without,
-        ours,
+    """One segmenter in all rows but that which names another; published: the paper's areas may be literal.
+
+    Without the complement the areas add up to less than 1. Normalised, that changes little; literal, the
+    regions' part of the score grows with the area that they cover. Only the latter can do to the agreement
+    what the paper's Table 5 reports, so that both are measured.
+    """
+    literal = {"normalize_areas": False}
+    without = RunKey("bbox", (("complement", False),))
+    rows = [
+        Row("no complement", without, published="No Complement"),
+        Row("no complement, literal areas", without, arithmetic=literal, published="No Complement"),
+        Row("our setting", published="Our Setting"),
+        Row("our setting, literal areas", arithmetic=literal, published="Our Setting"),
     ]
-
-
-def _profile(name: str, settings: Settings) -> tuple[tuple[str, Any], ...]:
-    profile = load_granularity(name)
-    segmenter = settings.segmenter if ":" in settings.segmenter else profile.segmenter
-    changes = {"granularity": name, "segmenter": segmenter, "min_area": profile.min_area}
-    return tuple((key, value) for key, value in changes.items() if value != getattr(settings, key))
+    if not has_weights(settings.segmenter):
+        return rows
+    fine, coarse = (RunKey("bbox", (("granularity", name),)) for name in ("default", "coarse"))
+    tiny = RunKey("bbox", (("segmenter", "sam2.1-tiny"),))
+    networks = [
+        Row("default parameters", fine, published="Default"),
+        Row("segmenter sam2.1-tiny", tiny, published="SAM Tiny"),
+        Row("coarse parameters", coarse),
+    ]
+    if ":" in settings.segmenter:  # a checkpoint of the user's own: there is no other size of it
+        del networks[1]
+    return [*networks, *rows]
 
 
 def _own_rows() -> list[Row]:
     lambdas = (0, 0.25, 0.5, 1, 2, 4, REGIONS_ONLY)
+    mean = {"readout": "expected"}
     return [
         Row("readout digit"),
-        Row("readout expected", arithmetic={"readout": "expected"}),
-        *(Row(f"lambda {lam:g}", arithmetic={"readout": "expected", "lambda": lam}) for lam in lambdas),
-        Row("literal areas", arithmetic={"readout": "expected", "normalize_areas": False}),
+        Row("readout expected", arithmetic=mean),
+        *(Row(f"lambda {lam:g}", arithmetic={**mean, "lambda": lam}) for lam in lambdas),
+        Row("literal areas", arithmetic={**mean, "normalize_areas": False}),
         *(
-            Row(
-                f"least area {area:g}",
-                RunKey("bbox", (("min_area", area),)),
-                arithmetic={"readout": "expected"},
-            )
+            Row(f"least area {area:g}", RunKey("bbox", (("min_area", area),)), arithmetic=mean)
             for area in (0.0, 0.005, 0.02, 0.05)
         ),
     ]
+
+
+def common_settings(table: str, settings: Settings) -> str:
+    """What all rows of a table have in common but where their labels say otherwise."""
+    readout = "expected" if table == "ours" else "digit"
+    fineness = f" ({settings.granularity})" if has_weights(settings.segmenter) else ""
+    complement = "with" if settings.complement else "without"
+    return (
+        f"readout {readout}, lambda 1, normalised areas, segmenter {settings.segmenter}{fineness}, "
+        f"least area {settings.min_area:g}, {complement} the complement, rater {', '.join(settings.raters)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -232,19 +277,19 @@ def common_arithmetic(row: Row) -> Iterator[tuple[str, Any]]:
     }.items()
 
 
+SOURCE = "LLM-IQA, Table {}"
 _KEY_COLUMNS = {"3": "exp", "4": "K", "5": "setting"}
 _DATASETS = {"spaq": "spaq", "agiqa3k": "agiqa3k", "livec": "livec", "kadid10k": "kadid"}
 """Dataset -> beginning of its columns in the published tables."""
 
 
-def published_row(table: str, row: str, dataset: str) -> tuple[float | None, float | None]:
-    """SRCC and PLCC that the paper prints for a row of its table on a dataset; None where it prints none."""
+def printed_row(table: str, row: str, dataset: str) -> dict[str, str]:
+    """SRCC and PLCC as the paper prints them for a row of its table on a dataset; empty where it has none."""
     if table not in _KEY_COLUMNS or not row or dataset not in _DATASETS:
-        return None, None
+        return {}
     path = resources.files("zeroiqa.evaluation") / "published" / f"llm_iqa_table{table}.csv"
     for record in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
         if record[_KEY_COLUMNS[table]] == row:
-            values = [record.get(f"{_DATASETS[dataset]}_{measure}") for measure in ("srcc", "plcc")]
-            srcc, plcc = (float(value) if value else None for value in values)
-            return srcc, plcc
-    return None, None
+            cells = {name: record.get(f"{_DATASETS[dataset]}_{name.lower()}") for name in ("SRCC", "PLCC")}
+            return {name: text for name, text in cells.items() if text}
+    return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
@@ -132,6 +132,11 @@ def join(scored: Iterable[Scored], dataset: Dataset, aspect: str) -> Joined:
         left_out=tuple(filter(None, left_out)),
         turned=direction < 0,
     )
+
+
+def pointing_up(scored: Iterable[Scored], lower_is_better: bool) -> Iterator[Scored]:
+    """The scores, negated where lower ones are better."""
+    return ((path, -score if lower_is_better and score is not None else score) for path, score in scored)
 
 
 def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:

@@ -1,26 +1,52 @@
-"""Several methods on several databases: measured here, by others, or published, in one table."""
+"""Several methods on several databases: measured here, by others, or published."""
 
 from __future__ import annotations
 
-import csv
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from zeroiqa.errors import UserError
-from zeroiqa.evaluation.agreement import Joined, Scored, join
-from zeroiqa.evaluation.metrics import plcc, srcc
+from zeroiqa.evaluation.agreement import Joined, Scored, join, pointing_up
+from zeroiqa.evaluation.metrics import (
+    Interval,
+    Metric,
+    Values,
+    bootstrap_values,
+    percentile_interval,
+    plcc,
+    srcc,
+)
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
-from zeroiqa.evaluation.significance import holm, paired_bootstrap
-from zeroiqa.evaluation.tables import Cell, Table, cells, marked, number
+from zeroiqa.evaluation.records import Record, Report
+from zeroiqa.evaluation.significance import PairedTest, holm, paired_bootstraps
+from zeroiqa.evaluation.tables import Cell, Table, marks, number, p_value
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset
 
-_PATHS = ("path", "image", "name", "filename")
+MEASURES: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
+RESAMPLES = 1000
+"""Of every bootstrap, at least."""
+_RESAMPLES_PER_TEST = 200
+"""So that the smallest p of m tests, 2 m / (resamples + 1) after Holm's correction, stays under .01."""
+_SUSPICIOUS = -0.3
+"""A correlation under this is one of scores or opinions that point the other way."""
+
+
+class Direction(NamedTuple):
+    """Which of a method's scores are better, and who says so."""
+
+    sign: int | None
+    """+1: the higher ones; -1: the lower ones; None: nobody says, and they are taken as +1."""
+    said_by: str
+    """The option, the file or the catalogue; "" for scores of ours, whose direction is known."""
+
+
+UPWARDS = Direction(1, "")
 
 
 @dataclass(frozen=True)
@@ -29,11 +55,14 @@ class Method:
 
     name: str
     protocol: str
-    """Where its numbers come from: measured here, external scores or a paper's table; its training."""
+    """How its numbers came about: measured here, external scores or a paper's table; its training."""
+    source: str = ""
+    """The run, the file, or the paper and its table."""
     scored: tuple[Scored, ...] = ()
-    """Path and score of each image; empty for a published row."""
-    published: Mapping[str, tuple[float | None, float | None]] | None = None
-    """Dataset -> SRCC and PLCC, of a published row."""
+    """Path and score of each image, in the method's own direction; empty for a published row."""
+    direction: Direction = UPWARDS
+    published: Mapping[str, Mapping[str, PublishedNumber]] = field(default_factory=dict)
+    """Dataset -> measure -> number, of a published row."""
 
 
 def compare(
@@ -41,75 +70,30 @@ def compare(
     datasets: Sequence[Dataset],
     aspect: str,
     *,
-    resamples: int = 1000,
+    resamples: int | None = None,
     seed: int = 0,
-) -> Table:
+    decimals: int | None = None,
+) -> Report:
     """SRCC and PLCC of every method on every database, the best and second best of each column marked.
 
-    The column p asks whether a measured method differs from the best measured one on the same images: paired
-    bootstrap of SRCC, corrected for the number of comparisons in the column (Holm).
+    p says whether a measured method differs from the best measured one on the same images: paired bootstrap
+    of SRCC, corrected for the number of comparisons on the database (Holm).
 
     Args:
         methods: In the order of the rows.
         datasets: With the aspect; published methods are looked up by their names.
         aspect: Which opinions.
-        resamples: Of the paired bootstrap; 0 leaves the column out.
+        resamples: Of the bootstraps; None for 1,000, and for p as many more as the number of comparisons
+            needs; 0 for neither intervals nor p.
         seed: Of the resamples.
+        decimals: Of measured numbers in the table to read, and at most those of published ones.
 
     Raises:
-        UserError: a measured method has no image in common with any database.
+        UserError: a database has no such aspect, or a method's scores of it are unusable.
     """
-    numbers: list[list[float | None]] = [[] for _ in methods]
-    tests: list[list[str]] = [[] for _ in methods]
-    notes: list[str] = []
-    for dataset in datasets:
-        joined = [_joined(method, dataset, aspect, notes) for method in methods]
-        for row, (method, each) in enumerate(zip(methods, joined, strict=True)):
-            if each is not None:
-                numbers[row] += [srcc(each.scores, each.opinions), plcc(each.scores, each.opinions)]
-            else:
-                numbers[row] += (method.published or {}).get(dataset.name, (None, None))
-        if resamples:
-            for row, said in enumerate(_against_the_best(joined, resamples, seed)):
-                tests[row].append(said)
-    made = marked(numbers)
-    step = 3 if resamples else 2
-    columns: list[str] = []
-    rows = [[Cell(method.name)] for method in methods]
-    for place, dataset in enumerate(datasets):
-        columns += [f"{dataset.name} SRCC", "PLCC", "p"][:step]
-        for row, line in enumerate(rows):
-            line += made[row][2 * place : 2 * place + 2]
-            line += cells(tests[row][place]) if resamples else ()
-    table = [(*line, Cell(method.protocol)) for line, method in zip(rows, methods, strict=True)]
-    return Table(("method", *columns, "protocol"), tuple(table), tuple(dict.fromkeys(notes)))
-
-
-def read_external(path: Path) -> list[Method]:
-    """Scores of other tools: a CSV file with a column of paths, and a column of scores for each method.
-
-    Raises:
-        UserError: it cannot be read, has no such columns, or a score is no number.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"The file {path} cannot be read ({error}); give a CSV file with a header."
-        ) from error
-    columns = list(rows[0]) if rows else []
-    key = next((column for column in columns if column.casefold() in _PATHS), None)
-    methods = [column for column in columns if column != key]
-    if key is None or not methods:
-        raise UserError(
-            f"The file {path} needs a column path and a column of scores for each method, found "
-            f"{', '.join(columns) or 'nothing'}."
-        )
-    return [
-        Method(name, f"external scores, {path.name}", tuple(_external(path, row, key, name) for row in rows))
-        for name in methods
-    ]
+    columns = [_column(methods, dataset, aspect, resamples, seed) for dataset in datasets]
+    records = [record for column in columns for row in column.records for record in row.values()]
+    return Report(tuple(records), (_table(methods, columns, decimals, tested=resamples != 0),))
 
 
 def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
@@ -117,19 +101,14 @@ def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
 
     Rows of ablations are left out: they are other settings than the method's own.
     """
-    found: dict[tuple[str, str], dict[str, dict[str, float | None]]] = {}
+    found: dict[tuple[str, str, str], dict[str, dict[str, PublishedNumber]]] = {}
     for dataset in datasets:
         for each in published_numbers(dataset):
-            if each.aspect == aspect and each.metric in ("srcc", "plcc") and not each.setting:
-                row = found.setdefault((each.method, _protocol(each)), {})
-                row.setdefault(dataset, {})[each.metric] = each.value
+            if each.aspect == aspect and each.metric.upper() in MEASURES and not each.setting:
+                row = found.setdefault((each.method, _protocol(each), each.source), {})
+                row.setdefault(dataset, {})[each.metric.upper()] = each
     methods = [
-        Method(
-            method,
-            protocol,
-            published={name: (values.get("srcc"), values.get("plcc")) for name, values in row.items()},
-        )
-        for (method, protocol), row in found.items()
+        Method(method, protocol, source, published=row) for (method, protocol, source), row in found.items()
     ]
     return sorted(methods, key=_best_published, reverse=True)
 
@@ -142,66 +121,243 @@ def _protocol(each: PublishedNumber) -> str:
 
 
 def _best_published(method: Method) -> float:
-    return max((abs(srcc) for srcc, _ in (method.published or {}).values() if srcc is not None), default=0.0)
+    found = (numbers.get("SRCC") for numbers in method.published.values())
+    return max((abs(each.value) for each in found if each and each.value is not None), default=0.0)
 
 
-def _joined(method: Method, dataset: Dataset, aspect: str, notes: list[str]) -> Joined | None:
+class _Column(NamedTuple):
+    """One database."""
+
+    name: str
+    records: list[dict[str, Record]]
+    """Of each method: measure -> its number; empty where there is none."""
+    notes: list[str]
+    best: int | None
+    """The measured method that the others are tested against."""
+
+
+def _column(
+    methods: Sequence[Method], dataset: Dataset, aspect: str, resamples: int | None, seed: int
+) -> _Column:
+    notes = list(dataset.notes)
+    joined = [_joined(method, dataset, aspect) for method in methods]
+    notes += [
+        f"{method.name} has no image of {dataset.name}."
+        for method, each in zip(methods, joined, strict=True)
+        if method.scored and each is None
+    ]
+    drawn = RESAMPLES if resamples is None else resamples
+    ends = intervals(joined, drawn, seed)
+    rows = [
+        _published(method, dataset, aspect)
+        if each is None
+        else _measured(method, dataset, aspect, each, interval, drawn)
+        for method, each, interval in zip(methods, joined, ends, strict=True)
+    ]
+    best, tests, said = _against_the_best(methods, joined, dataset, resamples, seed)
+    for place, (test, p) in tests.items():
+        at_floor, drawn = test.at_floor, test.resamples
+        rows[place]["SRCC"] = replace(rows[place]["SRCC"], p=p, p_at_floor=at_floor, resamples=drawn)
+    notes += said
+    for measure in MEASURES:
+        there = [(method, row) for method, row in zip(methods, rows, strict=True) if measure in row]
+        ranked = marks([_strength(method, row[measure]) for method, row in there])
+        for (_, row), mark in zip(there, ranked, strict=True):
+            row[measure] = replace(row[measure], mark=mark, notes=(*row[measure].notes, *notes))
+    return _Column(dataset.name, rows, notes, best)
+
+
+def _joined(method: Method, dataset: Dataset, aspect: str) -> Joined | None:
     """What a measured method and a database have in common; None for a published one, or for nothing."""
     if not method.scored:
         return None
     names = {sample.path.name.casefold() for sample in dataset.samples}
     if not any(PurePath(path).name.casefold() in names for path, _ in method.scored):
         return None
-    joined = join(method.scored, dataset, aspect)
-    notes += [f"{method.name}: {said}." for said in joined.left_out]
-    return joined
+    return join(pointing_up(method.scored, method.direction.sign == -1), dataset, aspect)
 
 
-def _against_the_best(joined: Sequence[Joined | None], resamples: int, seed: int) -> list[str]:
-    """For each method "best", a corrected p, or a dash."""
-    values = [None if each is None else srcc(each.scores, each.opinions) for each in joined]
-    there = [row for row, value in enumerate(values) if value is not None]
-    if not there:
-        return ["-"] * len(joined)
-    best = max(there, key=lambda row: values[row] or -2.0)
-    raw: dict[int, float] = {}
-    for row in there:
-        if row != best:
-            p = _p(joined[best], joined[row], resamples, seed)
-            if p is not None:
-                raw[row] = p
-    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
-    return [
-        "best" if row == best else number(corrected.get(row)) if row in corrected else "-"
-        for row in range(len(joined))
-    ]
+def _published(method: Method, dataset: Dataset, aspect: str) -> dict[str, Record]:
+    return {
+        measure: Record(
+            method.name,
+            dataset.name,
+            measure,
+            each.value,
+            protocol=method.protocol,
+            source=each.source,
+            decimals=each.decimals,
+            facts={"aspect": aspect},
+        )
+        for measure, each in method.published.get(dataset.name, {}).items()
+    }
 
 
-def _p(best: Joined | None, other: Joined | None, resamples: int, seed: int) -> float | None:
-    """Of the images that both have."""
-    assert best is not None
-    assert other is not None
-    place = {name: row for row, name in enumerate(other.names)}
-    rows = [row for row, name in enumerate(best.names) if name in place]
-    theirs = [place[best.names[row]] for row in rows]
-    if len(rows) < 3:
-        return None
-    test = paired_bootstrap(
-        srcc,
-        best.scores[rows],
-        other.scores[theirs],
-        best.opinions[rows],
-        resamples,
-        np.random.default_rng(seed),
+def _measured(
+    method: Method,
+    dataset: Dataset,
+    aspect: str,
+    joined: Joined,
+    ends: Mapping[str, Interval | None],
+    resamples: int,
+) -> dict[str, Record]:
+    values = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
+    said = [f"{method.name}: {sentence}." for sentence in joined.left_out]
+    said += _about_direction(method, dataset.name, values["SRCC"])
+    sign = method.direction.sign
+    return {
+        measure: Record(
+            method.name,
+            dataset.name,
+            measure,
+            value,
+            low=interval.low if (interval := ends.get(measure)) else None,
+            high=interval.high if interval else None,
+            n=len(joined),
+            left_out=len(dataset.samples) - len(joined),
+            protocol=method.protocol,
+            source=method.source,
+            better=None if sign is None else "lower" if sign < 0 else "higher",
+            resamples=resamples if interval else None,
+            notes=tuple(said),
+            facts={"aspect": aspect},
+        )
+        for measure, value in values.items()
+    }
+
+
+def _about_direction(method: Method, database: str, rank: float | None) -> list[str]:
+    """That scores were turned, and that a correlation looks as if they had to be, or had not."""
+    sign, said_by = method.direction
+    notes = []
+    if sign == -1:
+        by = f" by {said_by}" if said_by else ""
+        notes.append(f"{method.name}: lower is better{by}, so its scores were turned.")
+    if rank is None or rank >= _SUSPICIOUS:
+        return notes
+    found = f"{method.name} correlates strongly negatively with {database} (SRCC {rank:.3f})"
+    if sign is None:
+        what = "and nothing says which of its scores are better: if the lower ones, give "
+        what += f"--lower-is-better {shlex.quote(method.name)}"
+    elif said_by == "--lower-is-better":
+        what = "after its scores were turned: if the higher ones are better, leave --lower-is-better out"
+    elif said_by:
+        way = "lower" if sign < 0 else "higher"
+        what = (
+            f"though by {said_by} the {way} ones are better: if not in this file, say so in its column better"
+        )
+    else:
+        what = "in the direction that its scores have: are the opinions DMOS? Then name their column dmos"
+    return [*notes, f"{found}, {what}."]
+
+
+def intervals(
+    joined: Sequence[Joined | None], resamples: int, seed: int = 0
+) -> list[dict[str, Interval | None]]:
+    """95 % intervals of every one of `MEASURES`, by method; those with the same images share resamples.
+
+    Args:
+        joined: Of each method; None for one without scores, which gets no interval.
+        resamples: Of the bootstrap; 0 for no interval.
+        seed: Of the resamples.
+    """
+    found: list[dict[str, Interval | None]] = [{} for _ in joined]
+    together: dict[tuple[str, ...], list[tuple[int, Joined]]] = {}
+    for row, each in enumerate(joined):
+        if each is not None and resamples:
+            together.setdefault(each.names, []).append((row, each))
+    for group in together.values():
+        opinions, scores = group[0][1].opinions, [each.scores for _, each in group]
+        for name, metric in MEASURES.items():
+            values = bootstrap_values(metric, scores, opinions, resamples, np.random.default_rng(seed))
+            for (row, _), own in zip(group, values, strict=True):
+                found[row][name] = percentile_interval(own)
+    return found
+
+
+def _against_the_best(
+    methods: Sequence[Method],
+    joined: Sequence[Joined | None],
+    dataset: Dataset,
+    resamples: int | None,
+    seed: int,
+) -> tuple[int | None, dict[int, tuple[PairedTest, float]], list[str]]:
+    """The best measured method, the test and the corrected p of each other one, and what was done."""
+    values = {row: srcc(each.scores, each.opinions) for row, each in enumerate(joined) if each is not None}
+    known = {row: value for row, value in values.items() if value is not None}
+    if len(known) < 2 or resamples == 0:
+        return (max(known, key=known.__getitem__) if known else None), {}, []
+    best = max(known, key=known.__getitem__)
+    others = [row for row in known if row != best]
+    drawn = max(RESAMPLES, _RESAMPLES_PER_TEST * len(others)) if resamples is None else resamples
+    found = _tests(joined, best, others, drawn, seed)
+    tests = {row: (test, test.p) for row, test in found.items() if test.p is not None}
+    corrected = holm([p for _, p in tests.values()])
+    least = min(2 * len(tests) / (drawn + 1), 1.0)
+    note = (
+        f"p on {dataset.name}: against {methods[best].name} on the same images, paired bootstrap of SRCC, "
+        f"{drawn:,} resamples, corrected for {len(tests)} comparison{'s' * (len(tests) != 1)} (Holm); the "
+        f"smallest that can be found is {least:.2g}{': leave --resamples out for more' * (least >= 0.05)}."
     )
-    return test.p
+    return best, {row: (found[row], p) for row, p in zip(tests, corrected, strict=True)}, [note]
 
 
-def _external(path: Path, row: Mapping[str, str], key: str, name: str) -> Scored:
-    text = (row[name] or "").strip()
-    try:
-        return row[key], float(text) if text else None
-    except ValueError:
-        raise UserError(
-            f"The file {path} has {text!r} for {row[key]}, column {name}; give a number or nothing."
-        ) from None
+def _tests(
+    joined: Sequence[Joined | None], best: int, others: Iterable[int], resamples: int, seed: int
+) -> dict[int, PairedTest]:
+    """Each of the others against the best one, on the images that both have."""
+    first = joined[best]
+    assert first is not None
+    together: dict[tuple[int, ...], list[tuple[int, Values]]] = {}
+    for row in others:
+        other = joined[row]
+        assert other is not None
+        place = {name: position for position, name in enumerate(other.names)}
+        common = tuple(position for position, name in enumerate(first.names) if name in place)
+        if len(common) >= 3:
+            theirs = other.scores[[place[first.names[position]] for position in common]]
+            together.setdefault(common, []).append((row, theirs))
+    found: dict[int, PairedTest] = {}
+    for common, group in together.items():
+        mine, opinions = first.scores[list(common)], first.opinions[list(common)]
+        scores = [theirs for _, theirs in group]
+        rng = np.random.default_rng(seed)
+        tests = paired_bootstraps(srcc, mine, scores, opinions, resamples, rng)
+        found |= {row: test for (row, _), test in zip(group, tests, strict=True)}
+    return {row: found[row] for row in others if row in found}
+
+
+def _strength(method: Method, record: Record) -> float | None:
+    """What ranks a number: one that is printed against DMOS is best at -1."""
+    printed = method.published.get(record.database, {}).get(record.measure)
+    if record.value is None or printed is None or not printed.is_against_dmos:
+        return record.value
+    return -record.value
+
+
+def _table(
+    methods: Sequence[Method], columns: Sequence[_Column], decimals: int | None, *, tested: bool
+) -> Table:
+    """A row for each method, and a column for each database and measure."""
+    shown = (*MEASURES, *(("p",) if tested else ()))
+    head = ("method", *(f"{column.name} {what}" for column in columns for what in shown), "protocol")
+    rows = []
+    for place, method in enumerate(methods):
+        row = [Cell(method.name)]
+        for column in columns:
+            records = column.records[place]
+            row += [_cell(records.get(measure), decimals) for measure in MEASURES]
+            if tested:
+                rank = records.get("SRCC")
+                p = p_value(rank.p, bool(rank.p_at_floor), decimals) if rank else "-"
+                row.append(Cell("best" if place == column.best else p))
+        rows.append((*row, Cell(method.protocol)))
+    notes = [note for column in columns for note in column.notes]
+    notes += [
+        note for column in columns for row in column.records for rank in row.values() for note in rank.notes
+    ]
+    return Table(head, tuple(rows), tuple(dict.fromkeys(notes)))
+
+
+def _cell(record: Record | None, decimals: int | None) -> Cell:
+    return Cell("-") if record is None else Cell(number(record.value, decimals, record.decimals), record.mark)

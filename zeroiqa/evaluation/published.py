@@ -43,6 +43,13 @@ class PublishedNumber:
     """What was changed (a row of an ablation) or which images were rated; "" for the method as published."""
     fit: str = "not stated"
     """Which curve was fitted before PLCC: "none", or "not stated"."""
+    decimals: int = 0
+    """How many digits stand behind the point where it is printed."""
+
+    @property
+    def is_against_dmos(self) -> bool:
+        """Whether -1 is the best value that there is."""
+        return any(flag.startswith("sign:") for flag in self.flag.split("; "))
 
 
 def published_numbers(dataset: str | None = None) -> tuple[PublishedNumber, ...]:
@@ -99,6 +106,7 @@ def _numbers(
             flag="; ".join([LOST_FLAG] if row[column] == LOST else flags),
             setting=text(table.get("setting", ""), words),
             fit=table.get("fit", "not stated"),
+            decimals=len(row[column].partition(".")[2]) if row[column] != LOST else 0,
         )
 
 

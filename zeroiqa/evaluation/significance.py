@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.correlation import checked
-from zeroiqa.evaluation.metrics import Interval, Metric, bootstrap_values, percentile_interval
+from zeroiqa.evaluation.metrics import Interval, Metric, Values, bootstrap_values, percentile_interval
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class PairedTest:
     """Two-sided: how probable so large a difference is between equal methods."""
     resamples: int
     """In how many resamples both metrics exist."""
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether p is the smallest that so many resamples can find."""
+        return self.p is not None and self.p <= 2 / (self.resamples + 1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,19 @@ def paired_bootstrap(
     resamples: int,
     rng: np.random.Generator,
 ) -> PairedTest:
-    """Compare two methods by resampling the images that both scored.
+    """Compare two methods by resampling the images that both scored; see `paired_bootstraps`."""
+    return paired_bootstraps(metric, x, [other], y, resamples, rng)[0]
+
+
+def paired_bootstraps(
+    metric: Metric,
+    x: npt.ArrayLike,
+    others: Sequence[npt.ArrayLike],
+    y: npt.ArrayLike,
+    resamples: int,
+    rng: np.random.Generator,
+) -> list[PairedTest]:
+    """Compare a method with each of several others on the same resamples of the images that all scored.
 
     p is twice the smaller share of resamples on either side of 0, resamples at 0 on both, one more counted in
     each (Davison, Hinkley 1997, section 4.2): it is never 0, and 1,000 resamples cannot find less than .002.
@@ -70,7 +87,7 @@ def paired_bootstrap(
     Args:
         metric: `srcc`, `plcc`, `krcc` or any function like them.
         x: A method's scores, one per image.
-        other: Another method's scores of the same images, pointing the same way.
+        others: Other methods' scores of the same images, pointing the same way.
         y: Mean opinion scores of the same images.
         resamples: How many; 1,000 is usual.
         rng: Its state decides the resamples.
@@ -78,9 +95,15 @@ def paired_bootstrap(
     Raises:
         UserError: as `zeroiqa.evaluation.metrics.bootstrap_values`.
     """
-    mine, theirs = metric(x, y), metric(other, y)
-    values = bootstrap_values(metric, [x, other], y, resamples, rng)
-    gaps = values[0] - values[1]
+    mine = metric(x, y)
+    values = bootstrap_values(metric, [x, *others], y, resamples, rng)
+    return [
+        _paired(mine, metric(other, y), values[0] - theirs)
+        for other, theirs in zip(others, values[1:], strict=True)
+    ]
+
+
+def _paired(mine: float | None, theirs: float | None, gaps: Values) -> PairedTest:
     gaps = gaps[~np.isnan(gaps)]
     if mine is None or theirs is None or not gaps.size:
         return PairedTest(None, None, None, gaps.size)

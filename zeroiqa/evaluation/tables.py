@@ -1,16 +1,17 @@
-"""Tables for papers and programs: Markdown, LaTeX, CSV, JSON or plain text, from the same cells."""
+"""Tables to read: plain text, Markdown or LaTeX, from the same cells. Programs get `records` instead."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias
 
-Style: TypeAlias = Literal["table", "markdown", "latex", "csv", "json"]
-STYLES: tuple[str, ...] = get_args(Style)
+Mark: TypeAlias = Literal["", "best", "second"]
+STYLES = ("table", "markdown", "latex")
+DECIMALS = 3
+"""How many a measured number is shown with; a published one keeps its own."""
+_EQUAL = 12  # decimals: the same value computed in two ways is a tie
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"})
 """What LaTeX would not print as it is."""
 
@@ -19,7 +20,7 @@ class Cell(NamedTuple):
     """What stands in one place."""
 
     text: str
-    mark: Literal["", "best", "second"] = ""
+    mark: Mark = ""
 
 
 @dataclass(frozen=True)
@@ -37,44 +38,51 @@ def cells(*texts: str) -> tuple[Cell, ...]:
     return tuple(map(Cell, texts))
 
 
-def number(value: float | None, decimals: int = 3) -> str:
-    """A number as tables show it; a dash for one that does not exist."""
-    return "-" if value is None else f"{value:.{decimals}f}"
-
-
-def marked(rows: Sequence[Sequence[float | None]], higher_is_better: bool = True) -> list[list[Cell]]:
-    """Numbers as cells, the best and the second best of each column marked; equal texts share a mark.
+def number(value: float | None, decimals: int | None = None, printed: int | None = None) -> str:
+    """A number as tables show it; a dash for one that does not exist.
 
     Args:
-        rows: Method by method, the same columns in each.
-        higher_is_better: Or lower.
+        value: The number.
+        decimals: How many the reader asked for; None for the usual ones.
+        printed: How many a published number was printed with: it has no more than these.
     """
-    made = [[Cell(number(value)) for value in row] for row in rows]
-    for column in range(len(rows[0]) if rows else 0):
-        shown = sorted(
-            {float(row[column].text) for row in made if row[column].text != "-"}, reverse=higher_is_better
-        )
-        for mark, value in zip(("best", "second"), shown, strict=False):
-            for row in made:
-                if row[column].text != "-" and float(row[column].text) == value:
-                    row[column] = Cell(row[column].text, mark)  # type: ignore[arg-type]
-    return made
+    if value is None or math.isnan(value):
+        return "-"
+    if decimals is None:
+        decimals = DECIMALS if printed is None else printed
+    elif printed is not None:
+        decimals = min(decimals, printed)
+    return f"{value:.{decimals}f}"
+
+
+def p_value(p: float | None, at_floor: bool, decimals: int | None = None) -> str:
+    """A p value as tables show it; "<" where it is smaller than can be shown, or than could be found.
+
+    Args:
+        p: Within 0..1.
+        at_floor: Whether it is the smallest that the resamples could find, so that it is an upper limit.
+        decimals: As for `number`.
+    """
+    if p is None:
+        return "-"
+    digits = DECIMALS if decimals is None else decimals
+    least = 10.0**-digits
+    if at_floor and p < 1:
+        return f"<{max(math.ceil(p / least - 1e-9) * least, least):.{digits}f}"
+    return f"<{least:.{digits}f}" if p < least else f"{p:.{digits}f}"
+
+
+def marks(values: Sequence[float | None]) -> list[Mark]:
+    """Which of a column's values are the best and the second best: higher is better, ties share a mark."""
+    exact = [None if value is None or math.isnan(value) else round(value, _EQUAL) for value in values]
+    ranked = sorted({value for value in exact if value is not None}, reverse=True)[:2]
+    names: dict[float, Mark] = dict(zip(ranked, ("best", "second"), strict=False))
+    return ["" if value is None else names.get(value, "") for value in exact]
 
 
 def render(table: Table, style: str) -> str:
-    """The table as text that ends in a line break.
-
-    Args:
-        table: What to show.
-        style: One of `STYLES`; JSON is a list of records, CSV has no marks and no notes.
-    """
-    renderers: dict[str, Callable[[Table], str]] = {
-        "table": _plain,
-        "markdown": _markdown,
-        "latex": _latex,
-        "csv": _csv,
-        "json": _json,
-    }
+    """The table as text that ends in a line break; `style` is one of `STYLES`."""
+    renderers: dict[str, Callable[[Table], str]] = {"table": _plain, "markdown": _markdown, "latex": _latex}
     return renderers[style](table)
 
 
@@ -124,27 +132,3 @@ def _latex(table: Table) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "/").translate(_SPECIAL)
-
-
-def _csv(table: Table) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([cell.text for cell in row] for row in table.rows)
-    return text.getvalue()
-
-
-def _json(table: Table) -> str:
-    records: list[dict[str, Any]] = [
-        {column: _value(cell.text) for column, cell in zip(table.columns, row, strict=True)}
-        for row in table.rows
-    ]
-    return json.dumps({"rows": records, "notes": list(table.notes)}, ensure_ascii=False, indent=2) + "\n"
-
-
-def _value(text: str) -> Any:
-    """A number where the text is one; None for a dash."""
-    try:
-        return None if text == "-" else float(text)
-    except ValueError:
-        return text

@@ -10,6 +10,7 @@ from zeroiqa.baselines import PYIQA, find_measured, find_variant
 from zeroiqa.baselines.measures import Measured, build_measure
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.model_options import ModelOptions
+from zeroiqa.raters import LOWER_IS_BETTER
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class BaselineRater:
-    """Rates views by a baseline; scores stay on the baseline's own scale, turned so that higher is better.
+    """Rates views by a baseline; scores are the baseline's own, in its own direction.
 
-    A rating is direction x measure, the same under every standard: a baseline knows one question only.
+    A rating is the same under every standard: a baseline knows one question only.
 
     Args:
         name: As for `zeroiqa.baselines.measures.build_measure`: "niqe", "clipscore:FOLDER", "pyiqa:musiq".
@@ -41,12 +42,16 @@ class BaselineRater:
 
     @property
     def id(self) -> str:
-        """Name, version and weights.
+        """Name, version and weights; and that lower is better, where it is.
+
+        Ids without that are of runs whose numbers were turned before they were stored, so that higher is
+        better in them, or of baselines for which it is.
 
         Raises:
             UserError: the weights are neither on this disk nor to be had.
         """
-        return f"baseline {self._key} {self._version} {self._measure.id}".rstrip()
+        known = f"baseline {self._key} {self._version} {self._measure.id}".rstrip()
+        return f"{known} {LOWER_IS_BETTER}" if self._measure.direction < 0 else known
 
     @property
     def images_per_call(self) -> int:
@@ -77,5 +82,4 @@ class BaselineRater:
     def _rating(self, found: Measured) -> Rating:
         if not math.isfinite(found.value):
             raise ImageError(f"The baseline {self._key} gave {found.value}, which is no score.")
-        turned = self._measure.direction * found.value + 0.0  # never -0.0
-        return Rating(logprobs=(), mass=found.mass, value=turned)
+        return Rating(logprobs=(), mass=found.mass, value=found.value + 0.0)  # never -0.0

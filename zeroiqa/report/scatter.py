@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 _BINS = 40
 
 
-def scatter_plot(scores: Values, opinions: Values, title: str, file: BinaryIO) -> None:
+def scatter_plot(
+    scores: Values,
+    opinions: Values,
+    title: str,
+    file: BinaryIO,
+    labels: tuple[str, str] = ("score", "opinion of people"),
+) -> None:
     """Draw one point per image, and write it as PNG.
 
     Args:
@@ -23,6 +29,7 @@ def scatter_plot(scores: Values, opinions: Values, title: str, file: BinaryIO) -
         opinions: Of people, in the same order.
         title: Above the plot.
         file: Where to.
+        labels: Of the axes of scores and opinions.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -37,8 +44,8 @@ def scatter_plot(scores: Values, opinions: Values, title: str, file: BinaryIO) -
     grid = figure.add_gridspec(2, 2, width_ratios=(5, 1), height_ratios=(1, 5))
     middle = figure.add_subplot(grid[1, 0])
     middle.scatter(scores, opinions, s=8, alpha=0.4, linewidths=0)
-    middle.set_xlabel("score")
-    middle.set_ylabel("opinion of people")
+    middle.set_xlabel(labels[0])
+    middle.set_ylabel(labels[1])
     above = figure.add_subplot(grid[0, 0], sharex=middle)
     above.hist(scores, bins=_BINS)
     beside = figure.add_subplot(grid[1, 1], sharey=middle)

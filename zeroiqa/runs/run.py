@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
+from zeroiqa.raters import lower_is_better
 from zeroiqa.runs import events, plan, record, store
 from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
@@ -59,6 +60,11 @@ class Run:
     def stages(self) -> tuple[str, ...]:
         """Folders that hold one part per shard, in the order in which they are filled."""
         return (store.REGIONS, *map(store.rating_stage, self.settings.raters))
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
+        return any(map(lower_is_better, self.identity["raters"].values()))
 
     def count_images(self, shards: Iterable[int]) -> int:
         """Images in some of the shards."""

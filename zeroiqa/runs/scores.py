@@ -25,6 +25,7 @@ from zeroiqa.types import RatedImage, Rating
 _BUFFERED = 4096  # rows of a row group of scores.parquet
 _COLUMN_TYPES: dict[str, pa.DataType] = {
     "path": pa.string(),
+    "better": pa.string(),
     "n_regions": pa.int32(),
     "status": pa.string(),
     "error": pa.string(),
@@ -80,7 +81,8 @@ def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
-    return list(score_rated("", smallest, run.labels, aggregation).to_dict())
+    scored = score_rated("", smallest, run.labels, aggregation, lower_is_better=run.lower_is_better)
+    return list(scored.to_dict())
 
 
 def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
@@ -209,12 +211,14 @@ def _read(run: Run, shard: int, images: Iterable[Planned]) -> Iterator[_Stored]:
 def _scores(
     run: Run, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
 ) -> Iterator[ImageScore]:
-    aggregation = aggregation or run.settings.aggregation
+    aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
     for stored in _read(run, shard, images):
         if stored.error is not None:
-            yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings)
+            yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings, lower_is_better=lower)
         else:
-            yield score_rated(stored.path, stored.rated, run.labels, aggregation, stored.warnings)
+            yield score_rated(
+                stored.path, stored.rated, run.labels, aggregation, stored.warnings, lower_is_better=lower
+            )
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -1,0 +1,162 @@
+"""Ablations as records and tables: the rows' agreement with people beside what the paper prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from zeroiqa.evaluation.ablations import (
+    SOURCE,
+    Ablation,
+    Row,
+    common_arithmetic,
+    common_settings,
+    printed_row,
+)
+from zeroiqa.evaluation.agreement import Joined, join, pointing_up
+from zeroiqa.evaluation.comparison import MEASURES, intervals
+from zeroiqa.evaluation.metrics import Interval
+from zeroiqa.evaluation.records import Record, Report
+from zeroiqa.evaluation.tables import Table, cells, number
+from zeroiqa.runs import iter_scores, reaggregation
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.settings import Settings
+
+ASPECT = "quality"
+
+
+class Done(NamedTuple):
+    """One table whose runs are finished."""
+
+    table: str
+    rows: Sequence[Row]
+    found: Ablation
+    left_out: Sequence[str]
+    """Sentences about rows that could not be had."""
+
+
+def ablation_report(
+    done: Sequence[Done], settings: Settings, dataset: Dataset, resamples: int, decimals: int | None
+) -> Report:
+    """One table for each ablation, and the records of all.
+
+    Args:
+        done: The tables.
+        settings: Those that the rows have in common.
+        dataset: Whose opinions.
+        resamples: Of the intervals; 0 for none.
+        decimals: Of measured numbers in the tables to read, and at most those of published ones.
+
+    Raises:
+        UserError: hardly an image has a score and an opinion.
+    """
+    records: list[Record] = []
+    tables = []
+    for each in done:
+        joined = [_joined(row, each.found, dataset) for row in each.rows]
+        notes = tuple(dict.fromkeys(_notes(each, joined, settings, dataset)))
+        lines = []
+        for row, both, ends in zip(each.rows, joined, intervals(joined, resamples), strict=True):
+            measured = list(_measured(each, row, both, ends, dataset, settings, notes, resamples))
+            printed = list(_printed(each.table, row, dataset, notes))
+            lines.append((row, measured, printed))
+            records += (*measured, *printed)
+        tables.append(_table(lines, notes, decimals))
+    return Report(tuple(records), tuple(tables))
+
+
+def _joined(row: Row, found: Ablation, dataset: Dataset) -> Joined:
+    run = found.runs[row.run]
+    label = run.labels[row.standard]
+    results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
+    scored = ((each.path, each.scores[label].score if each.scores else None) for each in results)
+    return join(pointing_up(scored, run.lower_is_better), dataset, ASPECT)
+
+
+def _measured(
+    done: Done,
+    row: Row,
+    joined: Joined,
+    ends: Mapping[str, Interval | None],
+    dataset: Dataset,
+    settings: Settings,
+    notes: tuple[str, ...],
+    resamples: int,
+) -> Iterator[Record]:
+    run = done.found.runs[row.run]
+    raters = ", ".join(row.arithmetic.get("members", settings.raters))
+    for measure, metric in MEASURES.items():
+        interval = ends.get(measure)
+        yield Record(
+            row.label,
+            dataset.name,
+            measure,
+            metric(joined.scores, joined.opinions),
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
+            n=len(joined),
+            left_out=len(dataset.samples) - len(joined),
+            protocol=f"measured here, {raters}",
+            source=str(run.folder),
+            better="lower" if run.lower_is_better else "higher",
+            resamples=resamples if interval else None,
+            notes=notes,
+            facts={"aspect": ASPECT, "table": done.table},
+        )
+
+
+def _printed(table: str, row: Row, dataset: Dataset, notes: tuple[str, ...]) -> Iterator[Record]:
+    for measure, text in printed_row(table, row.published, dataset.name).items():
+        yield Record(
+            row.label,
+            dataset.name,
+            measure,
+            float(text),
+            protocol=f"published, row {row.published}",
+            source=SOURCE.format(table),
+            decimals=len(text.partition(".")[2]),
+            notes=notes,
+            facts={"aspect": ASPECT, "table": table},
+        )
+
+
+def _notes(done: Done, joined: Sequence[Joined], settings: Settings, dataset: Dataset) -> Iterator[str]:
+    images = sorted({len(each) for each in joined})
+    counted = " to ".join(map(str, dict.fromkeys((images[0], images[-1])))) if images else "no"
+    common = common_settings(done.table, settings)
+    yield f"{counted} images of {dataset.name}; {common}, unless a row says otherwise."
+    said: dict[str, list[str]] = {}
+    for row, each in zip(done.rows, joined, strict=True):
+        for sentence in each.left_out:
+            said.setdefault(sentence, []).append(row.label)
+    for sentence, labels in said.items():
+        yield f"{sentence}." if len(labels) == len(done.rows) else f"{'; '.join(labels)}: {sentence}."
+    if any(run.lower_is_better for run in done.found.runs.values()):
+        yield "Of the scores lower is better: they were turned."
+    ratings, segmentations = done.found.ratings, done.found.segmentations
+    yield (
+        f"{ratings.asked} ratings computed, {ratings.reused} shared; {segmentations.asked} images segmented, "
+        f"{segmentations.reused} times shared."
+    )
+    yield from dataset.notes
+    yield from done.left_out
+
+
+def _table(
+    lines: Sequence[tuple[Row, Sequence[Record], Sequence[Record]]],
+    notes: tuple[str, ...],
+    decimals: int | None,
+) -> Table:
+    beside = any(printed for _, _, printed in lines)
+    columns = ("row", "images", *MEASURES, *(f"published {name}" for name in MEASURES if beside))
+    rows = []
+    for row, measured, printed in lines:
+        own = {record.measure: record for record in printed}
+        texts = [number(record.value, decimals) for record in measured]
+        for name in MEASURES if beside else ():
+            found = own.get(name)
+            texts.append(number(found.value, decimals, found.decimals) if found else "-")
+        rows.append(cells(row.label, str(measured[0].n), *texts))
+    return Table(columns, tuple(rows), notes)

@@ -1,0 +1,114 @@
+"""Numbers for programs: one record for each number, in full precision, as JSON, JSON lines or CSV.
+
+Tables to read are laid out from the same numbers, see `tables`; they round, these do not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from zeroiqa.evaluation.tables import Mark, Table, render
+
+MACHINE_STYLES = ("csv", "json", "jsonl")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One number, and what must be known to use it. None stands for what does not apply or does not exist."""
+
+    method: str
+    database: str
+    measure: str
+    value: float | None
+    low: float | None = None
+    """Lower end of the 95 % interval."""
+    high: float | None = None
+    n: int | None = None
+    """Images that the number is of."""
+    left_out: int | None = None
+    """Images of the database that it is not of; `notes` say why."""
+    protocol: str = ""
+    """How the number came about: measured here or published, with what, trained on what."""
+    source: str = ""
+    """Where it is from: a run, a file, a paper and its table."""
+    better: Literal["higher", "lower"] | None = None
+    """Which of the method's scores are better; the number itself is of scores turned upwards."""
+    mark: Mark = ""
+    """Whether it is the best or the second best of its database and measure."""
+    p: float | None = None
+    """Of the difference from the best measured method, corrected for the number of comparisons."""
+    p_at_floor: bool | None = None
+    """Whether p is the smallest that the resamples could find: an upper limit then."""
+    resamples: int | None = None
+    """Of the bootstrap behind p, or behind the interval where there is no p."""
+    decimals: int | None = None
+    """How many a published number was printed with."""
+    notes: tuple[str, ...] = ()
+    """Sentences about this number."""
+    facts: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    """What else tells it from others, such as aspect, group or table: columns of their own."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; no number is infinite or NaN."""
+        named = {"method": self.method, "database": self.database, **self.facts}
+        named |= {name: getattr(self, name) for name in _FIELDS}
+        return {key: _plain(value) for key, value in named.items()} | {"notes": list(self.notes)}
+
+
+_FIELDS = (
+    "measure", "value", "low", "high", "n", "left_out", "protocol", "source", "better", "mark", "p",
+    "p_at_floor", "resamples", "decimals",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command found out: the numbers, and the tables in which people read them."""
+
+    records: tuple[Record, ...]
+    tables: tuple[Table, ...]
+    """With their notes."""
+    notes: tuple[str, ...] = ()
+    """Sentences about all records."""
+
+    def text(self, style: str) -> str:
+        """The report as text that ends in a line break.
+
+        Args:
+            style: One of `MACHINE_STYLES` (json: one document with `rows` and `notes`; jsonl and csv: one
+                record a line, its notes together with those of all), or of `tables.STYLES`.
+        """
+        if style not in MACHINE_STYLES:
+            return "\n".join(render(table, style) for table in self.tables)
+        rows = [record.to_dict() for record in self.records]
+        if style == "json":
+            notes = dict.fromkeys((*self.notes, *(note for record in self.records for note in record.notes)))
+            return _json({"rows": rows, "notes": list(notes)}, indent=2)
+        for row in rows:
+            row["notes"] = list(dict.fromkeys((*row["notes"], *self.notes)))
+        return "".join(map(_json, rows)) if style == "jsonl" else _csv(rows)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n"
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row if key != "notes"))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*columns, "notes"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "notes": " ".join(row["notes"])} for row in rows)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return None if value == "" else value
