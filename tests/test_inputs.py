@@ -219,7 +219,13 @@ def test_short_and_empty_rows_of_a_csv_are_passed_over(here):
     assert find_images(["list.csv"]) == [Source("a.jpg", 5, None)]
 
 
-@pytest.mark.parametrize("content", [b"a.jpg\nb.jpg\n", b"", b"score,mos\n1,2\n"])
+def test_empty_csv_is_an_error(here):
+    make("list.csv", content=b"")
+    with pytest.raises(UserError, match=r"list\.csv is empty; a table with a header is expected"):
+        find_images(["list.csv"])
+
+
+@pytest.mark.parametrize("content", [b"a.jpg\nb.jpg\n", b"score,mos\n1,2\n"])
 def test_csv_without_a_column_of_paths_is_an_error(here, content):
     make("list.csv", content=content)
     with pytest.raises(
