@@ -10,7 +10,6 @@ import pytest
 from tests import database_layouts as layouts
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.dataset_files import FileTree
-from zeroiqa.evaluation.dataset_types import left_out_note
 from zeroiqa.evaluation.datasets import Scale, read_mos_file
 
 
@@ -100,9 +99,9 @@ def test_missing_and_unscored_images_are_counted(tmp_path):
     layouts.put(tmp_path, ("a.jpg", "b.jpg", "c.jpg"))
     rows = (("a.jpg", 1), ("b.jpg", ""), ("gone.jpg", 3))
     dataset = read_mos_file(table(tmp_path, ("image", "mos"), *rows))
-    assert left_out_note((*dataset.left_out("quality"), dataset.unrated())) == (
+    assert dataset.notes == (
         f"Left out: 1 opinion whose image is not below {tmp_path} (gone.jpg); 1 blank opinion (b.jpg); "
-        "1 image without an opinion (c.jpg).",
+        "1 image beside them without a line (c.jpg).",
     )
 
 

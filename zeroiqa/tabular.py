@@ -84,6 +84,10 @@ class Table:
             )
         return value
 
+    def has_numbers(self, column: int) -> bool:
+        """Whether any cell of a column is a number."""
+        return any(number(cells[column], decimal_comma=self.decimal_comma) is not None for cells in self.rows)
+
     def check_decimals(self, column: int) -> None:
         """Raise UserError if a column has both decimal commas and decimal points."""
         signs: dict[str, Cells] = {}
@@ -97,9 +101,16 @@ class Table:
                 "write all numbers with a decimal point."
             )
 
-    def formula_cells(self, columns: Collection[int]) -> list[str]:
-        """Names of the Excel cells in some columns that hold a formula without a stored value."""
-        return [name for (_, column), name in self.formulas.items() if column in columns]
+    def formula_note(self, columns: Collection[int]) -> tuple[str, ...]:
+        """A sentence on Excel cells of some columns that hold a formula without a stored value, if any do."""
+        cells = [name for (_, column), name in self.formulas.items() if column in columns]
+        if not cells:
+            return ()
+        are = "is a formula" if len(cells) == 1 else f"are {len(cells):,} formulas"
+        return (
+            f"{first_names(cells, 5)} of {self.shown} {are} without a stored value, left out as blank; "
+            "open and save the file in a spreadsheet program.",
+        )
 
 
 def read_table(

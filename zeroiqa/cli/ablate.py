@@ -58,6 +58,7 @@ def ablate(
     other commands work on them. Published numbers of the same dataset stand beside the measured ones.
     """
     from zeroiqa.cli.evaluate import read_opinions
+    from zeroiqa.cli.notes import say_notes
     from zeroiqa.errors import UserError
     from zeroiqa.evaluation.ablations import run_ablation, table_rows
     from zeroiqa.evaluation.tables import render
@@ -68,7 +69,9 @@ def ablate(
 
     settings = load_settings(preset, given(**choices))
     dataset = read_opinions(name, root, mos, split)
-    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in dataset.samples]
+    dataset.scale("quality")
+    rated = [each for each in dataset.samples if "quality" in each.scores]
+    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in rated]
     raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
     for table in tables:
         rows, left_out = [], []
@@ -84,7 +87,9 @@ def ablate(
                 rows, settings, sources, output / f"table-{table}", output / "memory.sqlite", _progress(stack)
             )
         made = _table(rows, found, dataset, table)
-        click.echo(render(replace(made, notes=(*made.notes, *left_out)), style), nl=False)
+        made = replace(made, notes=(*made.notes, *left_out))
+        click.echo(render(made, style), nl=False)
+        say_notes(made.notes, style)
 
 
 def _progress(stack: ExitStack) -> Callable[[Run], Callable[[int], None]]:
@@ -110,12 +115,14 @@ def _table(rows: list[Row], found: Ablation, dataset: Dataset, table: str) -> Ta
 
     lines = []
     images = 0
+    left_out: list[str] = []
     for row in rows:
         run = found.runs[row.run]
         label = run.labels[row.standard]
         results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
         scored = ((each.path, each.scores[label].score if each.scores else None) for each in results)
         joined = join(scored, dataset, "quality")
+        left_out += [f"{row.label}: {said}." for said in joined.left_out]
         images = max(images, len(joined))
         said = published_row(table, row.published, dataset.name)
         measured = (srcc(joined.scores, joined.opinions), plcc(joined.scores, joined.opinions))
@@ -124,6 +131,7 @@ def _table(rows: list[Row], found: Ablation, dataset: Dataset, table: str) -> Ta
         f"{images} images of {dataset.name}; digits, lambda 1, normalised areas unless a row says otherwise.",
         f"{found.ratings.asked} ratings computed, {found.ratings.reused} shared; {found.segmentations.asked} "
         f"images segmented, {found.segmentations.reused} times shared.",
+        *left_out,
         *dataset.notes,
     )
     beside = any(said != (None, None) for _, _, said in lines)

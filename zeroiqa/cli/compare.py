@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from zeroiqa.storage import Location, location
 if TYPE_CHECKING:
     from zeroiqa.evaluation.comparison import Method
     from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.runs import Run
 
 
 @click.command()
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
     "--dataset", "names", multiple=True, metavar="NAME[=DIR]",
     help="A database and its folder; repeat. Without runs the name alone will do.",
 )  # fmt: skip
-@click.option("--mos", "tables", multiple=True, type=click.Path(path_type=Path),
-              help="CSV file with images and opinions; repeat.")  # fmt: skip
-@click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
+@click.option("--mos", "tables", multiple=True, metavar="FILE[=DIR]",
+              help="Table of images and opinions, and the folder that its paths count from; repeat.")  # fmt: skip
+@click.option("--aspect", default="quality", show_default=True, help="Which opinions and which scores.")
+@click.option("--standard", "standards", multiple=True,
+              help="Whose scores, where a run has several standards for the aspect; repeat.")  # fmt: skip
+@click.option("--by-name", is_flag=True, help="Tell images by their file names alone: the runs' are copies.")
 @click.option("--members", is_flag=True, help="Also each rater of an ensemble.")
 @click.option("--baseline", "baselines", multiple=True,
               help="A name of `zeroiqa baselines`, scored now where it is not yet; repeat.")  # fmt: skip
 @click.option("--published", is_flag=True, help="Also what papers print for these databases.")
 @click.option("--external", "files", multiple=True, type=click.Path(path_type=Path),
-              help="CSV file of another tool: paths, and a column of scores for each method.")  # fmt: skip
+              help="Table of another tool: paths, and a column of scores for each method.")  # fmt: skip
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True,
               help="Of the paired bootstrap; 0 for no tests.")  # fmt: skip
 @click.option(
@@ -39,8 +44,10 @@ if TYPE_CHECKING:
 def compare(
     runs: tuple[Location, ...],
     names: tuple[str, ...],
-    tables: tuple[Path, ...],
+    tables: tuple[str, ...],
     aspect: str,
+    standards: tuple[str, ...],
+    by_name: bool,
     members: bool,
     baselines: tuple[str, ...],
     published: bool,
@@ -53,15 +60,19 @@ def compare(
     The best of a column is marked, and the second best; the column p says whether a measured method differs
     from the best measured one (paired bootstrap of SRCC, Holm).
     """
+    from zeroiqa.cli.notes import say_notes
     from zeroiqa.evaluation.comparison import compare as table_of
     from zeroiqa.evaluation.comparison import published_methods, read_external
-    from zeroiqa.evaluation.datasets import read_mos_file
+    from zeroiqa.evaluation.run_scores import check_standards
     from zeroiqa.evaluation.tables import render
+    from zeroiqa.runs import load_run
 
-    methods = [method for run in runs for method in _of_run(run, aspect, members)]
+    loaded = [load_run(run) for run in runs]
+    check_standards(loaded, aspect, standards)
+    methods = [method for run in loaded for method in _of_run(run, aspect, standards, members, by_name)]
     methods += [method for file in files for method in read_external(file)]
     needs_images = bool(methods or baselines)
-    datasets = [_dataset(name, needs_images) for name in names] + [read_mos_file(path) for path in tables]
+    datasets = [_dataset(name, needs_images) for name in names] + list(map(_opinions, tables))
     if not datasets:
         raise click.UsageError("Give at least one --dataset NAME=DIR or --mos FILE.")
     methods += [_of_baseline(name, datasets, aspect) for name in baselines]
@@ -71,24 +82,36 @@ def compare(
         raise click.UsageError("Give runs, --baseline NAME, --external FILE or --published.")
     made = table_of(methods, datasets, aspect, resamples=resamples if needs_images else 0)
     click.echo(render(made, style), nl=False)
+    say_notes(made.notes, style)
 
 
-def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
+def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool) -> list[Method]:
     from zeroiqa.evaluation.comparison import Method
-    from zeroiqa.runs import load_run, read_column
+    from zeroiqa.evaluation.run_scores import column_prefix, label_of, origin_of
+    from zeroiqa.runs import read_column
 
-    loaded = load_run(run)
-    labels, raters = list(loaded.labels.values()), loaded.settings.raters
-    prefix = f"{aspect}_" if aspect in labels[1:] else ""
-    name = run.resolve().name if isinstance(run, Path) else run.name
+    raters = run.settings.raters
+    column = f"{column_prefix(run, label_of(run, aspect, standards))}score"
+    name = run.folder.resolve().name if isinstance(run.folder, Path) else run.folder.name
     protocol = f"measured here, {', '.join(raters)}"
-    methods = [Method(name, protocol, tuple(read_column(loaded, f"{prefix}score")))]
+    origin = replace(origin_of(run, by_name=by_name), what=name)
+    methods = [Method(name, protocol, tuple(read_column(run, column)), origin=origin)]
     if members and len(raters) > 1:
         methods += [
-            Method(f"{name}: {rater}", protocol, tuple(read_column(loaded, f"{prefix}score_{rater}")))
+            Method(f"{name}: {rater}", protocol, tuple(read_column(run, f"{column}_{rater}")), origin=origin)
             for rater in raters
         ]
     return methods
+
+
+def _opinions(text: str) -> Dataset:
+    """The table FILE, or FILE=DIR where no file is called so."""
+    from zeroiqa.evaluation.datasets import read_mos_file
+
+    file, _, folder = text.rpartition("=")
+    if file and not Path(text).exists():
+        return read_mos_file(Path(file), Path(folder))
+    return read_mos_file(Path(text))
 
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
@@ -96,6 +119,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.running import default_folder, finished_shards
     from zeroiqa.evaluation.comparison import Method
+    from zeroiqa.evaluation.run_scores import origin_of
     from zeroiqa.inputs import Source
     from zeroiqa.runs import open_run, read_column, write_scores
     from zeroiqa.settings import load_settings
@@ -103,14 +127,17 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     settings = load_settings(
         overrides={"raters": [f"baseline:{name}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
     )
-    samples = {str(each.path): each for dataset in datasets for each in dataset.samples}
+    samples = {
+        str(each.path): each for dataset in datasets for each in dataset.samples if aspect in each.scores
+    }
     sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
     run = open_run(default_folder((name,), settings, sources), settings, sources, preset="compare")
     executor = Execution().executor(len(sources), settings)
     for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
         pass
     write_scores(run)
-    return Method(name, "baseline, measured here", tuple(read_column(run, "score")))
+    origin = replace(origin_of(run), what=name)
+    return Method(name, "baseline, measured here", tuple(read_column(run, "score")), origin=origin)
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:

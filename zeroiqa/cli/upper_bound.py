@@ -28,6 +28,7 @@ def upper_bound(name: str | None, root: Path | None, mos: Path | None, aspect: s
     import numpy as np
 
     from zeroiqa.cli.evaluate import read_opinions
+    from zeroiqa.cli.notes import say_notes
     from zeroiqa.evaluation.tables import Table, cells, number, render
     from zeroiqa.evaluation.upper_bound import Variant
     from zeroiqa.evaluation.upper_bound import upper_bound as bound
@@ -43,3 +44,4 @@ def upper_bound(name: str | None, root: Path | None, mos: Path | None, aspect: s
     ]
     notes = (f"{len(opinions)} images of {dataset.name}.", *dataset.notes)
     click.echo(render(Table(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes), style), nl=False)
+    say_notes(notes, style)

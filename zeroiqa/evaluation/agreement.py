@@ -54,16 +54,10 @@ class Joined:
     opinions: Values
     """Of people, turned so that higher is better; in the dataset's own unit but for the sign."""
     groups: tuple[Mapping[str, str], ...]
-    left_out: tuple[LeftOut, ...]
-    """With counts: nothing is left out silently."""
+    left_out: tuple[str, ...]
+    """Sentences, without full stops: what does not count, with counts; how images were told."""
     turned: bool = False
     """Whether the dataset's numbers were negated, as lower is better there."""
-    notes: tuple[str, ...] = ()
-    """Sentences on how the images were told."""
-    of_dataset: tuple[LeftOut, ...] = ()
-    """What the dataset itself leaves out."""
-    dataset_notes: tuple[str, ...] = ()
-    """What was said while the dataset was read."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -119,7 +113,7 @@ def join(
     errors = [sample.name for sample in rated if matched.scores.get(sample.name, 0.0) is None]
     absent = [sample.name for sample in rated if sample.name not in matched.scores]
     left_out = (
-        LeftOut("image with an error", "images with an error", tuple(errors)),
+        LeftOut("image with an error or no score", "images with an error or no score", tuple(errors)),
         LeftOut(
             f"image of {origin.what} without an opinion",
             f"images of {origin.what} without an opinion",
@@ -132,7 +126,7 @@ def join(
         ),
     )
     if len(both) < LEAST_IMAGES:
-        said = " ".join(left_out_note((*dataset.left_out(aspect), *left_out)))
+        said = "".join(f"{each}." for each in left_out_note(left_out))
         images = "1 image has" if len(both) == 1 else f"{len(both)} images have"
         raise UserError(
             f"Only {images} a score and an opinion, and {LEAST_IMAGES} are needed; check that {origin.what} "
@@ -143,11 +137,28 @@ def join(
         scores=np.array([matched.scores[sample.name] for sample in both], dtype=np.float64),
         opinions=direction * np.array([sample.scores[aspect] for sample in both]),
         groups=tuple(sample.groups for sample in both),
-        left_out=left_out,
+        left_out=(*left_out_note(left_out), *matched.notes),
         turned=direction < 0,
-        notes=matched.notes,
-        of_dataset=dataset.left_out(aspect),
-        dataset_notes=dataset.notes,
+    )
+
+
+def common_images(methods: Sequence[tuple[str, Joined]], dataset: str) -> tuple[str, ...]:
+    """A sentence on methods that scored different images of a dataset; none where all scored the same.
+
+    Args:
+        methods: Name of each, and its images.
+        dataset: Its name.
+    """
+    every = {name for _, joined in methods for name in joined.names}
+    common = every.intersection(*(joined.names for _, joined in methods))
+    lacking = [
+        f"{name} lacks {len(every) - len(joined):,}" for name, joined in methods if len(joined) < len(every)
+    ]
+    if not lacking:
+        return ()
+    return (
+        f"The methods scored different images of {dataset}: of {len(every):,} images {len(common):,} have a "
+        f"score by all; {', '.join(lacking)}. Each correlation is of a method's own images.",
     )
 
 
@@ -164,7 +175,7 @@ def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:
         )
         for name in (WITH_INTERVALS if resamples else ())
     }
-    said = (*left_out_note((*joined.left_out, *joined.of_dataset)), *joined.notes, *joined.dataset_notes)
+    said = (f"{each}." for each in joined.left_out)
     return Agreement(len(joined), measures, intervals, (*said, *_notes(joined, measures)))
 
 

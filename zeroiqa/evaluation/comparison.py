@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.agreement import Joined, Scored, join
+from zeroiqa.evaluation.agreement import Joined, common_images, join
+from zeroiqa.evaluation.matching import NothingInCommonError, Origin, Scored
 from zeroiqa.evaluation.metrics import plcc, srcc
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.evaluation.significance import holm, paired_bootstrap
 from zeroiqa.evaluation.tables import Cell, Table, cells, marked, number
+from zeroiqa.tabular import IMAGE_COLUMNS, read_table
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset
-
-_PATHS = ("path", "image", "name", "filename")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Method:
     """Path and score of each image; empty for a published row."""
     published: Mapping[str, tuple[float | None, float | None]] | None = None
     """Dataset -> SRCC and PLCC, of a published row."""
+    origin: Origin = field(default_factory=Origin)
+    """Where the paths of the images come from."""
+    notes: tuple[str, ...] = ()
+    """What was said while the scores were read."""
 
 
 def compare(
@@ -61,9 +65,9 @@ def compare(
     """
     numbers: list[list[float | None]] = [[] for _ in methods]
     tests: list[list[str]] = [[] for _ in methods]
-    notes: list[str] = []
-    for dataset in datasets:
-        joined = [_joined(method, dataset, aspect, notes) for method in methods]
+    notes: list[str] = [note for method in methods for note in method.notes]
+    for dataset, joined in zip(datasets, _all_joined(methods, datasets, aspect), strict=True):
+        notes += _notes_on(dataset, methods, joined)
         for row, (method, each) in enumerate(zip(methods, joined, strict=True)):
             if each is not None:
                 numbers[row] += [srcc(each.scores, each.opinions), plcc(each.scores, each.opinions)]
@@ -86,29 +90,40 @@ def compare(
 
 
 def read_external(path: Path) -> list[Method]:
-    """Scores of other tools: a CSV file with a column of paths, and a column of scores for each method.
+    """Scores of other tools: a table with a column of paths, and a column of scores for each method.
+
+    Columns of text are passed over, and said.
 
     Raises:
         UserError: it cannot be read, has no such columns, or a score is no number.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"The file {path} cannot be read ({error}); give a CSV file with a header."
-        ) from error
-    columns = list(rows[0]) if rows else []
-    key = next((column for column in columns if column.casefold() in _PATHS), None)
-    methods = [column for column in columns if column != key]
-    if key is None or not methods:
+    table = read_table(path)
+    key = table.column(IMAGE_COLUMNS, "paths")
+    others = [place for place, name in enumerate(table.header) if place != key and name]
+    columns = [place for place in others if table.has_numbers(place)]
+    if key is None or not columns:
         raise UserError(
             f"The file {path} needs a column path and a column of scores for each method, found "
-            f"{', '.join(columns) or 'nothing'}."
+            f"{', '.join(table.header) or 'nothing'}."
         )
+    twice = [name for name, count in Counter(table.header[place] for place in columns).items() if count > 1]
+    if twice:
+        raise UserError(f"The file {path} has the column {twice[0]} more than once; leave one of them.")
+    origin = Origin((str(path.parent), "."), names=True, what=path.name)
+    unused = [table.header[place] for place in others if place not in columns]
+    said = [f"Columns of {path.name} without numbers, not used: {', '.join(unused)}."] if unused else []
+    for place in columns:
+        table.check_decimals(place)
+    rows = [row for row, cells in enumerate(table.rows) if cells[key].strip()]
     return [
-        Method(name, f"external scores, {path.name}", tuple(_external(path, row, key, name) for row in rows))
-        for name in methods
+        Method(
+            table.header[place],
+            f"external scores, {path.name}",
+            tuple((table.rows[row][key], table.number(row, place)) for row in rows),
+            origin=origin,
+            notes=(*said, *table.formula_note([place])),
+        )
+        for place in columns
     ]
 
 
@@ -145,16 +160,38 @@ def _best_published(method: Method) -> float:
     return max((abs(srcc) for srcc, _ in (method.published or {}).values() if srcc is not None), default=0.0)
 
 
-def _joined(method: Method, dataset: Dataset, aspect: str, notes: list[str]) -> Joined | None:
-    """What a measured method and a database have in common; None for a published one, or for nothing."""
-    if not method.scored:
-        return None
-    names = {sample.path.name.casefold() for sample in dataset.samples}
-    if not any(PurePath(path).name.casefold() in names for path, _ in method.scored):
-        return None
-    joined = join(method.scored, dataset, aspect)
-    notes += [f"{method.name}: {said}." for said in joined.left_out]
-    return joined
+def _all_joined(
+    methods: Sequence[Method], datasets: Sequence[Dataset], aspect: str
+) -> list[list[Joined | None]]:
+    """What each measured method and each database have in common; None for a published one, or for nothing.
+
+    Raises:
+        NothingInCommonError: a measured method has nothing in common with any database.
+    """
+    found: list[list[Joined | None]] = [[None] * len(methods) for _ in datasets]
+    for row, method in enumerate(methods):
+        errors = []
+        for place, dataset in enumerate(datasets if method.scored else ()):
+            try:
+                found[place][row] = join(method.scored, dataset, aspect, method.origin)
+            except NothingInCommonError as error:
+                errors.append(error)
+        if errors and len(errors) == len(datasets):
+            raise errors[0]
+    return found
+
+
+def _notes_on(dataset: Dataset, methods: Sequence[Method], joined: Sequence[Joined | None]) -> list[str]:
+    """What was left out of a database, and who has which of its images."""
+    notes = list(dataset.notes)
+    there: list[tuple[str, Joined]] = []
+    for method, each in zip(methods, joined, strict=True):
+        if each is not None:
+            there.append((method.name, each))
+            notes += [f"{method.name}: {said}." for said in each.left_out]
+        elif method.scored:
+            notes.append(f"{method.name} has no image of {dataset.name}.")
+    return [*notes, *common_images(there, dataset.name)]
 
 
 def _against_the_best(joined: Sequence[Joined | None], resamples: int, seed: int) -> list[str]:
@@ -195,13 +232,3 @@ def _p(best: Joined | None, other: Joined | None, resamples: int, seed: int) -> 
         np.random.default_rng(seed),
     )
     return test.p
-
-
-def _external(path: Path, row: Mapping[str, str], key: str, name: str) -> Scored:
-    text = (row[name] or "").strip()
-    try:
-        return row[key], float(text) if text else None
-    except ValueError:
-        raise UserError(
-            f"The file {path} has {text!r} for {row[key]}, column {name}; give a number or nothing."
-        ) from None

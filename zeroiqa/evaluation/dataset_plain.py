@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_files import FileTree
-from zeroiqa.evaluation.dataset_types import Dataset, Sample, Scale, some, suggestion
+from zeroiqa.evaluation.dataset_types import Dataset, LeftOut, Sample, Scale, left_out_note, some, suggestion
 from zeroiqa.evaluation.listed_opinions import Opinion, one_for_each, where_images_are
 from zeroiqa.standards import Aspect
 from zeroiqa.tabular import IMAGE_COLUMNS, Table, read_table
@@ -52,7 +52,7 @@ def read_plain(table: Table, root: Path) -> Dataset:
     notes = (
         [f"Columns of {table.shown} that were not used: {some(map(printable, unused), 8)}."] if unused else []
     )
-    notes += _formula_notes(table, [score.place for score in scores])
+    notes += table.formula_note([score.place for score in scores])
     return _found(table, root, opinions, scores, notes)
 
 
@@ -98,17 +98,6 @@ def _score(table: Table, row: int, column: _Column, name: str) -> float | None:
         ) from None
 
 
-def _formula_notes(table: Table, columns: list[int]) -> list[str]:
-    cells = table.formula_cells(columns)
-    if not cells:
-        return []
-    what = "is a formula" if len(cells) == 1 else "are formulas"
-    return [
-        f"{some(cells)} of {table.shown} {what} whose value is not stored, left out as blank; "
-        "open and save it in a spreadsheet program."
-    ]
-
-
 def _found(
     table: Table, root: Path, opinions: list[Opinion], scores: list[_Column], notes: list[str]
 ) -> Dataset:
@@ -118,16 +107,40 @@ def _found(
     if not any(sample.scores for sample in samples):
         raise _without_images(table, tree, opinions)
     used = {sample.path for sample in samples}
-    unlisted = (tree.root / file.path for file in tree.images())
+    unlisted = [path for file in tree.images() if (path := tree.root / file.path) not in used]
+    scales = _scales(samples, scores)
+    left_out = left_out_note(_left_out(samples, missing, unlisted, root, scales))
     return Dataset(
         table.path.stem,
         tuple(samples),
-        _scales(samples, scores),
-        (*notes, *more, *doubled),
+        scales,
+        (*notes, *more, *doubled, *(f"{said}." for said in left_out)),
         root=root,
-        missing=tuple(missing),
-        unlisted=tuple(path for path in unlisted if path not in used),
+        unlisted=tuple(unlisted),
     )
+
+
+def _left_out(
+    samples: Sequence[Sample],
+    missing: Sequence[str],
+    unlisted: Sequence[Path],
+    root: Path,
+    scales: Iterable[str],
+) -> Iterator[LeftOut]:
+    """What does not count: of images without a line only those beside images that have one."""
+    yield LeftOut(
+        f"opinion whose image is not below {printable(str(root))}",
+        f"opinions whose images are not below {printable(str(root))}",
+        tuple(missing),
+    )
+    aspects = list(scales)
+    for aspect in aspects:
+        of = f" of {aspect}" if len(aspects) > 1 else ""
+        blank = tuple(sample.name for sample in samples if aspect not in sample.scores)
+        yield LeftOut(f"blank opinion{of}", f"blank opinions{of}", blank)
+    folders = {sample.path.parent for sample in samples}
+    beside = tuple(path.name for path in unlisted if path.parent in folders)
+    yield LeftOut("image beside them without a line", "images beside them without a line", beside)
 
 
 def _without_images(table: Table, tree: FileTree, opinions: Sequence[Opinion]) -> UserError:

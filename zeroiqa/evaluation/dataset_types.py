@@ -67,9 +67,9 @@ class LeftOut(NamedTuple):
 
 
 def left_out_note(kinds: Iterable[LeftOut]) -> tuple[str, ...]:
-    """One sentence with the count of each kind, or none where nothing is left out."""
+    """One sentence, without its full stop, with the count of each kind; none where nothing is left out."""
     counted = [str(kind) for kind in kinds if kind.names]
-    return (f"Left out: {'; '.join(counted)}.",) if counted else ()
+    return (f"Left out: {'; '.join(counted)}",) if counted else ()
 
 
 @dataclass(frozen=True)
@@ -83,28 +83,11 @@ class Dataset:
     scales: Mapping[str, Scale]
     """By aspect."""
     notes: tuple[str, ...]
-    """Sentences: which of several files or scales was used; of a published database also what is missing."""
+    """Sentences: what is missing or left out, which of several files or scales was used."""
     root: Path | None = None
     """The folder below which the images were looked for."""
-    missing: tuple[str, ...] = ()
-    """Of a plain table, the names with a score whose image is not there."""
     unlisted: tuple[Path, ...] = ()
     """Images below the root that a plain table does not name."""
-
-    def left_out(self, aspect: str) -> tuple[LeftOut, ...]:
-        """What a plain table names that does not count."""
-        blank = [sample.name for sample in self.samples if aspect not in sample.scores]
-        below = f"not below {printable(str(self.root))}"
-        return (
-            LeftOut(f"opinion whose image is {below}", f"opinions whose images are {below}", self.missing),
-            LeftOut("blank opinion", "blank opinions", tuple(blank)),
-        )
-
-    def unrated(self) -> LeftOut:
-        """The images without an opinion in the folders of those that have one."""
-        folders = {sample.path.parent for sample in self.samples}
-        names = tuple(path.name for path in self.unlisted if path.parent in folders)
-        return LeftOut("image without an opinion", "images without an opinion", names)
 
     def scale(self, aspect: str) -> Scale:
         """The scale of an aspect.

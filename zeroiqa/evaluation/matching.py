@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zeroiqa.errors import UserError, printable
@@ -30,6 +31,8 @@ class Origin:
     """Path -> its spelling for opening the file, and the file's size when it was scored (0: not known)."""
     names: bool = False
     """Whether a name without a folder means the one image below the dataset's root that is called so."""
+    by_name: bool = False
+    """Whether the file's name alone says which image it is, wherever both are: for copies of the images."""
     what: str = "the run"
     """Who names the images, for a message."""
 
@@ -42,7 +45,7 @@ class Matched(NamedTuple):
     strangers: list[str]
     """Scored images that the dataset does not have."""
     notes: tuple[str, ...]
-    """Sentences on how the images were told."""
+    """Sentences, without full stops, on how the images were told."""
 
 
 def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched:
@@ -56,6 +59,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
     images = NamedImages(
         (*samples, *map(str, dataset.unlisted)), None if dataset.root is None else str(dataset.root)
     )
+    what = f"{origin.what[0].upper()}{origin.what[1:]}"
     scores: dict[str, float | None] = {}
     paths: dict[str, str] = {}
     strangers, by_end, twice = [], [], []
@@ -69,8 +73,8 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
             by_end += [path] if found.how == "end" else []
         elif found.how == "end" or scores[name] != score:
             raise UserError(
-                f"{origin.what[0].upper()}{origin.what[1:]} has {printable(name)} of {dataset.name} twice, as "
-                f"{printable(paths[name])} and {printable(path)}; leave one of them."
+                f"{what} has {printable(name)} of {dataset.name} twice, as {printable(paths[name])} and "
+                f"{printable(path)}; leave one of them."
             )
         else:
             twice.append(path)
@@ -81,6 +85,9 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
 
 def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:
     file, size = origin.files.get(path, (path, 0))
+    if origin.by_name:
+        called = images.called(PurePath(file).name, origin.what)
+        return None if called is None else called._replace(how="end")
     root = () if dataset.root is None else (str(dataset.root),)
     for written in spellings(file) if origin.names else (file,):
         found = None
@@ -95,16 +102,18 @@ def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> F
 
 def _notes(by_end: list[str], twice: list[str], dataset: Dataset, origin: Origin) -> tuple[str, ...]:
     notes = []
-    if by_end and dataset.root is not None:
+    if origin.by_name:
+        notes.append(f"Which image of {dataset.name} is which of {origin.what} was told by file names alone")
+    elif by_end and dataset.root is not None:
         sizes = " and their sizes" if by_end[0] in origin.files else ""
         notes.append(
             f"{len(by_end):,} of the images of {origin.what} are not at their paths here "
-            f"({some(map(printable, by_end), 3)}); they were told by the ends of their paths{sizes}."
+            f"({some(map(printable, by_end), 3)}); they were told by the ends of their paths{sizes}"
         )
     if twice:
         notes.append(
             f"{len(twice):,} more paths of {origin.what} lead to images that it has already, with equal "
-            f"scores, counted once: {some(map(printable, twice), 3)}."
+            f"scores, counted once: {some(map(printable, twice), 3)}"
         )
     return tuple(notes)
 
@@ -117,6 +126,6 @@ def _nothing(strangers: list[str], dataset: Dataset, origin: Origin) -> str:
     if dataset.samples:
         theirs += f" (such as {printable(str(dataset.samples[0].path))})"
     return (
-        f"None of the {mine} is one of the {theirs}; whole paths were compared: score those images, or "
-        "correct the paths in the table or the folder that they begin from."
+        f"None of the {mine} is one of the {theirs}; whole paths were compared: score those images, correct "
+        "the paths in the table or the folder that they begin from, or give --by-name for copies of them."
     )

@@ -72,10 +72,16 @@ def scores_of(run: Run, label: str, arithmetic: Mapping[str, Any]) -> Iterable[S
     return ((each.path, each.scores[label].score if each.scores else None) for each in results)
 
 
-def origin_of(run: Run) -> Origin:
-    """Where the images of a run are, and how large they were."""
+def origin_of(run: Run, *, by_name: bool = False) -> Origin:
+    """Where the images of a run are, and how large they were.
+
+    Args:
+        run: The run.
+        by_name: Its images are copies: their names alone count.
+    """
     here = str(Path.cwd())
     return Origin(
         folders=(here,) if run.cwd is None else (run.cwd, here),
+        by_name=by_name,
         files={row.path: (row.file, row.bytes) for row in plan.all_planned(run.folder)},
     )
