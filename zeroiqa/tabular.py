@@ -197,7 +197,7 @@ def _check_widths(found: Rows, head: int, shown: str) -> None:
             sign = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(found.delimiter, "the delimiter")
             raise UserError(
                 f"{shown} has {len(row)} cells in line {line} and {width} in its header; "
-                f"put quotes around a cell that holds {sign}."
+                f"put quotes around a cell that holds {sign}, and write decimals with a point."
             )
 
 

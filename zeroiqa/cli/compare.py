@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="A database and its folder; repeat. Without runs the name alone will do.",
 )  # fmt: skip
 @click.option("--mos", "tables", multiple=True, metavar="FILE[=DIR]",
-              help="Table of images and opinions, and the folder that its paths count from; repeat.")  # fmt: skip
+              help="Table of images and opinions, and where its paths count from; repeat.")  # fmt: skip
 @click.option("--aspect", default="quality", show_default=True, help="Which opinions and which scores.")
 @click.option("--standard", "standards", multiple=True,
               help="Whose scores, where a run has several standards for the aspect; repeat.")  # fmt: skip

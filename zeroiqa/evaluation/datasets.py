@@ -77,10 +77,10 @@ def read_dataset(name: str, root: Path, *, split: str | None = None) -> Dataset:
 def read_mos_file(path: Path, root: Path | None = None) -> Dataset:
     """Read any table of scores: CSV with any delimiter, .xlsx, .jsonl or .parquet.
 
-    Its columns, in any case: one of `zeroiqa.tabular.IMAGE_COLUMNS` (image, path, file_name ...); mos, dmos or
-    score for quality, or one for each aspect such as quality_mos and mos_align; and, if there are any,
-    prompt, model, distortion, level, reference, subset, style, task, split. The scale of an aspect is from its
-    least to its greatest score.
+    Its columns, in any case: one of `zeroiqa.tabular.IMAGE_COLUMNS` (image, path, file_name ...); mos, dmos
+    or score for quality, or one for each aspect such as quality_mos and mos_align; and, if there are any,
+    prompt, model, distortion, level, reference, subset, style, task, split. The scale of an aspect is from
+    its least to its greatest score.
 
     A path counts from the root; a bare name is the one image at any depth below it that is called so. Rows
     without a score or an image do not count, and their number is a note.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -26,11 +27,12 @@ class Origin:
     """Where the paths of scored images come from."""
 
     folders: tuple[str, ...] = (".",)
-    """What relative paths count from: the first of these in which something is at the path."""
+    """What relative paths count from: the first of these in which something is at the path, or the first."""
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     """Path -> its spelling for opening the file, and the file's size when it was scored (0: not known)."""
     names: bool = False
-    """Whether a name without a folder means the one image below the dataset's root that is called so."""
+    """Whether a name without a folder means the one image that is called so, below the first of `folders` or
+    else below the dataset's root."""
     by_name: bool = False
     """Whether the file's name alone says which image it is, wherever both are: for copies of the images."""
     what: str = "the run"
@@ -92,9 +94,9 @@ def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> F
     for written in spellings(file) if origin.names else (file,):
         found = None
         if origin.names and is_bare(written):
-            found = images.called(written, origin.what)
+            found = images.called(written, origin.what, origin.folders[0])
         found = found or images.at(written, (*origin.folders, *(root if origin.names else ())))
-        found = found or images.ending_like(written, size)
+        found = found or images.ending_like(os.path.join(origin.folders[0], written), size)  # noqa: PTH118
         if found is not None:
             return found
     return None
@@ -105,10 +107,9 @@ def _notes(by_end: list[str], twice: list[str], dataset: Dataset, origin: Origin
     if origin.by_name:
         notes.append(f"Which image of {dataset.name} is which of {origin.what} was told by file names alone")
     elif by_end and dataset.root is not None:
-        sizes = " and their sizes" if by_end[0] in origin.files else ""
         notes.append(
             f"{len(by_end):,} of the images of {origin.what} are not at their paths here "
-            f"({some(map(printable, by_end), 3)}); they were told by the ends of their paths{sizes}"
+            f"({some(map(printable, by_end), 3)}); they were told by the ends of their paths"
         )
     if twice:
         notes.append(

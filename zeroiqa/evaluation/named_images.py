@@ -3,7 +3,7 @@
 A path is that file. A bare name is the one image of that name. A path of another machine, where nothing is
 at it here, is told by its end. Upper and lower case differ.
 """
-# ruff: noqa: PTH100, PTH110, PTH114, PTH117, PTH118, PTH119, PTH120, PTH202
+# ruff: noqa: PTH100, PTH114, PTH117, PTH118, PTH119, PTH120, PTH202
 
 from __future__ import annotations
 
@@ -59,17 +59,21 @@ class NamedImages:
                 return Found(self._given[same], "same")
         return None
 
-    def called(self, name: str, what: str) -> Found | None:
+    def called(self, name: str, what: str, folder: str | None = None) -> Found | None:
         """The image of a bare name.
 
         Args:
             name: Without a folder.
             what: Who says so, for a message.
+            folder: Images below it come first; those elsewhere count only if none of them is called so.
 
         Raises:
             UserError: two images have it.
         """
-        places = {self._real(place): place for place in sorted(self._by_name.get(name, ()), reverse=True)}
+        named = sorted(self._by_name.get(name, ()), reverse=True)
+        below = "" if folder is None else os.path.join(os.path.abspath(folder), "")
+        named = [place for place in named if place.startswith(below)] or named
+        places = {self._real(place): place for place in named}
         if len(places) > 1:
             one, other = sorted(places.values())[:2]
             raise UserError(
@@ -79,10 +83,10 @@ class NamedImages:
         return Found(self._given[next(iter(places.values()))], "same") if places else None
 
     def ending_like(self, text: str, size: int = 0) -> Found | None:
-        """The image that a path of elsewhere means: below the root it is called as the path ends.
+        """The image that an absolute path of elsewhere means: below the root it is called as the path ends.
 
-        That both are one image is believed where their sizes are equal or, if that of the path is not known,
-        a folder of theirs has the same name. Without a root the names suffice.
+        A folder of theirs must have the same name, that of the root itself where no other lies between, and
+        the sizes must be equal if both are known. Without a root the names suffice.
 
         Args:
             text: A path at which nothing is here.
@@ -95,7 +99,7 @@ class NamedImages:
         fitting = defaultdict(list)
         for path in self._by_name.get(wanted[-1], ()) if wanted else ():
             shared = _common_end(wanted, PurePath(path).parts)
-            if self._is_end(path, shared, wanted, size):
+            if self._is_end(path, shared, size):
                 fitting[shared].append(path)
         if not fitting:
             return None
@@ -107,13 +111,11 @@ class NamedImages:
             )
         return Found(self._given[best[0]], "end")
 
-    def _is_end(self, path: str, shared: int, wanted: Sequence[str], size: int) -> bool:
-        below = 1 if self._root is None else len(PurePath(os.path.relpath(path, self._root)).parts)
-        if shared < min(below, len(wanted)):
-            return False
-        if size:
-            return os.path.exists(path) and os.path.getsize(path) == size
-        return self._root is None or shared > 1 or shared == len(wanted)
+    def _is_end(self, path: str, shared: int, size: int) -> bool:
+        if self._root is None:
+            return shared > 0
+        below = len(PurePath(os.path.relpath(path, self._root)).parts)
+        return shared > 1 and shared >= below and not (size and os.path.getsize(path) != size)
 
     @cached_property
     def _by_real_path(self) -> dict[str, str]:
