@@ -32,7 +32,7 @@ EXTENSIONS = (
 """What makes a file in a folder an image, in lower case; files named one by one may be called anything."""
 
 _WHAT = (
-    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .parquet), a .tar archive or - for "
+    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .xlsx ...), a .tar archive or - for "
     "standard input"
 )
 _REQUESTS = 16
