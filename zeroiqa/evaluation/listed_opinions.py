@@ -71,7 +71,7 @@ def _place(text: str, images: NamedImages, root: str, shown: str) -> tuple[str |
 def one_for_each(
     opinions: Sequence[Opinion], places: Sequence[str | None], shown: str
 ) -> tuple[list[Sample], list[str], list[str]]:
-    """One sample for each image that is there, names with a score but no image, and notes.
+    """One sample for each image that is there, names without an image, and notes.
 
     Raises:
         UserError: rows of one image differ in a score.
@@ -79,7 +79,10 @@ def one_for_each(
     rows: dict[str, list[Opinion]] = defaultdict(list)
     for opinion, place in zip(opinions, places, strict=True):
         rows[place or f"\0{opinion.sample.name}"].append(opinion)
-    samples, missing, twice, differing = [], [], [], []
+    samples: list[Sample] = []
+    missing: list[str] = []
+    twice: list[str] = []
+    differing: list[list[Opinion]] = []
     for place, same in rows.items():
         scores: dict[str, float] = {}
         for opinion in same:
@@ -92,7 +95,7 @@ def one_for_each(
             twice.append(name)
         if not place.startswith("\0"):
             samples.append(replace(same[0].sample, path=Path(place), scores=scores))
-        elif scores:
+        else:
             missing.append(name)
     if differing:
         raise UserError(_differing(differing, shown))

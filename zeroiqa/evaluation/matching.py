@@ -64,7 +64,9 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
     what = f"{origin.what[0].upper()}{origin.what[1:]}"
     scores: dict[str, float | None] = {}
     paths: dict[str, str] = {}
-    strangers, by_end, twice = [], [], []
+    strangers: list[str] = []
+    by_end: list[str] = []
+    twice: list[str] = []
     for path, score in scored:
         found = _find(path, images, dataset, origin)
         name = None if found is None else samples.get(found.path)
@@ -88,7 +90,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
 def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:
     file, size = origin.files.get(path, (path, 0))
     if origin.by_name:
-        called = images.called(PurePath(file).name, origin.what)
+        called = images.called(PurePath(file).name, origin.what, advice="leave --by-name out")
         return None if called is None else called._replace(how="end")
     root = () if dataset.root is None else (str(dataset.root),)
     for written in spellings(file) if origin.names else (file,):

@@ -59,13 +59,16 @@ class NamedImages:
                 return Found(self._given[same], "same")
         return None
 
-    def called(self, name: str, what: str, folder: str | None = None) -> Found | None:
+    def called(
+        self, name: str, what: str, folder: str | None = None, advice: str = "write their paths instead"
+    ) -> Found | None:
         """The image of a bare name.
 
         Args:
             name: Without a folder.
             what: Who says so, for a message.
             folder: Images below it come first; those elsewhere count only if none of them is called so.
+            advice: What to do about two of them, for a message.
 
         Raises:
             UserError: two images have it.
@@ -78,7 +81,7 @@ class NamedImages:
             one, other = sorted(places.values())[:2]
             raise UserError(
                 f"{what} names {printable(name)}, which {len(places)} images are called, such as "
-                f"{printable(one)} and {printable(other)}; write their paths instead."
+                f"{printable(one)} and {printable(other)}; {advice}."
             )
         return Found(self._given[next(iter(places.values()))], "same") if places else None
 
@@ -96,7 +99,7 @@ class NamedImages:
             UserError: two images fit equally well.
         """
         wanted = PurePath(os.path.normpath(text)).parts
-        fitting = defaultdict(list)
+        fitting: dict[int, list[str]] = defaultdict(list)
         for path in self._by_name.get(wanted[-1], ()) if wanted else ():
             shared = _common_end(wanted, PurePath(path).parts)
             if self._is_end(path, shared, size):
