@@ -46,11 +46,10 @@ def test_what_is_left_out_is_counted_and_named():
     joined = join(run, people, "quality")
     assert len(joined) == 3
     assert joined.left_out == (
-        "1 images have an error instead of a score (d.png)",
-        "1 images of the run are not in mine (x.png)",
-        "2 images of mine are not in the run (e.png, f.png)",
+        "Left out: 1 image with an error or no score (d.png); 1 image of the run without an opinion (x.png); "
+        "2 opinions whose images are not in the run (e.png, f.png)",
     )
-    assert measure(joined).notes[:3] == joined.left_out
+    assert measure(joined).notes[0] == f"{joined.left_out[0]}."
 
 
 def test_dmos_is_negated_and_said():
@@ -83,7 +82,7 @@ def test_an_image_that_the_run_has_twice_is_refused():
 def test_hardly_any_image_in_common_is_refused_with_the_counts():
     run = [("a.png", 1), ("x.png", 1)]
     with pytest.raises(
-        UserError, match="Only 1 images have a score and an opinion.*5 images of mine are not"
+        UserError, match="Only 1 image has a score and an opinion.*5 opinions whose images are not in the run"
     ):
         join(run, dataset(NAMES, range(6)), "quality")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zeroiqa.evaluation.comparison import Direction, Method, compare, published_methods
+from zeroiqa.errors import UserError
+from zeroiqa.evaluation.comparison import compare
 from zeroiqa.evaluation.dataset_types import Dataset, Sample, Scale
+from zeroiqa.evaluation.methods import Direction, Method, published_methods
 from zeroiqa.evaluation.metrics import bootstrap_interval, plcc, srcc
 from zeroiqa.evaluation.published import published_numbers
 from zeroiqa.evaluation.significance import holm, paired_bootstrap
@@ -114,9 +116,13 @@ def test_scores_of_which_lower_is_better_are_turned_and_said():
 
 
 def test_a_method_without_an_image_of_a_database_is_said():
-    stranger = Method("far", "measured", "", (("elsewhere.png", 1.0),))
-    report = compare([stranger, method("a", MOS)], [dataset()], "quality", resamples=0)
+    stranger = Method("far", "measured", "", tuple((f"far{n}.png", float(n)) for n in range(9)))
+    elsewhere = tuple(Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9))
+    both = [dataset(), Dataset("away", elsewhere, {"quality": Scale(-9, 9, 1, "MOS")}, ())]
+    report = compare([stranger, method("a", MOS)], both, "quality", resamples=0)
     assert "far has no image of mine." in report.tables[0].notes
+    with pytest.raises(UserError, match=r"None of the 9 images .* is one of the 60 of mine"):
+        compare([stranger, method("a", MOS)], [dataset()], "quality", resamples=0)
 
 
 def test_published_numbers_keep_their_printed_decimals_and_their_signs():

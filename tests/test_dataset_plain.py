@@ -95,14 +95,13 @@ def test_hidden_files_and_circles_of_links_are_passed_by(tmp_path):
     assert [file.path for file in FileTree.scan(tmp_path).images()] == ["a/x.jpg"]
 
 
-def test_missing_and_unscored_images_are_notes(tmp_path):
+def test_missing_and_unscored_images_are_counted(tmp_path):
     layouts.put(tmp_path, ("a.jpg", "b.jpg", "c.jpg"))
     rows = (("a.jpg", 1), ("b.jpg", ""), ("gone.jpg", 3))
     dataset = read_mos_file(table(tmp_path, ("image", "mos"), *rows))
     assert dataset.notes == (
-        "scores.csv lists 2 images with a score; 1 found; missing: gone.jpg.",
-        "1 image without a score in scores.csv, left out: b.jpg.",
-        "1 image without a line in scores.csv, left out: c.jpg.",
+        f"Left out: 1 opinion whose image is not below {tmp_path} (gone.jpg); 1 blank opinion (b.jpg); "
+        "1 image beside them without a line (c.jpg).",
     )
 
 

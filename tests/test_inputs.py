@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.database_layouts import put_xlsx
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import EXTENSIONS, Source, find_images
 
@@ -187,6 +188,46 @@ def test_csv_column_of_paths_goes_by_several_names(here, column):
     assert find_images(["list.csv"]) == [Source("a.jpg", 5, None)]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.csv", b"id, path, mos\n1, in/a.jpg, 3\n2, in/b, 4\n"),
+        ("l.csv", b"path\tmos\nin/a.jpg\t1\nin/b\t2\n"),
+        ("l.csv", b"Image_Name;MOS\n in/a.jpg;1\nin\\b;2\n"),
+        ("metadata.csv", b"file_name,mos\nin/a.jpg,1\nin/b,\n"),
+        ("l.jsonl", b'{"file_name": "in/a.jpg"}\n{"file_name": "in/b"}\n'),
+        ("l.txt", b" in/a.jpg\nin/b \n"),
+    ],
+)
+def test_lists_are_read_as_people_have_them(here, name, content):
+    make("in/a.jpg", "in/b")
+    make(name, content=content)
+    assert find_images([name]) == [Source("in/a.jpg", 5, None), Source("in/b", 5, None)]
+
+
+def test_a_workbook_is_a_list(here):
+    make("a.jpg")
+    put_xlsx(here / "l.xlsx", ("image", "prompt"), ("a.jpg", "a cat"))
+    assert find_images(["l.xlsx"]) == [Source("a.jpg", 5, "a cat")]
+    put_xlsx(here / "l.xlsx", ("image",), ("=A3",))
+    with pytest.raises(UserError, match=r"l\.xlsx has a formula without a stored value in A2"):
+        find_images(["l.xlsx"])
+
+
+def test_the_text_beside_a_file_name_of_hugging_face_is_the_prompt(here):
+    make("a.jpg")
+    make("metadata.csv", content=b"file_name,text\na.jpg,a cat\n")
+    make("other.csv", content=b"path,text\na.jpg,a remark\n")
+    assert find_images(["metadata.csv"]) == [Source("a.jpg", 5, "a cat")]
+    assert find_images(["other.csv"]) == [Source("a.jpg", 5, None)]
+
+
+def test_two_columns_of_paths_are_refused(here):
+    make("list.csv", content=b"path,image_name\na.jpg,b.jpg\n")
+    with pytest.raises(UserError, match=r"list\.csv has 2 columns of paths, path and image_name"):
+        find_images(["list.csv"])
+
+
 def test_csv_gives_prompts(here):
     make("a.jpg", "b,c.jpg", "d.jpg")
     make("list.csv", content=b'prompt,path\n"a cat, asleep\non a sofa",a.jpg\n,"b,c.jpg"\nplain,d.jpg\n')
@@ -219,7 +260,13 @@ def test_short_and_empty_rows_of_a_csv_are_passed_over(here):
     assert find_images(["list.csv"]) == [Source("a.jpg", 5, None)]
 
 
-@pytest.mark.parametrize("content", [b"a.jpg\nb.jpg\n", b"", b"score,mos\n1,2\n"])
+def test_empty_csv_is_an_error(here):
+    make("list.csv", content=b"")
+    with pytest.raises(UserError, match=r"list\.csv is empty; a table with a header is expected"):
+        find_images(["list.csv"])
+
+
+@pytest.mark.parametrize("content", [b"a.jpg\nb.jpg\n", b"score,mos\n1,2\n"])
 def test_csv_without_a_column_of_paths_is_an_error(here, content):
     make("list.csv", content=content)
     with pytest.raises(

@@ -36,6 +36,8 @@ LEVELS = (
         "reading",
         "inputs",
         "path_lists",
+        "tabular",
+        "table_files",
         "archives",
         "standards",
         "views",

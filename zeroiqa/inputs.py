@@ -21,8 +21,9 @@ from typing import NamedTuple, TextIO
 
 from zeroiqa import archives, path_lists
 from zeroiqa.errors import UserError, printable
-from zeroiqa.path_lists import Listed, checked_prompt, decoded
+from zeroiqa.path_lists import Listed, checked_prompt
 from zeroiqa.storage import RemotePath, is_remote, location
+from zeroiqa.table_files import decoded
 
 EXTENSIONS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
@@ -31,7 +32,7 @@ EXTENSIONS = (
 """What makes a file in a folder an image, in lower case; files named one by one may be called anything."""
 
 _WHAT = (
-    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .parquet), a .tar archive or - for "
+    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .xlsx ...), a .tar archive or - for "
     "standard input"
 )
 _REQUESTS = 16
@@ -69,10 +70,11 @@ def find_images(
     * a tar archive, not compressed: every member with one of `EXTENSIONS`, in its order, hidden ones left
       out; such an image is called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched
       for them;
-    * a list: .txt and .lst hold one path per line (every character counts: no comments, no quotes; a NUL
-      anywhere makes NUL the separator), .csv and .tsv a header with a column path, image, file, filename or
-      name and, if there is one, `prompt`, and .parquet such columns of text; a path is looked for beside the
-      list, then in the current folder; a listed file that is missing becomes an error row;
+    * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
+      separator), .csv, .tsv, .xlsx, .jsonl and .parquet a header or keys with one column of
+      `zeroiqa.tabular.IMAGE_COLUMNS` (path, image, file_name ...) and, if there is one, `prompt`; a path is
+      looked for beside the list, then in the current folder, as it is written or else without blanks around
+      it and with / for \\; a listed file that is missing becomes an error row;
     * "-": such lines from standard input, from the current folder;
     * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
       below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a
@@ -293,11 +295,22 @@ def _listed(rows: Iterable[Listed], folder: str, shown: str) -> Iterator[Source]
         elif is_remote(folder) and not path.startswith("/"):
             yield Source(f"{location(folder) / path}", 0, prompt)
         else:
-            beside = os.path.join(folder, path)
-            beside = path if not os.path.lexists(beside) and os.path.lexists(path) else beside
-            yield _source(beside)._replace(prompt=prompt)
+            yield _source(_beside(path, folder))._replace(prompt=prompt)
     if empty:
         raise UserError(f"{shown} lists no images; write one path per line.")
+
+
+def _beside(path: str, folder: str) -> str:
+    """Where a listed path leads: beside the list, or from the current folder.
+
+    Every character of it counts as long as a file is called so; else it is read without the blanks around it,
+    and \\ as Windows has it.
+    """
+    for written in dict.fromkeys((path, path.strip(), path.strip().replace("\\", "/"))):
+        for place in (os.path.join(folder, written), written):
+            if written and os.path.lexists(place):
+                return place
+    return os.path.join(folder, path.strip() or path)
 
 
 def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:

@@ -1,22 +1,21 @@
-"""Lists of images in files: text, tables of text, Parquet."""
+"""Lists of images in files: a path per line, or tables with a column of paths."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from zeroiqa import table_files
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import explaining, location
+from zeroiqa.table_files import decoded
+from zeroiqa.tabular import IMAGE_COLUMNS, first_names, named_column, read_table
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-SUFFIXES = (".txt", ".lst", ".csv", ".tsv", ".parquet")
-COLUMNS = ("path", "image", "file", "filename", "name")
-"""What a column of paths may be called, in any case."""
+SUFFIXES = (".txt", ".lst", *table_files.SUFFIXES)
 
 
 class Listed(NamedTuple):
@@ -37,16 +36,25 @@ def read_list(path: str) -> Iterator[Listed]:
     """
     shown = printable(path)
     suffix = location(path).suffix.lower()
+    if suffix in (".txt", ".lst"):
+        yield from lines(_text(path, shown))
+    elif suffix == ".parquet":
+        yield from _parquet(path, shown)
+    else:
+        yield from _table(path, shown)
+
+
+def _text(path: str, shown: str) -> str:
     try:
-        if suffix == ".parquet":
-            yield from _parquet(path, shown)
-            return
-        text = decoded(location(path).read_bytes(), shown)
+        return decoded(location(path).read_bytes(), shown)
     except OSError as error:
-        raise UserError(
-            f"{shown} cannot be read: {error.strerror or error}; change its mode or name another list."
-        ) from error
-    yield from _table(text, suffix, shown) if suffix in (".csv", ".tsv") else lines(text)
+        raise _unreadable(error, shown) from error
+
+
+def _unreadable(error: OSError, shown: str) -> UserError:
+    return UserError(
+        f"{shown} cannot be read: {error.strerror or error}; change its mode or name another list."
+    )
 
 
 def lines(text: str) -> Iterator[Listed]:
@@ -54,20 +62,6 @@ def lines(text: str) -> Iterator[Listed]:
     if "\0" in text:
         return (Listed(path, None) for path in text.split("\0") if path)
     return (Listed(path, None) for line in text.split("\n") if (path := line.removesuffix("\r")))
-
-
-def decoded(data: bytes, shown: str) -> str:
-    """UTF-8 (other bytes stay what they are in a path) or, as Windows writes it, UTF-16 with its mark.
-
-    Raises:
-        UserError: it has the mark and is no UTF-16.
-    """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{shown} is neither UTF-8 nor UTF-16 text; save it as UTF-8.") from error
-    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
 
 
 def checked_prompt(text: str | None, shown: str) -> str | None:
@@ -83,26 +77,36 @@ def checked_prompt(text: str | None, shown: str) -> str | None:
     return text or None
 
 
-def _table(text: str, suffix: str, shown: str) -> Iterator[Listed]:
-    header = text.partition("\n")[0]
-    delimiter = "\t" if suffix == ".tsv" else ";" if ";" in header and "," not in header else ","
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = [name.strip().lower() for name in next(rows, [])]
-    column = next((names.index(name) for name in COLUMNS if name in names), None)
+def _table(path: str, shown: str) -> Iterator[Listed]:
+    table = read_table(location(path), strict=False)
+    column = _column_of_paths(table.header, shown)
+    prompt = _column_of_prompts(table.header, shown)
+    for row, cells in enumerate(table.rows):
+        if cells[column].strip():
+            yield Listed(cells[column], checked_prompt(cells[prompt] if prompt is not None else None, shown))
+        elif (row, column) in table.formulas:
+            raise UserError(
+                f"{shown} has a formula without a stored value in {table.formulas[row, column]}; "
+                "open and save it in a spreadsheet program."
+            )
+
+
+def _column_of_paths(header: Sequence[str], shown: str) -> int:
+    column = named_column(header, IMAGE_COLUMNS, "paths", shown)
     if column is None:
         raise UserError(
-            f"{shown} has no column of paths; its first line is {header.strip()[:80]!r}; "
-            f"one of {', '.join(COLUMNS)} is needed there."
+            f"{shown} has no column of paths; it has {first_names(header)[:80] or 'none at all'}; "
+            f"one of {', '.join(IMAGE_COLUMNS[:6])} is needed there."
         )
-    try:
-        for row in rows:
-            if len(row) > column and row[column]:
-                prompt = dict(zip(names, row, strict=False)).get("prompt")
-                yield Listed(row[column], checked_prompt(prompt, shown))
-    except csv.Error as error:
-        raise UserError(
-            f"{shown} is damaged near line {rows.line_num}: {error}; is a quote missing?"
-        ) from error
+    return column
+
+
+def _column_of_prompts(header: Sequence[str], shown: str) -> int | None:
+    """The column `prompt`, or else, beside `file_name`, the column `text`, as Hugging Face has it."""
+    place = named_column(header, ("prompt",), "prompts", shown)
+    if place is None and "file_name" in map(str.lower, header):
+        return named_column(header, ("text",), "prompts", shown)
+    return place
 
 
 def _parquet(path: str, shown: str) -> Iterator[Listed]:
@@ -119,7 +123,7 @@ def _parquet(path: str, shown: str) -> Iterator[Listed]:
                 yield from _parquet_rows(table, shown)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise
+            raise _unreadable(error, shown) from error
         reason = " ".join(str(error).split())
         raise UserError(f"{shown} is damaged or no Parquet file ({reason}); write it again.") from error
 
@@ -127,14 +131,10 @@ def _parquet(path: str, shown: str) -> Iterator[Listed]:
 def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
     import pyarrow as pa
 
-    names = {name.strip().lower(): name for name in table.schema_arrow.names}
-    column = next((names[name] for name in COLUMNS if name in names), None)
-    if column is None:
-        raise UserError(
-            f"{shown} has no column of paths; its columns are {', '.join(table.schema_arrow.names)[:80]!r}; "
-            f"one of {', '.join(COLUMNS)} is needed."
-        )
-    prompt = names.get("prompt")
+    names = table.schema_arrow.names
+    column = names[_column_of_paths(names, shown)]
+    place = _column_of_prompts(names, shown)
+    prompt = None if place is None else names[place]
     for name in (column, prompt):
         kind = pa.string() if name is None else table.schema_arrow.field(name).type
         kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--mos", type=click.Path(path_type=Path), help="CSV file with images and opinions, instead.")
+@click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")
 @click.option("--split", help="Only this part of the dataset, such as test.")
 @click.option(
     "--table", "tables", multiple=True, required=True, type=click.Choice(["3", "4", "5", "ours"]),
@@ -68,7 +68,9 @@ def ablate(
 
     settings = load_settings(preset, given(**choices))
     dataset = read_opinions(name, root, mos, split)
-    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in dataset.samples]
+    dataset.scale("quality")
+    rated = [each for each in dataset.samples if "quality" in each.scores]
+    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in rated]
     raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
     done = []
     for table in dict.fromkeys(tables):

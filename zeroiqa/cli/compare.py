@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from zeroiqa.errors import UserError
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.comparison import Method
     from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.methods import Method
+    from zeroiqa.runs import Run
 
 
 @click.command()
@@ -22,18 +24,21 @@ if TYPE_CHECKING:
     "--dataset", "names", multiple=True, metavar="NAME[=DIR]",
     help="A database and its folder; repeat. Without runs the name alone will do.",
 )  # fmt: skip
-@click.option("--mos", "tables", multiple=True, type=click.Path(path_type=Path),
-              help="CSV file with images and opinions; repeat.")  # fmt: skip
-@click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
+@click.option("--mos", "tables", multiple=True, metavar="FILE[=DIR]",
+              help="Table of images and opinions, and where its paths count from; repeat.")  # fmt: skip
+@click.option("--aspect", default="quality", show_default=True, help="Which opinions and which scores.")
+@click.option("--standard", "standards", multiple=True,
+              help="Whose scores, where a run has several standards for the aspect; repeat.")  # fmt: skip
+@click.option("--by-name", is_flag=True, help="Tell images by their file names alone: the runs' are copies.")
 @click.option("--members", is_flag=True, help="Also each rater of an ensemble.")
 @click.option("--baseline", "baselines", multiple=True,
               help="A name of `zeroiqa baselines`, scored now where it is not yet; repeat.")  # fmt: skip
 @click.option("--published", is_flag=True, help="Also what papers print for these databases.")
 @click.option("--external", "files", multiple=True, type=click.Path(path_type=Path),
-              help="CSV file of another tool: paths, and a column of scores for each method, or columns "
+              help="Table of another tool: paths, and a column of scores for each method, or columns "
               "method and score; repeat.")  # fmt: skip
 @click.option("--lower-is-better", "lower", multiple=True, metavar="NAME",
-              help="A method of these files whose lower scores are better; repeat.")  # fmt: skip
+              help="A method of these tables whose lower scores are better; repeat.")  # fmt: skip
 @click.option("--resamples", type=click.IntRange(min=0),
               help="Of the bootstraps; 0 for neither intervals nor tests.  [default: 1000, more where many "
               "methods are tested]")  # fmt: skip
@@ -41,8 +46,10 @@ if TYPE_CHECKING:
 def compare(
     runs: tuple[Location, ...],
     names: tuple[str, ...],
-    tables: tuple[Path, ...],
+    tables: tuple[str, ...],
     aspect: str,
+    standards: tuple[str, ...],
+    by_name: bool,
     members: bool,
     baselines: tuple[str, ...],
     published: bool,
@@ -63,14 +70,17 @@ def compare(
     others in their usual spellings; else higher ones are taken to be better.
     """
     from zeroiqa.evaluation.comparison import compare as compared
-    from zeroiqa.evaluation.comparison import published_methods
-    from zeroiqa.evaluation.datasets import read_mos_file
     from zeroiqa.evaluation.external import read_externals
+    from zeroiqa.evaluation.methods import published_methods
+    from zeroiqa.evaluation.run_scores import check_standards
+    from zeroiqa.runs import load_run
 
-    methods = [method for run in runs for method in _of_run(run, aspect, members)]
+    loaded = [load_run(run) for run in runs]
+    check_standards(loaded, aspect, standards)
+    methods = [method for run in loaded for method in _of_run(run, aspect, standards, members, by_name)]
     methods += read_externals(files, lower)
     needs_images = bool(methods or baselines)
-    datasets = [_dataset(name, needs_images) for name in names] + [read_mos_file(path) for path in tables]
+    datasets = [_dataset(name, needs_images) for name in names] + list(map(_opinions, tables))
     if not datasets:
         raise click.UsageError("Give at least one --dataset NAME=DIR or --mos FILE.")
     methods += [_of_baseline(name, datasets, aspect) for name in baselines]
@@ -83,30 +93,46 @@ def compare(
     click.echo(report.text(style), nl=False)
 
 
-def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
-    from zeroiqa.evaluation.comparison import UPWARDS, Direction, Method
-    from zeroiqa.runs import load_run, read_column
+def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool) -> list[Method]:
+    from zeroiqa.evaluation.methods import UPWARDS, Direction, Method
+    from zeroiqa.evaluation.run_scores import column_prefix, label_of, origin_of
+    from zeroiqa.runs import read_column
 
-    loaded = load_run(run)
-    direction = Direction(-1, "") if loaded.lower_is_better else UPWARDS
-    labels, raters = list(loaded.labels.values()), loaded.settings.raters
-    prefix = f"{aspect}_" if aspect in labels[1:] else ""
-    name = run.resolve().name if isinstance(run, Path) else run.name
-    protocol = f"measured here, {', '.join(raters)}"
-    columns = {name: f"{prefix}score"}
+    raters = run.settings.raters
+    column = f"{column_prefix(run, label_of(run, aspect, standards))}score"
+    name = run.folder.resolve().name if isinstance(run.folder, Path) else run.folder.name
+    columns = {name: column}
     if members and len(raters) > 1:
-        columns |= {f"{name}: {rater}": f"{prefix}score_{rater}" for rater in raters}
+        columns |= {f"{name}: {rater}": f"{column}_{rater}" for rater in raters}
     return [
-        Method(row, protocol, str(loaded.folder), tuple(read_column(loaded, column)), direction)
-        for row, column in columns.items()
+        Method(
+            row,
+            f"measured here, {', '.join(raters)}",
+            str(run.folder),
+            tuple(read_column(run, own)),
+            Direction(-1, "") if run.lower_is_better else UPWARDS,
+            origin=replace(origin_of(run, by_name=by_name), what=name),
+        )
+        for row, own in columns.items()
     ]
+
+
+def _opinions(text: str) -> Dataset:
+    """The table FILE, or FILE=DIR where no file is called so."""
+    from zeroiqa.evaluation.datasets import read_mos_file
+
+    file, _, folder = text.rpartition("=")
+    if file and not Path(text).exists():
+        return read_mos_file(Path(file), Path(folder))
+    return read_mos_file(Path(text))
 
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
     from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.running import default_folder, finished_shards
-    from zeroiqa.evaluation.comparison import UPWARDS, Direction, Method
+    from zeroiqa.evaluation.methods import UPWARDS, Direction, Method
+    from zeroiqa.evaluation.run_scores import origin_of
     from zeroiqa.inputs import Source
     from zeroiqa.runs import open_run, read_column, write_scores
     from zeroiqa.settings import load_settings
@@ -114,7 +140,9 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     settings = load_settings(
         overrides={"raters": [f"baseline:{name}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
     )
-    samples = {str(each.path): each for dataset in datasets for each in dataset.samples}
+    samples = {
+        str(each.path): each for dataset in datasets for each in dataset.samples if aspect in each.scores
+    }
     sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
     run = open_run(default_folder((name,), settings, sources), settings, sources, preset="compare")
     executor = Execution().executor(len(sources), settings)
@@ -122,8 +150,9 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
         pass
     write_scores(run)
     direction = Direction(-1, "") if run.lower_is_better else UPWARDS
+    origin = replace(origin_of(run), what=name)
     scored = tuple(read_column(run, "score"))
-    return Method(name, "baseline, measured here", str(run.folder), scored, direction)
+    return Method(name, "baseline, measured here", str(run.folder), scored, direction, origin=origin)
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:

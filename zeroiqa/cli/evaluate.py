@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Joined
     from zeroiqa.evaluation.datasets import Dataset
     from zeroiqa.evaluation.records import Report
-    from zeroiqa.runs import Run
 
 
 FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
@@ -24,9 +23,11 @@ FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
 @click.command()
 @click.argument("run", type=location)
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
-@click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--mos", type=click.Path(path_type=Path), help="CSV file with images and opinions, instead.")
-@click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset, or of --mos' images.")
+@click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")
+@click.option("--aspect", default="quality", show_default=True, help="Which opinions and which scores.")
+@click.option("--standard", help="Whose scores, where the run has several standards for the aspect.")
+@click.option("--by-name", is_flag=True, help="Tell images by their file names alone: the run's are copies.")
 @click.option("--split", help="Only this part of the dataset, such as test.")
 @click.option("--group", "key", help="Also by group, such as model, distortion or subset.")
 @click.option(
@@ -50,6 +51,8 @@ def evaluate(
     root: Path | None,
     mos: Path | None,
     aspect: str,
+    standard: str | None,
+    by_name: bool,
     split: str | None,
     key: str | None,
     resamples: int,
@@ -61,19 +64,24 @@ def evaluate(
 ) -> None:
     """Compare the scores of RUN with the opinions of people on the same images.
 
-    The opinions are those of a dataset (--dataset and --root) or of a CSV file (--mos) with a column image
-    and a column mos, or dmos where lower is better. Other arithmetic (--lambda, --readout ...) needs no new
-    run.
+    The opinions are those of a dataset (--dataset and --root) or of a table (--mos: .csv, .xlsx, .jsonl,
+    .parquet) with a column image and a column mos, or dmos where lower is better. A path in it counts from
+    --root (the table's folder, if not given); a bare name is the one image below it that is called so. Other
+    arithmetic (--lambda, --readout ...) needs no new run.
     """
     from zeroiqa.evaluation.agreement import join, measure, measure_groups, pointing_up
     from zeroiqa.evaluation.agreement_report import agreement_report
+    from zeroiqa.evaluation.run_scores import check_standards, label_of, origin_of, scores_of
     from zeroiqa.runs import load_run
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     dataset = read_opinions(name, root, mos, split)
+    chosen = [] if standard is None else [standard]
+    check_standards([loaded], aspect, chosen)
     lower = loaded.lower_is_better
-    joined = join(pointing_up(scored(loaded, aspect, given(**choices)), lower), dataset, aspect)
+    scored = scores_of(loaded, label_of(loaded, aspect, chosen), given(**choices))
+    joined = join(pointing_up(scored, lower), dataset, aspect, origin_of(loaded, by_name=by_name))
     found = measure(joined, resamples=resamples)
     report = agreement_report(
         found,
@@ -108,21 +116,6 @@ def read_opinions(name: str | None, root: Path | None, mos: Path | None, split: 
     if name is None or root is None or mos is not None:
         raise click.UsageError("Give --dataset NAME and --root DIR, or --mos FILE.")
     return read_dataset(name, root, split=split)
-
-
-def scored(run: Run, aspect: str, arithmetic: Mapping[str, Any]) -> Iterable[tuple[str, float | None]]:
-    """Path and score of a run's images: as written, or by other arithmetic.
-
-    The scores are those of the aspect, where the run has several; a run of one standard has one score.
-    """
-    from zeroiqa.runs import iter_scores, read_column, reaggregation
-
-    labels = list(run.labels.values())
-    label = aspect if aspect in labels else labels[0]
-    if not arithmetic:
-        return read_column(run, "score" if label == labels[0] else f"{label}_score")
-    results = iter_scores(run, reaggregation(run, arithmetic))
-    return ((each.path, each.scores[label].score if each.scores else None) for each in results)
 
 
 def _say_outliers(joined: Joined, count: int, lower: bool) -> None:

@@ -63,7 +63,7 @@ def score(
     job: Job,
     **choices: Any,
 ) -> None:
-    """Score images: files, folders, glob patterns, lists (.txt, .csv, .parquet), archives (.tar), all also
+    """Score images: files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also
     on s3:// and gs://, or - for standard input.
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every

@@ -14,9 +14,11 @@ from zeroiqa.evaluation.ablations import (
     printed_row,
 )
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
-from zeroiqa.evaluation.comparison import MEASURES, intervals
+from zeroiqa.evaluation.comparison import intervals
+from zeroiqa.evaluation.methods import MEASURES
 from zeroiqa.evaluation.metrics import Interval
 from zeroiqa.evaluation.records import Record, Report
+from zeroiqa.evaluation.run_scores import origin_of
 from zeroiqa.evaluation.tables import Table, cells, number
 from zeroiqa.runs import iter_scores, reaggregation
 
@@ -72,7 +74,7 @@ def _joined(row: Row, found: Ablation, dataset: Dataset) -> Joined:
     label = run.labels[row.standard]
     results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
     scored = ((each.path, each.scores[label].score if each.scores else None) for each in results)
-    return join(pointing_up(scored, run.lower_is_better), dataset, ASPECT)
+    return join(pointing_up(scored, run.lower_is_better), dataset, ASPECT, origin_of(run))
 
 
 def _measured(

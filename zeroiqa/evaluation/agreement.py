@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.errors import UserError, printable
+from zeroiqa.errors import UserError
+from zeroiqa.evaluation.dataset_types import LeftOut, left_out_note
 from zeroiqa.evaluation.logistic import plcc_fitted, rmse_fitted
+from zeroiqa.evaluation.matching import Origin, Scored, match
 from zeroiqa.evaluation.metrics import (
     LEAST_IMAGES,
     Interval,
@@ -26,9 +27,7 @@ from zeroiqa.evaluation.metrics import (
 )
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets import Dataset, Sample
-Scored: TypeAlias = tuple[str, float | None]
-"""Path and score of an image; None for one with an error."""
+    from zeroiqa.evaluation.datasets import Dataset
 
 MEASURES: dict[str, Metric] = {
     "SRCC": srcc,
@@ -43,7 +42,6 @@ MEASURES: dict[str, Metric] = {
 WITH_INTERVALS = ("SRCC", "PLCC", "KRCC")
 """Measures whose resamples are cheap enough to come with every evaluation."""
 _SUSPICIOUS = -0.3
-_NAMED = 3  # images of each kind in a sentence
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Joined:
     """Of people, turned so that higher is better; in the dataset's own unit but for the sign."""
     groups: tuple[Mapping[str, str], ...]
     left_out: tuple[str, ...]
-    """Sentences with counts: nothing is left out silently."""
+    """Sentences, without full stops: what does not count, with counts; how images were told."""
     turned: bool = False
     """Whether the dataset's numbers were negated, as lower is better there."""
 
@@ -67,13 +65,12 @@ class Joined:
     def take(self, rows: Sequence[int]) -> Joined:
         """Some of the images."""
         chosen = list(rows)
-        return Joined(
-            tuple(self.names[row] for row in chosen),
-            self.scores[chosen],
-            self.opinions[chosen],
-            tuple(self.groups[row] for row in chosen),
-            self.left_out,
-            self.turned,
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in chosen),
+            scores=self.scores[chosen],
+            opinions=self.opinions[chosen],
+            groups=tuple(self.groups[row] for row in chosen),
         )
 
 
@@ -91,45 +88,56 @@ class Agreement:
     groups: Mapping[str, Agreement] = field(default_factory=dict)
 
 
-def join(scored: Iterable[Scored], dataset: Dataset, aspect: str) -> Joined:
-    """Bring a run's scores and a dataset's opinions together.
-
-    An image of the run is that of the dataset whose path under the dataset's root ends its own path, or the
-    only one of its file name.
+def join(
+    scored: Iterable[Scored],
+    dataset: Dataset,
+    aspect: str,
+    origin: Origin = Origin(),  # noqa: B008 -- frozen
+) -> Joined:
+    """Bring a method's scores and a dataset's opinions together: see `zeroiqa.evaluation.named_images`.
 
     Args:
         scored: Path and score of each image; None for one with an error.
         dataset: With opinions of the aspect.
         aspect: Which opinions.
+        origin: Where the paths come from.
 
     Raises:
-        UserError: the dataset has no such aspect, or hardly any image has both.
+        NothingInCommonError: no scored image is one of the dataset.
+        UserError: the dataset has no such aspect, hardly any image has both, or a path fits two images.
     """
     direction = dataset.scale(aspect).direction
-    found, errors, strangers = _scores_by_sample(scored, dataset)
-    samples = [sample for sample in dataset.samples if aspect in sample.scores]
-    both = [sample for sample in samples if sample.name in found]
-    missing = [sample.name for sample in samples if sample.name not in found and sample.name not in errors]
-    left_out = [
-        _counted(errors, "images have an error instead of a score"),
-        _counted(strangers, f"images of the run are not in {dataset.name}"),
-        _counted(missing, f"images of {dataset.name} are not in the run"),
-        _counted(
-            [sample.name for sample in dataset.samples if aspect not in sample.scores], "have no opinion"
+    matched = match(scored, dataset, origin)
+    rated = [sample for sample in dataset.samples if aspect in sample.scores]
+    both = [sample for sample in rated if matched.scores.get(sample.name) is not None]
+    errors = [sample.name for sample in rated if matched.scores.get(sample.name, 0.0) is None]
+    absent = [sample.name for sample in rated if sample.name not in matched.scores]
+    left_out = (
+        LeftOut("image with an error or no score", "images with an error or no score", tuple(errors)),
+        LeftOut(
+            f"image of {origin.what} without an opinion",
+            f"images of {origin.what} without an opinion",
+            tuple(matched.strangers),
         ),
-    ]
+        LeftOut(
+            f"opinion whose image is not in {origin.what}",
+            f"opinions whose images are not in {origin.what}",
+            tuple(absent),
+        ),
+    )
     if len(both) < LEAST_IMAGES:
-        said = "; ".join(filter(None, left_out)) or "nothing else was found"
+        said = "".join(f"{each}." for each in left_out_note(left_out))
+        images = "1 image has" if len(both) == 1 else f"{len(both)} images have"
         raise UserError(
-            f"Only {len(both)} images have a score and an opinion ({said}); check that the run and "
-            f"{dataset.name} are of the same images."
+            f"Only {images} a score and an opinion, and {LEAST_IMAGES} are needed; check that {origin.what} "
+            f"and {dataset.name} are of the same images. {said}".rstrip()
         )
     return Joined(
         names=tuple(sample.name for sample in both),
-        scores=np.array([found[sample.name] for sample in both]),
+        scores=np.array([matched.scores[sample.name] for sample in both], dtype=np.float64),
         opinions=direction * np.array([sample.scores[aspect] for sample in both]),
         groups=tuple(sample.groups for sample in both),
-        left_out=tuple(filter(None, left_out)),
+        left_out=(*left_out_note(left_out), *matched.notes),
         turned=direction < 0,
     )
 
@@ -137,6 +145,26 @@ def join(scored: Iterable[Scored], dataset: Dataset, aspect: str) -> Joined:
 def pointing_up(scored: Iterable[Scored], lower_is_better: bool) -> Iterator[Scored]:
     """The scores, negated where lower ones are better."""
     return ((path, -score if lower_is_better and score is not None else score) for path, score in scored)
+
+
+def common_images(methods: Sequence[tuple[str, Joined]], dataset: str) -> tuple[str, ...]:
+    """A sentence on methods that scored different images of a dataset; none where all scored the same.
+
+    Args:
+        methods: Name of each, and its images.
+        dataset: Its name.
+    """
+    every = {name for _, joined in methods for name in joined.names}
+    common = every.intersection(*(joined.names for _, joined in methods))
+    lacking = [
+        f"{name} lacks {len(every) - len(joined):,}" for name, joined in methods if len(joined) < len(every)
+    ]
+    if not lacking:
+        return ()
+    return (
+        f"The methods scored different images of {dataset}: of {len(every):,} images {len(common):,} have a "
+        f"score by all; {', '.join(lacking)}. Each correlation is of a method's own images.",
+    )
 
 
 def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:
@@ -152,7 +180,8 @@ def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:
         )
         for name in (WITH_INTERVALS if resamples else ())
     }
-    return Agreement(len(joined), measures, intervals, (*joined.left_out, *_notes(joined, measures)))
+    said = (f"{each}." for each in joined.left_out)
+    return Agreement(len(joined), measures, intervals, (*said, *_notes(joined, measures)))
 
 
 def measure_groups(joined: Joined, key: str) -> Agreement:
@@ -197,59 +226,6 @@ def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]
         (joined.names[row], float(joined.scores[row]), float(joined.opinions[row]), float(gaps[row]))
         for row in worst
     ]
-
-
-def _scores_by_sample(
-    scored: Iterable[Scored], dataset: Dataset
-) -> tuple[dict[str, float], list[str], list[str]]:
-    """Sample name -> score; names of samples with errors; paths of the run that are none of the dataset."""
-    by_file: dict[str, list[Sample]] = defaultdict(list)
-    for sample in dataset.samples:
-        by_file[sample.path.name.casefold()].append(sample)
-    scores: dict[str, float] = {}
-    errors: list[str] = []
-    strangers: list[str] = []
-    seen: set[str] = set()
-    for path, score in scored:
-        found = _same_image(PurePath(path), by_file.get(PurePath(path).name.casefold(), []))
-        if found is None:
-            strangers.append(printable(path))
-            continue
-        if found.name in seen:
-            raise UserError(
-                f"The run has {found.name} of {dataset.name} twice; score the dataset's own folder."
-            )
-        seen.add(found.name)
-        if score is None:
-            errors.append(found.name)
-        else:
-            scores[found.name] = score
-    return scores, errors, strangers
-
-
-def _same_image(path: PurePath, candidates: Sequence[Sample]) -> Sample | None:
-    """The sample whose path shares most folders with the run's path; None where that decides nothing."""
-    if len(candidates) < 2:
-        return candidates[0] if candidates else None
-    shared = [_common_end(path.parts, Path(sample.path).parts) for sample in candidates]
-    best = max(shared)
-    return candidates[shared.index(best)] if shared.count(best) == 1 else None
-
-
-def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
-    count = 0
-    for mine, theirs in zip(reversed(one), reversed(other), strict=False):
-        if mine.casefold() != theirs.casefold():
-            break
-        count += 1
-    return count
-
-
-def _counted(names: Sequence[str], what: str) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-    return f"{len(names)} {what} ({shown})"
 
 
 def _notes(joined: Joined, measures: Mapping[str, float | None]) -> list[str]:

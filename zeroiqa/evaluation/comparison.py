@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import PurePath
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from zeroiqa.evaluation.agreement import Joined, Scored, join, pointing_up
-from zeroiqa.evaluation.metrics import (
-    Interval,
-    Metric,
-    Values,
-    bootstrap_values,
-    percentile_interval,
-    plcc,
-    srcc,
-)
-from zeroiqa.evaluation.published import PublishedNumber, published_numbers
+from zeroiqa.evaluation.agreement import Joined, common_images, join, pointing_up
+from zeroiqa.evaluation.matching import NothingInCommonError
+from zeroiqa.evaluation.methods import MEASURES, Method
+from zeroiqa.evaluation.metrics import Interval, Values, bootstrap_values, percentile_interval, srcc
 from zeroiqa.evaluation.records import Record, Report
 from zeroiqa.evaluation.significance import PairedTest, holm, paired_bootstraps
 from zeroiqa.evaluation.tables import Cell, Table, marks, number, p_value
@@ -28,41 +20,12 @@ from zeroiqa.evaluation.tables import Cell, Table, marks, number, p_value
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset
 
-MEASURES: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
 RESAMPLES = 1000
 """Of every bootstrap, at least."""
 _RESAMPLES_PER_TEST = 200
 """So that the smallest p of m tests, 2 m / (resamples + 1) after Holm's correction, stays under .01."""
 _SUSPICIOUS = -0.3
 """A correlation under this is one of scores or opinions that point the other way."""
-
-
-class Direction(NamedTuple):
-    """Which of a method's scores are better, and who says so."""
-
-    sign: int | None
-    """+1: the higher ones; -1: the lower ones; None: nobody says, and they are taken as +1."""
-    said_by: str
-    """The option, the file or the catalogue; "" for scores of ours, whose direction is known."""
-
-
-UPWARDS = Direction(1, "")
-
-
-@dataclass(frozen=True)
-class Method:
-    """One row: how a method scored images, or what is printed of it."""
-
-    name: str
-    protocol: str
-    """How its numbers came about: measured here, external scores or a paper's table; its training."""
-    source: str = ""
-    """The run, the file, or the paper and its table."""
-    scored: tuple[Scored, ...] = ()
-    """Path and score of each image, in the method's own direction; empty for a published row."""
-    direction: Direction = UPWARDS
-    published: Mapping[str, Mapping[str, PublishedNumber]] = field(default_factory=dict)
-    """Dataset -> measure -> number, of a published row."""
 
 
 def compare(
@@ -89,40 +52,17 @@ def compare(
         decimals: Of measured numbers in the table to read, and at most those of published ones.
 
     Raises:
-        UserError: a database has no such aspect, or a method's scores of it are unusable.
+        UserError: a database has no such aspect, a method's scores of it are unusable, or a measured method
+            has no image in common with any database.
     """
-    columns = [_column(methods, dataset, aspect, resamples, seed) for dataset in datasets]
-    records = [record for column in columns for row in column.records for record in row.values()]
-    return Report(tuple(records), (_table(methods, columns, decimals, tested=resamples != 0),))
-
-
-def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
-    """What papers print for the databases, one row for each method, training and table, the best SRCC first.
-
-    Rows of ablations are left out: they are other settings than the method's own.
-    """
-    found: dict[tuple[str, str, str], dict[str, dict[str, PublishedNumber]]] = {}
-    for dataset in datasets:
-        for each in published_numbers(dataset):
-            if each.aspect == aspect and each.metric.upper() in MEASURES and not each.setting:
-                row = found.setdefault((each.method, _protocol(each), each.source), {})
-                row.setdefault(dataset, {})[each.metric.upper()] = each
-    methods = [
-        Method(method, protocol, source, published=row) for (method, protocol, source), row in found.items()
+    every = _all_joined(methods, datasets, aspect)
+    columns = [
+        _column(methods, dataset, joined, aspect, resamples, seed)
+        for dataset, joined in zip(datasets, every, strict=True)
     ]
-    return sorted(methods, key=_best_published, reverse=True)
-
-
-def _protocol(each: PublishedNumber) -> str:
-    trained = "training-free" if not each.training else f"trained on {each.training}"
-    if each.training == "not stated":
-        trained = "training not stated"
-    return ", ".join(filter(None, ("published", each.source, trained, f"fit {each.fit}", each.flag)))
-
-
-def _best_published(method: Method) -> float:
-    found = (numbers.get("SRCC") for numbers in method.published.values())
-    return max((abs(each.value) for each in found if each and each.value is not None), default=0.0)
+    records = [record for column in columns for row in column.records for record in row.values()]
+    notes = tuple(dict.fromkeys(note for method in methods for note in method.notes))
+    return Report(tuple(records), (_table(methods, columns, notes, decimals, tested=resamples != 0),), notes)
 
 
 class _Column(NamedTuple):
@@ -137,15 +77,14 @@ class _Column(NamedTuple):
 
 
 def _column(
-    methods: Sequence[Method], dataset: Dataset, aspect: str, resamples: int | None, seed: int
+    methods: Sequence[Method],
+    dataset: Dataset,
+    joined: Sequence[Joined | None],
+    aspect: str,
+    resamples: int | None,
+    seed: int,
 ) -> _Column:
-    notes = list(dataset.notes)
-    joined = [_joined(method, dataset, aspect) for method in methods]
-    notes += [
-        f"{method.name} has no image of {dataset.name}."
-        for method, each in zip(methods, joined, strict=True)
-        if method.scored and each is None
-    ]
+    notes = _notes_on(dataset, methods, joined)
     drawn = RESAMPLES if resamples is None else resamples
     ends = intervals(joined, drawn, seed)
     rows = [
@@ -167,14 +106,38 @@ def _column(
     return _Column(dataset.name, rows, notes, best)
 
 
-def _joined(method: Method, dataset: Dataset, aspect: str) -> Joined | None:
-    """What a measured method and a database have in common; None for a published one, or for nothing."""
-    if not method.scored:
-        return None
-    names = {sample.path.name.casefold() for sample in dataset.samples}
-    if not any(PurePath(path).name.casefold() in names for path, _ in method.scored):
-        return None
-    return join(pointing_up(method.scored, method.direction.sign == -1), dataset, aspect)
+def _all_joined(
+    methods: Sequence[Method], datasets: Sequence[Dataset], aspect: str
+) -> list[list[Joined | None]]:
+    """What each measured method and each database have in common; None for a published one, or for nothing.
+
+    Raises:
+        NothingInCommonError: a measured method has nothing in common with any database.
+    """
+    found: list[list[Joined | None]] = [[None] * len(methods) for _ in datasets]
+    for row, method in enumerate(methods):
+        scored = list(pointing_up(method.scored, method.direction.sign == -1))
+        errors = []
+        for place, dataset in enumerate(datasets if method.scored else ()):
+            try:
+                found[place][row] = join(scored, dataset, aspect, method.origin)
+            except NothingInCommonError as error:
+                errors.append(error)
+        if errors and len(errors) == len(datasets):
+            raise errors[0]
+    return found
+
+
+def _notes_on(dataset: Dataset, methods: Sequence[Method], joined: Sequence[Joined | None]) -> list[str]:
+    """What was left out of a database, and who has which of its images."""
+    notes = list(dataset.notes)
+    there: list[tuple[str, Joined]] = []
+    for method, each in zip(methods, joined, strict=True):
+        if each is not None:
+            there.append((method.name, each))
+        elif method.scored:
+            notes.append(f"{method.name} has no image of {dataset.name}.")
+    return [*notes, *common_images(there, dataset.name)]
 
 
 def _published(method: Method, dataset: Dataset, aspect: str) -> dict[str, Record]:
@@ -336,7 +299,12 @@ def _strength(method: Method, record: Record) -> float | None:
 
 
 def _table(
-    methods: Sequence[Method], columns: Sequence[_Column], decimals: int | None, *, tested: bool
+    methods: Sequence[Method],
+    columns: Sequence[_Column],
+    notes: Sequence[str],
+    decimals: int | None,
+    *,
+    tested: bool,
 ) -> Table:
     """A row for each method, and a column for each database and measure."""
     shown = (*MEASURES, *(("p",) if tested else ()))
@@ -352,7 +320,7 @@ def _table(
                 p = p_value(rank.p, bool(rank.p_at_floor), decimals) if rank else "-"
                 row.append(Cell("best" if place == column.best else p))
         rows.append((*row, Cell(method.protocol)))
-    notes = [note for column in columns for note in column.notes]
+    notes = [*notes, *(note for column in columns for note in column.notes)]
     notes += [
         note for column in columns for row in column.records for rank in row.values() for note in rank.notes
     ]

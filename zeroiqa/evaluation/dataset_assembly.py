@@ -50,7 +50,7 @@ def assemble(card: DatasetCard, listing: Listing, tree: FileTree, split: str | N
         )
         for row in found
     )
-    return Dataset(card.name, samples, listing.scales, tuple(notes))
+    return Dataset(card.name, samples, listing.scales, tuple(notes), root=tree.root)
 
 
 def check_names(names: Iterable[str], source: str) -> None:

@@ -12,8 +12,9 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_cards import DatasetCard
 from zeroiqa.evaluation.dataset_files import FileTree
 from zeroiqa.evaluation.dataset_layouts import Listing, Row, lacking, open_table, score_of, table_rows
-from zeroiqa.evaluation.dataset_tables import Table, is_blank, read_mat, read_rows, read_table, read_text
+from zeroiqa.evaluation.dataset_tables import read_mat, read_rows, read_text
 from zeroiqa.evaluation.dataset_types import Question, some
+from zeroiqa.tabular import Table, is_blank, read_table
 
 _SCORES = {"quality": "mosz1.mat", "authenticity": "mosz2.mat", "correspondence": "mosz3.mat"}
 _PROMPT_FILES = ("AIGCIQA2023_Prompts.xlsx", "AIGCIQA2023_Prompts.csv", "prompts.xlsx", "prompt.xlsx")
@@ -174,7 +175,7 @@ def _questions(tree: FileTree) -> tuple[list[Mapping[str, str]], list[str]]:
     path = tree.find("question.xlsx")
     if path is None:
         return [], ["question.xlsx is missing, so the images have no prompts and the answers no questions."]
-    table = read_table(tree.root / path)
+    table = read_table(tree.root / path, ragged=True)
     table.require(["prompt", "question_1"])
     places = table.columns()
     return [

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_cards import DatasetCard, ScoreFile
 from zeroiqa.evaluation.dataset_files import FileTree
-from zeroiqa.evaluation.dataset_tables import Table, is_blank, number, read_mat, read_pairs, read_table
+from zeroiqa.evaluation.dataset_tables import read_mat, read_pairs
 from zeroiqa.evaluation.dataset_types import Question, Scale
+from zeroiqa.tabular import Table, is_blank, number, read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +110,7 @@ def open_table(file: ScoreFile, path: Path) -> Table:
     """
     if path.suffix.lower() == ".txt":
         return read_pairs(path)
-    return read_table(path, sheet=file.sheet, header=_needed(file) if file.sheet else ())
+    return read_table(path, sheet=file.sheet, header=_needed(file) if file.sheet else (), ragged=True)
 
 
 def table_rows(file: ScoreFile, table: Table) -> Iterator[Row]:

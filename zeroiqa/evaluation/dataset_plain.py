@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.dataset_assembly import check_names, divide, left_out, locate
 from zeroiqa.evaluation.dataset_files import FileTree
-from zeroiqa.evaluation.dataset_layouts import Row, score_of
-from zeroiqa.evaluation.dataset_tables import Table, read_table
-from zeroiqa.evaluation.dataset_types import Dataset, Sample, Scale, some, suggestion
+from zeroiqa.evaluation.dataset_types import Dataset, LeftOut, Sample, Scale, left_out_note, some, suggestion
+from zeroiqa.evaluation.listed_opinions import Opinion, one_for_each, where_images_are
 from zeroiqa.standards import Aspect
+from zeroiqa.tabular import IMAGE_COLUMNS, Table, read_table
 
-IMAGE_COLUMNS = ("image", "path", "filename", "name", "file", "image_name", "image name", "img", "dist_img")
-"""What the column of the images may be called; the first of these counts."""
 GROUP_COLUMNS = ("model", "distortion", "level", "reference", "subset", "style", "task", "split")
 """Columns that are taken over as groups."""
 _OTHER_NAMES = {"align": "correspondence", "alignment": "correspondence", "perception": "quality"}
@@ -38,72 +35,132 @@ def read_plain(table: Table, root: Path) -> Dataset:
     Raises:
         UserError: as `zeroiqa.evaluation.datasets.read_mos_file`.
     """
-    columns = table.columns()
-    image = next((name for name in IMAGE_COLUMNS if name in columns), None)
+    image = table.column(IMAGE_COLUMNS, "images")
     scores = _score_columns(table)
     if image is None or not scores:
         what = "images" if image is None else "scores"
-        names = ", ".join(IMAGE_COLUMNS[:4]) if image is None else "mos, dmos, score, <aspect>_mos"
+        names = ", ".join(IMAGE_COLUMNS[:6]) if image is None else "mos, dmos, score, <aspect>_mos"
         raise UserError(
             f"{table.shown} has no column of {what}; its columns are "
             f"{some(map(printable, table.header), 12)}, and one of {names} is needed."
         )
-    groups = {name: columns[name] for name in GROUP_COLUMNS if name in columns}
-    prompt = columns.get("prompt")
-    rows = [
-        Row(
-            cells[columns[image]].strip(),
-            {
-                score.aspect: score_of(cells[score.place], cells[columns[image]], table.shown)
-                for score in scores
-            },
-            (cells[prompt] or None) if prompt is not None else None,
-            {name: cells[place].strip() for name, place in groups.items() if cells[place].strip()},
-        )
-        for cells in table.rows
-    ]
-    check_names((row.name for row in rows), table.shown)
-    used = {columns[image], prompt, *groups.values(), *(score.place for score in scores)}
+    groups = {name: place for name in GROUP_COLUMNS if (place := table.column((name,), name)) is not None}
+    prompt = table.column(("prompt",), "prompts")
+    opinions = _opinions(table, image, scores, groups, prompt)
+    used = {image, prompt, *groups.values(), *(score.place for score in scores)}
     unused = [name for place, name in enumerate(table.header) if place not in used and name]
     notes = (
         [f"Columns of {table.shown} that were not used: {some(map(printable, unused), 8)}."] if unused else []
     )
-    return _found(table, root, rows, scores, notes)
+    notes += table.formula_note([score.place for score in scores])
+    return _found(table, root, opinions, scores, notes)
 
 
-def _found(table: Table, root: Path, rows: list[Row], scores: list[_Column], notes: list[str]) -> Dataset:
-    tree = FileTree.scan(root)
-    rated, unrated = divide(rows)
-    files = locate(rows, tree, None)
-    samples = tuple(
-        Sample(row.name, tree.root / files[row.name], _known(row.scores), row.prompt, row.groups)
-        for row in rated
-        if row.name in files
-    )
-    if not samples:
+def _opinions(
+    table: Table, image: int, scores: Sequence[_Column], groups: dict[str, int], prompt: int | None
+) -> list[Opinion]:
+    """What each row says.
+
+    Raises:
+        UserError: a row names no image, or a score is no number.
+    """
+    for score in scores:
+        table.check_decimals(score.place)
+    said = []
+    for row, cells in enumerate(table.rows):
+        if not cells[image].strip():
+            cell = table.formulas.get((row, image))
+            why = f", as {cell} is a formula whose value is not stored" if cell else ""
+            raise UserError(
+                f"{table.shown} has 1 line without the name of an image (line {table.lines[row]}{why}); "
+                "add it or delete the line."
+            )
+        known = {score.aspect: _score(table, row, score, cells[image]) for score in scores}
+        sample = Sample(
+            cells[image].strip(),
+            Path(),
+            {aspect: value for aspect, value in known.items() if value is not None},
+            (cells[prompt] or None) if prompt is not None else None,
+            {name: cells[place].strip() for name, place in groups.items() if cells[place].strip()},
+        )
+        said.append(Opinion(cells[image], table.lines[row], sample))
+    return said
+
+
+def _score(table: Table, row: int, column: _Column, name: str) -> float | None:
+    try:
+        return table.number(row, column.place)
+    except UserError:
+        text = table.rows[row][column.place]
         raise UserError(
-            f"None of the {len(rated):,} images that {table.shown} gives a score is below "
-            f"{printable(str(root))}; found there: {tree.summary()}. Give the folder that the images are in."
-        )
-    missing = [row.name for row in rated if row.name not in files]
-    if missing:
-        notes.append(
-            f"{table.shown} lists {len(rated):,} images with a score; {len(samples):,} found; "
-            f"missing: {some(map(printable, missing))}."
-        )
-    notes += left_out(unrated, files.values(), tree, table.shown, None)
-    return Dataset(table.path.stem, samples, _scales(samples, scores), tuple(notes))
+            f"{table.shown} gives {printable(name.strip())} the score {printable(text[:40])!r} in line "
+            f"{table.lines[row]}, which is no finite number; correct it."
+        ) from None
 
 
-def _known(scores: Mapping[str, float | None]) -> dict[str, float]:
-    return {aspect: score for aspect, score in scores.items() if score is not None}
+def _found(
+    table: Table, root: Path, opinions: list[Opinion], scores: list[_Column], notes: list[str]
+) -> Dataset:
+    tree = FileTree.scan(root)
+    places, more = where_images_are(opinions, tree, table.shown)
+    samples, missing, doubled = one_for_each(opinions, places, table.shown)
+    if not any(sample.scores for sample in samples):
+        raise _without_images(table, tree, opinions)
+    used = {sample.path for sample in samples}
+    unlisted = [path for file in tree.images() if (path := tree.root / file.path) not in used]
+    scales = _scales(samples, scores)
+    left_out = left_out_note(_left_out(samples, missing, unlisted, root, scales))
+    return Dataset(
+        table.path.stem,
+        tuple(samples),
+        scales,
+        (*notes, *more, *doubled, *(f"{said}." for said in left_out)),
+        root=root,
+        unlisted=tuple(unlisted),
+    )
 
 
-def _scales(samples: tuple[Sample, ...], scores: list[_Column]) -> dict[str, Scale]:
+def _left_out(
+    samples: Sequence[Sample],
+    missing: Sequence[str],
+    unlisted: Sequence[Path],
+    root: Path,
+    scales: Iterable[str],
+) -> Iterator[LeftOut]:
+    """What does not count: of images without a line only those beside images that have one."""
+    yield LeftOut(
+        f"opinion whose image is not below {printable(str(root))}",
+        f"opinions whose images are not below {printable(str(root))}",
+        tuple(missing),
+    )
+    aspects = list(scales)
+    for aspect in aspects:
+        of = f" of {aspect}" if len(aspects) > 1 else ""
+        blank = tuple(sample.name for sample in samples if aspect not in sample.scores)
+        yield LeftOut(f"blank opinion{of}", f"blank opinions{of}", blank)
+    folders = {sample.path.parent for sample in samples}
+    beside = tuple(path.name for path in unlisted if path.parent in folders)
+    yield LeftOut("image beside them without a line", "images beside them without a line", beside)
+
+
+def _without_images(table: Table, tree: FileTree, opinions: Sequence[Opinion]) -> UserError:
+    rated = [opinion.sample.name for opinion in opinions if opinion.sample.scores]
+    named = f"; it names {printable(rated[0])}" if rated else ""
+    there = next((f", such as {printable(file.path)}" for file in tree.images()), "")
+    return UserError(
+        f"None of the {len(rated):,} images that {table.shown} gives a score is below "
+        f"{printable(str(tree.root))}{named}; found there: {tree.summary()}{there}. "
+        "Give the folder that the paths of the table begin from."
+    )
+
+
+def _scales(samples: Sequence[Sample], scores: list[_Column]) -> dict[str, Scale]:
     """A plain table does not say its scale: the least and the greatest score stand for it."""
     scales = {}
     for score in scores:
-        values = [sample.scores[score.aspect] for sample in samples]
+        values = [sample.scores[score.aspect] for sample in samples if score.aspect in sample.scores]
+        if not values:  # a column of blanks
+            continue
         dmos = score.kind == "dmos"
         scales[score.aspect] = Scale(min(values), max(values), -1 if dmos else 1, "DMOS" if dmos else "MOS")
     return scales
@@ -112,11 +169,11 @@ def _scales(samples: tuple[Sample, ...], scores: list[_Column]) -> dict[str, Sca
 def _score_columns(table: Table) -> list[_Column]:
     """Columns mos, dmos, score, <aspect>_mos or mos_<aspect>, with any of - _ or a space between."""
     found: dict[str, _Column] = {}
-    for name, place in table.columns().items():
-        words = re.split(r"[ _-]+", name)
+    for place, name in enumerate(table.header):
+        words = re.split(r"[ _-]+", name.lower())
         kind = next((word for word in ("dmos", "mos") if word in words), "")
         others = [word for word in words if word != kind]
-        if name == "score":
+        if name.lower() == "score":
             kind, others = "mos", []
         if not kind or len(others) > 1 or (others and others[0] in _STATISTICS):
             continue

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, printable
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,27 @@ class Sample:
     """Answered questions: the one about the whole prompt first, then those about its parts."""
 
 
+class LeftOut(NamedTuple):
+    """Images or opinions of one kind that do not count."""
+
+    one: str
+    """What one of them is."""
+    many: str
+    """What several are."""
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Their number and the first names."""
+        what = self.one if len(self.names) == 1 else self.many
+        return f"{len(self.names):,} {what} ({some(map(printable, self.names), 3)})"
+
+
+def left_out_note(kinds: Iterable[LeftOut]) -> tuple[str, ...]:
+    """One sentence, without its full stop, with the count of each kind; none where nothing is left out."""
+    counted = [str(kind) for kind in kinds if kind.names]
+    return (f"Left out: {'; '.join(counted)}",) if counted else ()
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images with scores, and what had to be said while they were read."""
@@ -63,6 +84,10 @@ class Dataset:
     """By aspect."""
     notes: tuple[str, ...]
     """Sentences: what is missing or left out, which of several files or scales was used."""
+    root: Path | None = None
+    """The folder below which the images were looked for."""
+    unlisted: tuple[Path, ...] = ()
+    """Images below the root that a plain table does not name."""
 
     def scale(self, aspect: str) -> Scale:
         """The scale of an aspect.

@@ -75,19 +75,24 @@ def read_dataset(name: str, root: Path, *, split: str | None = None) -> Dataset:
 
 
 def read_mos_file(path: Path, root: Path | None = None) -> Dataset:
-    """Read any table of scores: .csv, .tsv or .xlsx.
+    """Read any table of scores: CSV with any delimiter, .xlsx, .jsonl or .parquet.
 
-    Its columns, in any case: image, path, filename or name; mos, dmos or score for quality, or one for each
-    aspect such as quality_mos and mos_align; and, if there are any, prompt, model, distortion, level,
-    reference, subset, style, task, split. The scale of an aspect is from its least to its greatest score.
+    Its columns, in any case: one of `zeroiqa.tabular.IMAGE_COLUMNS` (image, path, file_name ...); mos, dmos
+    or score for quality, or one for each aspect such as quality_mos and mos_align; and, if there are any,
+    prompt, model, distortion, level, reference, subset, style, task, split. The scale of an aspect is from
+    its least to its greatest score.
+
+    A path counts from the root; a bare name is the one image at any depth below it that is called so. Rows
+    without a score or an image do not count, and their number is a note.
 
     Args:
         path: The table.
-        root: The folder of the images, at any depth below it; the table's own folder if not given.
+        root: The folder of the images; the table's own folder if not given.
 
     Raises:
-        UserError: the table cannot be read, or lacks a column; a name stands there twice, a score is no
-            number, an aspect is unknown, or no image is found.
+        UserError: the table cannot be read, or lacks a column or has it twice; a bare name is that of two
+            images; rows of one image differ; a score is no number, an aspect is unknown, or no image is
+            found.
     """
     return read_plain(open_plain(path), path.parent if root is None else root)
 

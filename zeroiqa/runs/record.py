@@ -27,6 +27,7 @@ def create(
     identity: Mapping[str, Any],
     labels: Mapping[str, str],
     versions: Mapping[str, str],
+    cwd: str | None,
 ) -> None:
     """Write run.json; of several processes that do so at once, the first one decides what the run is.
 
@@ -37,6 +38,7 @@ def create(
         identity: What the run id stands for.
         labels: Standard name -> what its scores are called.
         versions: The libraries that compute its regions and ratings.
+        cwd: The folder from which relative paths of its images count; None if there is none.
 
     Raises:
         UserError: it cannot be written.
@@ -50,6 +52,7 @@ def create(
         "labels": dict(labels),
         "identity": identity,
         "environment": dict(versions),
+        "cwd": cwd,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with created(folder / NAME) as file:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.path_lists import decoded
+from zeroiqa.table_files import decoded
 
 PERCEPTION = "How would you rate the quality of this image?"
 CORRESPONDENCE = "How would you rate the correspondence of this image and its prompt? prompt: {prompt}"

@@ -1,0 +1,134 @@
+"""Which image of a dataset each scored image is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.evaluation.dataset_types import some
+from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, spellings
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.datasets import Dataset
+Scored: TypeAlias = tuple[str, float | None]
+"""Path and score of an image; None for one with an error."""
+
+
+class NothingInCommonError(UserError):
+    """None of the scored images has an opinion."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the paths of scored images come from."""
+
+    folders: tuple[str, ...] = (".",)
+    """What relative paths count from: the first of these in which something is at the path, or the first."""
+    files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Path -> its spelling for opening the file, and the file's size when it was scored (0: not known)."""
+    names: bool = False
+    """Whether a name without a folder means the one image that is called so, below the first of `folders` or
+    else below the dataset's root."""
+    by_name: bool = False
+    """Whether the file's name alone says which image it is, wherever both are: for copies of the images."""
+    what: str = "the run"
+    """Who names the images, for a message."""
+
+
+class Matched(NamedTuple):
+    """What a method says of the images of a dataset."""
+
+    scores: dict[str, float | None]
+    """Name of the sample -> score; None for an error."""
+    strangers: list[str]
+    """Scored images that the dataset does not have."""
+    notes: tuple[str, ...]
+    """Sentences, without full stops, on how the images were told."""
+
+
+def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched:
+    """Find the samples that scored images are.
+
+    Raises:
+        NothingInCommonError: none is one.
+        UserError: a path fits two images, or two paths with different scores fit one.
+    """
+    samples = {str(sample.path): sample.name for sample in dataset.samples}
+    images = NamedImages(
+        (*samples, *map(str, dataset.unlisted)), None if dataset.root is None else str(dataset.root)
+    )
+    what = f"{origin.what[0].upper()}{origin.what[1:]}"
+    scores: dict[str, float | None] = {}
+    paths: dict[str, str] = {}
+    strangers: list[str] = []
+    by_end: list[str] = []
+    twice: list[str] = []
+    for path, score in scored:
+        found = _find(path, images, dataset, origin)
+        name = None if found is None else samples.get(found.path)
+        if found is None or name is None:
+            strangers.append(path)
+        elif name not in scores:
+            scores[name], paths[name] = score, path
+            by_end += [path] if found.how == "end" else []
+        elif found.how == "end" or scores[name] != score:
+            raise UserError(
+                f"{what} has {printable(name)} of {dataset.name} twice, as {printable(paths[name])} and "
+                f"{printable(path)}; leave one of them."
+            )
+        else:
+            twice.append(path)
+    if not scores:
+        raise NothingInCommonError(_nothing(strangers, dataset, origin))
+    return Matched(scores, strangers, _notes(by_end, twice, dataset, origin))
+
+
+def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:
+    file, size = origin.files.get(path, (path, 0))
+    if origin.by_name:
+        called = images.called(PurePath(file).name, origin.what, advice="leave --by-name out")
+        return None if called is None else called._replace(how="end")
+    root = () if dataset.root is None else (str(dataset.root),)
+    for written in spellings(file) if origin.names else (file,):
+        found = None
+        if origin.names and is_bare(written):
+            found = images.called(written, origin.what, origin.folders[0])
+        found = found or images.at(written, (*origin.folders, *(root if origin.names else ())))
+        found = found or images.ending_like(os.path.join(origin.folders[0], written), size)  # noqa: PTH118
+        if found is not None:
+            return found
+    return None
+
+
+def _notes(by_end: list[str], twice: list[str], dataset: Dataset, origin: Origin) -> tuple[str, ...]:
+    notes = []
+    if origin.by_name:
+        notes.append(f"Which image of {dataset.name} is which of {origin.what} was told by file names alone")
+    elif by_end and dataset.root is not None:
+        notes.append(
+            f"{len(by_end):,} of the images of {origin.what} are not at their paths here "
+            f"({some(map(printable, by_end), 3)}); they were told by the ends of their paths"
+        )
+    if twice:
+        notes.append(
+            f"{len(twice):,} more paths of {origin.what} lead to images that it has already, with equal "
+            f"scores, counted once: {some(map(printable, twice), 3)}"
+        )
+    return tuple(notes)
+
+
+def _nothing(strangers: list[str], dataset: Dataset, origin: Origin) -> str:
+    if not strangers:
+        return f"{origin.what[0].upper()}{origin.what[1:]} has no images to compare with {dataset.name}."
+    mine = f"{len(strangers):,} images of {origin.what} (such as {printable(strangers[0])})"
+    theirs = f"{len(dataset.samples):,} of {dataset.name}"
+    if dataset.samples:
+        theirs += f" (such as {printable(str(dataset.samples[0].path))})"
+    return (
+        f"None of the {mine} is one of the {theirs}; whole paths were compared: score those images, correct "
+        "the paths in the table or the folder that they begin from, or give --by-name for copies of them."
+    )

@@ -1,0 +1,87 @@
+"""The scores of a run that opinions are compared with: those of one of its standards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.evaluation.matching import Origin
+from zeroiqa.runs import iter_scores, plan, read_column, reaggregation
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.matching import Scored
+    from zeroiqa.runs import Run
+
+
+def label_of(run: Run, aspect: str, chosen: Collection[str] = ()) -> str:
+    """What the run calls the scores of an aspect.
+
+    Args:
+        run: The run.
+        aspect: Which opinions the scores are compared with.
+        chosen: Names of standards, one of which decides where the run has several of the aspect.
+
+    Raises:
+        UserError: the run has no standard of the aspect, or several of which not one is chosen.
+    """
+    aspects = {each["name"]: each["aspect"] for each in run.identity["standards"]}
+    fitting = [name for name, about in aspects.items() if about == aspect]
+    if not fitting:
+        has = ", ".join(f"{name} ({about})" for name, about in aspects.items()) or "none"
+        others = " or ".join(f"--aspect {about}" for about in dict.fromkeys(aspects.values()))
+        raise UserError(
+            f"{printable(str(run.folder))} has no scores for {aspect}; its standards: {has}; "
+            f"give {others or 'another run'}, or score the images under a standard for {aspect}."
+        )
+    named = [name for name in fitting if name in chosen]
+    if len(fitting) == 1:
+        return run.labels[fitting[0]]
+    if len(named) != 1:
+        raise UserError(
+            f"{printable(str(run.folder))} has {len(fitting)} standards for {aspect}, "
+            f"{' and '.join(fitting)}; choose one with --standard."
+        )
+    return run.labels[named[0]]
+
+
+def check_standards(runs: Iterable[Run], aspect: str, chosen: Collection[str]) -> None:
+    """Raise UserError for a chosen standard of the aspect that none of the runs has."""
+    there = {each["name"]: each["aspect"] for run in runs for each in run.identity["standards"]}
+    for name in chosen:
+        if there.get(name) != aspect:
+            listed = ", ".join(f"{each} ({about})" for each, about in there.items()) or "none"
+            raise UserError(f"No standard {name} for {aspect} is there to choose; there are: {listed}.")
+
+
+def column_prefix(run: Run, label: str) -> str:
+    """What the names of a label's columns in scores.parquet begin with."""
+    return "" if label == next(iter(run.labels.values())) else f"{label}_"
+
+
+def scores_of(run: Run, label: str, arithmetic: Mapping[str, Any]) -> Iterable[Scored]:
+    """Path and score of a run's images under one standard: as written, or by other arithmetic.
+
+    Raises:
+        UserError: the run is not finished, or the arithmetic does not fit it.
+    """
+    if not arithmetic:
+        return read_column(run, f"{column_prefix(run, label)}score")
+    results = iter_scores(run, reaggregation(run, arithmetic))
+    return ((each.path, each.scores[label].score if each.scores else None) for each in results)
+
+
+def origin_of(run: Run, *, by_name: bool = False) -> Origin:
+    """Where the images of a run are, and how large they were.
+
+    Args:
+        run: The run.
+        by_name: Its images are copies: their names alone count.
+    """
+    here = str(Path.cwd())
+    return Origin(
+        folders=(here,) if run.cwd is None else (run.cwd, here),
+        by_name=by_name,
+        files={row.path: (row.file, row.bytes) for row in plan.all_planned(run.folder)},
+    )
