@@ -72,7 +72,8 @@ def test_opinions_of_other_images_with_equal_names_are_not_correlated(made, give
     done = evaluated(give, made)
     assert done.returncode == 1 and "SRCC" not in done.stdout
     assert done.stderr.startswith(
-        "Error: None of the 6 images of the run (such as A/0.png) is one of the 6 of opinions (such as B/0"
+        f"Error: None of the 6 images of the run (such as {made}/A/0.png) is one of the 6 of opinions "
+        f"(such as {made}/B/0.png); whole paths were compared"
     )
     opinions(made / "B", *rows_of(""))
     assert evaluated(give, made, "run", "B/opinions.csv").returncode == 1
@@ -122,6 +123,19 @@ def test_a_run_whose_images_are_gone_is_told_by_the_ends_of_their_paths(made, gi
     assert "6 of the images of the run are not at their paths here" in done.stdout
     opinions(tmp_path / "new" / "B", *rows_of(""))
     assert evaluated(give, tmp_path, "run", "new/B/opinions.csv").returncode == 1
+
+
+def test_a_run_that_is_copied_with_its_images_means_the_copies(made, give, tmp_path):
+    for name in ("A", "B", "run"):
+        shutil.copytree(made / name, tmp_path / name)
+    opinions(tmp_path, *rows_of("A/"))
+    assert images_of(evaluated(give, tmp_path)) == 6
+    assert images_of(evaluated(give, tmp_path / "A", "../run", "../opinions.csv")) == 6
+    opinions(tmp_path, *rows_of("B/"))
+    assert evaluated(give, tmp_path).returncode == 1
+    shutil.rmtree(tmp_path / "A")  # then they are those that it was made of
+    opinions(tmp_path, *(f"{made}/{row}" for row in rows_of("A/")))
+    assert images_of(evaluated(give, tmp_path)) == 6
 
 
 def test_copies_are_told_by_name_where_one_asks_for_it(made, give):
@@ -241,7 +255,7 @@ def test_a_method_without_an_image_of_any_table_is_refused(made, give):
     opinions(made, *rows_of("B/"))
     done = give(made, "compare", "both", "run", "--mos", "opinions.csv")
     assert done.returncode == 1
-    assert "None of the 6 images of run (such as A/0.png) is one of the 6 of opinions" in done.stderr
+    assert f"None of the 6 images of run (such as {made}/A/0.png) is one of the 6 of opinions" in done.stderr
     opinions(made, *rows_of("A/"), name="a.csv")
     done = give(made, "compare", "both", "run", "--mos", "opinions.csv", "--mos", "a.csv", "--resamples", 0)
     assert done.returncode == 0 and "run has no image of opinions." in done.stdout

@@ -105,6 +105,17 @@ def test_missing_and_unscored_images_are_counted(tmp_path):
     )
 
 
+def test_a_blank_of_one_aspect_does_not_cost_the_other(tmp_path):
+    layouts.put(tmp_path, ("a.jpg", "b.jpg"))
+    rows = (("a.jpg", 1, ""), ("b.jpg", 2, 4))
+    dataset = read_mos_file(table(tmp_path, ("image", "mos_quality", "mos_align"), *rows))
+    assert [sample.scores for sample in dataset.samples] == [
+        {"quality": 1},
+        {"quality": 2, "correspondence": 4},
+    ]
+    assert dataset.notes == ("Left out: 1 blank opinion of correspondence (a.jpg).",)
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -115,6 +126,10 @@ def test_missing_and_unscored_images_are_counted(tmp_path):
             r"unknown aspect in its column qualty_mos; did you mean quality\?",
         ),
         ([("image", "mos", "score"), ("a.jpg", 1, 2)], r"two columns of scores for quality, mos and score"),
+        ([("image", "mos", "MOS"), ("a.jpg", 1, 5)], r"two columns of scores for quality, mos and MOS"),
+        ([("image", "mos", "dmos"), ("a.jpg", 1, 5)], r"two columns of scores for quality, mos and dmos"),
+        ([("path", "image_name", "mos"), ("a.jpg", "a.jpg", 1)], r"columns of images, path and image_name"),
+        ([("image", "mos"), ("a.jpg", "1e999")], r"gives a\.jpg the score '1e999' in line 2"),
         ([("image", "mos"), ("a.jpg", 1), ("a.jpg", 2)], r"names a\.jpg more than once"),
         ([("image", "mos"), ("a.jpg", 1), ("", 2)], r"has 1 line without the name of an image"),
         ([("image", "mos"), ("a.jpg", "high")], r"gives a\.jpg the score 'high'"),

@@ -67,10 +67,12 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
     strangers: list[str] = []
     by_end: list[str] = []
     twice: list[str] = []
+    example = ""
     for path, score in scored:
         found = _find(path, images, dataset, origin)
         name = None if found is None else samples.get(found.path)
         if found is None or name is None:
+            example = example or (path if found is None else os.path.abspath(found.path))  # noqa: PTH100
             strangers.append(path)
         elif name not in scores:
             scores[name], paths[name] = score, path
@@ -83,7 +85,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
         else:
             twice.append(path)
     if not scores:
-        raise NothingInCommonError(_nothing(strangers, dataset, origin))
+        raise NothingInCommonError(_nothing(len(strangers), example, dataset, origin))
     return Matched(scores, strangers, _notes(by_end, twice, dataset, origin))
 
 
@@ -121,13 +123,13 @@ def _notes(by_end: list[str], twice: list[str], dataset: Dataset, origin: Origin
     return tuple(notes)
 
 
-def _nothing(strangers: list[str], dataset: Dataset, origin: Origin) -> str:
-    if not strangers:
+def _nothing(count: int, example: str, dataset: Dataset, origin: Origin) -> str:
+    if not count:
         return f"{origin.what[0].upper()}{origin.what[1:]} has no images to compare with {dataset.name}."
-    mine = f"{len(strangers):,} images of {origin.what} (such as {printable(strangers[0])})"
+    mine = f"{count:,} images of {origin.what} (such as {printable(example)})"
     theirs = f"{len(dataset.samples):,} of {dataset.name}"
     if dataset.samples:
-        theirs += f" (such as {printable(str(dataset.samples[0].path))})"
+        theirs += f" (such as {printable(str(dataset.samples[0].path.absolute()))})"
     return (
         f"None of the {mine} is one of the {theirs}; whole paths were compared: score those images, correct "
         "the paths in the table or the folder that they begin from, or give --by-name for copies of them."

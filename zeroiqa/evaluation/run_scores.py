@@ -10,6 +10,9 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.matching import Origin
 from zeroiqa.runs import iter_scores, plan, read_column, reaggregation
 
+_TRIED = 20
+"""Images of a run that are looked for where it has moved with them."""
+
 if TYPE_CHECKING:
     from zeroiqa.evaluation.matching import Scored
     from zeroiqa.runs import Run
@@ -79,9 +82,21 @@ def origin_of(run: Run, *, by_name: bool = False) -> Origin:
         run: The run.
         by_name: Its images are copies: their names alone count.
     """
-    here = str(Path.cwd())
+    planned = list(plan.all_planned(run.folder))
+    folders = [run.origin["cwd"]] if "cwd" in run.origin else []
+    if isinstance(run.folder, Path) and "from_run" in run.origin:
+        beside = run.folder.absolute() / run.origin["from_run"]  # moved or copied with the images
+        if all(_is_there(beside / row.file, row.bytes) for row in planned[:_TRIED]):
+            folders.insert(0, str(beside))
     return Origin(
-        folders=(here,) if run.cwd is None else (run.cwd, here),
+        folders=(*folders, str(Path.cwd())),
         by_name=by_name,
-        files={row.path: (row.file, row.bytes) for row in plan.all_planned(run.folder)},
+        files={row.path: (row.file, row.bytes) for row in planned},
     )
+
+
+def _is_there(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,8 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
     sizes = plan.shard_sizes(identity["inputs"]["count"])
     if not record.is_run(folder):
         versions = record.read_record(runs[0].folder)["environment"]
-        cwd = runs[0].cwd if len({run.cwd for run in runs}) == 1 else None
-        record.create(folder, runs[0].settings, "merge", identity, runs[0].labels, versions, cwd)
+        origin = _common_origin(runs, folder)
+        record.create(folder, runs[0].settings, "merge", identity, runs[0].labels, versions, origin)
     if record.read_record(folder)["identity"] != identity:
         raise UserError(f"{folder} holds another run; choose another folder with -o.")
     if plan.first_inputs(folder) != identity["inputs"]:
@@ -66,6 +66,14 @@ def _check(first: Run, other: Run) -> None:
             f"{first.folder} and {other.folder} have other settings, {field} is {one} and {two}; "
             "only runs of the same settings can be merged."
         )
+
+
+def _common_origin(runs: Sequence[Run], folder: Location) -> Mapping[str, str]:
+    """Where the images of all runs come from; empty if not from one folder."""
+    if len({run.origin.get("cwd") for run in runs}) > 1 or not runs[0].origin:
+        return {}
+    here = record.origin_here(folder)
+    return here if here["cwd"] == runs[0].origin["cwd"] else {"cwd": runs[0].origin["cwd"]}
 
 
 def _first_mentions(runs: Sequence[Run]) -> Kept:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError
@@ -27,7 +29,7 @@ def create(
     identity: Mapping[str, Any],
     labels: Mapping[str, str],
     versions: Mapping[str, str],
-    cwd: str | None,
+    origin: Mapping[str, str],
 ) -> None:
     """Write run.json; of several processes that do so at once, the first one decides what the run is.
 
@@ -38,7 +40,7 @@ def create(
         identity: What the run id stands for.
         labels: Standard name -> what its scores are called.
         versions: The libraries that compute its regions and ratings.
-        cwd: The folder from which relative paths of its images count; None if there is none.
+        origin: Its `origin_here`; empty where its images come from several folders.
 
     Raises:
         UserError: it cannot be written.
@@ -52,11 +54,19 @@ def create(
         "labels": dict(labels),
         "identity": identity,
         "environment": dict(versions),
-        "cwd": cwd,
+        "origin": dict(origin),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with created(folder / NAME) as file:
         file.write(_text(record))
+
+
+def origin_here(folder: Location) -> dict[str, str]:
+    """The current folder, from which relative paths of images count: itself, and as seen from the run's."""
+    cwd = str(Path.cwd())
+    if not isinstance(folder, Path):
+        return {"cwd": cwd}
+    return {"cwd": cwd, "from_run": os.path.relpath(cwd, folder.absolute())}
 
 
 def extend(

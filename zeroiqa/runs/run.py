@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
@@ -46,8 +45,9 @@ class Run:
     """Raters that the run did not have until it was opened this time."""
     added_images: int = 0
     """Images that the run did not have until it was opened this time."""
-    cwd: str | None = None
-    """The folder from which relative paths of its images count; None in runs that do not say it."""
+    origin: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The folder from which relative paths of its images count: `cwd`, and `from_run` as seen from its own;
+    empty in runs that do not say it."""
 
     @property
     def n_images(self) -> int:
@@ -121,7 +121,9 @@ def open_run(
     """
     identity, labels = _identity(settings, sources)
     if not record.is_run(folder):
-        record.create(folder, settings, preset, identity, labels, environment(settings), str(Path.cwd()))
+        record.create(
+            folder, settings, preset, identity, labels, environment(settings), record.origin_here(folder)
+        )
     found = record.read_record(folder)
     begun_with = found["identity"]["inputs"]
     if plan.first_inputs(folder) != begun_with:  # the creation was interrupted
@@ -234,7 +236,7 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         labels=found["labels"],
         shards=plan.planned_sizes(folder),
         warnings=_warnings(folder, found["environment"], settings),
-        cwd=found.get("cwd"),
+        origin=found.get("origin", {}),
     )
 
 
