@@ -63,6 +63,8 @@ class Method:
     direction: Direction = UPWARDS
     published: Mapping[str, Mapping[str, PublishedNumber]] = field(default_factory=dict)
     """Dataset -> measure -> number, of a published row."""
+    notes: tuple[str, ...] = ()
+    """What was said while the scores were read."""
 
 
 def compare(
@@ -91,7 +93,10 @@ def compare(
     Raises:
         UserError: a database has no such aspect, or a method's scores of it are unusable.
     """
-    columns = [_column(methods, dataset, aspect, resamples, seed) for dataset in datasets]
+    columns = [
+        _column(methods, joined, dataset, aspect, resamples, seed)
+        for dataset, joined in zip(datasets, _all_joined(methods, datasets, aspect), strict=True)
+    ]
     records = [record for column in columns for row in column.records for record in row.values()]
     return Report(tuple(records), (_table(methods, columns, decimals, tested=resamples != 0),))
 
@@ -137,15 +142,13 @@ class _Column(NamedTuple):
 
 
 def _column(
-    methods: Sequence[Method], dataset: Dataset, aspect: str, resamples: int | None, seed: int
+    methods: Sequence[Method],
+    joined: Sequence[Joined | None],
+    dataset: Dataset,
+    aspect: str,
+    resamples: int | None,
+    seed: int,
 ) -> _Column:
-    notes = list(dataset.notes)
-    joined = [_joined(method, dataset, aspect) for method in methods]
-    notes += [
-        f"{method.name} has no image of {dataset.name}."
-        for method, each in zip(methods, joined, strict=True)
-        if method.scored and each is None
-    ]
     drawn = RESAMPLES if resamples is None else resamples
     ends = intervals(joined, drawn, seed)
     rows = [
@@ -158,7 +161,7 @@ def _column(
     for place, (test, p) in tests.items():
         at_floor, drawn = test.at_floor, test.resamples
         rows[place]["SRCC"] = replace(rows[place]["SRCC"], p=p, p_at_floor=at_floor, resamples=drawn)
-    notes += said
+    notes = _notes_on(dataset, methods, joined) + said
     for measure in MEASURES:
         there = [(method, row) for method, row in zip(methods, rows, strict=True) if measure in row]
         ranked = marks([_strength(method, row[measure]) for method, row in there])
@@ -167,8 +170,24 @@ def _column(
     return _Column(dataset.name, rows, notes, best)
 
 
+def _all_joined(
+    methods: Sequence[Method], datasets: Sequence[Dataset], aspect: str
+) -> list[list[Joined | None]]:
+    """What a database and a measured method have in common; None for a published one, or for nothing."""
+    return [[_joined(method, dataset, aspect) for method in methods] for dataset in datasets]
+
+
+def _notes_on(dataset: Dataset, methods: Sequence[Method], joined: Sequence[Joined | None]) -> list[str]:
+    """About a database, whatever the method."""
+    strangers = [
+        f"{method.name} has no image of {dataset.name}."
+        for method, each in zip(methods, joined, strict=True)
+        if method.scored and each is None
+    ]
+    return [*dataset.notes, *strangers]
+
+
 def _joined(method: Method, dataset: Dataset, aspect: str) -> Joined | None:
-    """What a measured method and a database have in common; None for a published one, or for nothing."""
     if not method.scored:
         return None
     names = {sample.path.name.casefold() for sample in dataset.samples}
@@ -202,7 +221,7 @@ def _measured(
     resamples: int,
 ) -> dict[str, Record]:
     values = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
-    said = [f"{method.name}: {sentence}." for sentence in joined.left_out]
+    said = [*method.notes, *(f"{method.name}: {sentence}." for sentence in joined.left_out)]
     said += _about_direction(method, dataset.name, values["SRCC"])
     sign = method.direction.sign
     return {
