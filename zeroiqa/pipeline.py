@@ -12,7 +12,8 @@ from functools import cached_property
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import DecodePolicy, parse_colour
-from zeroiqa.raters import build_rater, has_own_scale, lower_is_better
+from zeroiqa.raters import build_rater, has_own_scale
+from zeroiqa.raters.direction import lower_is_better
 from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings

@@ -23,8 +23,6 @@ _ENDPOINT = "openai"
 _BASELINE = "baseline"
 _HEAD = "head"
 _DIGITS = re.compile(r" digits( without .*)?$")
-LOWER_IS_BETTER = "lower-is-better"
-"""The last word of the id of a rater whose numbers fall as quality rises."""
 
 
 def rater_names() -> tuple[str, ...]:
@@ -64,11 +62,6 @@ def has_levels_beside(name: str) -> bool:
 def has_own_scale(name: str) -> bool:
     """Whether a rater's numbers have a unit of their own, so that no mean with others exists."""
     return name.partition(":")[0] in (_BASELINE, _HEAD)
-
-
-def lower_is_better(rater_id: str) -> bool:
-    """Whether the numbers of a rater of that id, which has a scale of its own, fall as quality rises."""
-    return rater_id.endswith(f" {LOWER_IS_BETTER}")
 
 
 def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:

@@ -10,7 +10,7 @@ from zeroiqa.baselines import PYIQA, find_measured, find_variant
 from zeroiqa.baselines.measures import Measured, build_measure
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters import LOWER_IS_BETTER
+from zeroiqa.raters.direction import LOWER_IS_BETTER
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters import lower_is_better
+from zeroiqa.raters.direction import lower_is_better
 from zeroiqa.runs import events, plan, record, store
 from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
