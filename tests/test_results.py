@@ -6,7 +6,7 @@ import pytest
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.results import ImageScore, ImageScores, score_rated, standard_labels
-from zeroiqa.standards import load_standard
+from zeroiqa.standards import Kind, load_standard
 from zeroiqa.types import RatedImage, Rating, Region
 
 NEVER = float("-inf")
@@ -20,7 +20,8 @@ def sure(level: int) -> Rating:
 def result(**ratings: dict[str, tuple[Rating | None, ...]]) -> ImageScore:
     labels = {standard: standard for standard in next(iter(ratings.values()))}
     rated = RatedImage((REGION,), ratings)
-    return score_rated("a.jpg", rated, labels, Aggregation(), ("odd",))
+    kinds: dict[str, Kind] = dict.fromkeys(labels, "word")
+    return score_rated("a.jpg", rated, labels, Aggregation(), ("odd",), kinds=kinds)
 
 
 def test_the_row_has_the_columns_of_the_contract_in_order() -> None:

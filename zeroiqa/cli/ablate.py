@@ -114,7 +114,7 @@ def _table(rows: list[Row], found: Ablation, dataset: Dataset, table: str) -> Ta
         run = found.runs[row.run]
         label = run.labels[row.standard]
         results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
-        scored = ((each.path, each.scores[label].score if each.scores else None) for each in results)
+        scored = ((each.path, each.scores[label].score if label in each.scores else None) for each in results)
         joined = join(scored, dataset, "quality")
         images = max(images, len(joined))
         said = published_row(table, row.published, dataset.name)

@@ -75,14 +75,15 @@ def compare(
 
 def _of_run(run: Location, aspect: str, members: bool) -> list[Method]:
     from zeroiqa.evaluation.comparison import Method
-    from zeroiqa.runs import load_run, read_column
+    from zeroiqa.runs import load_run, read_column, remarks
 
     loaded = load_run(run)
     labels, raters = list(loaded.labels.values()), loaded.settings.raters
     prefix = f"{aspect}_" if aspect in labels[1:] else ""
     name = run.resolve().name if isinstance(run, Path) else run.name
     protocol = f"measured here, {', '.join(raters)}"
-    methods = [Method(name, protocol, tuple(read_column(loaded, f"{prefix}score")))]
+    notes = tuple(remarks(loaded))
+    methods = [Method(name, protocol, tuple(read_column(loaded, f"{prefix}score")), notes=notes)]
     if members and len(raters) > 1:
         methods += [
             Method(f"{name}: {rater}", protocol, tuple(read_column(loaded, f"{prefix}score_{rater}")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,9 @@ def evaluate(
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     dataset = read_opinions(name, root, mos, split)
-    joined = join(scored(loaded, aspect, given(**choices)), dataset, aspect)
+    arithmetic = given(**choices)
+    joined = join(scored(loaded, aspect, arithmetic), dataset, aspect)
+    joined = replace(joined, left_out=(*joined.left_out, *_remarks(loaded, arithmetic)))
     found = measure(joined, resamples=resamples)
     table = agreement_table(found, measure_groups(joined, key) if key else None)
     click.echo(render(table, style), nl=False)
@@ -111,7 +114,13 @@ def scored(run: Run, aspect: str, arithmetic: Mapping[str, Any]) -> Iterable[tup
     if not arithmetic:
         return read_column(run, "score" if label == labels[0] else f"{label}_score")
     results = iter_scores(run, reaggregation(run, arithmetic))
-    return ((each.path, each.scores[label].score if each.scores else None) for each in results)
+    return ((each.path, each.scores[label].score if label in each.scores else None) for each in results)
+
+
+def _remarks(run: Run, arithmetic: Mapping[str, Any]) -> list[str]:
+    from zeroiqa.runs import reaggregation, remarks
+
+    return remarks(run, reaggregation(run, arithmetic) if arithmetic else None)
 
 
 def agreement_table(found: Agreement, groups: Agreement | None = None) -> Table:

@@ -34,6 +34,8 @@ class Method:
     """Path and score of each image; empty for a published row."""
     published: Mapping[str, tuple[float | None, float | None]] | None = None
     """Dataset -> SRCC and PLCC, of a published row."""
+    notes: tuple[str, ...] = ()
+    """Sentences that the reader of its numbers should know."""
 
 
 def compare(
@@ -72,6 +74,7 @@ def compare(
         if resamples:
             for row, said in enumerate(_against_the_best(joined, resamples, seed)):
                 tests[row].append(said)
+    notes += [f"{method.name}: {said}" for method in methods for said in method.notes]
     made = marked(numbers)
     step = 3 if resamples else 2
     columns: list[str] = []

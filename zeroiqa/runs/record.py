@@ -26,6 +26,7 @@ def create(
     preset: str,
     identity: Mapping[str, Any],
     labels: Mapping[str, str],
+    kinds: Mapping[str, str],
     versions: Mapping[str, str],
 ) -> None:
     """Write run.json; of several processes that do so at once, the first one decides what the run is.
@@ -36,6 +37,7 @@ def create(
         preset: Where they came from.
         identity: What the run id stands for.
         labels: Standard name -> what its scores are called.
+        kinds: Standard name -> kind.
         versions: The libraries that compute its regions and ratings.
 
     Raises:
@@ -48,6 +50,7 @@ def create(
         "preset": preset,
         "settings": settings.to_dict(),
         "labels": dict(labels),
+        "kinds": dict(kinds),
         "identity": identity,
         "environment": dict(versions),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -59,7 +62,7 @@ def create(
 def extend(
     folder: Location, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Replace run.json by one with more raters."""
+    """Replace run.json by one with more raters, or with settings that change no score."""
     larger = {
         **record,
         "run_id": run_id_of(identity),
