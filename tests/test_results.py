@@ -27,7 +27,7 @@ def result(**ratings: dict[str, tuple[Rating | None, ...]]) -> ImageScore:
 def test_the_row_has_the_columns_of_the_contract_in_order() -> None:
     row = result(nss={"quality": (sure(4), sure(2))}).to_dict()
     assert list(row) == [
-        "path", "score", "s_global", "s_local", "score_nss", "disagreement",
+        "path", "score", "s_global", "s_local", "score_nss", "disagreement", "mass",
         "n_regions", "status", "error", "warnings",
     ]  # fmt: skip
     assert (row["score"], row["s_global"], row["s_local"], row["status"]) == (3.0, 4.0, 2.0, "ok")

@@ -94,9 +94,11 @@ def read(rating: Rating, readout: Readout) -> float:
     number already is that number, as it was answered.
 
     Raises:
-        ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number is
-            not finite.
+        ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number or
+            the mass is none.
     """
+    if not 0 <= rating.mass <= 1:
+        raise ImageError(f"A rating's mass is {rating.mass}; the rater's output is unusable.")
     if rating.value is not None:
         if not math.isfinite(rating.value):
             raise ImageError(f"A rating's number is {rating.value}; the rater's output is unusable.")

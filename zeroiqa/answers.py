@@ -104,7 +104,8 @@ def image_warnings(rater: str, label: str, answers: Answers) -> Iterator[str]:
     levels = f"levels of {label}" if label else "levels"
     of_regions = f"of {answers.regions} regions"
     if answers.low_images:
-        yield f"{rater}: {answers.smallest:.2g} of the probability lies on the {levels}, which means little"
+        share = f"{answers.smallest:.2g} of the probability"
+        yield f"{rater}: {share} lies on the {levels}, so that the score means little"
     if answers.low_regions:
         yield (
             f"{rater}: less than {answers.limit:g} of the probability lies on the {levels} for "

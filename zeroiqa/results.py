@@ -194,7 +194,7 @@ def score_rated(
             want of a text prompt, is missing.
         labels: Standard name -> label, in the order of the standards.
         aggregation: How.
-        warnings: Carried over; those on the ratings follow them.
+        warnings: Carried over, behind those on the ratings.
         kinds: Standard name -> kind.
     """
     asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
@@ -218,7 +218,7 @@ def score_rated(
     }
     every = tuple(labels.values())
     return ImageScore(
-        path, scores, rated.regions, None, (*warnings, *_doubts(every, answers)), every, answers
+        path, scores, rated.regions, None, (*_doubts(every, answers), *warnings), every, answers
     )
 
 

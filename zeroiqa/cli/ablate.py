@@ -63,6 +63,7 @@ def ablate(
     from zeroiqa.evaluation.tables import render
     from zeroiqa.inputs import Source
     from zeroiqa.raters import build_rater
+    from zeroiqa.runs import remarks
     from zeroiqa.settings import load_settings
     from zeroiqa.standards import load_standard
 
@@ -83,6 +84,9 @@ def ablate(
             found = run_ablation(
                 rows, settings, sources, output / f"table-{table}", output / "memory.sqlite", _progress(stack)
             )
+        for run in found.runs.values():
+            for line in (*run.warnings, *remarks(run)):
+                click.echo(f"Warning: {run.folder.name}: {line}", err=True)
         made = _table(rows, found, dataset, table)
         click.echo(render(replace(made, notes=(*made.notes, *left_out)), style), nl=False)
 

@@ -98,7 +98,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     from zeroiqa.cli.running import default_folder, finished_shards
     from zeroiqa.evaluation.comparison import Method
     from zeroiqa.inputs import Source
-    from zeroiqa.runs import open_run, read_column, write_scores
+    from zeroiqa.runs import open_run, read_column, remarks, write_scores
     from zeroiqa.settings import load_settings
 
     settings = load_settings(
@@ -111,7 +111,8 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
         pass
     write_scores(run)
-    return Method(name, "baseline, measured here", tuple(read_column(run, "score")))
+    notes = (*run.warnings, *remarks(run))
+    return Method(name, "baseline, measured here", tuple(read_column(run, "score")), notes=notes)
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:

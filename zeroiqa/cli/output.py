@@ -64,8 +64,10 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
     worst: list[tuple[float, int, ImageScore]] = []
     errors: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    count = unscored = 0
+    apart: list[tuple[float, str]] = []
+    count = unscored = warned = 0
     for position, result in enumerate(results):
+        warned += bool(result.warnings)
         if result.score is None and result.error is None:
             unscored += 1
             continue
@@ -80,6 +82,8 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
             rows.append(entry)
         _keep(best, entry)
         _keep(worst, (-result.score, -position, result))
+        if result.disagreement:
+            apart = [max([*apart, (result.disagreement, printable(result.path))])]
     if count:
         yield "score  whole  regions  n   image"
     if count == len(rows):
@@ -88,6 +92,9 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
         yield from (_line(row[2]) for row in sorted(best, reverse=True))
         yield f"  ...  {count - 2 * SHOWN} more"
         yield from (_line(row[2]) for row in sorted(worst))
+        if warned:
+            yield f"  ...  {warned} images have warnings; they are in --format csv and in scores.csv"
+    yield from (f"raters disagree most ({most:.2f}) on {path}" for most, path in apart)
     if unscored:
         yield f"  -    {unscored} images have scores of other standards only; every row is in --format csv"
     for kind, number in errors.most_common(SHOWN):

@@ -126,6 +126,8 @@ def _lines(run: Run, live: Live, cost: Cost | None, price: float | None) -> Iter
     yield from _workers(live)
     if live.damaged:
         yield f"{live.damaged} damaged lines in events/ were left out; no result is in them"
+    if len(live.versions) > 1:
+        yield f"worked on by several versions of zeroiqa: {', '.join(live.versions)}"
     if live.complete:
         yield "complete"
         return
@@ -211,6 +213,7 @@ def _record(run: Run, live: Live, cost: Cost | None) -> dict[str, Any]:
         "cost_left": cost and cost.money,
         "clocks_differ": live.clocks_differ,
         "damaged_events": live.damaged,
+        "versions": list(live.versions),
         "workers": [
             {
                 "process": worker.process,

@@ -69,11 +69,10 @@ def check_run(run: Run) -> Iterator[Check]:
         whole &= not check.damages
         yield check
     yield _scores(run) if whole else Check("scores", "not compared, since parts are damaged")
-    if whole and run.settings.raters:
-        said = remarks(run, state=status(run, Events((), 0)))  # from the parts: the log may have been edited
-        yield Check(
-            "answers", " ".join(said) or "enough of the probability lies on the levels, where it is known"
-        )
+    if whole:
+        said = remarks(run, state=status(run, Events((), 0)))  # from the parts: a log may have been edited
+        if said:
+            yield Check("answers", " ".join(said))
     yield _others(run)
 
 
