@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.raters import has_weights, is_baseline, is_server, measures_mass
+from zeroiqa.standards import standard_names
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
@@ -164,7 +165,8 @@ def _advice(rater: str, standard: str) -> str:
     """Where to look; nothing for what `zeroiqa models check` does not take."""
     if is_baseline(rater) or not (has_weights(rater) or is_server(rater)):
         return ""
-    asked = "" if standard == USUAL_STANDARD else f" --standard {shlex.quote(standard)}"
+    named = standard if standard in standard_names() else f"{standard}.toml"  # a file of the user's own
+    asked = "" if standard == USUAL_STANDARD else f" --standard {shlex.quote(named)}"
     return f"; `zeroiqa models check {shlex.quote(rater)}{asked}` shows what the model answers instead"
 
 
