@@ -262,3 +262,29 @@ def test_with_no_other_aspect_an_image_without_prompt_is_an_error(
     assert done.returncode == 0 and "4 images, 2 with an error" in done.stderr
     assert [row["status"] for row in rows(listed)] == ["ok", "error"] * 2
     assert "this image has none" in rows(listed)[1]["error"]
+
+
+# other signs that are stored
+
+
+def test_where_raters_differ_most_and_how_many_warnings_there_are_is_said(
+    photos: Path, give: Callable[..., Any]
+) -> None:
+    for number in range(4, 24):
+        shutil.copy(photos / "photos" / "0.png", photos / "photos" / f"{number}.png")
+    done = give(photos, "score", "photos", *ASKED, "--rater", "fake:2")
+    assert re.search(r"^  ...  24 images have warnings", done.stdout, re.MULTILINE)  # they are small
+    most = max(rows(photos), key=lambda row: float(row["disagreement"]))
+    (said,) = re.findall(r"raters disagree most \(([\d.]+)\) on (.+)", done.stdout)
+    assert said[0] == f"{float(most['disagreement']):.2f}"
+    assert give(photos, "rescore", "run", "--member", "fake").stdout.count("disagree") == 0
+
+
+def test_versions_that_worked_on_a_run_are_told_apart(photos: Path, give: Callable[..., Any]) -> None:
+    give(photos, "score", "photos", *ASKED)
+    assert "versions" not in give(photos, "status", "run").stdout
+    (path,) = (photos / "run" / "events").iterdir()
+    first, *rest = path.read_text().splitlines()
+    changed = json.dumps(json.loads(first) | {"zeroiqa": "0.0.1"})
+    path.write_text("\n".join([changed, *rest]) + "\n")
+    assert "several versions of zeroiqa: 0.0.1, " in give(photos, "status", "run").stdout

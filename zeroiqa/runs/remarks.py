@@ -19,6 +19,6 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
         UserError: a part without an event is damaged.
     """
     state = state or status(run, aggregation=aggregation)
-    members = aggregation.members if aggregation else ()
-    answers = {key: each for key, each in state.answers.items() if not members or key[0] in members}
-    return list(run_warnings(answers, run.labels))
+    members = (aggregation.members if aggregation else ()) or run.settings.raters
+    keys = ((rater, standard) for rater in members for standard in run.labels)
+    return list(run_warnings({key: state.answers[key] for key in keys if key in state.answers}, run.labels))
