@@ -97,7 +97,7 @@ def read(rating: Rating, readout: Readout) -> float:
         ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number or
             the mass is none.
     """
-    if not 0 <= rating.mass <= 1:
+    if not 0 <= rating.mass <= 1 + 1e-6:  # sums of rounded shares
         raise ImageError(f"A rating's mass is {rating.mass}; the rater's output is unusable.")
     if rating.value is not None:
         if not math.isfinite(rating.value):

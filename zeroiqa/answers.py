@@ -154,7 +154,6 @@ def answers_of(record: Mapping[str, Any]) -> Answers:
     Raises:
         KeyError, TypeError, ValueError: it is something else.
     """
-
     read: dict[str, Any] = {name: int(record[name]) for name in _COUNTS}
     for name in ("limit", *_LEAST):
         read[name] = None if record[name] is None else float(record[name])
