@@ -161,11 +161,8 @@ def rate_images(
 
 
 def _standards_for(image: Image, standards: tuple[Standard, ...]) -> tuple[Standard, ...]:
-    """Those that the image can be rated under; raises `ImageError` if there is none."""
-    suited = tuple(standard for standard in standards if standard.suits(image.prompt))
-    if standards and not suited:
-        standards[0].fill(image.prompt)  # says what is missing
-    return suited
+    """Those that the image can be rated under; all if there is none, so that the rater says what it lacks."""
+    return tuple(standard for standard in standards if standard.suits(image.prompt)) or standards
 
 
 def _rate_alike(
