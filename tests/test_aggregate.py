@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from zeroiqa.aggregate import Aggregation, aggregate, combine, local_score, read, region_weights
+from zeroiqa.aggregate import (
+    Aggregation,
+    aggregate,
+    combine,
+    failure,
+    local_score,
+    read,
+    region_weights,
+)
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.types import Rating, Region
 
@@ -292,3 +300,23 @@ def test_level_beside_a_number_is_kept_and_moves_nothing():
 def test_rating_whose_number_is_not_finite_is_an_image_error(broken):
     with pytest.raises(ImageError, match="number is (nan|inf)"):
         read(Rating((), 1.0, value=broken), "expected")
+
+
+@pytest.mark.parametrize("mass", [math.nan, -0.1, 1.5])
+def test_rating_whose_mass_is_no_probability_is_an_image_error(mass):
+    with pytest.raises(ImageError, match="mass is"):
+        read(Rating((0.0,), mass), "digit")
+
+
+@pytest.mark.parametrize(
+    "ratings", [(None, certain(4)), (certain(4), Rating((math.nan,), 1.0)), (Rating((), 1.0, math.inf),)]
+)
+@pytest.mark.parametrize("lam", [0.0, 1.0])
+@pytest.mark.parametrize("readout", ["digit", "expected"])
+def test_what_counts_failures_and_what_scores_agree(ratings, lam, readout):
+    regions = [Region((0, 0, 1, 1), 0.5, "object")] * (len(ratings) - 1)
+    said = failure("a", {"quality": (certain(4),), "authenticity": ratings})
+    with pytest.raises(ImageError) as raised:
+        aggregate(regions, {"a": ratings}, Aggregation(lam=lam, readout=readout))
+    assert said == str(raised.value)
+    assert failure("a", {"quality": (certain(4), None)}) is None

@@ -53,8 +53,12 @@ def test_prompts_go_with_their_images() -> None:
     method = zeroiqa.load_method(segmenter="grid", raters=["fake"], standards=["correspondence-word-7"])
     a, b = zeroiqa.score_images([COFFEE, COFFEE], prompts=["a cup", "a dog"], method=method)
     assert a.score != b.score
-    (missing,) = zeroiqa.score_images([COFFEE], method=method)
+    _, missing = zeroiqa.score_images([COFFEE, COFFEE], prompts=["a cup", " "], method=method)
     assert "prompt" in str(missing.error)
+    with pytest.raises(zeroiqa.UserError, match="none of the 1 images has one"):
+        zeroiqa.score_images([COFFEE], method=method)
+    with pytest.raises(zeroiqa.ImageError, match="this image has none"):
+        zeroiqa.score(COFFEE, method=method)
     with pytest.raises(zeroiqa.UserError, match="1 prompts were given for 2"):
         zeroiqa.score_images([COFFEE, COFFEE], prompts=["a cup"], method=method)
 

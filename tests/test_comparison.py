@@ -117,7 +117,11 @@ def test_scores_of_which_lower_is_better_are_turned_and_said():
 
 def test_a_method_without_an_image_of_a_database_is_said():
     stranger = Method("far", "measured", "", tuple((f"far{n}.png", float(n)) for n in range(9)))
-    elsewhere = tuple(Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9))
+    elsewhere = tuple(
+        Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9)
+    )
+        Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9)
+    )
     both = [dataset(), Dataset("away", elsewhere, {"quality": Scale(-9, 9, 1, "MOS")}, ())]
     report = compare([stranger, method("a", MOS)], both, "quality", resamples=0)
     assert "far has no image of mine." in report.tables[0].notes

@@ -50,7 +50,7 @@ LEVELS = (
         "flops",
     ),
     ("segmenters", "raters", "baselines", "heads"),
-    ("settings", "presets", "pipeline", "results", "runs", "evaluation", "benchmark"),
+    ("answers", "settings", "presets", "pipeline", "results", "runs", "evaluation", "benchmark"),
     ("api", "report", "cli", "__main__"),
 )
 """From the lowest to the highest; a module imports from its own level and from those below."""

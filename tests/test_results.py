@@ -6,7 +6,7 @@ import pytest
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.results import ImageScore, ImageScores, score_rated, standard_labels
-from zeroiqa.standards import load_standard
+from zeroiqa.standards import Kind, load_standard
 from zeroiqa.types import RatedImage, Rating, Region
 
 NEVER = float("-inf")
@@ -20,13 +20,14 @@ def sure(level: int) -> Rating:
 def result(**ratings: dict[str, tuple[Rating | None, ...]]) -> ImageScore:
     labels = {standard: standard for standard in next(iter(ratings.values()))}
     rated = RatedImage((REGION,), ratings)
-    return score_rated("a.jpg", rated, labels, Aggregation(), ("odd",))
+    kinds: dict[str, Kind] = dict.fromkeys(labels, "word")
+    return score_rated("a.jpg", rated, labels, Aggregation(), ("odd",), kinds=kinds)
 
 
 def test_the_row_has_the_columns_of_the_contract_in_order() -> None:
     row = result(nss={"quality": (sure(4), sure(2))}).to_dict()
     assert list(row) == [
-        "path", "score", "s_global", "s_local", "score_nss", "disagreement",
+        "path", "score", "s_global", "s_local", "score_nss", "disagreement", "mass",
         "n_regions", "status", "error", "warnings",
     ]  # fmt: skip
     assert (row["score"], row["s_global"], row["s_local"], row["status"]) == (3.0, 4.0, 2.0, "ok")

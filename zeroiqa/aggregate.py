@@ -38,6 +38,10 @@ class Aggregation:
     """The raters of the ensemble; empty means all."""
     member_weights: tuple[float, ...] = ()
     """One positive weight per rater, in the order of `members` (of the ratings, if that is empty)."""
+    mass_threshold: float = 0.5
+    """Mass of a rating, in [0, 1], below which its image has a warning; it moves no score."""
+    word_mass_threshold: float = 0.001
+    """The same under standards that compare next words: all of them may rightly be rare."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no score can be made with."""
@@ -90,9 +94,11 @@ def read(rating: Rating, readout: Readout) -> float:
     number already is that number, as it was answered.
 
     Raises:
-        ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number is
-            not finite.
+        ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number or
+            the mass is none.
     """
+    if not 0 <= rating.mass <= 1 + 1e-6:  # sums of rounded shares
+        raise ImageError(f"A rating's mass is {rating.mass}; the rater's output is unusable.")
     if rating.value is not None:
         if not math.isfinite(rating.value):
             raise ImageError(f"A rating's number is {rating.value}; the rater's output is unusable.")
@@ -179,15 +185,29 @@ def aggregate(
     )
 
 
+def failure(rater: str, ratings: Mapping[str, Sequence[Rating | None]]) -> str | None:
+    """Why a rater's ratings of an image give no score, as a sentence; None where they do.
+
+    The one definition of an image that failed though it was rated: whatever counts, lists or refuses errors
+    asks here, and no choice of the arithmetic changes the answer.
+
+    Args:
+        rater: Its name, for the sentence.
+        ratings: Standard name -> one rating per view, the whole image first.
+    """
+    try:
+        for by_view in ratings.values():
+            _levels(rater, by_view, "digit")
+    except ImageError as error:
+        return str(error)
+    return None
+
+
 def _score_rater(
     name: str, ratings: Sequence[Rating | None], areas: Sequence[float], aggregation: Aggregation
 ) -> tuple[RaterScore, float, tuple[float, ...]]:
     """One rater's score, and the shares of the whole image and of each region in it."""
-    whole, *rest = ratings
-    if whole is None:
-        raise ImageError(f"The rater {name} gave the whole image no level; without it there is no score.")
-    s_global = read(whole, aggregation.readout)
-    levels = tuple(None if rating is None else read(rating, aggregation.readout) for rating in rest)
+    whole, s_global, levels = _levels(name, ratings, aggregation.readout)
     weights = region_weights(levels, areas, aggregation)
     s_local = local_score(levels, weights)
     lam = 0.0 if s_local is None else aggregation.lam  # without regions the whole image is everything
@@ -197,6 +217,17 @@ def _score_rater(
     score = _rounded(combine(s_global, s_local, lam))
     rated = RaterScore(score, s_global, _rounded(s_local), levels, beside)
     return rated, combine(s_global, 0.0, lam), shares
+
+
+def _levels(
+    name: str, ratings: Sequence[Rating | None], readout: Readout
+) -> tuple[Rating, float, tuple[float | None, ...]]:
+    """The whole image's rating and level, and the regions' levels; raises where there is no score."""
+    whole, *rest = ratings
+    if whole is None:
+        raise ImageError(f"The rater {name} gave the whole image no level; without it there is no score.")
+    regions = (None if rating is None else read(rating, readout) for rating in rest)
+    return whole, read(whole, readout), tuple(regions)
 
 
 def _most_probable(rating: Rating) -> int:

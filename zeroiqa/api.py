@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
@@ -13,6 +13,7 @@ from zeroiqa.inputs import find_images
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore, ImageScores
 from zeroiqa.settings import DEFAULT_PRESET, load_settings
+from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Overrides(TypedDict, total=False):
     complement: bool
     raters: Sequence[str]
     rater_weights: Sequence[float]
+    mass_threshold: float
+    word_mass_threshold: float
     standards: Sequence[str]
     crop: str
     readout: str
@@ -82,7 +85,7 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         The result; `result.score` lies in [1, 7] for the shipped presets, higher is better.
 
     Raises:
-        ImageError: this image cannot be decoded or rated.
+        ImageError: this image cannot be decoded or rated, or the prompt that a standard needs is missing.
 
     Example:
         >>> from zeroiqa.samples import folder
@@ -90,7 +93,10 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         True
     """
     method = method or load_method()
-    result = score_image(_to_image(image, prompt, method, 0), method)
+    decoded = _to_image(image, prompt, method, 0)
+    for standard in method.standards:
+        standard.fill(decoded.prompt)  # raises where it is missing: of one image, nothing is left out
+    result = score_image(decoded, method)
     if result.error is not None:
         raise ImageError(result.error)
     return result
@@ -107,14 +113,16 @@ def score_images(
     Args:
         images: A folder, a glob pattern or a list file; or anything that yields what `score` takes.
             Images are taken and let go one by one, or as many at a time as a model rates by one call.
-        prompts: One text prompt per image, for the aspect correspondence.
+        prompts: One text prompt per image, for the aspect correspondence. An image without one has the scores
+            of the other standards, and a warning.
         method: From `load_method`; the embedded preset if left out.
 
     Returns:
         The results in the order of the images; `.to_pandas()` makes a table of them.
 
     Raises:
-        UserError: nothing was found, or there are more or fewer prompts than images.
+        UserError: nothing was found, there are more or fewer prompts than images, or a standard needs prompts
+            and no image has one (of images that come one by one this is not known beforehand).
     """
     method = method or load_method()
     if isinstance(images, str | os.PathLike):
@@ -127,6 +135,8 @@ def score_images(
             raise UserError(
                 f"{len(prompts)} prompts were given for {len(images)} images; give one for each image."
             )
+    if isinstance(images, Sequence):
+        check_prompts(method.standards, list(_prompts(images, prompts)))
     at_once = method.images_per_call
     results: list[ImageScore] = []
     group: list[Image | ImageScore] = []
@@ -140,6 +150,15 @@ def score_images(
             results += _score_group(group, method)
             group.clear()
     return ImageScores((*results, *_score_group(group, method)))
+
+
+def _prompts(
+    images: Sequence[ImageLike], prompts: Sequence[str | None] | None
+) -> Iterator[tuple[str, str | None]]:
+    """Name and prompt of each image."""
+    for position, image in enumerate(images):
+        own = image.prompt if isinstance(image, Image) else prompts[position] if prompts is not None else None
+        yield _name(image, position), own
 
 
 def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[ImageScore]:

@@ -17,7 +17,7 @@ from zeroiqa.raters.direction import lower_is_better
 from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
-from zeroiqa.standards import Standard, load_standard
+from zeroiqa.standards import Kind, Standard, load_standard
 from zeroiqa.types import CropMode, Image, RatedImage, Rater, Rating, Region, Segmenter, View
 from zeroiqa.views import cut_views
 
@@ -50,6 +50,11 @@ class Method:
         """Whether scores fall as quality rises: those of some baselines, which stand alone."""
         own = (rater for name, rater in self.raters.items() if has_own_scale(name))  # ids of models cost time
         return any(lower_is_better(rater.id) for rater in own)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Standard name -> kind."""
+        return {standard.name: standard.kind for standard in self.standards}
 
 
 def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Method:
@@ -98,14 +103,7 @@ def score_image(image: Image, method: Method) -> ImageScore:
     """
     (regions,) = find_regions([image], method)
     ratings = {name: rate_image(image, regions, rater, method) for name, rater in method.raters.items()}
-    return score_rated(
-        image.name,
-        RatedImage(regions, ratings),
-        method.labels,
-        method.aggregation,
-        image.warnings,
-        lower_is_better=method.lower_is_better,
-    )
+    return _score(image, RatedImage(regions, ratings), method)
 
 
 def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
@@ -119,16 +117,21 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
             return [ImageScore(images[0].name, error=str(error), warnings=images[0].warnings)]
         return [score for image in images for score in score_together([image], method)]
     return [
-        score_rated(
-            image.name,
-            RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}),
-            method.labels,
-            method.aggregation,
-            image.warnings,
-            lower_is_better=method.lower_is_better,
-        )
+        _score(image, RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}), method)
         for index, (image, found) in enumerate(asked)
     ]
+
+
+def _score(image: Image, rated: RatedImage, method: Method) -> ImageScore:
+    return score_rated(
+        image.name,
+        rated,
+        method.labels,
+        method.aggregation,
+        image.warnings,
+        kinds=method.kinds,
+        lower_is_better=method.lower_is_better,
+    )
 
 
 def find_regions(images: Sequence[Image], method: Method) -> list[tuple[Region, ...]]:
@@ -155,30 +158,53 @@ def rate_images(
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """Ratings of several images, each with its regions, by one call of a rater; per image as `rate_image`.
 
-    A region whose crop is the whole image (often the complement) is not rated a second time.
+    A region whose crop is the whole image (often the complement) is not rated a second time. An image without
+    a text prompt is not asked about under the standards that need one.
 
     Raises:
         ImageError: one of the images cannot be rated; which one is not said.
     """
+    asked = [_standards_for(image, method.standards) for image, _ in images]
+    found: list[dict[str, tuple[Rating | None, ...]]] = [{} for _ in images]
+    for standards in dict.fromkeys(asked):
+        mine = [place for place, own in enumerate(asked) if own == standards]
+        rated = _rate_alike([images[place] for place in mine], rater, standards, method.crop)
+        for place, ratings in zip(mine, rated, strict=True):
+            found[place] = ratings
+    return found
+
+
+def _standards_for(image: Image, standards: tuple[Standard, ...]) -> tuple[Standard, ...]:
+    """Those that the image can be rated under; all if there is none, so that the rater says what it lacks."""
+    return tuple(standard for standard in standards if standard.suits(image.prompt)) or standards
+
+
+def _rate_alike(
+    images: Sequence[tuple[Image, Sequence[Region]]],
+    rater: Rater,
+    standards: tuple[Standard, ...],
+    crop: CropMode,
+) -> list[dict[str, tuple[Rating | None, ...]]]:
+    """Ratings of images that are all asked about under the same standards."""
     distinct: list[View] = []
     places = []  # of each image: the position of each of its views in `distinct`
     for image, regions in images:
-        whole, *crops = cut_views(image, regions, method.crop)
+        whole, *crops = cut_views(image, regions, crop)
         own = [len(distinct)]
         distinct.append(whole)
         for view in crops:
-            if _shows_whole_image(view, method.crop):
+            if _shows_whole_image(view, crop):
                 own.append(own[0])
             else:
                 own.append(len(distinct))
                 distinct.append(view)
         places.append(own)
-    answers = rater.rate(distinct, method.standards) if distinct else []
+    answers = rater.rate(distinct, standards) if distinct else []
     assert len(answers) == len(distinct)
     return [
         {
             standard.name: tuple(answers[place][index] for place in own)
-            for index, standard in enumerate(method.standards)
+            for index, standard in enumerate(standards)
         }
         for own in places
     ]

@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from zeroiqa.aggregate import Aggregation, Score, aggregate
+from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.types import RatedImage, Region
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from zeroiqa.standards import Standard
+    from zeroiqa.standards import Kind, Standard
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The result for one image. `scores` is empty exactly where `status` is "error"."""
+    """The result for one image. `scores` is empty exactly where `status` is "error".
+
+    An image without the text prompt that a standard needs has the scores of the other standards.
+    """
 
     path: str
     """Path, or the name that the caller gave."""
@@ -29,6 +33,10 @@ class ImageScore:
     warnings: tuple[str, ...] = ()
     lower_is_better: bool = False
     """Whether scores fall as quality rises, as those of some baselines do."""
+    labels: tuple[str, ...] = ()
+    """Of all standards, the first one's leads; empty: those of `scores`."""
+    answers: Mapping[str, Mapping[str, Answers]] = field(default_factory=dict)
+    """Label -> rater -> how much of what it answers lies on the levels."""
 
     @property
     def status(self) -> Literal["ok", "error"]:
@@ -39,36 +47,54 @@ class ImageScore:
     def score(self) -> float | None:
         """The first standard's score, in [1, K] with normalised areas, or in a baseline's own unit.
 
-        Higher is better but where `lower_is_better` says otherwise. None for an error.
+        Higher is better but where `lower_is_better` says otherwise. None for an error, and where the standard
+        needs a text prompt that the image has not.
         """
-        return self._first.score if self.scores else None
+        return None if self._first is None else self._first.score
 
     @property
     def s_global(self) -> float | None:
-        """The whole image's level, in [1, K]. None for an error."""
-        return self._first.s_global if self.scores else None
+        """The whole image's level, in [1, K]. None where there is no score."""
+        return None if self._first is None else self._first.s_global
 
     @property
     def s_local(self) -> float | None:
-        """The regions' weighted level. None for an error."""
-        return self._first.s_local if self.scores else None
+        """The regions' weighted level. None where there is no score."""
+        return None if self._first is None else self._first.s_local
 
     @property
     def disagreement(self) -> float | None:
-        """Standard deviation of the raters' scores; 0 for one rater. None for an error."""
-        return self._first.disagreement if self.scores else None
+        """Standard deviation of the raters' scores; 0 for one rater. None where there is no score."""
+        return None if self._first is None else self._first.disagreement
 
     @property
-    def _first(self) -> Score:
-        return next(iter(self.scores.values()))
+    def mass(self) -> float | None:
+        """P(the answer is a level at all) for the whole image, in [0, 1]: the smallest of the raters.
+
+        None where there is no score, or no rater says it.
+        """
+        return self._mass(self._labels[0]) if self._first else None
+
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        return self.labels or tuple(self.scores)
+
+    @property
+    def _first(self) -> Score | None:
+        return self.scores.get(self._labels[0]) if self.scores else None
+
+    def _mass(self, label: str) -> float | None:
+        masses = (answers.smallest for answers in self.answers.get(label, {}).values())
+        return min((mass for mass in masses if mass is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The flat row of scores.csv; a missing value is None."""
         row: dict[str, Any] = {"path": self.path}
-        for position, (label, score) in enumerate(self.scores.items()):
-            row |= _columns("" if position == 0 else f"{label}_", score)
-        if not self.scores:
-            row |= {"score": None}
+        for position, label in enumerate(self._labels):
+            if label in self.scores:
+                prefix = "" if position == 0 else f"{label}_"
+                row |= _columns(prefix, self.scores[label]) | {f"{prefix}mass": self._mass(label)}
+        row.setdefault("score", None)
         if self.lower_is_better:
             row["better"] = "lower"
         return row | {
@@ -97,7 +123,8 @@ class ImageScore:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.path}: error: {self.error}"
-        lines = [f"{self.path}: {self.score:.2f}" + (" (lower is better)" if self.lower_is_better else "")]
+        turned = " (lower is better)" if self.lower_is_better else ""
+        lines = [self.path if self.score is None else f"{self.path}: {self.score:.2f}{turned}"]
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
@@ -145,7 +172,13 @@ class ImageScores(Sequence[ImageScore]):
         width = max((len(item.path) for item in self.items), default=0)
         lines = [
             f"{item.path:<{width}}  "
-            + (f"{item.score:.2f}" if item.score is not None else f"error: {item.error}")
+            + (
+                f"error: {item.error}"
+                if item.error is not None
+                else "no score of the first standard"
+                if item.score is None
+                else f"{item.score:.2f}"
+            )
             for item in self.items
         ]
         return "\n".join([*lines, *(["(lower is better)"] if self._lower_is_better else [])])
@@ -162,35 +195,65 @@ def score_rated(
     aggregation: Aggregation,
     warnings: tuple[str, ...] = (),
     *,
+    kinds: Mapping[str, Kind],
     lower_is_better: bool = False,
 ) -> ImageScore:
     """Arithmetic only: turn stored ratings into a result.
 
     Args:
         path: The image's path or name.
-        rated: Regions, and ratings by rater and standard.
+        rated: Regions, and ratings by rater and standard; a standard that the image was not asked about, for
+            want of a text prompt, is missing.
         labels: Standard name -> label, in the order of the standards.
         aggregation: How.
-        warnings: Carried over.
+        warnings: Carried over, behind those on the ratings.
+        kinds: Standard name -> kind.
         lower_is_better: What the raters' numbers mean.
     """
+    asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
     try:
         scores = {
-            label: aggregate(
+            labels[standard]: aggregate(
                 rated.regions,
                 {rater: by_standard[standard] for rater, by_standard in rated.ratings.items()},
                 aggregation,
             )
-            for standard, label in labels.items()
+            for standard in asked
         }
     except ImageError as error:
         return ImageScore(path, error=str(error), warnings=warnings, lower_is_better=lower_is_better)
-    return ImageScore(path, scores, rated.regions, warnings=warnings, lower_is_better=lower_is_better)
+    answers = {
+        labels[standard]: {
+            rater: count_answers(rater, kinds[standard], rated.ratings[rater][standard], aggregation)
+            for rater in scores[labels[standard]].raters
+        }
+        for standard in asked
+    }
+    every = tuple(labels.values())
+    said = (*_doubts(every, answers), *warnings)
+    return ImageScore(path, scores, rated.regions, None, said, lower_is_better, every, answers)
 
 
-def csv_cell(value: Any) -> Any:
-    """A value of a row as tables hold it: six decimals, so that equal scores are equal texts."""
-    return f"{value:.6f}" if isinstance(value, float) else value
+def _doubts(labels: Sequence[str], answers: Mapping[str, Mapping[str, Answers]]) -> Iterator[str]:
+    """What the ratings themselves give reason to say of an image."""
+    for label in labels:
+        if label not in answers:
+            yield f"no score of {label}: the image has no text prompt"
+        for rater, each in answers.get(label, {}).items():
+            yield from image_warnings(rater, label if len(labels) > 1 else "", each)
+
+
+def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; six digits of a mass,
+    which may be tiny."""
+    return {
+        key: value
+        if not isinstance(value, float)
+        else f"{value:.6g}"
+        if key == "mass" or key.endswith("_mass")
+        else f"{value:.6f}"
+        for key, value in row.items()
+    }
 
 
 def standard_labels(standards: Iterable[Standard]) -> dict[str, str]:

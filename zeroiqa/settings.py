@@ -55,6 +55,10 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
+    mass_threshold: float = Aggregation.mass_threshold
+    """An image has a warning where less of the probability lies on the levels, in [0, 1]; no score moves."""
+    word_mass_threshold: float = Aggregation.word_mass_threshold
+    """The same under standards that compare next words, and for VQAScore: such words may rightly be rare."""
     granularity: str = "paper"
     """How finely SAM 2 cuts: the name of a profile or a TOML file, with changes after commas."""
     device: str = ModelOptions.device
@@ -81,6 +85,8 @@ class Settings:
             lam=self.lam,
             normalize_areas=self.normalize_areas,
             member_weights=self.rater_weights,
+            mass_threshold=self.mass_threshold,
+            word_mass_threshold=self.word_mass_threshold,
         )
 
     @property
@@ -253,7 +259,7 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
 
 
 def _checked_number(key: str, value: Any, origin: str) -> float | int:
-    low, high = {"min_area": (0.0, 1.0), "lambda": (0.0, math.inf), "max_pixels": (1, 2**40)}[key]
+    low, high = {"lambda": (0.0, math.inf), "max_pixels": (1, 2**40)}.get(key, (0.0, 1.0))
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

@@ -7,13 +7,13 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, printable
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
 Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference"]
@@ -113,6 +113,10 @@ class Standard:
         """Whether each image must bring the text prompt that it was generated from."""
         return "prompt" in _placeholders(self.system + self.user)
 
+    def suits(self, prompt: str | None) -> bool:
+        """Whether an image with this text prompt, or without one, can be rated under the standard."""
+        return not self.needs_prompt or bool(prompt and prompt.strip())
+
     def fill(self, prompt: str | None = None) -> FilledPrompt:
         """Put the levels, the scale and the image's text prompt into the templates.
 
@@ -122,7 +126,7 @@ class Standard:
         Raises:
             ImageError: `needs_prompt`, and the prompt is missing or blank.
         """
-        if self.needs_prompt and not (prompt and prompt.strip()):
+        if not self.suits(prompt):
             raise ImageError(
                 f"The standard {self.name} compares the image with its text prompt, but this image has none; "
                 "give the prompts in a CSV column or a sidecar file, or choose another standard."
@@ -139,6 +143,33 @@ class Standard:
             _PLACEHOLDER.sub(lambda found: values[found[1]], text) for text in (self.system, self.user)
         )
         return FilledPrompt(system, user, self.after_image, self.answer)
+
+
+def check_prompts(standards: Iterable[Standard], images: Sequence[tuple[str, str | None]]) -> str | None:
+    """What is to be said of images that lack the text prompt which a standard needs; None if nothing is.
+
+    Args:
+        standards: All of a run.
+        images: Name and prompt of each.
+
+    Raises:
+        UserError: none of the images has a prompt.
+    """
+    for standard in standards:
+        without = [name for name, prompt in images if not standard.suits(prompt)]
+        if not without:
+            continue
+        if len(without) == len(images):
+            raise UserError(
+                f"The standard {standard.name} compares images with their text prompts, and none of the "
+                f"{len(images)} images has one (the first is {printable(without[0])}); give the prompts in a "
+                "list with a column prompt or by --sidecar-prompts, or choose another standard."
+            )
+        return (
+            f"{len(without)} of {len(images)} images have no text prompt (the first is "
+            f"{printable(without[0])}), so that they get no score under {standard.name}."
+        )
+    return None
 
 
 def standard_names() -> list[str]:

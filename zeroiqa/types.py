@@ -91,7 +91,8 @@ class Rating:
     """Natural log of P(level k | the answer is a level), k = 1..K; -inf is allowed. With a `value`: empty, or
     the levels that a fine-tuned head gives beside its score, which has nothing of them."""
     mass: float
-    """P(the answer is a level), in [0, 1]; a low mass means that the prompt failed."""
+    """P(the answer is a level), in [0, 1]; a low mass means that the prompt failed. 1 where nothing else than
+    levels is looked at, or no probability is known; see `zeroiqa.answers`."""
     value: float | None = None
     """The number that was answered: under a standard of kind "float", or by a baseline or head; else None."""
 

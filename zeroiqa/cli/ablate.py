@@ -64,6 +64,7 @@ def ablate(
     from zeroiqa.evaluation.ablations import run_ablation
     from zeroiqa.inputs import Source
     from zeroiqa.raters import build_rater
+    from zeroiqa.runs import remarks
     from zeroiqa.settings import load_settings
 
     settings = load_settings(preset, given(**choices))
@@ -79,6 +80,9 @@ def ablate(
             found = run_ablation(
                 rows, settings, sources, output / f"table-{table}", output / "memory.sqlite", _progress(stack)
             )
+        for run in found.runs.values():
+            for line in (*run.warnings, *remarks(run)):
+                click.echo(f"Warning: {run.folder.name}: {line}", err=True)
         done.append(Done(table, rows, found, said))
     click.echo(ablation_report(done, settings, dataset, resamples, decimals).text(style), nl=False)
 

@@ -96,12 +96,13 @@ def compare(
 def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool) -> list[Method]:
     from zeroiqa.evaluation.methods import UPWARDS, Direction, Method
     from zeroiqa.evaluation.run_scores import column_prefix, label_of, origin_of
-    from zeroiqa.runs import read_column
+    from zeroiqa.runs import read_column, remarks
 
     raters = run.settings.raters
     column = f"{column_prefix(run, label_of(run, aspect, standards))}score"
     name = run.folder.resolve().name if isinstance(run.folder, Path) else run.folder.name
     columns = {name: column}
+    notes = tuple(f"{name}: {said}" for said in remarks(run))
     if members and len(raters) > 1:
         columns |= {f"{name}: {rater}": f"{column}_{rater}" for rater in raters}
     return [
@@ -112,6 +113,7 @@ def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by
             tuple(read_column(run, own)),
             Direction(-1, "") if run.lower_is_better else UPWARDS,
             origin=replace(origin_of(run, by_name=by_name), what=name),
+            notes=notes,
         )
         for row, own in columns.items()
     ]
@@ -134,7 +136,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     from zeroiqa.evaluation.methods import UPWARDS, Direction, Method
     from zeroiqa.evaluation.run_scores import origin_of
     from zeroiqa.inputs import Source
-    from zeroiqa.runs import open_run, read_column, write_scores
+    from zeroiqa.runs import open_run, read_column, remarks, write_scores
     from zeroiqa.settings import load_settings
 
     settings = load_settings(
@@ -150,9 +152,15 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
         pass
     write_scores(run)
     direction = Direction(-1, "") if run.lower_is_better else UPWARDS
-    origin = replace(origin_of(run), what=name)
-    scored = tuple(read_column(run, "score"))
-    return Method(name, "baseline, measured here", str(run.folder), scored, direction, origin=origin)
+    return Method(
+        name,
+        "baseline, measured here",
+        str(run.folder),
+        tuple(read_column(run, "score")),
+        direction,
+        origin=replace(origin_of(run), what=name),
+        notes=tuple(f"{name}: {said}" for said in (*run.warnings, *remarks(run))),
+    )
 
 
 def _dataset(text: str, needs_images: bool) -> Dataset:

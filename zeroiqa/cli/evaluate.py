@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Joined
     from zeroiqa.evaluation.datasets import Dataset
     from zeroiqa.evaluation.records import Report
+    from zeroiqa.runs import Run
 
 
 FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
@@ -80,7 +81,8 @@ def evaluate(
     chosen = [] if standard is None else [standard]
     check_standards([loaded], aspect, chosen)
     lower = loaded.lower_is_better
-    scored = scores_of(loaded, label_of(loaded, aspect, chosen), given(**choices))
+    arithmetic = given(**choices)
+    scored = scores_of(loaded, label_of(loaded, aspect, chosen), arithmetic)
     joined = join(pointing_up(scored, lower), dataset, aspect, origin_of(loaded, by_name=by_name))
     found = measure(joined, resamples=resamples)
     report = agreement_report(
@@ -90,6 +92,7 @@ def evaluate(
         method=run.resolve().name if isinstance(run, Path) else run.name,
         dataset=dataset,
         aspect=aspect,
+        remarks=_remarks(loaded, arithmetic),
         protocol=f"measured here, {', '.join(loaded.settings.raters)}",
         source=str(loaded.folder),
         lower_is_better=lower,
@@ -116,6 +119,12 @@ def read_opinions(name: str | None, root: Path | None, mos: Path | None, split: 
     if name is None or root is None or mos is not None:
         raise click.UsageError("Give --dataset NAME and --root DIR, or --mos FILE.")
     return read_dataset(name, root, split=split)
+
+
+def _remarks(run: Run, arithmetic: Mapping[str, Any]) -> list[str]:
+    from zeroiqa.runs import reaggregation, remarks
+
+    return remarks(run, reaggregation(run, arithmetic) if arithmetic else None)
 
 
 def _say_outliers(joined: Joined, count: int, lower: bool) -> None:

@@ -91,10 +91,11 @@ class _Failures:
 
     def add(self, shard: int) -> None:
         """Count the failures of one more shard that is finished."""
-        from zeroiqa.runs import store
+        from zeroiqa.runs.findings import find
 
-        errors = (store.read_errors(self.run.folder, stage, shard) for stage in self.run.stages)
-        self.count += len({image for found in errors for image in found})
+        self.count += len(
+            {image for stage in self.run.stages for image in find(self.run, stage, shard).errors}
+        )
         self.check(self.count)
 
     def look_around(self) -> None:

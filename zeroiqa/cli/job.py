@@ -62,6 +62,7 @@ class Job:
             return output or default_folder(paths, settings, sources)
 
         if self.dry_run:
+            _check_prompts(settings, sources)
             describe(folder, settings, sources, executor.description, self.spending)
         else:
             self._do(opened_run(folder(), settings, sources, preset, add=self.add), executor)
@@ -85,6 +86,16 @@ class Job:
             click.echo(planned, err=True)
         else:
             carry_out(run, within(self.max_failures, executor), self.part, self.style)
+
+
+def _check_prompts(settings: Settings, sources: list[Source]) -> None:
+    """Say of missing prompts what the run itself would say."""
+    from zeroiqa.standards import check_prompts, load_standard
+
+    images = [(source.path, source.prompt) for source in sources]
+    said = check_prompts(map(load_standard, settings.standards), images)
+    if said is not None:
+        click.echo(f"Warning: {said}", err=True)
 
 
 def job_options(command: Command) -> Command:

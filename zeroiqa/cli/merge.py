@@ -16,7 +16,8 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     With several runs of the same settings: copy them into the new run -o. An image that several have is taken
     from the first. Nothing is computed again.
     """
-    from zeroiqa.runs import load_run, status, write_scores
+    from zeroiqa.cli.running import conclusion
+    from zeroiqa.runs import load_run, write_scores
     from zeroiqa.runs.merge import merge_runs
 
     if (len(runs) > 1) != (output is not None):
@@ -28,7 +29,5 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
         if repeated:
             click.echo(f"{repeated} images are in several runs and were taken from the first.", err=True)
     write_scores(run)
-    click.echo(
-        f"{run.n_images} images, {status(run).errors} with an error. Scores and ratings: {run.folder}",
-        err=True,
-    )
+    for line in conclusion(run):
+        click.echo(line, err=True)

@@ -52,6 +52,16 @@ def arithmetic_options(command: Command) -> Command:
             multiple=True,
             help="Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
         ),
+        click.option(
+            "--mass-threshold",
+            type=click.FloatRange(0, 1),
+            help="Warn where less of the probability lies on the levels; no score changes.  [default: 0.5]",
+        ),
+        click.option(
+            "--word-mass-threshold",
+            type=click.FloatRange(0, 1),
+            help="The same for standards that compare next words, which may be rare.  [default: 0.001]",
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TextIO
 import click
 
 from zeroiqa.errors import printable
-from zeroiqa.results import ImageScore, csv_cell
+from zeroiqa.results import ImageScore, csv_row
 
 SHOWN = 5
 """How many of the best and of the worst images the table shows."""
@@ -45,7 +45,7 @@ def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], st
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for result in results:
-            writer.writerow({key: csv_cell(value) for key, value in result.to_dict().items()})
+            writer.writerow(csv_row(result.to_dict()))
     elif style == "jsonl":
         for result in results:
             stream.write(_record(result, columns) + "\n")
@@ -64,8 +64,13 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
     worst: list[tuple[float, int, ImageScore]] = []
     errors: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    count = 0
+    apart: list[tuple[float, str]] = []
+    count = unscored = warned = 0
     for position, result in enumerate(results):
+        warned += bool(result.warnings)
+        if result.score is None and result.error is None:
+            unscored += 1
+            continue
         if result.score is None:
             kind = _kind(result)
             errors[kind] += 1
@@ -78,6 +83,8 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
             rows.append(entry)
         _keep(best, entry)
         _keep(worst, (-quality, -position, result))
+        if result.disagreement:
+            apart = [max([*apart, (result.disagreement, printable(result.path))])]
     if count:
         lower = rows[0][2].lower_is_better
         yield "score  whole  regions  n   image" + ("    (lower is better; the best first)" if lower else "")
@@ -87,6 +94,11 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
         yield from (_line(row[2]) for row in sorted(best, reverse=True))
         yield f"  ...  {count - 2 * SHOWN} more"
         yield from (_line(row[2]) for row in sorted(worst))
+        if warned:
+            yield f"  ...  {warned} images have warnings; they are in --format csv and in scores.csv"
+    yield from (f"raters disagree most ({most:.2f}) on {path}" for most, path in apart)
+    if unscored:
+        yield f"  -    {unscored} images have scores of other standards only; every row is in --format csv"
     for kind, number in errors.most_common(SHOWN):
         more = f" (and {number - 1} more like it)" if number > 1 else ""
         yield f"error  {examples[kind]}{more}"

@@ -31,7 +31,7 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
     The run itself stays as it is.
     """
     from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
-    from zeroiqa.runs import iter_scores, load_run, reaggregation, score_columns
+    from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
     from zeroiqa.runs.files import replaced
 
     loaded = load_run(run)
@@ -49,3 +49,5 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
                 click.echo(line)
         else:
             write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)
+    for line in remarks(loaded, aggregation):
+        click.echo(line, err=True)

@@ -69,7 +69,8 @@ def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> N
             f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True
         )
         raise click.exceptions.Exit(130) from None
-    click.echo(_conclusion(run, part, left), err=True)
+    for line in _conclusion(run, part, shards, left):
+        click.echo(line, err=True)
 
 
 def _write_scores(run: Run, part: Slice | None) -> int:
@@ -82,16 +83,28 @@ def _write_scores(run: Run, part: Slice | None) -> int:
     return left
 
 
-def _conclusion(run: Run, part: Slice | None, left: int) -> str:
-    from zeroiqa.runs import status
+def _conclusion(run: Run, part: Slice | None, shards: list[int], left: int) -> Iterator[str]:
+    from zeroiqa.runs import remarks, status
 
-    if part is not None and left:
-        return (
-            f"Slice {part} is done. {left} of {run.n_images} images are left to other slices; when they are "
-            f"done, `zeroiqa merge {run.folder}` writes the scores."
-        )
-    errors = f"{status(run).errors} with an error"
-    return f"{run.n_images} images, {errors}. Scores and ratings: {run.folder}"
+    if part is None or not left:
+        yield from conclusion(run)
+        return
+    done = status(run, shards=shards)
+    yield from remarks(run, state=done)
+    yield (
+        f"Slice {part} is done: {run.count_images(shards)} images, {done.errors} with an error. {left} of "
+        f"{run.n_images} images are left to other slices; when they are done, `zeroiqa merge {run.folder}` "
+        "writes the scores."
+    )
+
+
+def conclusion(run: Run) -> Iterator[str]:
+    """What is said of a run whose scores are written."""
+    from zeroiqa.runs import remarks, status
+
+    done = status(run)
+    yield from remarks(run, state=done)
+    yield f"{run.n_images} images, {done.errors} with an error. Scores and ratings: {run.folder}"
 
 
 def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:

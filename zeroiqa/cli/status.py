@@ -58,7 +58,7 @@ def status(run: Location, watch: bool, price: float | None, devices: int | None,
         live = look(loaded, datetime.now(UTC))
         cost = _cost(loaded, live, price, devices)
         if style == "json":
-            return live, [json.dumps(_record(live, cost), allow_nan=False)]
+            return live, [json.dumps(_record(loaded, live, cost), allow_nan=False)]
         return live, list(_lines(loaded, live, cost, price))
 
     if not watch:
@@ -109,6 +109,7 @@ def _cost(run: Run, live: Live, price: float | None, devices: int | None) -> Cos
 
 def _lines(run: Run, live: Live, cost: Cost | None, price: float | None) -> Iterator[str]:
     from zeroiqa.errors import printable
+    from zeroiqa.runs import remarks
 
     state = live.status
     for stage, shards in state.finished.items():
@@ -119,11 +120,14 @@ def _lines(run: Run, live: Live, cost: Cost | None, price: float | None) -> Iter
         yield f"  {count} x {printable(kind)}"
     if len(state.error_kinds) > KINDS:
         yield f"  and {len(state.error_kinds) - KINDS} other kinds of error"
+    yield from remarks(run, state=state)
     if live.overall is not None:
         yield _speed(live)
     yield from _workers(live)
     if live.damaged:
         yield f"{live.damaged} damaged lines in events/ were left out; no result is in them"
+    if len(live.versions) > 1:
+        yield f"worked on by several versions of zeroiqa: {', '.join(live.versions)}"
     if live.complete:
         yield "complete"
         return
@@ -185,7 +189,9 @@ def _summary(live: Live) -> str:
     return f"{state.scored + state.errors}/{state.images} images, {state.errors} with an error{rate}{left}"
 
 
-def _record(live: Live, cost: Cost | None) -> dict[str, Any]:
+def _record(run: Run, live: Live, cost: Cost | None) -> dict[str, Any]:
+    from zeroiqa.runs import remarks
+
     state = live.status
     return {
         "complete": live.complete,
@@ -193,6 +199,11 @@ def _record(live: Live, cost: Cost | None) -> dict[str, Any]:
         "scored": state.scored,
         "errors": state.errors,
         "error_kinds": dict(state.error_kinds.most_common()),
+        "remarks": remarks(run, state=state),
+        "answers": [
+            {"rater": rater, "standard": standard, **vars(answers)}
+            for (rater, standard), answers in state.answers.items()
+        ],
         "shards": state.shards,
         "finished": {unquote(stage): shards for stage, shards in state.finished.items()},
         "images_per_second": live.now,
@@ -202,6 +213,7 @@ def _record(live: Live, cost: Cost | None) -> dict[str, Any]:
         "cost_left": cost and cost.money,
         "clocks_differ": live.clocks_differ,
         "damaged_events": live.damaged,
+        "versions": list(live.versions),
         "workers": [
             {
                 "process": worker.process,

@@ -94,10 +94,16 @@ def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) 
 
 
 def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
+    from zeroiqa.errors import printable
     from zeroiqa.images import decode
+    from zeroiqa.standards import check_prompts
 
+    check_prompts(method.standards, [(source.path, source.prompt) for source in sources])
     images = []
     for source in sources:
+        if not all(standard.suits(source.prompt) for standard in method.standards):
+            click.echo(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
+            continue
         try:
             images.append(decode(source.path, method.policy, prompt=source.prompt))
         except ImageError as error:

@@ -73,7 +73,7 @@ def _joined(row: Row, found: Ablation, dataset: Dataset) -> Joined:
     run = found.runs[row.run]
     label = run.labels[row.standard]
     results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
-    scored = ((each.path, each.scores[label].score if each.scores else None) for each in results)
+    scored = ((each.path, each.scores[label].score if label in each.scores else None) for each in results)
     return join(pointing_up(scored, run.lower_is_better), dataset, ASPECT, origin_of(run))
 
 

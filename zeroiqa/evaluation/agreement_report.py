@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zeroiqa.evaluation.records import Record, Report
@@ -23,6 +24,7 @@ def agreement_report(
     method: str,
     dataset: Dataset,
     aspect: str,
+    remarks: Sequence[str],
     protocol: str,
     source: str,
     lower_is_better: bool,
@@ -38,6 +40,7 @@ def agreement_report(
         method: The run's name.
         dataset: Whose opinions.
         aspect: Which opinions.
+        remarks: Sentences on the run's scores.
         protocol: How the scores came about.
         source: Where they are.
         lower_is_better: Whether the run's scores were turned for this.
@@ -45,7 +48,7 @@ def agreement_report(
         decimals: In the table.
     """
     said = ["Of the scores lower is better: they were turned."] if lower_is_better else []
-    notes = tuple(dict.fromkeys((*dataset.notes, *(groups or found).notes, *said)))
+    notes = tuple(dict.fromkeys((*dataset.notes, *(groups or found).notes, *said, *remarks)))
 
     def record(each: Agreement, measure: str, group: str | None = None) -> Record:
         interval = each.intervals.get(measure)

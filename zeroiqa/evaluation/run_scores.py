@@ -72,7 +72,7 @@ def scores_of(run: Run, label: str, arithmetic: Mapping[str, Any]) -> Iterable[S
     if not arithmetic:
         return read_column(run, f"{column_prefix(run, label)}score")
     results = iter_scores(run, reaggregation(run, arithmetic))
-    return ((each.path, each.scores[label].score if each.scores else None) for each in results)
+    return ((each.path, each.scores[label].score if label in each.scores else None) for each in results)
 
 
 def origin_of(run: Run, *, by_name: bool = False) -> Origin:

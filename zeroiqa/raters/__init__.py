@@ -53,6 +53,20 @@ def has_digits_only(name: str, rater_id: str) -> bool:
     return is_server(name) and _DIGITS.search(rater_id) is not None
 
 
+def measures_mass(name: str) -> bool:
+    """Whether the rater of that name says how much of its probability lies on the levels.
+
+    The embedded rater, heads and most baselines give a number that is always one; VQAScore has two words.
+    """
+    key, _, argument = name.partition(":")
+    return key not in ("nss", _HEAD) and (key != _BASELINE or argument.partition(":")[0] == "vqascore")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether the rater of that name is a baseline in a rater's place."""
+    return name.partition(":")[0] == _BASELINE
+
+
 def has_levels_beside(name: str) -> bool:
     """Whether the rater of that name gives levels beside its number, as heads do that give scores."""
     key, _, argument = name.partition(":")

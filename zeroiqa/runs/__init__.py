@@ -5,6 +5,7 @@
 Reading a run imports no segmenter, no rater and no image library.
 """
 
+from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, RunStatus, load_run, open_run, pending, run_id, status
 from zeroiqa.runs.scores import (
     iter_scores,
@@ -24,6 +25,7 @@ __all__ = [
     "run_id",
     "pending",
     "status",
+    "remarks",
     "read_column",
     "read_rated",
     "read_scores",

@@ -10,19 +10,20 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.events import FOLDER as EVENTS
-from zeroiqa.runs.events import digest, read_events
+from zeroiqa.runs.events import Events, digest, read_events
 from zeroiqa.runs.files import TEMPORARY, table
 from zeroiqa.runs.record import NAME as RECORD
-from zeroiqa.runs.run import Run, pending
+from zeroiqa.runs.remarks import remarks
+from zeroiqa.runs.run import Run, pending, status
 from zeroiqa.runs.scores import iter_scores, score_columns
 from zeroiqa.storage import Location
 
@@ -33,6 +34,10 @@ _ROUNDING = 1e-9
 """How far, relative to its size, a score may be from the one that is computed again on another machine."""
 _LAST_DIGIT = 1.01e-6
 """The same for the six decimals of scores.csv."""
+
+
+_Reader: TypeAlias = Callable[[Location], Iterator[dict[str, Any]]]
+"""Reads the rows of a table."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,10 @@ def check_run(run: Run) -> Iterator[Check]:
         whole &= not check.damages
         yield check
     yield _scores(run) if whole else Check("scores", "not compared, since parts are damaged")
+    if whole:
+        said = remarks(run, state=status(run, Events((), 0)))  # from the parts: a log may have been edited
+        if said:
+            yield Check("answers", " ".join(said))
     yield _others(run)
 
 
@@ -132,32 +141,50 @@ def _scores(run: Run) -> Check:
         return Check("scores", f"not compared, since {left} images are left to do")
     if not run.settings.raters:
         return Check("scores", "none: the images were segmented only")
-    damages = []
+    damages, older = [], []
     for name, rows, allowed in (
         ("scores.csv", _csv_rows, _LAST_DIGIT),
         ("scores.parquet", _parquet_rows, _ROUNDING),
     ):
         path = run.folder / name
-        damage = _different(run, path, rows, allowed)
+        columns = score_columns(run)
+        if _is_older(run, path, rows):
+            older.append(name)
+            columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
+        damage = _different(run, path, rows, columns, allowed)
         if damage:
             damages.append(f"{path} {damage}; {_REWRITE}.")
-    return Check("scores", f"{run.n_images} rows compared with the parts", tuple(damages))
+    found = f"{run.n_images} rows compared with the parts"
+    if older:
+        found += f"; {', '.join(older)}: of an older version, without the mass, which `zeroiqa merge` adds"
+    return Check("scores", found, tuple(damages))
 
 
-def _different(
-    run: Run, path: Location, read: Callable[[Location], Iterator[dict[str, Any]]], allowed: float
-) -> str | None:
+def _mass_columns(run: Run) -> set[str]:
+    return {"mass", *(f"{label}_mass" for label in run.labels.values())}
+
+
+def _is_older(run: Run, path: Location, read: _Reader) -> bool:
+    """Whether a table was written before there were columns of the mass, and warnings of a low one."""
+    try:
+        first = next(read(path), None)
+    except (OSError, ValueError, csv.Error, pa.ArrowInvalid):
+        return False  # which is found below
+    return first is not None and not _mass_columns(run) & first.keys()
+
+
+def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float) -> str | None:
     """How a table of scores differs from what the parts give; both are read row by row."""
     if not path.is_file():
         return "is missing"
-    columns = score_columns(run)
+    left_out = set(score_columns(run)).difference(columns)
     try:
         pairs = itertools.zip_longest(iter_scores(run), read(path))
         for number, (expected, found) in enumerate(pairs):
             if expected is None or found is None:
                 return f"has {'more' if expected is None else 'fewer'} rows than the {run.n_images} images"
             wanted = dict.fromkeys(columns) | expected.to_dict()
-            if wanted.keys() != found.keys():
+            if wanted.keys() - left_out != found.keys() - left_out:
                 return "has other columns"
             for column in columns:
                 if not _same(wanted[column], found[column], allowed):

@@ -19,14 +19,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.errors import UserError, printable
+from zeroiqa.answers import Answers, answers_of
+from zeroiqa.errors import UserError
 from zeroiqa.runs import store
 from zeroiqa.runs.files import created
-from zeroiqa.runs.plan import planned
+from zeroiqa.runs.findings import find, kinds_of, limits, rater_of
 from zeroiqa.storage import Location, RemotePath
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation
     from zeroiqa.runs.run import Run
 
 FOLDER = "events"
@@ -46,6 +48,9 @@ class PartEvent:
     """Of the whole file, in hex."""
     errors: Mapping[str, tuple[int, ...]] = field(hash=False)
     """Error sentence without the image's own path -> numbers of the images that have it."""
+    answers: Mapping[str, Answers] | None = field(default=None, hash=False)
+    """Standard -> how much of the answers lies on its levels, by the limits of that day; empty for regions.
+    None: written when images whose answers were no level were not yet among the errors."""
 
 
 @dataclass(frozen=True)
@@ -140,20 +145,30 @@ def read_events(folder: Location) -> Events:
     return Events(tuple(found), damaged)
 
 
-def error_kinds(folder: Location, stage: str, shard: int) -> dict[str, tuple[int, ...]]:
-    """What a `PartEvent` says of the errors in a part, read from the part.
+def content(
+    run: Run, stage: str, shard: int, part: PartEvent | None, aggregation: Aggregation
+) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, Answers]]:
+    """The errors and answers of a part, as its event says, or from the part where that says too little.
+
+    Args:
+        run: The run.
+        stage: One of its stages.
+        shard: Number of the part.
+        part: From `Events.parts`; None where there is no event.
+        aggregation: Says what mass is low.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    errors = store.read_errors(folder, stage, shard)
-    if not errors:
-        return {}
-    files = {row.image: printable(row.file) for row in planned(folder, shard)}
-    kinds: dict[str, list[int]] = {}
-    for image, error in errors.items():
-        kinds.setdefault(error.replace(files[image], "").lstrip(": "), []).append(image)
-    return {kind: tuple(images) for kind, images in kinds.items()}
+    rater = rater_of(run, stage)
+    if part is not None and rater is None:
+        return part.errors, {}
+    if part is not None and part.answers is not None and rater is not None:
+        by_event = {standard: each.limit for standard, each in part.answers.items()}
+        if by_event == limits(run, rater, aggregation):
+            return part.errors, part.answers
+    found = find(run, stage, shard, aggregation)
+    return kinds_of(run, shard, found.errors), found.answers
 
 
 def digest(path: Location) -> tuple[int, str]:
@@ -172,7 +187,8 @@ def digest(path: Location) -> tuple[int, str]:
 
 def _part(run: Run, stage: str, shard: int) -> PartEvent:
     size, sha256 = digest(store.part_path(run.folder, stage, shard))
-    return PartEvent(size, sha256, error_kinds(run.folder, stage, shard))
+    found = find(run, stage, shard)
+    return PartEvent(size, sha256, kinds_of(run, shard, found.errors), found.answers)
 
 
 def _label(environment: Mapping[str, str]) -> str:
@@ -212,8 +228,13 @@ def _text(path: Location) -> str | None:
 
 
 def _to_json(event: Event) -> dict[str, Any]:
-    parts = {
-        stage: {"bytes": part.bytes, "sha256": part.sha256, "errors": part.errors}
+    parts: dict[str, dict[str, Any]] = {
+        stage: {
+            "bytes": part.bytes,
+            "sha256": part.sha256,
+            "errors": part.errors,
+            "answers": part.answers and {standard: vars(each) for standard, each in part.answers.items()},
+        }
         for stage, part in event.parts.items()
     }
     time = event.time.isoformat(timespec="milliseconds")
@@ -244,4 +265,6 @@ def _event(line: str) -> Event | None:
 
 def _part_of(fields: Mapping[str, Any]) -> PartEvent:
     errors = {str(kind): tuple(map(int, images)) for kind, images in fields["errors"].items()}
-    return PartEvent(int(fields["bytes"]), str(fields["sha256"]), errors)
+    found = fields.get("answers")
+    answers = None if found is None else {str(name): answers_of(each) for name, each in found.items()}
+    return PartEvent(int(fields["bytes"]), str(fields["sha256"]), errors, answers)

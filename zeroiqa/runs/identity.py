@@ -25,6 +25,9 @@ ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weight
 PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 """Settings that decide where weights are and come from; what they are is said by the raters' ids."""
 
+WARNINGS = ("mass_threshold", "word_mass_threshold")
+"""Settings that decide which images have a warning, and move no score."""
+
 _LIBRARIES = {
     "numpy": ("numpy",),
     "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
@@ -55,7 +58,7 @@ def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
 
     Standards are named by their content: the path of a TOML file is not part of the identity.
     """
-    left_out = ("standards", *PLACE_AND_PERMISSION)
+    left_out = ("standards", *PLACE_AND_PERMISSION, *WARNINGS)
     return {
         "method_version": METHOD_VERSION,
         "settings": {key: value for key, value in settings.to_dict().items() if key not in left_out},

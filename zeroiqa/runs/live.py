@@ -62,6 +62,8 @@ class Live:
     """Some worker was last seen in the future."""
     damaged: int
     """Lines of the log that could not be read."""
+    versions: tuple[str, ...] = ()
+    """Of zeroiqa, by which the work was done; sorted."""
 
     @property
     def complete(self) -> bool:
@@ -100,6 +102,7 @@ def look(run: Run, now: datetime) -> Live:
         workers=workers,
         clocks_differ=any(worker.last_seen > now + _AHEAD for worker in workers),
         damaged=log.damaged,
+        versions=tuple(sorted({event.zeroiqa for event in log.found})),
     )
 
 

@@ -40,8 +40,8 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
     sizes = plan.shard_sizes(identity["inputs"]["count"])
     if not record.is_run(folder):
         versions = record.read_record(runs[0].folder)["environment"]
-        origin = _common_origin(runs, folder)
-        record.create(folder, runs[0].settings, "merge", identity, runs[0].labels, versions, origin)
+        first, origin = runs[0], _common_origin(runs, folder)
+        record.create(folder, first.settings, "merge", identity, first.labels, first.kinds, versions, origin)
     if record.read_record(folder)["identity"] != identity:
         raise UserError(f"{folder} holds another run; choose another folder with -o.")
     if plan.first_inputs(folder) != identity["inputs"]:

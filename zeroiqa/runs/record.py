@@ -28,6 +28,7 @@ def create(
     preset: str,
     identity: Mapping[str, Any],
     labels: Mapping[str, str],
+    kinds: Mapping[str, str],
     versions: Mapping[str, str],
     origin: Mapping[str, str],
 ) -> None:
@@ -39,6 +40,7 @@ def create(
         preset: Where they came from.
         identity: What the run id stands for.
         labels: Standard name -> what its scores are called.
+        kinds: Standard name -> kind.
         versions: The libraries that compute its regions and ratings.
         origin: Its `origin_here`; empty where its images come from several folders.
 
@@ -52,6 +54,7 @@ def create(
         "preset": preset,
         "settings": settings.to_dict(),
         "labels": dict(labels),
+        "kinds": dict(kinds),
         "identity": identity,
         "environment": dict(versions),
         "origin": dict(origin),
@@ -72,7 +75,7 @@ def origin_here(folder: Location) -> dict[str, str]:
 def extend(
     folder: Location, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Replace run.json by one with more raters."""
+    """Replace run.json by one with more raters, or with settings that change no score."""
     larger = {
         **record,
         "run_id": run_id_of(identity),

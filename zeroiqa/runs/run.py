@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.aggregate import Aggregation
+from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.raters.direction import lower_is_better
-from zeroiqa.runs import events, plan, record, store
+from zeroiqa.runs import events, findings, plan, record, store
 from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
     ARITHMETIC,
+    WARNINGS,
     differences,
     environment,
     identity_of,
@@ -20,10 +24,12 @@ from zeroiqa.runs.identity import (
     without_additions,
 )
 from zeroiqa.settings import Settings, settings_from_dict
+from zeroiqa.standards import Kind, check_prompts, load_standard
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
+    from zeroiqa.pipeline import Method
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,12 @@ class Run:
     """What the run id stands for: ids of policy, segmenter, raters; standards; digest of the inputs."""
     labels: Mapping[str, str] = field(hash=False)
     """Standard name -> what its scores are called; kept in run.json, so that reading needs no standard."""
+    kinds: Mapping[str, Kind] = field(hash=False)
+    """Standard name -> kind; kept there, too."""
     shards: tuple[int, ...]
     """Images in each shard, in plan order."""
     warnings: tuple[str, ...] = ()
-    """What the user should know: libraries have changed since the run was started."""
+    """What the user should know: libraries have changed since the run was started, prompts are missing."""
     added: tuple[str, ...] = ()
     """Raters that the run did not have until it was opened this time."""
     added_images: int = 0
@@ -90,6 +98,8 @@ class RunStatus:
     """Images of wholly finished shards with an error."""
     error_kinds: Counter[str]
     """Error sentence without the image's own path -> images."""
+    answers: Mapping[tuple[str, str], Answers] = field(default_factory=dict)
+    """(Rater, standard) -> how much of the answers lies on the levels, of wholly finished shards."""
 
 
 def run_id(settings: Settings, sources: Sequence[Source]) -> str:
@@ -117,13 +127,16 @@ def open_run(
         add: Take in those images that the run does not have; the others need not be named.
 
     Raises:
-        UserError: the folder holds something else or cannot be written, or a name in the settings is unknown.
+        UserError: the folder holds something else or cannot be written, a name in the settings is unknown, or
+            a standard of a run that is begun needs text prompts and no image has one.
     """
-    identity, labels = _identity(settings, sources)
-    if not record.is_run(folder):
-        record.create(
-            folder, settings, preset, identity, labels, environment(settings), record.origin_here(folder)
-        )
+    identity, method = _identity(settings, sources)
+    begun = record.is_run(folder)
+    images = [(source.path, source.prompt) for source in sources]
+    unprompted = check_prompts(method.standards, images) if add or not begun else None
+    if not begun:
+        versions, origin = environment(settings), record.origin_here(folder)
+        record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
     found = record.read_record(folder)
     begun_with = found["identity"]["inputs"]
     if plan.first_inputs(folder) != begun_with:  # the creation was interrupted
@@ -132,11 +145,12 @@ def open_run(
     there = _with_images(found["identity"], folder)
     here = {**identity, "inputs": there["inputs"]} if add else identity
     _refuse_others(folder, there, here, sources)
-    if there["raters"] != here["raters"]:
+    if there["raters"] != here["raters"] or _warns_otherwise(found["settings"], settings):
         found = record.extend(folder, found, settings, {**identity, "inputs": begun_with})
     more = plan.add_images(folder, sources) if add else 0
     added = tuple(name for name in settings.raters if name not in there["raters"])
     run = replace(_run(folder, found, settings), added=added, added_images=more)
+    run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
     tidy(run)
     return run
 
@@ -170,26 +184,40 @@ def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     return [shard for shard in range(run.n_shards) if shard not in done]
 
 
-def status(run: Run, log: events.Events | None = None) -> RunStatus:
-    """How far a run is. Errors are taken from the events; only parts that have none are opened.
+def status(
+    run: Run,
+    log: events.Events | None = None,
+    *,
+    aggregation: Aggregation | None = None,
+    shards: Iterable[int] | None = None,
+) -> RunStatus:
+    """How far a run is. It is taken from the events; only parts of which those do not tell are opened.
 
     Args:
         run: The run.
         log: Its events, if they are read already.
+        aggregation: Says what mass is low; the run's own if left out.
+        shards: Those whose images are counted; all if left out.
 
     Raises:
         UserError: a part without an event is damaged.
     """
+    aggregation = aggregation or run.settings.aggregation
     logged = (log or events.read_events(run.folder)).parts()
     finished = {stage: store.finished_shards(run.folder, stage) for stage in run.stages}
-    whole = sorted(set.intersection(*finished.values()))
+    wanted = set(range(run.n_shards) if shards is None else shards)
+    whole = sorted(wanted.intersection(*finished.values()))
     kinds: Counter[str] = Counter()
+    answers: dict[tuple[str, str], Answers] = {}
     for shard in whole:
         errors: dict[int, str] = {}
         for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
             part = logged.get((stage, shard))
-            found = part.errors if part else events.error_kinds(run.folder, stage, shard)
+            found, given = events.content(run, stage, shard, part, aggregation)
             errors |= {image: kind for kind, images in found.items() for image in images}
+            for standard, each in given.items():
+                key = (str(findings.rater_of(run, stage)), standard)
+                answers[key] = answers[key] + each if key in answers else each
         kinds.update(errors.values())
     return RunStatus(
         images=run.n_images,
@@ -198,15 +226,22 @@ def status(run: Run, log: events.Events | None = None) -> RunStatus:
         scored=run.count_images(whole) - kinds.total(),
         errors=kinds.total(),
         error_kinds=kinds,
+        answers=answers,
     )
 
 
-def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, str]]:
+def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, Any], Method]:
     from zeroiqa.pipeline import build_method  # loads OpenCV, which `zeroiqa rescore` does without
 
     method = build_method(settings)
     images = ((source.path, source.prompt) for source in sources)
-    return identity_of(settings, method, images), method.labels
+    return identity_of(settings, method, images), method
+
+
+def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
+    """Whether run.json sets other limits for warnings; scores.csv shall warn by those that it says."""
+    fields = here.to_dict()
+    return any(there.get(key, fields[key]) != fields[key] for key in WARNINGS)
 
 
 def _with_images(identity: Mapping[str, Any], folder: Location) -> dict[str, Any]:
@@ -234,10 +269,23 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         settings=settings,
         identity=identity,
         labels=found["labels"],
+        kinds=found.get("kinds") or _kinds(settings, found["identity"]),
         shards=plan.planned_sizes(folder),
         warnings=_warnings(folder, found["environment"], settings),
         origin=found.get("origin", {}),
     )
+
+
+def _kinds(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]:
+    """The standards' kinds, for a run.json that does not say them; words where a file is gone or changed."""
+    kinds: dict[str, Kind] = {each["name"]: "word" for each in identity["standards"]}
+    hashes = {each["hash"] for each in identity["standards"]}
+    for name in settings.standards:
+        with suppress(UserError):
+            standard = load_standard(name)
+            if standard.hash in hashes:
+                kinds[standard.name] = standard.kind
+    return kinds
 
 
 def _warnings(folder: Location, then: Mapping[str, str], settings: Settings) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.errors import UserError
 from zeroiqa.raters import has_digits_only, has_levels_beside
-from zeroiqa.results import ImageScore, csv_cell, score_rated
+from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table, table_writer
 from zeroiqa.runs.plan import Planned
@@ -34,13 +34,15 @@ _COLUMN_TYPES: dict[str, pa.DataType] = {
 
 
 def read_rated(run: Run, shard: int) -> Iterator[tuple[str, RatedImage]]:
-    """Path, regions and ratings of each image of a finished shard but those with errors, in plan order.
+    """Path, regions and ratings of each image of a finished shard that was rated, in plan order.
 
     Raises:
         UserError: a part is missing or damaged.
     """
-    images = plan.planned(run.folder, shard)
-    return ((stored.path, stored.rated) for stored in _read(run, shard, images) if stored.error is None)
+    images, raters = plan.planned(run.folder, shard), run.settings.raters
+    return (
+        (stored.path, stored.rated) for stored in _read(run, shard, images, raters) if stored.error is None
+    )
 
 
 def read_scores(run: Run, shard: int, aggregation: Aggregation | None = None) -> list[ImageScore]:
@@ -81,7 +83,9 @@ def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
-    scored = score_rated("", smallest, run.labels, aggregation, lower_is_better=run.lower_is_better)
+    scored = score_rated(
+        "", smallest, run.labels, aggregation, kinds=run.kinds, lower_is_better=run.lower_is_better
+    )
     return list(scored.to_dict())
 
 
@@ -90,8 +94,9 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam (or lambda), normalize_areas, rater_weights as in the settings; and
-            members, names of raters. What is left out stays; a choice of members drops the run's weights.
+        choices: readout, weighting, lam (or lambda), normalize_areas, rater_weights, mass_threshold and
+            word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
+            choice of members drops the run's weights.
 
     Raises:
         UserError: a choice is out of its range, or a member is none of the run's raters.
@@ -152,7 +157,7 @@ def write_scores(run: Run) -> None:
         rows_out = csv.DictWriter(text, columns, lineterminator="\n")
         rows_out.writeheader()
         for rows in _batches(result.to_dict() for result in iter_scores(run)):
-            rows_out.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
+            rows_out.writerows(map(csv_row, rows))
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
 
@@ -188,8 +193,8 @@ class _Stored(NamedTuple):
     error: str | None
 
 
-def _read(run: Run, shard: int, images: Iterable[Planned]) -> Iterator[_Stored]:
-    raters = run.settings.raters
+def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]) -> Iterator[_Stored]:
+    """What some raters have stored; an error of another one is none of theirs."""
     rows = zip(
         images,
         store.read_regions(run.folder, shard),
@@ -212,12 +217,18 @@ def _scores(
     run: Run, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
 ) -> Iterator[ImageScore]:
     aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
-    for stored in _read(run, shard, images):
+    for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
         if stored.error is not None:
             yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings, lower_is_better=lower)
         else:
             yield score_rated(
-                stored.path, stored.rated, run.labels, aggregation, stored.warnings, lower_is_better=lower
+                stored.path,
+                stored.rated,
+                run.labels,
+                aggregation,
+                stored.warnings,
+                kinds=run.kinds,
+                lower_is_better=lower,
             )
 
 

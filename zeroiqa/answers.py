@@ -1,0 +1,186 @@
+"""How much of what a rater answers lies on the levels of a standard, and how often none of it does.
+
+A rating is a distribution over the levels, whatever share of all possible answers they are: a model whose
+answer begins with a thought, a sign or a sentence gets one, too. So the share is looked at. Where it is
+small, the image has a warning, and the run says how many images have.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.raters import has_weights, is_baseline, is_server, measures_mass
+from zeroiqa.standards import standard_names
+
+if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation
+    from zeroiqa.standards import Kind
+    from zeroiqa.types import Rating
+
+USUAL_STANDARD = "quality-word-7"
+"""What `zeroiqa models check` asks unless it is told otherwise."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one rater under one standard, for one image or added up over many."""
+
+    limit: float | None
+    """The mass below which a rating counts as low; None where any mass may be right."""
+    images: int = 0
+    """Images with a score."""
+    low_images: int = 0
+    """Of them, those whose whole view is low: their scores mean little."""
+    regions: int = 0
+    """Regions of the images."""
+    low_regions: int = 0
+    unanswered: int = 0
+    """Regions without a level, which count for nothing."""
+    unasked: int = 0
+    """Images without the text prompt that the standard needs, which are none of `images`."""
+    smallest: float | None = None
+    """The smallest mass of a whole image, in [0, 1]; None where no mass is known."""
+    smallest_region: float | None = None
+    """The same of the regions."""
+
+    def __add__(self, other: Answers) -> Answers:
+        """Both together; of one rater and standard, and so of one limit."""
+        assert self.limit == other.limit
+        both: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        both |= {name: _least(getattr(self, name), getattr(other, name)) for name in _LEAST}
+        return Answers(self.limit, **both)
+
+
+_LEAST = ("smallest", "smallest_region")
+_COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limit", *_LEAST))
+
+
+def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
+    """The mass below which a rating means little; None where there is no mass, or any may be right."""
+    if not measures_mass(rater) or kind in ("float", "preference"):
+        return None
+    rare = kind == "next-word" or is_baseline(rater)
+    return aggregation.word_mass_threshold if rare else aggregation.mass_threshold
+
+
+def count_answers(
+    rater: str, kind: Kind, ratings: Sequence[Rating | None] | None, aggregation: Aggregation
+) -> Answers:
+    """What one image adds.
+
+    Args:
+        rater: Its name.
+        kind: Of the standard.
+        ratings: One per view, the whole image first; None if the image was not asked about.
+        aggregation: Says what is low.
+    """
+    limit = limit_of(rater, kind, aggregation)
+    if ratings is None:
+        return Answers(limit, unasked=1)
+    whole, *regions = (_mass(rater, kind, rating) for rating in ratings)
+    known = [mass for mass in regions if mass is not None]
+    return Answers(
+        limit,
+        images=1,
+        low_images=int(_is_low(whole, limit)),
+        regions=len(regions),
+        low_regions=sum(_is_low(mass, limit) for mass in known),
+        unanswered=sum(rating is None for rating in ratings[1:]),
+        smallest=whole,
+        smallest_region=min(known, default=None),
+    )
+
+
+def image_warnings(rater: str, label: str, answers: Answers) -> Iterator[str]:
+    """What the reader of one image's score under one standard should know.
+
+    Args:
+        rater: Its name.
+        label: Of the standard; empty where the run has only one.
+        answers: From `count_answers`.
+    """
+    levels = f"levels of {label}" if label else "levels"
+    of_regions = f"of {answers.regions} regions"
+    if answers.low_images:
+        share = f"{answers.smallest:.2g} of the probability"
+        yield f"{rater}: {share} lies on the {levels}, so that the score means little"
+    if answers.low_regions:
+        yield (
+            f"{rater}: less than {answers.limit:g} of the probability lies on the {levels} for "
+            f"{answers.low_regions} {of_regions} (smallest {answers.smallest_region:.2g})"
+        )
+    if answers.unanswered:
+        yield f"{rater}: {answers.unanswered} {of_regions} got none of the {levels} and do not count"
+
+
+def run_warnings(found: Mapping[tuple[str, str], Answers], labels: Mapping[str, str]) -> Iterator[str]:
+    """What the reader of a run's scores should know: a line on each rater and standard that gives reason.
+
+    Args:
+        found: (Rater, standard) -> its answers, added up over the images.
+        labels: Standard -> what its scores are called.
+    """
+    for standard, label in labels.items():
+        own = [answers for (_, name), answers in found.items() if name == standard]
+        unasked = max((answers.unasked for answers in own), default=0)
+        if unasked:
+            images = unasked + max(answers.images for answers in own)
+            yield f"{unasked} of {images} images have no text prompt, and so no score of {label}."
+    for (rater, standard), answers in found.items():
+        who = rater if len(labels) == 1 else f"{rater}, {labels[standard]}"
+        if answers.low_images or answers.low_regions:
+            yield f"{_low(answers, who)}, so that their scores mean little{_advice(rater, standard)}."
+        if answers.unanswered:
+            yield f"{answers.unanswered} of {answers.regions} regions got no level ({who}) and do not count."
+
+
+def _low(answers: Answers, who: str) -> str:
+    images = f"{answers.low_images} of {answers.images} images"
+    regions = f"{answers.low_regions} of {answers.regions} regions"
+    both = [text for text, count in ((images, answers.low_images), (regions, answers.low_regions)) if count]
+    smallest = answers.smallest if answers.low_images else answers.smallest_region
+    return (
+        f"{' and '.join(both)}: less than {answers.limit:g} of the probability lies on the levels "
+        f"(smallest {smallest:.2g}, {who})"
+    )
+
+
+def answers_of(record: Mapping[str, Any]) -> Answers:
+    """Answers whose fields were stored; those of later versions are left out.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is something else.
+    """
+    read: dict[str, Any] = {name: int(record[name]) for name in _COUNTS}
+    for name in ("limit", *_LEAST):
+        read[name] = None if record[name] is None else float(record[name])
+    return Answers(**read)
+
+
+def _advice(rater: str, standard: str) -> str:
+    """Where to look; nothing for what `zeroiqa models check` does not take."""
+    if is_baseline(rater) or not (has_weights(rater) or is_server(rater)):
+        return ""
+    named = standard if standard in standard_names() else f"{standard}.toml"  # a file of the user's own
+    asked = "" if standard == USUAL_STANDARD else f" --standard {shlex.quote(named)}"
+    return f"; `zeroiqa models check {shlex.quote(rater)}{asked}` shows what the model answers instead"
+
+
+def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:
+    """P(the answer is a level); None where nothing but a number was answered."""
+    if rating is None or not measures_mass(rater) or kind == "float":
+        return None
+    if rating.value is not None and kind != "preference" and not is_baseline(rater):
+        return None  # a digit, from a server that tells no probabilities
+    return rating.mass
+
+
+def _is_low(mass: float | None, limit: float | None) -> bool:
+    return mass is not None and limit is not None and mass < limit
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return min((each for each in (one, other) if each is not None), default=None)

@@ -1,0 +1,78 @@
+"""What one part says of its images: which have an error, and how much of the answers lies on the levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zeroiqa.aggregate import Aggregation, failure
+from zeroiqa.answers import Answers, count_answers, limit_of
+from zeroiqa.errors import printable
+from zeroiqa.runs import store
+from zeroiqa.runs.plan import planned
+
+if TYPE_CHECKING:
+    from zeroiqa.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of one part."""
+
+    errors: Mapping[int, str]
+    """Number of an image -> why it has no score."""
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """Standard -> those of the part's rater; empty for regions."""
+
+
+def find(run: Run, stage: str, shard: int, aggregation: Aggregation | None = None) -> Findings:
+    """Look through a part.
+
+    An image has an error if one is stored, or if its ratings give no score; see `zeroiqa.aggregate.failure`.
+
+    Args:
+        run: The run.
+        stage: One of its stages.
+        shard: Number of the part.
+        aggregation: Says what mass is low; the run's own if left out.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    rater = rater_of(run, stage)
+    if rater is None:
+        return Findings(store.read_errors(run.folder, stage, shard))
+    aggregation = aggregation or run.settings.aggregation
+    errors: dict[int, str] = {}
+    answers = {standard: Answers(limit) for standard, limit in limits(run, rater, aggregation).items()}
+    for row in store.read_ratings(run.folder, rater, shard):
+        error = row.error or (None if row.ratings is None else failure(rater, row.ratings))
+        if error is not None:
+            errors[row.image] = error
+        elif row.ratings is not None:
+            for standard in answers:
+                ratings = row.ratings.get(standard)
+                answers[standard] += count_answers(rater, run.kinds[standard], ratings, aggregation)
+    return Findings(errors, answers)
+
+
+def rater_of(run: Run, stage: str) -> str | None:
+    """Whose ratings a stage holds; None for the regions."""
+    return dict(zip(run.stages, (None, *run.settings.raters), strict=True))[stage]
+
+
+def limits(run: Run, rater: str, aggregation: Aggregation) -> dict[str, float | None]:
+    """Standard -> the mass below which a rating of the rater is low."""
+    return {standard: limit_of(rater, kind, aggregation) for standard, kind in run.kinds.items()}
+
+
+def kinds_of(run: Run, shard: int, errors: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
+    """Error sentence without the image's own path -> numbers of the images of a shard that have it."""
+    if not errors:
+        return {}
+    files = {row.image: printable(row.file) for row in planned(run.folder, shard)}
+    kinds: dict[str, list[int]] = {}
+    for image, error in errors.items():
+        kinds.setdefault(error.replace(files[image], "").lstrip(": "), []).append(image)
+    return {kind: tuple(images) for kind, images in kinds.items()}
