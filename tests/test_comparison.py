@@ -120,8 +120,6 @@ def test_a_method_without_an_image_of_a_database_is_said():
     elsewhere = tuple(
         Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9)
     )
-        Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9)
-    )
     both = [dataset(), Dataset("away", elsewhere, {"quality": Scale(-9, 9, 1, "MOS")}, ())]
     report = compare([stranger, method("a", MOS)], both, "quality", resamples=0)
     assert "far has no image of mine." in report.tables[0].notes
