@@ -114,9 +114,12 @@ def test_scores_of_which_lower_is_better_are_turned_and_said():
 
 
 def test_a_method_without_an_image_of_a_database_is_said():
-    stranger = Method("far", "measured", "", (("elsewhere.png", 1.0),))
-    report = compare([stranger, method("a", MOS)], [dataset()], "quality", resamples=0)
-    assert "far has no image of mine." in report.tables[0].notes
+    samples = tuple(Sample(f"e{n}.png", Path(f"/other/e{n}.png"), {"quality": float(n)}) for n in range(5))
+    other = Dataset("other", samples, {"quality": Scale(0, 9, 1, "MOS")}, ())
+    far = Method("far", "measured", "", tuple((f"/other/e{n}.png", float(n)) for n in range(5)))
+    report = compare([far, method("a", MOS)], [dataset(), other], "quality", resamples=0)
+    assert {"far has no image of mine.", "a has no image of other."} <= set(report.tables[0].notes)
+    assert {(row.method, row.database) for row in report.records} == {("far", "other"), ("a", "mine")}
 
 
 def test_published_numbers_keep_their_printed_decimals_and_their_signs():
