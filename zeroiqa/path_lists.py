@@ -95,8 +95,8 @@ def _column_of_paths(header: Sequence[str], shown: str) -> int:
     column = named_column(header, IMAGE_COLUMNS, "paths", shown)
     if column is None:
         raise UserError(
-            f"{shown} has no column of paths; it has {first_names(header)[:80] or 'none at all'}; "
-            f"one of {', '.join(IMAGE_COLUMNS[:6])} is needed there."
+            f"{shown} has no column of paths; its columns are {first_names(header)[:80]!r}; "
+            f"one of {', '.join(IMAGE_COLUMNS[:6])} is needed."
         )
     return column
 
