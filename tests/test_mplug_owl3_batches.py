@@ -14,6 +14,7 @@ from torch import Tensor  # noqa: E402
 from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 from tests.owl3_network import EXACT, FIRST, NONE, ONE, TWO, Network, Sample, largest  # noqa: E402
+from zeroiqa.raters.caching import find_cache  # noqa: E402
 from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
 
 
@@ -81,11 +82,11 @@ def test_tokens_after_a_cache_equal_the_whole(network: Network) -> None:
     ids, starts = torch.tensor([list(TWO.ids)]), [torch.tensor(TWO.starts)]
     for cut in (2, 7, 14, 19):
         with torch.inference_mode():
-            cache = network.model(
-                input_ids=ids[:, :cut], pixel_values=pixels, image_starts=starts, use_cache=True
-            ).past_key_values
+            name, cache = find_cache(
+                network.model(input_ids=ids[:, :cut], pixel_values=pixels, image_starts=starts, use_cache=True)
+            )
             rest = network.model(
-                input_ids=ids[:, cut:], pixel_values=pixels, image_starts=starts, past_key_values=cache
+                input_ids=ids[:, cut:], pixel_values=pixels, image_starts=starts, **{name: cache}
             ).logits[0]
         assert largest(rest, whole[cut:]) < EXACT
 
