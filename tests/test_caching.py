@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 from transformers.utils import ModelOutput  # noqa: E402
 
 from tests.test_chat import CPU, VIEWS, WORDS, Numbers, numbers  # noqa: E402
+from zeroiqa.cli.models import _described  # noqa: E402
 from zeroiqa.raters.caching import CacheError, check_used, find_cache, see  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.raters.loading import Loaded, load  # noqa: E402
@@ -150,6 +151,8 @@ def test_a_prefix_is_shared_or_the_cause_is_said_and_the_numbers_are_right(
 
     assert described["paths"]["prefix"] == prefix
     assert len(said) == bool(cause) and all(cause in line and loaded.name in line for line in said)
+    shown = "\n".join(_described({**described, "known_answer": ""}, rater.token_text))
+    assert f"prefix {prefix}" in shown and (not cause or f"prefix off: {cause}" in shown)
     assert cause in described["why"].get("prefix", "") and "disagrees" not in "".join(said)
     assert numbers(rater, VIEWS[:3]) == pytest.approx(expected, abs=1e-4)
 

@@ -17,6 +17,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 from tests.owl3_network import EXACT, FIRST, NONE, ONE, TWO, Network, Sample, largest  # noqa: E402
 from zeroiqa.raters.caching import CacheError, find_cache  # noqa: E402
 from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
+from zeroiqa.raters.mplug_owl3.language import HyperDecoderLayer  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -123,6 +124,20 @@ def test_generate_goes_on_behind_a_cache_that_it_is_given(network: Network, samp
     for end in range(len(sample.ids), len(found)):
         logits = network.logits(Sample(found[:end], sample.starts), pixels if sample.starts else None)
         assert found[end] == int(logits[-1].argmax())
+
+
+def test_pictures_that_do_not_reach_their_layers_are_not_left_out_in_silence(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_on = HyperDecoderLayer.forward
+    monkeypatch.setattr(
+        HyperDecoderLayer,
+        "forward",
+        lambda self, *args, visual=None, **kwargs: handed_on(self, *args, **kwargs),
+    )
+    with pytest.raises(RuntimeError, match="do not reach their layers"):
+        network.logits(TWO, network.pixels(2))
+    assert network.logits(NONE, None).isfinite().all()
 
 
 def test_positions_may_be_shifted_as_only_distances_count(network: Network) -> None:

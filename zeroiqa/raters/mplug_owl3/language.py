@@ -61,16 +61,18 @@ class HyperAttention(Qwen2Attention):
             hidden_states: (batch, new tokens, width), normalised.
             position_embeddings: Cosine and sine of the new tokens' positions.
             attention_mask: As transformers makes it for its own layers.
-            visual: The pictures; None for none.
+            visual: The pictures; None for none, and then this is Qwen2's attention.
             norm: What normalises their embeddings, the same that normalised `hidden_states`.
             kwargs: The cache of the text's keys and values, by the name that Qwen2's layers have for it; the
                 rest is for the implementation of attention.
         """
-        if visual is None or norm is None:
+        if visual is None:
             plain: tuple[Tensor, Tensor | None] = super().forward(
                 hidden_states, position_embeddings, attention_mask, **kwargs
             )
             return plain
+        assert norm is not None, "pictures come with their norm"
+        visual.readers.add(self.layer_idx)
         name, cache = find_cache(kwargs)
         kwargs.pop(name, None)
         query, keys, values = self._text(hidden_states, position_embeddings, cache)

@@ -133,6 +133,7 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
         Raises:
             CacheError: there is a cache, by another name.
+            RuntimeError: this version of transformers does not hand the pictures on to the layers.
             ValueError: the pictures and their starts are not equally many.
         """
         name, cache = find_cache(kwargs)
@@ -158,6 +159,10 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         own, returned = find_cache(output)
         if cache is not None and returned is not cache:  # all that was computed before is missing
             raise CacheError(f"A cache is given as {name!r}, which is ignored; give it as {own!r}.")
+        if visual is not None and visual.readers != self.config.hyper_indices:
+            raise RuntimeError(
+                "The pictures do not reach their layers; install a version of transformers that fits."
+            )
         return output
 
     @wraps(GenerationMixin.prepare_inputs_for_generation)  # its signature says what `generate` may be given
