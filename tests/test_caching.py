@@ -193,6 +193,43 @@ def test_features_that_are_not_taken_are_left_out_with_the_cause(
     assert numbers(rater, VIEWS[:3]) == pytest.approx(expected, abs=1e-4)
 
 
+def positions_refused(forward: Forward) -> Forward:
+    def called(**inputs: Any) -> Any:
+        if "position_ids" in inputs:
+            raise TypeError("forward() got an unexpected keyword argument 'position_ids'")
+        return forward(**inputs)
+
+    return called
+
+
+def positions_ignored(forward: Forward) -> Forward:
+    return lambda position_ids=None, **inputs: forward(**inputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (positions_refused, "a pass that is given positions fails with TypeError"),
+        (positions_ignored, "for views of different lengths disagrees with the reference"),
+    ],
+)
+def test_behind_a_prefix_that_shifts_the_rest_there_is_no_padding(
+    change: Callable[[Forward], Forward],
+    cause: str,
+    tiny: Callable[[str], Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The family has as many tokens for every picture of some sizes, those of the check among them."""
+    plain, changed = (load(str(tiny("smolvlm")), CPU) for _ in range(2))
+    altered(changed.model, change, "position_ids")
+    rater = ChatRater.of(changed)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+    assert cause in said
+    assert rater.describe(WORDS)["paths"]["batch"] and rater.describe(WORDS)["paths"]["prefix"] == "equal"
+    assert numbers(rater, VIEWS[:3]) == pytest.approx(numbers(ChatRater.of(plain), VIEWS[:3]), abs=1e-4)
+
+
 def test_a_model_that_knows_no_options_is_rated_without_them(loaded: Loaded, expected: Numbers) -> None:
     def change(forward: Forward) -> Forward:
         def called(**inputs: Any) -> Any:

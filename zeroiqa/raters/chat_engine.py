@@ -268,7 +268,10 @@ class ChatEngine:
         self.preprocessor = replace(
             self.preprocessor, image_tokens=self.preprocessor.find_image_tokens(item, text)
         )
-        first, second, like_first = (self.preprocessor.prepare(view, text) for view in views)
+        first, like_first = (self.preprocessor.prepare(view, text) for view in views[::2])
+        # some families have as many tokens for every picture: then the words behind it make the difference
+        behind = self.template.text(FilledPrompt(prompt.system, f"{prompt.user} Be brief."))
+        second = self.preprocessor.prepare(views[1], behind)
         collation, no_batch = None, "the processor's batches are not made of its single views"
         try:
             batch = self.preprocessor.batch(views[:2], [text, longer])

@@ -125,8 +125,10 @@ class Forward:
         self._lean = _LEAN[0]
 
     @torch.inference_mode()
-    def plan_prefix(self, item: Prepared) -> PrefixPlan:
+    def plan_prefix(self, item: Prepared, paths: Paths) -> PrefixPlan:
         """How the tokens before an image might be shared; they are computed once for it.
+
+        Padding between them and the rest moves the positions of the rest, unless those are given.
 
         Raises:
             CacheError: the model gives no cache back.
@@ -134,7 +136,8 @@ class Forward:
         """
         seen = self._prefix(item, item.image_start)
         special = any(seen.cache.is_sliding) or any(seen.cache.is_linear)
-        return PrefixPlan("any" if self.pads_freely and not special else "equal", seen.arguments)
+        free = self.pads_freely and not special and (paths.positions or self._rope is not None)
+        return PrefixPlan("any" if free else "equal", seen.arguments)
 
     @torch.inference_mode()
     def reference(self, item: Prepared) -> torch.Tensor:

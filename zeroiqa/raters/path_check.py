@@ -24,11 +24,11 @@ _DISAGREES = "disagrees with the reference"
 
 
 class Probes(NamedTuple):
-    """Views to try the paths on, under one prompt."""
+    """Views to try the paths on, under prompts that are alike up to the image."""
 
     first: Prepared
     second: Prepared
-    """Of another size than the first."""
+    """Of another size than the first, under a longer prompt: rows of one length hide what padding does."""
     like_first: Prepared
     """Another picture of the first one's size."""
 
@@ -88,6 +88,10 @@ class PathCheck:
             paths = Paths(forward=True, batch=batch, positions=given)
             objection = against(items, paths)
             if not objection:
+                if errors := [said for said in objections[batch] if said != _DISAGREES]:
+                    _LOG.warning(
+                        "%s: a pass that is given positions %s; padding may round.", self.model, errors[0]
+                    )
                 if not batch:
                     cause = _joined(objections[True]) or f"cannot be tried ({self.no_batch})"
                     self._warn("batch", "several views in one batch", cause)
@@ -124,7 +128,7 @@ class PathCheck:
             return paths
         path = "the prompt's beginning computed once"
         try:
-            most, arguments = self.forward.plan_prefix(probes.first)
+            most, arguments = self.forward.plan_prefix(probes.first, paths)
         except Exception as error:
             if is_device_gone(error):
                 raise
