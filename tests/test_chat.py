@@ -194,7 +194,13 @@ def test_a_sound_model_uses_every_path_without_a_warning(
     with caplog.at_level(logging.WARNING):
         paths = ChatRater.of(loaded).describe(WORDS)["paths"]
 
-    assert paths == {"forward": True, "batch": True, "vision features": True, "prefix": "any"}
+    assert paths == {
+        "forward": True,
+        "batch": True,
+        "vision features": True,
+        "prefix": "any",
+        "last position": True,
+    }
     assert caplog.records == []
 
 

@@ -184,6 +184,8 @@ def test_a_path_that_disagrees_with_generate_is_left_out_with_a_warning(
 
     assert (paths.forward, paths.batch, paths.features, paths.prefix) == (True, True, False, "off")
     assert len(model.warnings) == 1 and "disagrees with the reference" in model.warnings[0]
+    why = model.rater.describe(STANDARDS[0])["why"]
+    assert why["prefix"] == "disagrees with the reference" and "cannot be run apart" in why["vision features"]
 
 
 @pytest.mark.parametrize("family", ALL)

@@ -21,6 +21,7 @@ from zeroiqa.flops import (
     text_flops,
     vision_flops,
 )
+from zeroiqa.raters.caching import find_cache
 from zeroiqa.raters.meter import Meter
 from zeroiqa.raters.random_weights import GEOMETRIES
 
@@ -101,10 +102,10 @@ def test_formulas_equal_the_counter_of_pytorch_with_a_reused_prefix(tiny):
     decoder, text = model.get_decoder(), read_geometry(model.config).text
     embeddings = torch.randn(2, 12, text.width)
     with torch.no_grad():
-        cache = decoder(inputs_embeds=embeddings[:, :7], use_cache=True).past_key_values
+        name, cache = find_cache(decoder(inputs_embeds=embeddings[:, :7], use_cache=True))
 
     _, flops = counted(
-        model, run=lambda: decoder(inputs_embeds=embeddings[:, 7:], past_key_values=copy.deepcopy(cache))
+        model, run=lambda: decoder(inputs_embeds=embeddings[:, 7:], **{name: copy.deepcopy(cache)})
     )
     assert flops == 2 * (text_flops(text, 5, 7) + masked_half(text, 5, 7))
 

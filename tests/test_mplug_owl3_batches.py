@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from torch import Tensor  # noqa: E402
 from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 from tests.owl3_network import EXACT, FIRST, NONE, ONE, TWO, Network, Sample, largest  # noqa: E402
+from zeroiqa.raters.caching import CacheError, find_cache  # noqa: E402
 from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
+from zeroiqa.raters.mplug_owl3.language import HyperDecoderLayer  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -81,13 +84,60 @@ def test_tokens_after_a_cache_equal_the_whole(network: Network) -> None:
     ids, starts = torch.tensor([list(TWO.ids)]), [torch.tensor(TWO.starts)]
     for cut in (2, 7, 14, 19):
         with torch.inference_mode():
-            cache = network.model(
-                input_ids=ids[:, :cut], pixel_values=pixels, image_starts=starts, use_cache=True
-            ).past_key_values
-            rest = network.model(
-                input_ids=ids[:, cut:], pixel_values=pixels, image_starts=starts, past_key_values=cache
-            ).logits[0]
+            shown = {"pixel_values": pixels, "image_starts": starts}
+            name, cache = find_cache(network.model(input_ids=ids[:, :cut], **shown, use_cache=True))
+            rest = network.model(input_ids=ids[:, cut:], **shown, **{name: cache}).logits[0]
         assert largest(rest, whole[cut:]) < EXACT
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values", "kept_states"])
+def test_a_cache_by_another_name_is_refused_or_used_but_never_ignored(network: Network, name: str) -> None:
+    """transformers 5.24 takes the old name, and warns of it."""
+    ids, shown = torch.tensor([list(TWO.ids)]), {"pixel_values": network.pixels(2)}
+    shown["image_starts"] = [torch.tensor(TWO.starts)]
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        own, cache = find_cache(network.model(input_ids=ids[:, :9], **shown, use_cache=True))
+        try:
+            rest = network.model(input_ids=ids[:, 9:], **shown, **{name: cache}).logits[0]
+        except (CacheError, RuntimeError) as error:  # of the last layer, or of shapes in one before
+            assert name != own and ("give it as" in str(error) or "must match the size" in str(error))
+        else:
+            assert name in ("cache", "past_key_values")
+            assert largest(rest, network.logits(TWO, shown["pixel_values"])[9:]) < EXACT
+
+
+@pytest.mark.parametrize("sample", [NONE, TWO])
+def test_generate_goes_on_behind_a_cache_that_it_is_given(network: Network, sample: Sample) -> None:
+    """Step by step and greedy, as whole passes without any cache; with pictures and without."""
+    table = torch.zeros(1, len(sample.ids), dtype=torch.long)
+    table[0, list(sample.starts)] = 1
+    ids, pixels = torch.tensor([list(sample.ids)]), network.pixels(len(sample.starts))
+    shown: dict[str, Any] = {"pixel_values": pixels, "image_starts": table} if sample.starts else {}
+    name, cache = find_cache(network.model(input_ids=ids, **shown, use_cache=True))
+    cache.crop(-4)
+    found = network.model.generate(
+        input_ids=ids, **shown, **{name: cache}, max_new_tokens=4, do_sample=False, eos_token_id=None
+    )[0].tolist()
+
+    assert len(found) == len(sample.ids) + 4
+    for end in range(len(sample.ids), len(found)):
+        logits = network.logits(Sample(found[:end], sample.starts), pixels if sample.starts else None)
+        assert found[end] == int(logits[-1].argmax())
+
+
+def test_pictures_that_do_not_reach_their_layers_are_not_left_out_in_silence(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_on = HyperDecoderLayer.forward
+    monkeypatch.setattr(
+        HyperDecoderLayer,
+        "forward",
+        lambda self, *args, visual=None, **kwargs: handed_on(self, *args, **kwargs),
+    )
+    with pytest.raises(RuntimeError, match="do not reach their layers"):
+        network.logits(TWO, network.pixels(2))
+    assert network.logits(NONE, None).isfinite().all()
 
 
 def test_positions_may_be_shifted_as_only_distances_count(network: Network) -> None:

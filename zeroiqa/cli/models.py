@@ -179,6 +179,8 @@ def _described(facts: Mapping[str, Any], token_text: Callable[[int], str]) -> It
     yield f"weights       {facts['fingerprint']}"
     yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
     yield f"fast paths    {paths}"
+    for path, reason in facts["why"].items():
+        yield f"              {path} {_word(facts['paths'][path])}: {reason}"
     yield f"level tokens  {tokens or 'none: this standard has no levels'}"
     yield f"known answer  {facts['known_answer']}"
     yield "prompt as sent, between the lines:"

@@ -182,7 +182,9 @@ class ChatRater:
                 "batch": paths.batch,
                 "vision features": paths.features,
                 "prefix": paths.prefix,
+                "last position": engine.forward.last_only,
             },
+            "why": dict(engine.why),
             "budget_tokens": engine.budget.tokens,
             "known_answer": self._known_answer,
         }

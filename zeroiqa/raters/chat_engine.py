@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
@@ -80,7 +80,7 @@ class ChatEngine:
         prompt = load_standard("quality-word-7").fill()
         levels = self.level_tokens(prompt, 7)
         try:
-            probes, collation = self._probe(prompt)
+            probes, collation, no_batch = self._probe(prompt)
         except ImageError as error:
             raise UserError(
                 f"{loaded.name} cannot be asked about images (its processor fails with "
@@ -92,9 +92,12 @@ class ChatEngine:
             levels.ids,
             exact=loaded.dtype == torch.float32 and not _quantised(loaded),
             model=loaded.name,
+            no_batch=no_batch,
         )
         with device_errors(loaded):
             self.paths: Paths = check.run(probes)
+            self.why: Mapping[str, str] = check.why
+            """Name of a path -> why it is not, or not fully, in use."""
             self.preprocessor = replace(self.preprocessor, least_side=self._least_side(check, prompt))
         self._own = local()
         threads = min(_THREADS, os.cpu_count() or 1)
@@ -254,8 +257,8 @@ class ChatEngine:
             _LOG.info("%s: views of less than %d pixels are enlarged.", self.loaded.name, side)
         return side
 
-    def _probe(self, prompt: FilledPrompt) -> tuple[Probes, Collation | None]:
-        """Views for the check of the paths, and how the family joins views to batches."""
+    def _probe(self, prompt: FilledPrompt) -> tuple[Probes, Collation | None, str]:
+        """Views for the check of the paths, and how the family joins views to batches, or why not."""
         random = np.random.default_rng(0)
         views = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _PROBE_SIZES]
         text = self.template.text(prompt)
@@ -265,15 +268,19 @@ class ChatEngine:
         self.preprocessor = replace(
             self.preprocessor, image_tokens=self.preprocessor.find_image_tokens(item, text)
         )
-        first, second, like_first = (self.preprocessor.prepare(view, text) for view in views)
+        first, like_first = (self.preprocessor.prepare(view, text) for view in views[::2])
+        # some families have as many tokens for every picture: then the words behind it make the difference
+        behind = self.template.text(FilledPrompt(prompt.system, f"{prompt.user} Be brief."))
+        second = self.preprocessor.prepare(views[1], behind)
+        collation, no_batch = None, "the processor's batches are not made of its single views"
         try:
             batch = self.preprocessor.batch(views[:2], [text, longer])
             collation = learn_collation(
                 [first, self.preprocessor.prepare(views[1], longer)], batch, self._pad
             )
-        except Exception:  # a processor without batches: views run one at a time
-            collation = None
-        return Probes(first, second, like_first), collation
+        except Exception as error:  # a processor without batches: views run one at a time
+            no_batch = f"the processor makes no batch: {in_a_line(error)}"
+        return Probes(first, second, like_first), collation, no_batch
 
 
 def token_budget(loaded: Loaded) -> int:

@@ -6,23 +6,33 @@ model, the vision encoder run once for several prompts, the tokens before the im
 
 from __future__ import annotations
 
-import copy
 import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 
+from zeroiqa.devices import is_device_gone
+from zeroiqa.raters.caching import Seen, check_used, see
 from zeroiqa.raters.chat_inputs import Collation, Prepared, Tensors, pad_left
 from zeroiqa.raters.loading import transformers
 
 PrefixUse: TypeAlias = Literal["off", "equal", "any"]
 _KEPT_PREFIXES = 8
-_LEAST_PREFIX = 8  # tokens; below that a cache costs more than it saves
+LEAST_PREFIX = 8
+"""Tokens; below that a cache costs more than it saves."""
+_FEW = 8  # tokens that options are tried on
+_LEAN: tuple[dict[str, Any], ...] = (
+    {"use_cache": False, "logits_to_keep": 1},
+    {"use_cache": False},
+    {"logits_to_keep": 1},
+    {},
+)
+"""Options of a pass that computes no more than is read, as many as a model may know."""
 _INDIFFERENT = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention", "conv"}
 """Kinds of layers that compute the same wherever a row begins: padding before it is masked."""
 
@@ -43,6 +53,17 @@ class Paths:
     """The tokens before the image run once; "equal": only where all rows of a batch are of one length."""
     full_rows: bool = True
     """Beside a prefix, further inputs of one value per token cover the whole row or only what is new."""
+    cache: str = ""
+    """The model's argument for the keys and values of the prefix."""
+
+
+class PrefixPlan(NamedTuple):
+    """How a prefix might be shared."""
+
+    most: PrefixUse
+    """The most that may be tried: windows, blocks and recurrent states see padding behind a prefix."""
+    arguments: tuple[str, ...]
+    """Names by which the model may take the cache, the likeliest first."""
 
 
 class Forward:
@@ -53,8 +74,10 @@ class Forward:
         self._model, self._device, self._pad = model, device, pad
         self._dtype: torch.dtype = model.dtype
         self._base = getattr(model, "base_model", model)
-        self._arguments = set(inspect.signature(model.forward).parameters)
-        self._prefixes: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._lean: dict[str, Any] = {}
+        self.last_only = False
+        """Whether logits are computed at the last position only; see `learn_options`."""
+        self._prefixes: OrderedDict[tuple[int, ...], Seen] = OrderedDict()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,12 +87,12 @@ class Forward:
     @property
     def takes_positions(self) -> bool:
         """Whether positions of one axis may be given: never where the model makes its own of several axes."""
-        return "position_ids" in self._arguments and self._rope is None
+        return self._rope is None
 
     @property
     def takes_features(self) -> bool:
-        """Whether the model takes the vision encoder's output in place of pixels."""
-        return "mm_encoder_outputs" in self._arguments and hasattr(self._base, "get_image_features")
+        """Whether the vision encoder can be run apart, so that its output may be given in place of pixels."""
+        return hasattr(self._base, "get_image_features")
 
     @property
     def pads_freely(self) -> bool:
@@ -81,17 +104,40 @@ class Forward:
         kinds = getattr(self._model.config.get_text_config(), "layer_types", None) or ()
         return set(kinds) <= _INDIFFERENT
 
-    @property
-    def prefix_use(self) -> PrefixUse:
-        """The most that may be tried: windows, blocks and recurrent states see padding behind a prefix."""
-        if not {"past_key_values", "attention_mask"} <= self._arguments:
-            return "off"
-        try:
-            cache = self._new_cache()
-            special = any(cache.is_sliding) or any(cache.is_linear)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return "off"
-        return "any" if self.pads_freely and not special else "equal"
+    @torch.inference_mode()
+    def learn_options(self, item: Prepared) -> None:
+        """Find out which options of a lean pass the model knows, on a few tokens of text.
+
+        A model that raises whatever is tried needs more than text; then the options are left to the check of
+        the paths.
+        """
+        ids = item.tensors["input_ids"][:, -_FEW:]
+        tokens = self._to_device({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        for options in _LEAN:
+            try:
+                logits = self._model(**tokens, **options).logits
+            except Exception as error:
+                if is_device_gone(error):
+                    raise
+                continue
+            self._lean, self.last_only = options, logits.shape[1] == 1
+            return
+        self._lean = _LEAN[0]
+
+    @torch.inference_mode()
+    def plan_prefix(self, item: Prepared, paths: Paths) -> PrefixPlan:
+        """How the tokens before an image might be shared; they are computed once for it.
+
+        Padding between them and the rest moves the positions of the rest, unless those are given.
+
+        Raises:
+            CacheError: the model gives no cache back.
+            Exception: whatever the model raises.
+        """
+        seen = self._prefix(item, item.image_start)
+        special = any(seen.cache.is_sliding) or any(seen.cache.is_linear)
+        free = self.pads_freely and not special and (paths.positions or self._rope is not None)
+        return PrefixPlan("any" if free else "equal", seen.arguments)
 
     @torch.inference_mode()
     def reference(self, item: Prepared) -> torch.Tensor:
@@ -134,21 +180,20 @@ class Forward:
         """
         shared = self._shared(items, paths)
         inputs: dict[str, Any] = (
-            self._after_prefix(items, shared, paths)
-            if shared
-            else {**self.inputs(items, paths), **self.without_cache}
+            self._after_prefix(items, shared, paths) if shared else self.inputs(items, paths)
         )
         if features is not None:
             inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
             inputs["mm_encoder_outputs"] = {"image": features}
-        if "logits_to_keep" in self._arguments:
-            inputs["logits_to_keep"] = 1
-        return self._model(**inputs).logits[:, -1].float()  # type: ignore[no-any-return]
+        logits: torch.Tensor = self._model(**{**self._lean, **inputs}).logits[:, -1].float()
+        if shared:
+            check_used(inputs[paths.cache], shared + inputs["input_ids"].shape[1], paths.cache)
+        return logits
 
     @property
     def without_cache(self) -> dict[str, bool]:
-        """The argument for a pass whose keys and values nobody needs."""
-        return {"use_cache": False} if "use_cache" in self._arguments else {}
+        """The argument for a pass whose keys and values nobody needs; empty where the model knows none."""
+        return {name: value for name, value in self._lean.items() if name == "use_cache"}
 
     def inputs(self, items: Sequence[Prepared], paths: Paths) -> Tensors:
         """Whole rows as the model's arguments, on its device, padded on the left.
@@ -179,7 +224,7 @@ class Forward:
         for item in items[1:]:
             differing = (item.tensors["input_ids"][0, :length] != first).nonzero()
             length = min(length, int(differing[0]) if len(differing) else length)
-        return length if length >= _LEAST_PREFIX else 0
+        return length if length >= LEAST_PREFIX else 0
 
     def _after_prefix(self, items: Sequence[Prepared], shared: int, paths: Paths) -> dict[str, Any]:
         """Inputs for what follows the prefix: rows are laid out as [prefix][padding][rest]."""
@@ -200,11 +245,10 @@ class Forward:
         inputs["input_ids"] = inputs["input_ids"][:, -new:]
         if self._rope is not None:
             inputs["position_ids"] = self._axes(whole)[..., -new:]
-        elif "position_ids" in self._arguments:
+        elif paths.positions:
             inputs["position_ids"] = _counted(inputs["attention_mask"])[:, -new:]
-        cache = copy.deepcopy(self._prefix(items[0], shared))
-        cache.reorder_cache(torch.zeros(len(items), dtype=torch.long, device=self._device))
-        return {**inputs, "past_key_values": cache, "use_cache": True}
+        row = torch.zeros(len(items), dtype=torch.long, device=self._device)
+        return {**inputs, paths.cache: self._prefix(items[0], shared).repeated(row), "use_cache": True}
 
     def _axes(self, inputs: Tensors) -> torch.Tensor:
         """Positions of several axes, for left-padded rows."""
@@ -212,22 +256,17 @@ class Forward:
         positions: torch.Tensor = self._rope(**{k: v for k, v in inputs.items() if k in wanted})[0]
         return positions
 
-    def _prefix(self, item: Prepared, shared: int) -> Any:
-        """The cache of the first tokens; the last few prefixes are kept."""
+    def _prefix(self, item: Prepared, shared: int) -> Seen:
+        """The first tokens, computed; the last few prefixes are kept."""
         key = tuple(item.ids[:shared])
         if key not in self._prefixes:
             rows = {name: item.tensors[name][:, :shared] for name in self._row_names() & item.tensors.keys()}
-            cache = self._new_cache()
-            keep = {"logits_to_keep": 1} if "logits_to_keep" in self._arguments else {}
-            self._model(**self._to_device(rows), past_key_values=cache, use_cache=True, **keep)
-            self._prefixes[key] = cache
+            keep = {name: value for name, value in self._lean.items() if name != "use_cache"}
+            self._prefixes[key] = see(self._model, self._to_device(rows), **keep)
         self._prefixes.move_to_end(key)
         while len(self._prefixes) > _KEPT_PREFIXES:
             self._prefixes.popitem(last=False)
         return self._prefixes[key]
-
-    def _new_cache(self) -> Any:
-        return transformers().DynamicCache(config=self._model.config)
 
     def _greedy(self, most_tokens: int, **outputs: bool) -> Any:
         """Greedy decoding; the checkpoint's own settings (sampling, penalties) stay out."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.flops import Batch
+from zeroiqa.raters.caching import find_cache
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +126,7 @@ class Meter:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if ids is None:
             ids = kwargs["inputs_embeds"]
-        cache, mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        (_, cache), mask = find_cache(kwargs), kwargs.get("attention_mask")
         cached = 0 if cache is None else int(cache.get_seq_length())
         shown = kwargs.get("pixel_values") is not None or kwargs.get("mm_encoder_outputs")
         starts = kwargs.get("image_starts") if shown else None

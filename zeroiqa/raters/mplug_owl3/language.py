@@ -28,6 +28,7 @@ from transformers.models.qwen2.modeling_qwen2 import (
     rotate_half,
 )
 
+from zeroiqa.raters.caching import find_cache
 from zeroiqa.raters.mplug_owl3.configuration import MplugOwl3Config
 from zeroiqa.raters.mplug_owl3.visual import Visual
 
@@ -50,7 +51,6 @@ class HyperAttention(Qwen2Attention):
         hidden_states: Tensor,
         position_embeddings: tuple[Tensor, Tensor],
         attention_mask: Tensor | None,
-        past_key_values: Any = None,
         visual: Visual | None = None,
         norm: nn.Module | None = None,
         **kwargs: Any,
@@ -61,16 +61,21 @@ class HyperAttention(Qwen2Attention):
             hidden_states: (batch, new tokens, width), normalised.
             position_embeddings: Cosine and sine of the new tokens' positions.
             attention_mask: As transformers makes it for its own layers.
-            past_key_values: Cache of the text's keys and values.
-            visual: The pictures; None for none.
+            visual: The pictures; None for none, and then this is Qwen2's attention.
             norm: What normalises their embeddings, the same that normalised `hidden_states`.
-            kwargs: For the implementation of attention.
+            kwargs: The cache of the text's keys and values, by the name that Qwen2's layers have for it; the
+                rest is for the implementation of attention.
         """
-        if visual is None or norm is None:
-            return super().forward(
-                hidden_states, position_embeddings, attention_mask, past_key_values, **kwargs
+        if visual is None:
+            plain: tuple[Tensor, Tensor | None] = super().forward(
+                hidden_states, position_embeddings, attention_mask, **kwargs
             )
-        query, keys, values = self._text(hidden_states, position_embeddings, past_key_values)
+            return plain
+        assert norm is not None, "pictures come with their norm"
+        visual.readers.add(self.layer_idx)
+        name, cache = find_cache(kwargs)
+        kwargs.pop(name, None)
+        query, keys, values = self._text(hidden_states, position_embeddings, cache)
         seen_keys, seen_values = self._pictures(visual, norm)
         if self.is_gated:
             text = self._attend_to_text(query, keys, values, attention_mask, **kwargs)
@@ -156,7 +161,7 @@ class HyperDecoderLayer(Qwen2DecoderLayer):
         super().__init__(config, layer_idx)
         self.self_attn = HyperAttention(config, layer_idx)
 
-    def forward(self, hidden_states: Tensor, **kwargs: Any) -> Tensor:  # type: ignore[override]
+    def forward(self, hidden_states: Tensor, **kwargs: Any) -> Tensor:
         """Hands its input normalisation to the attention, which applies it to the pictures as well."""
         output: Tensor = super().forward(hidden_states, norm=self.input_layernorm, **kwargs)
         return output

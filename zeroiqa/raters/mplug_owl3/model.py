@@ -6,6 +6,7 @@ The names of the modules are those of the released tensors, so that a checkpoint
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from transformers import GenerationMixin, PreTrainedModel, SiglipVisionModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
+from zeroiqa.raters.caching import CacheError, find_cache
 from zeroiqa.raters.mplug_owl3.configuration import MplugOwl3Config, with_tensors_of
 from zeroiqa.raters.mplug_owl3.language import build_language_model
 from zeroiqa.raters.mplug_owl3.visual import Starts, read_rows, see
@@ -102,6 +104,7 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             last_hidden_state=hidden, pooler_output=self.vision2text_model(hidden)
         )
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor,
@@ -109,7 +112,6 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         image_starts: Starts | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, Any] | None = None,
@@ -123,16 +125,19 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             image_starts: Of these pictures, in tokens of the whole rows.
             attention_mask: (batch, cached and new tokens), 0 where a row is padded; None: nowhere.
             position_ids: (batch, new tokens); None: counted without padding.
-            past_key_values: Cache of the rows' earlier tokens.
-            use_cache: Whether to return it.
+            use_cache: Whether to return the keys and values of the rows' tokens.
             logits_to_keep: How many positions, or which, need logits; 0: all.
             mm_encoder_outputs: What `get_image_features` returned, under "image", in place of the pixels.
-            kwargs: `output_hidden_states`, `return_dict` and so on.
+            kwargs: The cache of the rows' earlier tokens, by the name that transformers' own models have for
+                it; `output_hidden_states`, `return_dict` and so on.
 
         Raises:
+            CacheError: there is a cache, by another name.
+            RuntimeError: this version of transformers does not hand the pictures on to the layers.
             ValueError: the pictures and their starts are not equally many.
         """
-        cached = int(past_key_values.get_seq_length()) if past_key_values is not None else 0
+        name, cache = find_cache(kwargs)
+        cached = 0 if cache is None else int(cache.get_seq_length())
         length = cached + input_ids.shape[1]
         if attention_mask is None:
             attention_mask = input_ids.new_ones((input_ids.shape[0], length))
@@ -146,24 +151,27 @@ class MplugOwl3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=rows.positions[:, cached:],
-            past_key_values=past_key_values,
-            use_cache=use_cache,
+            use_cache=use_cache if cache is None else True,
             logits_to_keep=logits_to_keep,
             visual=visual,
             **kwargs,
         )
+        own, returned = find_cache(output)
+        if cache is not None and returned is not cache:  # all that was computed before is missing
+            raise CacheError(f"A cache is given as {name!r}, which is ignored; give it as {own!r}.")
+        if visual is not None and visual.readers != self.config.hyper_indices:
+            raise RuntimeError(
+                "The pictures do not reach their layers; install a version of transformers that fits."
+            )
         return output
 
-    def prepare_inputs_for_generation(  # type: ignore[override]
-        self,
-        input_ids: Tensor,
-        mm_encoder_outputs: dict[str, Any] | None = None,
-        **kwargs: Any,
+    @wraps(GenerationMixin.prepare_inputs_for_generation)  # its signature says what `generate` may be given
+    def prepare_inputs_for_generation(
+        self, *args: Any, mm_encoder_outputs: dict[str, Any] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """As for every model, but later tokens see the pictures, too: they are in no cache."""
-        prepare: Any = super().prepare_inputs_for_generation  # type: ignore[misc]
-        inputs: dict[str, Any] = prepare(input_ids, **kwargs)
-        return {**inputs, "mm_encoder_outputs": mm_encoder_outputs}
+        prepare: Any = super().prepare_inputs_for_generation
+        return {**prepare(*args, **kwargs), "mm_encoder_outputs": mm_encoder_outputs}
 
     def _embeds(self, pixels: Tensor | None, encoded: dict[str, Any] | None) -> Tensor | None:
         features = (encoded or {}).get("image")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -40,6 +40,8 @@ class Visual:
     """(batch, new tokens, most), boolean: whether a token sees the picture in a slot."""
     tokens_seen: Tensor
     """(batch, new tokens, all tokens), boolean: causal, without padding."""
+    readers: set[int] = field(default_factory=set)
+    """The layers that have looked: pictures that are not handed on to them would go missing in silence."""
 
     @property
     def rows_seen(self) -> Tensor:
