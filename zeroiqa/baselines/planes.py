@@ -67,7 +67,8 @@ def blurred(plane: Plane, sigma: int, inside: Mask | None = None) -> Plane:
     if inside is None:
         return _blurred(plane, sigma)
     share = _blurred(inside * np.float32(255), sigma)
-    return _blurred(plane * inside, sigma) * np.float32(255) / np.where(inside, share, np.float32(1))
+    share = np.where(inside, share, np.float32(255))
+    return np.asarray(_blurred(plane * inside, sigma) * np.float32(255) / share, dtype=np.float32)
 
 
 def _blurred(plane: Plane, sigma: int) -> Plane:
