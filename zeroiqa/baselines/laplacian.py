@@ -28,9 +28,10 @@ def log_laplacian(pixels: Pixels, *, inside: Mask | None = None) -> float | None
         A number of at least 0; the 1 keeps a constant picture finite and changes no order. None where no
         pixel has all its neighbours inside.
     """
-    response = laplacian(gray_plane(pixels)).astype(np.int64)
+    response = laplacian(gray_plane(pixels))
     values = response.ravel() if inside is None else response[inner(inside)]
     if values.size == 0:
         return None
-    total, squares = int(values.sum()), int(np.square(values).sum())  # whole numbers: exact
+    total = int(values.sum(dtype=np.float64))  # of whole numbers: no sum is rounded
+    squares = int(np.square(values).sum(dtype=np.float64))
     return math.log1p((values.size * squares - total**2) / values.size**2)

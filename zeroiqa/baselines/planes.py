@@ -92,8 +92,9 @@ def local_contrast(gray: Plane, inside: Mask | None = None) -> tuple[Table, Plan
     else:
         share = np.where(inside, _windowed(inside.astype(np.float32)), 1)
         mean, power = _windowed(gray * inside) / share, _windowed(gray * gray * inside) / share
-    variance = np.maximum(power - mean * mean, 0)
-    return mean, np.sqrt(variance.astype(np.float32))
+    power -= mean * mean
+    variance = np.maximum(power, 0, out=power).astype(np.float32)
+    return mean, np.sqrt(variance, out=variance)
 
 
 def _windowed(plane: Plane) -> Table:

@@ -116,7 +116,7 @@ def mask_to_measure(view: View) -> Mask | None:
     """
     if view.mask is None:
         return None
-    outside = _resized((~view.mask).astype(np.float64), canonical_scale(*view.image_size))
+    outside = _resized((~view.mask).astype(np.float32), canonical_scale(*view.image_size))
     return mirrored_mask(outside == 0, LEAST_SIDE)
 
 
