@@ -31,6 +31,7 @@ from zeroiqa.opencv import cv2
 from zeroiqa.pipeline import find_regions, rate_image
 from zeroiqa.runs.identity import environment
 from zeroiqa.samples import folder
+from zeroiqa.settings import load_settings
 
 SIZES = {"1 MP": (1155, 866), "12 MP": (4000, 3000)}
 ROUNDS = 9
@@ -141,7 +142,7 @@ def main(target: Path) -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "zeroiqa": zeroiqa.__version__,
         "machine": f"{platform.machine()}, one core of {os.cpu_count()}, shared",
-        "environment": environment(),
+        "environment": environment(load_settings("embedded")),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=2) + "\n")

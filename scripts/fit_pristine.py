@@ -5,7 +5,7 @@
 FOLDER holds the 24 photographs of the Kodak PhotoCD sampler as 01.png ... 24.png (or kodim01.png ...), 768 x
 512 or 512 x 768, as published at https://r0k.us/graphics/kodak/. Their SHA-256 sums are checked. No human
 score is used: the file holds the mean and the covariance of 36 features over the sharp blocks of these
-photographs, and where they came from. The same pictures and library versions give the same bytes.
+photographs, and where they came from. The same pictures give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zeroiqa.baselines.niqe import MODEL_FILE, block_features, build_shape_grid
+from zeroiqa.baselines.niqe import MODEL_FILE, block_features, build_shape_grid, scatter
 from zeroiqa.baselines.planes import gray_plane
 from zeroiqa.errors import UserError
 from zeroiqa.images import decode
@@ -80,10 +80,9 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
         rows = features[activity >= SHARP * activity.max()]
         kept.append(rows[np.isfinite(rows).all(axis=1)])
     blocks = np.concatenate(kept)
-    centred = blocks - blocks.mean(axis=0)
     return {
         "mean": blocks.mean(axis=0),
-        "covariance": np.einsum("bi,bj->ij", centred, centred) / (len(blocks) - 1),
+        "covariance": scatter(blocks) / (len(blocks) - 1),
         "photographs": np.array([f"{name} {digest}" for name, digest in SHA256.items()]),
         "blocks": np.array([len(rows) for rows in kept]),
         "source": np.array("Kodak PhotoCD photo sampler, 24 photographs released for unrestricted use"),

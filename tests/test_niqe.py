@@ -21,7 +21,7 @@ from zeroiqa.baselines.niqe import (
     load_model,
     niqe,
 )
-from zeroiqa.baselines.planes import block_means, gray_plane, mirrored
+from zeroiqa.baselines.planes import block_means, gray_plane, local_contrast, mirrored
 from zeroiqa.images import decode
 from zeroiqa.opencv import cv2
 
@@ -68,6 +68,21 @@ def test_mirrored_keeps_the_picture_and_continues_it_by_reflection():
     assert (continued[:2, :2] == picture).all()
     assert (continued[2, :2] == picture[1]).all()
     assert continued.shape == (5, 5, 3)
+
+
+def test_local_contrast_of_a_bright_flat_area_is_that_of_centred_values():
+    gray = (254 + np.random.default_rng(0).integers(0, 2, (40, 50))).astype(np.float32)
+    gray[:, 25:] = 255
+    mean, deviation = local_contrast(gray)
+    weights = cv2.getGaussianKernel(7, 7 / 6).ravel()
+    window = np.outer(weights, weights)
+    for y, x in ((20, 10), (20, 22), (7, 40)):
+        area = gray[y - 3 : y + 4, x - 3 : x + 4].astype(np.float64)
+        expected = (window * area).sum()
+        assert mean[y, x] == pytest.approx(expected, abs=1e-4)
+        centred = (window * (area - expected) ** 2).sum()
+        assert deviation[y, x] ** 2 == pytest.approx(centred, abs=1e-4)
+    assert not deviation[3:-3, 29:].any()
 
 
 def test_features_of_a_block_are_the_moments_written_out(astronaut):

@@ -1,6 +1,7 @@
 """The README: its examples print what it shows, its links lead somewhere, its commands are where CI looks."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,16 @@ def test_every_example_prints_what_the_readme_shows() -> None:
     script = [sys.executable, "scripts/update_readme.py", "--check"]
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_number_that_differs_in_the_sixth_decimal_by_two_is_another_one() -> None:
+    differs = runpy.run_path(str(ROOT / "scripts" / "update_readme.py"))["differs"]
+    assert [differs("3.396220", number) for number in ("3.396221", "3.396222", "3.397220")] == [
+        False,
+        True,
+        True,
+    ]
+    assert differs("3.40", "3.41")
 
 
 def test_every_link_to_a_file_leads_to_one() -> None:

@@ -145,10 +145,10 @@ def test_the_scores_are_those_that_the_code_gives(dev_data):
     for row in range(0, 600, 60):
         pixels = decode(dev_data / "biq2021_dev" / "images" / found["image"][row]).pixels
         [[rating]] = rater.rate([View(pixels, None, pixels.shape[:2])], [standard])
-        assert read(rating, "expected") == pytest.approx(float(found["nss"][row]), abs=0.02)
+        assert read(rating, "expected") == pytest.approx(float(found["nss"][row]), abs=1e-6)
         for baseline in pixel_baselines():
             value = baseline.load()(pixels)
-            assert value == pytest.approx(float(found[baseline.name][row]), rel=0.02)
+            assert value == pytest.approx(float(found[baseline.name][row]), abs=1e-6)
 
 
 def test_the_machinery_of_runs_costs_what_the_readme_says_and_meets_its_targets():

@@ -81,6 +81,8 @@ class View:
     """Height and width of the image that the view was cut from."""
     prompt: str | None = None
     """The image's text prompt, for the aspect correspondence."""
+    mask: Mask | None = None
+    """The pixels of the region, shape (height, width); those outside are 0. None where all are shown."""
 
 
 @dataclass(frozen=True)

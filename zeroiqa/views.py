@@ -14,7 +14,7 @@ from zeroiqa.types import CropMode, Image, Region, View
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from zeroiqa.types import Mask, Pixels
+    from zeroiqa.types import Mask
 
 
 def cut_views(image: Image, regions: Sequence[Region], crop: CropMode) -> list[View]:
@@ -30,22 +30,20 @@ def cut_views(image: Image, regions: Sequence[Region], crop: CropMode) -> list[V
         The whole image first, then the regions in order. The whole image and the boxes share the memory of
         `image.pixels`, which is read-only.
     """
-    views = [View(image.pixels, None, image.size, image.prompt)]
+    whole = View(image.pixels, None, image.size, image.prompt)
     if crop == "whole":
-        return views
-    cut = _cut_mask if crop == "mask" else _cut_box
-    return views + [View(cut(image.pixels, region), region, image.size, image.prompt) for region in regions]
+        return [whole]
+    return [whole, *(_view(image, region, masked=crop == "mask") for region in regions)]
 
 
-def _cut_box(pixels: Pixels, region: Region) -> Pixels:
+def _view(image: Image, region: Region, *, masked: bool) -> View:
+    """The region's box; outside of its mask zeros (left open by the paper)."""
     x0, y0, x1, y1 = region.box
-    return pixels[y0:y1, x0:x1]
-
-
-def _cut_mask(pixels: Pixels, region: Region) -> Pixels:
-    """Zeros outside the mask, in the box (left open by the paper): only the fill differs from "bbox"."""
-    mask = _mask_in_box(region, pixels.shape[:2])
-    return np.asarray(cv2.copyTo(_cut_box(pixels, region), mask.astype(np.uint8)), dtype=np.uint8)
+    pixels, mask = image.pixels[y0:y1, x0:x1], None
+    if masked:
+        mask = _mask_in_box(region, image.size)
+        pixels = np.asarray(cv2.copyTo(pixels, mask.astype(np.uint8)), dtype=np.uint8)
+    return View(pixels, region, image.size, image.prompt, mask)
 
 
 def _mask_in_box(region: Region, image_size: tuple[int, int]) -> Mask:

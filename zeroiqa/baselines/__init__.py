@@ -8,17 +8,17 @@ from __future__ import annotations
 import importlib
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
     from zeroiqa.standards import Aspect
-    from zeroiqa.types import Pixels
+    from zeroiqa.types import Mask, Pixels
 
 Kind: TypeAlias = Literal["native", "pyiqa", "external", "published-only"]
 Range: TypeAlias = tuple[float, float]
@@ -26,6 +26,20 @@ Range: TypeAlias = tuple[float, float]
 _SAY_NOTHING = ("score", "scores", "index", "metric", "value", "values", "baseline", "pyiqa", "piq")
 PYIQA = "pyiqa"
 """`pyiqa:NAME` is a baseline that the package of that name computes."""
+
+
+class PixelFunction(Protocol):
+    """Computes a baseline of pixels alone."""
+
+    def __call__(self, pixels: Pixels, *, inside: Mask | None = None) -> float | None:
+        """A finite number.
+
+        Args:
+            pixels: RGB, shape (height, width, 3), uint8.
+            inside: The pixels that count, shape (height, width); None for all. With it the number may be
+                None: too few count.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class Baseline:
     version: int = 1
     """Goes up with every change of ours that moves a value."""
     compute: str = ""
-    """ "module:function" of a native one without weights; the function maps RGB pixels to a finite float."""
+    """ "module:function" of a native one without weights; see `PixelFunction`."""
     data: str = ""
     """File of the package that `compute` reads."""
     measure: str = ""
@@ -98,9 +112,9 @@ class Baseline:
         """Whether `--rater baseline:NAME` can compute it."""
         return bool(self.compute or self.measure)
 
-    def load(self) -> Callable[[Pixels], float]:
+    def load(self) -> PixelFunction:
         """Import and return the function that computes a baseline without weights."""
-        return cast("Callable[[Pixels], float]", import_attribute(self.compute))
+        return cast("PixelFunction", import_attribute(self.compute))
 
 
 def catalogue() -> dict[str, Baseline]:

@@ -11,19 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.baselines.planes import gray_plane, laplacian
+from zeroiqa.baselines.planes import gray_plane, inner, laplacian
 
 if TYPE_CHECKING:
-    from zeroiqa.types import Pixels
+    from zeroiqa.types import Mask, Pixels
 
 
-def log_laplacian(pixels: Pixels) -> float:
+def log_laplacian(pixels: Pixels, *, inside: Mask | None = None) -> float | None:
     """ln(1 + variance of the 3 x 3 Laplacian of the gray picture); higher is sharper.
 
     Args:
         pixels: RGB, shape (height, width, 3), uint8.
+        inside: The pixels that count, shape (height, width); None for all.
 
     Returns:
-        A number of at least 0; the 1 keeps a constant picture finite and changes no order.
+        A number of at least 0; the 1 keeps a constant picture finite and changes no order. None where no
+        pixel has all its neighbours inside.
     """
-    return math.log1p(float(laplacian(gray_plane(pixels)).var(dtype=np.float64)))
+    response = laplacian(gray_plane(pixels))
+    values = response.ravel() if inside is None else response[inner(inside)]
+    if values.size == 0:
+        return None
+    total = int(values.sum(dtype=np.float64))  # of whole numbers: no sum is rounded
+    squares = int(np.square(values).sum(dtype=np.float64))
+    return math.log1p((values.size * squares - total**2) / values.size**2)

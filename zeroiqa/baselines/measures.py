@@ -47,8 +47,10 @@ class Measure(Protocol):
         """The views of how many images are worth one call; 1 where batches gain nothing."""
         ...
 
-    def measure(self, views: Sequence[View]) -> list[Measured]:
+    def measure(self, views: Sequence[View]) -> Sequence[Measured | None]:
         """One number for each view, in their order; it depends on its view alone.
+
+        None where the mask of a view leaves too little to measure.
 
         Raises:
             ImageError: a view cannot be measured, or its text prompt is missing.
@@ -78,10 +80,11 @@ class PixelMeasure:
         """As in the catalogue."""
         return known_direction(self.baseline)
 
-    def measure(self, views: Sequence[View]) -> list[Measured]:
-        """One number for each view."""
+    def measure(self, views: Sequence[View]) -> list[Measured | None]:
+        """One number for each view, of the pixels inside of its mask; None where these are too few."""
         compute = self.baseline.load()
-        return [Measured(compute(view.pixels)) for view in views]
+        values = [compute(view.pixels, inside=view.mask) for view in views]
+        return [None if value is None else Measured(value) for value in values]
 
 
 def build_measure(name: str, options: ModelOptions) -> Measure:

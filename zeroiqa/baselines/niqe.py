@@ -24,12 +24,14 @@ from zeroiqa.baselines.planes import (
     gray_plane,
     local_contrast,
     mirrored,
+    mirrored_mask,
     normalised,
+    supported,
 )
 from zeroiqa.opencv import cv2
 
 if TYPE_CHECKING:
-    from zeroiqa.types import Pixels
+    from zeroiqa.types import Mask, Pixels
 
 BLOCK = 96
 """Side in pixels of a block at the first scale; half of it at the second."""
@@ -98,11 +100,9 @@ class PristineModel:
         rows = features[np.isfinite(features).all(axis=1)]
         if len(rows) == 0:
             return None
-        centred = rows - rows.mean(axis=0)
-        own = np.einsum("bi,bj->ij", centred, centred) / max(len(rows) - 1, 1)
+        own = scatter(rows) / max(len(rows) - 1, 1)
         gap = self.mean - rows.mean(axis=0)
-        squared = gap @ np.linalg.solve((self.covariance + own) / 2, gap)
-        return math.sqrt(max(float(squared), 0.0))
+        return math.sqrt(max(_squared_length(gap, (self.covariance + own) / 2), 0.0))
 
 
 def load_model(path: Path = MODEL_FILE) -> PristineModel:
@@ -111,59 +111,112 @@ def load_model(path: Path = MODEL_FILE) -> PristineModel:
         return PristineModel(mean=data["mean"], covariance=data["covariance"], grid=build_shape_grid())
 
 
-def block_features(gray: Plane, grid: ShapeGrid) -> tuple[Table, Table]:
+def scatter(rows: Table) -> Table:
+    """Sum of the outer products of the rows with themselves, their mean taken off.
+
+    Not by a library of linear algebra, whose roundings depend on the processor.
+
+    Args:
+        rows: shape (n, features).
+
+    Returns:
+        Shape (features, features).
+    """
+    centred = rows - rows.mean(axis=0)
+    products: Table = centred[:, :, None] * centred[:, None, :]
+    return np.asarray(products.sum(axis=0), dtype=np.float64)
+
+
+def _squared_length(gap: Table, covariance: Table) -> float:
+    """gap^T covariance^-1 gap, by elimination; see `scatter` for why not by a library."""
+    rows, total = np.column_stack([covariance, gap]), 0.0
+    for step in range(len(gap)):
+        pivot = rows[step]
+        total += float(pivot[-1] ** 2 / pivot[step])
+        rows[step + 1 :] -= rows[step + 1 :, step, None] * (pivot / pivot[step])
+    return total
+
+
+def block_features(gray: Plane, grid: ShapeGrid, inside: Mask | None = None) -> tuple[Table, Table]:
     """NIQE's features of every 96 x 96 block.
 
     Args:
-        gray: shape (height, width), 0..255, both at least 96.
+        gray: shape (height, width), whole numbers 0..255, both sides at least 96.
         grid: see `build_shape_grid`.
+        inside: the pixels that count, shape (height, width); None for all.
 
     Returns:
-        Features, shape (blocks, 36), NaN where a block has no structure at all; and the blocks' mean local
-        standard deviation, shape (blocks,), by which pristine blocks are chosen.
+        Features, shape (blocks, 36), NaN where a block has no structure at all or too little inside; and the
+        blocks' mean local standard deviation, shape (blocks,), by which pristine blocks are chosen.
     """
     rows, columns = gray.shape[0] // BLOCK, gray.shape[1] // BLOCK
-    cropped = gray[: rows * BLOCK, : columns * BLOCK]
+    whole = (slice(rows * BLOCK), slice(columns * BLOCK))
+    cropped, within = gray[whole], None if inside is None else inside[whole]
     half = (cropped.shape[1] // 2, cropped.shape[0] // 2)
     halved = np.asarray(cv2.resize(cropped, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
-    fine, activity = _scale_features(cropped, BLOCK, grid)
-    coarse, _ = _scale_features(halved, BLOCK // 2, grid)
-    return np.concatenate([fine, coarse], axis=1), activity
+    fine, activity = _scale_features(cropped, BLOCK, grid, within)
+    coarse, _ = _scale_features(halved, BLOCK // 2, grid, None if within is None else _halved(within))
+    features = np.concatenate([fine, coarse], axis=1)
+    if within is not None:
+        features[~_countable(within).ravel()] = np.nan
+    return features, activity
 
 
-def niqe(pixels: Pixels, model: PristineModel | None = None) -> float:
+def is_measurable(inside: Mask) -> bool:
+    """Whether any block has enough inside for NIQE's features."""
+    rows, columns = inside.shape[0] // BLOCK, inside.shape[1] // BLOCK
+    return bool(_countable(inside[: rows * BLOCK, : columns * BLOCK]).any())
+
+
+def niqe(pixels: Pixels, model: PristineModel | None = None, *, inside: Mask | None = None) -> float | None:
     """NIQE of an image at its own size; lower is better.
 
     Args:
         pixels: RGB, shape (height, width, 3), uint8. A side below 96 pixels is mirrored up to 96.
         model: The pristine statistics; None reads the shipped ones, which costs some milliseconds.
+        inside: The pixels that count, shape (height, width); None for all.
 
     Returns:
-        The distance; for an image without any structure e^4 = 54.6, beyond what photographs reach.
+        The distance; for an image without any structure e^4 = 54.6, beyond what photographs reach. None where
+        no block has enough pixels inside.
     """
     model = model or load_model()
-    gray = gray_plane(mirrored(pixels, BLOCK))
-    distance = model.distance(block_features(gray, model.grid)[0])
+    gray, inside = gray_plane(mirrored(pixels, BLOCK)), mirrored_mask(inside, BLOCK)
+    if inside is not None and not is_measurable(inside):
+        return None
+    distance = model.distance(block_features(gray, model.grid, inside)[0])
     return math.exp(4) if distance is None else distance
 
 
-def _scale_features(gray: Plane, side: int, grid: ShapeGrid) -> tuple[Table, Table]:
+def _halved(inside: Mask) -> Mask:
+    """True where all four pixels are inside."""
+    return inside[::2, ::2] & inside[1::2, ::2] & inside[::2, 1::2] & inside[1::2, 1::2]
+
+
+def _countable(inside: Mask) -> npt.NDArray[np.bool_]:
+    """Which blocks have enough inside at the second scale, and so at both."""
+    return supported(_halved(inside), BLOCK // 2)
+
+
+def _scale_features(gray: Plane, side: int, grid: ShapeGrid, inside: Mask | None) -> tuple[Table, Table]:
     """The 18 features of every block at one scale, and the blocks' mean local standard deviation."""
-    mean, deviation = local_contrast(gray)
+    mean, deviation = local_contrast(gray, inside)
     coefficients = normalised(gray, mean, deviation)
-    offset, absolute, power = _moments(coefficients, side)
+    offset, absolute, power = _moments(coefficients, side, inside)
     ratio = _divide(absolute**2, power)
     columns = [_shapes(ratio, grid), power - offset**2]
     for shift in SHIFTS:
-        columns += _product_features(coefficients * np.roll(coefficients, shift, (0, 1)), side, grid)
-    return np.stack(columns, axis=1), block_means(deviation, side).ravel()
+        product = coefficients * np.roll(coefficients, shift, (0, 1))
+        pairs = None if inside is None else inside & np.roll(inside, shift, (0, 1))
+        columns += _product_features(product, side, grid, pairs)
+    return np.stack(columns, axis=1), block_means(deviation, side, inside).ravel()
 
 
-def _product_features(product: Plane, side: int, grid: ShapeGrid) -> list[Table]:
+def _product_features(product: Plane, side: int, grid: ShapeGrid, inside: Mask | None) -> list[Table]:
     """Shape, mean, left and right width of each block's asymmetric generalised Gaussian."""
-    _, absolute, power = _moments(product, side)
-    left = _half_deviation(np.minimum(product, 0), side)
-    right = _half_deviation(np.maximum(product, 0), side)
+    _, absolute, power = _moments(product, side, inside)
+    left = _half_deviation(np.minimum(product, 0), side, inside)
+    right = _half_deviation(np.maximum(product, 0), side, inside)
     skew = _divide(left, right)
     ratio = _divide(absolute**2, power) * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
     index = grid.nearest(ratio)
@@ -171,18 +224,18 @@ def _product_features(product: Plane, side: int, grid: ShapeGrid) -> list[Table]
     return [_shapes(ratio, grid), (right - left) * grid.mean_factors[index], left * width, right * width]
 
 
-def _moments(plane: Plane, side: int) -> tuple[Table, Table, Table]:
+def _moments(plane: Plane, side: int, inside: Mask | None) -> tuple[Table, Table, Table]:
     """Mean, mean absolute value and mean square of each block, in one row each."""
     means, absolute, power = (
-        block_means(values, side).ravel() for values in (plane, np.abs(plane), plane * plane)
+        block_means(values, side, inside).ravel() for values in (plane, np.abs(plane), plane * plane)
     )
     return means, absolute, power
 
 
-def _half_deviation(half: Plane, side: int) -> Table:
+def _half_deviation(half: Plane, side: int, inside: Mask | None) -> Table:
     """Root mean square of the non-zero values of each block; 0 where there are none."""
-    power = block_means(half * half, side).ravel()
-    share = block_means((half != 0).astype(np.float32), side).ravel()
+    power = block_means(half * half, side, inside).ravel()
+    share = block_means((half != 0).astype(np.float32), side, inside).ravel()
     return np.sqrt(np.divide(power, share, out=np.zeros_like(power), where=share > 0))
 
 

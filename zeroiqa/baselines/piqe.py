@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from zeroiqa.baselines.planes import Plane, Table, gray_plane, local_contrast, mirrored, normalised
+from zeroiqa.baselines.planes import (
+    Plane,
+    Table,
+    gray_plane,
+    local_contrast,
+    mirrored,
+    mirrored_mask,
+    normalised,
+)
 
 if TYPE_CHECKING:
-    from zeroiqa.types import Pixels
+    from zeroiqa.types import Mask, Pixels
 
 BLOCK = 16
 """Side of a block in pixels."""
@@ -32,17 +40,23 @@ PRIOR = 1.0
 """The paper's C1: added to both sums, so that a picture without an active block gets the worst score."""
 
 
-def piqe(pixels: Pixels) -> float:
+def piqe(pixels: Pixels, *, inside: Mask | None = None) -> float | None:
     """PIQE of an image at its own size; lower is better.
 
     Args:
         pixels: RGB, shape (height, width, 3), uint8. A side below 16 pixels is mirrored up to 16.
+        inside: The pixels that count, shape (height, width); None for all.
 
     Returns:
-        A number of about 0..100; 100 for an image without any active block.
+        A number of about 0..100; 100 for an image without any active block. None where no block is wholly
+        inside.
     """
-    gray = gray_plane(mirrored(pixels, BLOCK))
-    blocks = _blocks(normalised(gray, *local_contrast(gray)))
+    gray, inside = gray_plane(mirrored(pixels, BLOCK)), mirrored_mask(inside, BLOCK)
+    blocks = _blocks(normalised(gray, *local_contrast(gray, inside)))
+    if inside is not None:
+        blocks = blocks[_blocks(inside).all(axis=(1, 2))]
+        if len(blocks) == 0:
+            return None
     variances = blocks.var(axis=(1, 2), ddof=1)
     active = variances > ACTIVE
     blocks, variances = blocks[active], variances[active]
@@ -50,7 +64,7 @@ def piqe(pixels: Pixels) -> float:
     return 100 * (float(amounts.sum()) + PRIOR) / (len(blocks) + PRIOR)
 
 
-def _blocks(plane: Plane) -> Table:
+def _blocks(plane: Plane | Mask) -> Table:
     """The complete blocks, shape (blocks, 16, 16)."""
     rows, columns = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
     cropped = plane[: rows * BLOCK, : columns * BLOCK].astype(np.float64)

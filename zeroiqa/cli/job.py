@@ -144,10 +144,11 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
 
     Raises:
         click.UsageError: no folder is named, or a choice that would be none.
-        UserError: the folder holds no run, or its images are not found from here.
+        UserError: the folder holds no run, or one of another version of the method, or its images are not
+            found from here.
     """
     from zeroiqa.runs import load_run
-    from zeroiqa.runs.identity import PLACE_AND_PERMISSION
+    from zeroiqa.runs.identity import PLACE_AND_PERMISSION, check_version
 
     if folder is None:
         raise click.UsageError("Name the images; or, with -o, the folder of a run that shall go on.")
@@ -162,6 +163,7 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
             "name the images, too."
         )
     run = load_run(folder)
+    check_version(folder, run.identity)
     _check_folder(run)
     return replace(run, settings=replace(run.settings, **choices))
 

@@ -67,7 +67,7 @@ class BaselineRater:
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
-        """Ratings indexed [view][standard]; each holds the one number of its view.
+        """Ratings indexed [view][standard]; each holds the one number of its view, None where there is none.
 
         Raises:
             ImageError: a view cannot be measured, its number is not finite, or its text prompt is missing.
@@ -79,7 +79,9 @@ class BaselineRater:
             return [[] for _ in views]
         return [[self._rating(found)] * len(standards) for found in self._measure.measure(views)]
 
-    def _rating(self, found: Measured) -> Rating:
+    def _rating(self, found: Measured | None) -> Rating | None:
+        if found is None:
+            return None
         if not math.isfinite(found.value):
             raise ImageError(f"The baseline {self._key} gave {found.value}, which is no score.")
         return Rating(logprobs=(), mass=found.mass, value=found.value + 0.0)  # never -0.0

@@ -16,12 +16,13 @@ import hashlib
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zeroiqa.baselines.niqe import MODEL_FILE, load_model
-from zeroiqa.baselines.planes import mirrored
+from zeroiqa.baselines.planes import mirrored, mirrored_mask
 from zeroiqa.errors import UserError
 from zeroiqa.opencv import cv2
 from zeroiqa.raters.nss_measures import Measures, measure
@@ -29,9 +30,9 @@ from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
     from zeroiqa.standards import Standard
-    from zeroiqa.types import Pixels, View
+    from zeroiqa.types import Mask, Pixels, View
 
-NAME = "embedded-guarded v1"
+NAME = "embedded-guarded v2"
 """Stands in every output: these scores are never mixed with those of other raters or versions."""
 SIDE = 512
 """The shorter side, in pixels, at which an image is judged."""
@@ -76,12 +77,15 @@ class NssRater:
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
-        """Ratings indexed [view][standard]; the mass is always 1."""
+        """Ratings indexed [view][standard], of mass 1; None where a mask leaves too little to measure."""
         for standard in standards:
             self.check(standard)
         cuts = [level_cuts(standard.k) for standard in standards]
-        qualities = [quality(measure(picture_to_measure(view), self._model)) for view in views]
-        return [[Rating(level_logprobs(value, cut), 1.0) for cut in cuts] for value in qualities]
+        measured = [measure(picture_to_measure(view), self._model, mask_to_measure(view)) for view in views]
+        return [
+            [None if found is None else Rating(level_logprobs(quality(found), cut), 1.0) for cut in cuts]
+            for found in measured
+        ]
 
 
 def picture_to_measure(view: View) -> Pixels:
@@ -96,11 +100,32 @@ def picture_to_measure(view: View) -> Pixels:
     """
     scale = canonical_scale(*view.image_size)
     pixels = view.pixels
-    if scale != 1:
-        height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=kind), dtype=np.uint8)
+    if scale < 1:
+        pixels = np.asarray(_resized(pixels, scale), dtype=np.uint8)
+    elif scale > 1:  # in float64: how OpenCV rounds bytes depends on the processor
+        enlarged = np.rint(_resized(pixels.astype(np.float64), scale))
+        pixels = np.clip(enlarged, 0, 255).astype(np.uint8)
     return mirrored(pixels, LEAST_SIDE)
+
+
+def mask_to_measure(view: View) -> Mask | None:
+    """The pixels of `picture_to_measure` in which nothing outside of the view's mask has a share.
+
+    Returns:
+        Shape (height, width); None for a view without a mask.
+    """
+    if view.mask is None:
+        return None
+    outside = _resized((~view.mask).astype(np.float32), canonical_scale(*view.image_size))
+    return mirrored_mask(outside == 0, LEAST_SIDE)
+
+
+def _resized(plane: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
+    if scale == 1:
+        return plane
+    height, width = (max(1, round(side * scale)) for side in plane.shape[:2])
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=kind))
 
 
 def canonical_scale(height: int, width: int) -> float:

@@ -10,13 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa import raters, segmenters
+from zeroiqa.errors import UserError
 from zeroiqa.runs.plan import inputs_of
 
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Goes up with every change of the code that moves a score and is named in no id of a segmenter or rater."""
 
 ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
@@ -87,6 +88,25 @@ def run_id_of(identity: Mapping[str, Any]) -> str:
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Field -> its two values, without the images. Settings come alone if they explain the rest."""
     return _unequal(_chosen(there), _chosen(here)) or _unequal(_meant(there), _meant(here))
+
+
+def check_version(folder: object, there: Mapping[str, Any]) -> None:
+    """Refuse to add scores of this version of the method to a run that another one began.
+
+    Args:
+        folder: The run's, for the message.
+        there: The run's record.
+
+    Raises:
+        UserError: the versions differ.
+    """
+    began = there["method_version"]
+    if began != METHOD_VERSION:
+        raise UserError(
+            f"{folder} was begun with version {began} of the method, and this is version {METHOD_VERSION}, "
+            "whose scores differ: choose another folder with -o and score all images there; what the old run "
+            "holds can still be read (status, evaluate, compare, rescore, verify)."
+        )
 
 
 def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
     ARITHMETIC,
     WARNINGS,
+    check_version,
     differences,
     environment,
     identity_of,
@@ -253,6 +254,7 @@ def _refuse_others(
     folder: Location, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
 ) -> None:
     """Raise `UserError` unless `here` is the run that is there, or the same with more raters."""
+    check_version(folder, there)
     if without_additions(here, there) != there:
         raise UserError(_refusal(folder, there, without_additions(here, there), sources))
 

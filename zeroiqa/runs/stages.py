@@ -13,7 +13,7 @@ import numpy as np
 from zeroiqa.errors import UserError
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
 from zeroiqa.runs import events, store
-from zeroiqa.runs.identity import differences, method_identity
+from zeroiqa.runs.identity import check_version, differences, method_identity
 from zeroiqa.runs.items import Item, chunks, items_of, prepared, sentence_of
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
@@ -34,6 +34,7 @@ def method_of(run: Run, raters: Sequence[str] | None = None) -> Method:
     Raises:
         UserError: a name stands for something else than at the start (another version, an edited file).
     """
+    check_version(run.folder, run.identity)
     method = build_method(run.settings, raters)
     today = method_identity(run.settings, method)
     today["raters"] = {**run.identity["raters"], **today["raters"]}

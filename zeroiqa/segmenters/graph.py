@@ -70,7 +70,7 @@ class GraphSegmenter:
         """Name, version and every parameter."""
         parameters = ",".join(f"{name}={value}" for name, value in asdict(self._parameters).items())
         rule = f"min_area={self._min_area},complement={self._complement},masks={self._masks}"
-        return f"graph-v1:{parameters},{rule}"
+        return f"graph-v2:{parameters},{rule}"
 
     def segment(self, image: Image) -> list[Region]:
         """The regions, from masks at the working resolution."""
@@ -98,7 +98,7 @@ def _segments(pixels: Pixels, parameters: GraphParameters) -> npt.NDArray[np.int
 
     reduced = _reduce(pixels, parameters.working_pixels)
     labels: npt.NDArray[np.intp] = felzenszwalb(
-        reduced,
+        _without_ties(reduced),
         scale=parameters.scale,
         sigma=parameters.sigma,
         min_size=math.ceil(parameters.min_size * reduced.shape[0] * reduced.shape[1]),
@@ -108,6 +108,14 @@ def _segments(pixels: Pixels, parameters: GraphParameters) -> npt.NDArray[np.int
     colours = np.stack([np.bincount(labels.ravel(), channel.ravel()) for channel in cv2.split(lab)], axis=1)
     merged = _merge(colours / sizes[:, None], sizes / labels.size, _adjacency(labels), parameters.merge_below)
     return merged[labels]
+
+
+def _without_ties(pixels: Pixels) -> npt.NDArray[np.float64]:
+    """The pixels in 0..1, each moved by up to 1e-8, always by the same.
+
+    scikit-image sorts the contrasts of all neighbours, and the order of equal ones depends on the processor.
+    """
+    return pixels / 255 + 1e-8 * np.random.default_rng(0).random(pixels.shape)
 
 
 def _reduce(pixels: Pixels, working_pixels: int) -> Pixels:
