@@ -1,9 +1,9 @@
 """Decode images under one policy.
 
 Pillow decodes every file. Of 8-bit JPEG it gives the pixels that OpenCV gives, and unlike OpenCV it writes
-nothing to standard error about damaged JPEG and PNG data (libtiff still does about compressed TIFF). What
-Pillow gets wrong or leaves open is done here and in `containers` and `pixels`: orientation, 16 bits,
-transparency, the pixel limit.
+nothing to standard error about damaged data. It is given the pixels of the first picture and no metadata
+(`containers`, and a module for each format that has some). What it gets wrong or leaves open is done here and
+in `pixels`: orientation, 16 bits, transparency, the pixel limit.
 """
 
 from __future__ import annotations
@@ -24,16 +24,20 @@ from PIL import (
     GifImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
     features,
 )
 from PIL import Image as PilImage
 
-from zeroiqa import containers, pixels
+from zeroiqa import bmp_fields, containers, pixels, tiff_directories, tiff_samples
+from zeroiqa.containers import Picture
 from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.jpeg_markers import read_jpeg
+from zeroiqa.png_chunks import read_png
 from zeroiqa.reading import Stored, read
+from zeroiqa.tiff_directories import exif_orientation
 from zeroiqa.types import Image
+from zeroiqa.webp_chunks import read_webp
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -43,6 +47,11 @@ if TYPE_CHECKING:
 __all__ = ["DecodePolicy", "decode", "from_array", "from_pil", "parse_colour"]
 
 _SMALL_SIDE, _LONG_ASPECT = 64, 8
+_SEVERAL = "the file holds several frames or pages; the first one was used"
+_NO_END = "the file has no end-of-image marker; all of its image data are there"
+_TRANSPARENT = (
+    "the image is blank through its alpha: every pixel is transparent, and the background was scored"
+)
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,8 @@ def decode(
     shown = printable(label)
     kind = _format(data, shown, label)
     with _pillow_errors(shown):
-        rgb, frames = _decode(kind, data, policy, shown)
-    return Image(rgb, label, prompt, frames + _size_warnings(rgb))
+        rgb, notes = _decode(kind, data, policy, shown)
+    return Image(rgb, label, prompt, notes + _size_warnings(rgb))
 
 
 def from_array(
@@ -158,8 +167,8 @@ def from_array(
             f"{shown} holds {array.dtype} samples, whose range is not known; convert to uint8 (0 to 255)."
         )
     _check_size(array.shape[1], array.shape[0], policy, shown)
-    rgb = pixels.to_rgb(array.copy(order="C"), policy.background)
-    return Image(rgb, name, prompt, _size_warnings(rgb))
+    rgb, notes = _finished(array.copy(order="C"), 1, policy)
+    return Image(rgb, name, prompt, notes + _size_warnings(rgb))
 
 
 def from_pil(
@@ -179,9 +188,8 @@ def from_pil(
     shown = printable(name)
     _check_size(picture.width, picture.height, policy, shown)
     with _pillow_errors(shown):
-        samples = pixels.upright(pixels.samples(picture, shown), _orientation(picture))
-    rgb = pixels.to_rgb(samples, policy.background)
-    return Image(rgb, name, prompt, _size_warnings(rgb))
+        rgb, notes = _finished(pixels.samples(picture, shown), _orientation(picture), policy)
+    return Image(rgb, name, prompt, notes + _size_warnings(rgb))
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
@@ -225,35 +233,69 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
 
 
+_CONTENT: dict[str, Callable[[bytes, str], Picture]] = {
+    "AVIF": containers.read_heif,
+    "HEIC": containers.read_heif,
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "WEBP": read_webp,
+}
+
+
 def _decode(kind: str, data: bytes, policy: DecodePolicy, shown: str) -> tuple[Pixels, tuple[str, ...]]:
-    """RGB and the warning about further frames."""
-    exif = b""
-    if kind == "JPEG":
-        exif, data = containers.read_jpeg(data, shown)
-    elif kind == "PNG":
-        containers.check_png(data, shown)
-    elif kind == "TIFF":
-        containers.check_tiff(data, shown)
-    elif kind == "WEBP":
-        _check_size(*containers.webp_size(data, shown), policy, shown)
+    """RGB and what is odd about the file."""
+    if kind == "TIFF":
+        directory, orientation, several = tiff_directories.find_picture(data, shown)
+        _check_size(
+            directory.value(tiff_directories.WIDTH), directory.value(tiff_directories.HEIGHT), policy, shown
+        )
+        samples = tiff_samples.samples(directory, shown)
+        return _finished(samples, orientation, policy, (_SEVERAL,) if several else ())
+    bitmap = bmp_fields.read_header(data, shown) if kind == "BMP" else None
+    if bitmap is not None:
+        _check_size(bitmap.width, bitmap.height, policy, shown)
+        return _finished(bmp_fields.samples(bitmap, data, shown), 1, policy)
+    content = _CONTENT[kind](data, shown) if kind in _CONTENT else Picture(data, there=len(data))
+    samples, picture = _decoded(kind, content, policy, shown)
+    if any(
+        not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
+        for other in content.variants
+    ):
+        raise containers.damaged(shown, "the file ends inside its image data")
+    several = content.several or bool(getattr(picture, "is_animated", False))
+    orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
+    notes = ((_SEVERAL,) if several else ()) + ((_NO_END,) if content.variants else ())
+    return _finished(samples, orientation, policy, notes)
+
+
+def _decoded(
+    kind: str, content: Picture, policy: DecodePolicy, shown: str
+) -> tuple[npt.NDArray[Any], PilImage.Image]:
+    """The samples that Pillow reads, and its picture."""
+    if content.size:
+        _check_size(*content.size, policy, shown)
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
-    picture = reader(BytesIO(data))
+    picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)
-    frames = bool(getattr(picture, "is_animated", False))
-    samples = pixels.samples(picture, shown, lambda: reader(BytesIO(data)))
-    orientation = containers.exif_orientation(exif) if exif else _orientation(picture)
-    rgb = pixels.to_rgb(pixels.upright(samples, orientation), policy.background)
-    return rgb, ("the file holds several frames or pages; the first one was used",) if frames else ()
+    containers.check_claim(content, picture.width, picture.height, shown)
+    return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), picture
+
+
+def _finished(
+    samples: npt.NDArray[Any], orientation: int, policy: DecodePolicy, notes: tuple[str, ...] = ()
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Upright RGB, and the notes with one about transparency if there is nothing to see."""
+    notes += (_TRANSPARENT,) if pixels.transparent(samples) else ()
+    return pixels.to_rgb(pixels.upright(samples, orientation), policy.background), notes
 
 
 def _orientation(picture: PilImage.Image) -> int:
     """The EXIF orientation that a loaded picture still needs; Pillow turns TIFF while loading."""
-    return 1 if picture.format == "TIFF" else containers.exif_orientation(picture.info.get("exif") or b"")
+    return 1 if picture.format == "TIFF" else exif_orientation(picture.info.get("exif") or b"")
 
 
 @contextmanager

@@ -108,6 +108,13 @@ def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
     return rgb
 
 
+def transparent(array: Array) -> bool:
+    """Whether the samples, as in `to_rgb`, have an alpha channel that is 0 everywhere once it has 8 bits."""
+    if array.ndim == 2 or array.shape[2] not in (2, 4):
+        return False
+    return int(array[..., -1].max()) <= (0 if array.dtype == np.uint8 else 128)
+
+
 def _check_samples(picture: PilImage.Image, rawmode: str, shown: str) -> None:
     """Refuse samples whose range is not defined, or which Pillow would read wrongly."""
     if picture.mode in _UNFIT_MODES:
