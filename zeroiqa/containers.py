@@ -56,7 +56,7 @@ _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
 _AV1_HEADER = re.compile(rb"\x12\0\x0a[\x06-\x7f](.{16})", re.DOTALL)
 _EXTENT = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
 
-_BLANK_PIXELS = 32_000_000
+BLANK_PIXELS = 32_000_000
 """Up to this many may have next to no data: a blank picture of WebP or AVIF is a few bytes at any size."""
 _PIXELS_OF_A_BYTE = 100_000
 """The most of a larger picture in any format; blank AVIF, the most compact, reaches half of that."""
@@ -111,7 +111,7 @@ def check_claim(picture: Picture, width: int, height: int, shown: str) -> None:
         ImageError: see above; found before memory is taken.
     """
     pixels = width * height
-    needed = max(picture.needed, pixels // _PIXELS_OF_A_BYTE if pixels > _BLANK_PIXELS else 0)
+    needed = max(picture.needed, pixels // _PIXELS_OF_A_BYTE if pixels > BLANK_PIXELS else 0)
     if picture.there < needed:
         raise damaged(
             shown, f"its header says {width} x {height} pixels, and it has {picture.there} bytes of them"

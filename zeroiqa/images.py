@@ -32,6 +32,7 @@ from PIL import Image as PilImage
 from zeroiqa import bmp_fields, containers, pixels, tiff_directories, tiff_samples
 from zeroiqa.containers import Picture
 from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.gif_blocks import read_gif
 from zeroiqa.jpeg_markers import read_jpeg
 from zeroiqa.png_chunks import read_png
 from zeroiqa.reading import Stored, read
@@ -239,6 +240,7 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
 
 _CONTENT: dict[str, Callable[[bytes, str], Picture]] = {
     "AVIF": containers.read_heif,
+    "GIF": read_gif,
     "HEIC": containers.read_heif,
     "JPEG": read_jpeg,
     "PNG": read_png,

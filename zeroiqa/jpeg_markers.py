@@ -26,12 +26,12 @@ _SCANS = 100
 _SCAN_WORK = 5_000_000_000
 """Pixels times scans: each scan goes over all blocks, about 1e9 pixels in 3 seconds."""
 
-# Ends for data without an end marker: nothing, and two of arbitrary codes in which restarts are found
 _END = b"\xff\xd9"
 _TAILS = tuple(
-    b"".join(bytes(k * step % 255 for k in range(32)) + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
-    for step in (91, 158)
+    b"".join(first + bytes(k * step % 255 for k in range(32)) + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
+    for first, step in ((b"\xaa", 91), (b"\x55", 158), (b"\xfe", 37))
 )
+"""Bits that could follow image data without an end, each another from the first on, and restarts among them."""
 
 
 class _Component(NamedTuple):

@@ -144,7 +144,8 @@ def _band(picture: Directory, layout: _Layout, shown: str, plane: int) -> Array:
         rows = _REVERSED[rows]
     shape = layout.height, layout.width, together
     if layout.bits == 8:
-        array = rows.reshape(shape)
+        rows.resize(shape, refcheck=False)  # keeps its memory, and does not hold it by a view
+        array = rows
     elif layout.bits == 16:
         array = rows.view(f"{picture.order}u2").reshape(shape).astype(np.uint16, copy=False)
     else:
@@ -160,7 +161,7 @@ def _band(picture: Directory, layout: _Layout, shown: str, plane: int) -> Array:
 
 def _meaning(array: Array, layout: _Layout, picture: Directory, shown: str) -> Array:
     """Grey, RGB or either with alpha, of 8 or 16 bits."""
-    colour = array[..., : layout.colours]
+    colour = array if layout.bands == layout.colours else array[..., : layout.colours]
     alpha = None if layout.alpha is None else array[..., layout.alpha : layout.alpha + 1]
     most = (1 << layout.bits) - 1
     if layout.photometric == _PALETTE:
