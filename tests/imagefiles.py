@@ -47,9 +47,7 @@ def png(samples: np.ndarray, colour: int, depth: int = 8, before: bytes = b"") -
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + end
 
 
-def tiff(
-    samples: np.ndarray, order: str, tags: dict[int, tuple[int, ...]], *, bare: bool = False
-) -> bytes:
+def tiff(samples: np.ndarray, order: str, tags: dict[int, tuple[int, ...]], *, bare: bool = False) -> bytes:
     """An uncompressed TIFF file of one strip; the tags are 16-bit or, if large, 32-bit numbers.
 
     `bare`: they are all there are.
@@ -86,7 +84,9 @@ def packed(samples: np.ndarray, bits: int, order: str) -> list[bytes]:
 
 
 def packbits(data: bytes) -> bytes:
-    return b"".join(bytes((len(data[k : k + 128]) - 1,)) + data[k : k + 128] for k in range(0, len(data), 128))
+    return b"".join(
+        bytes((len(data[k : k + 128]) - 1,)) + data[k : k + 128] for k in range(0, len(data), 128)
+    )
 
 
 def lzw(data: bytes) -> bytes:

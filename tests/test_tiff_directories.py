@@ -68,7 +68,12 @@ def test_photo_that_cannot_be_reached_is_an_error_and_not_its_thumbnail():
 
 @pytest.mark.parametrize(
     ("tags", "kind"),
-    [({50706: (1,)}, "DNG"), ({262: (32803,)}, "CFA"), ({33422: (1,)}, "CFA"), ({262: (34892,)}, "linear raw")],
+    [
+        ({50706: (1,)}, "DNG"),
+        ({262: (32803,)}, "CFA"),
+        ({33422: (1,)}, "CFA"),
+        ({262: (34892,)}, "linear raw"),
+    ],
 )
 def test_camera_raw_file_is_told_by_the_tags_of_any_directory(tags, kind):
     sensor = page(PHOTO, tags)
@@ -81,7 +86,8 @@ def test_camera_raw_file_is_told_by_the_tags_of_any_directory(tags, kind):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.3fr", "b.IIQ", "c.fff", "d.erf", "e.kdc", "f.mos", "g.gpr", "h.nef", "i.DNG", "j.x3f", "k.rwl"]
+    "name",
+    ["a.3fr", "b.IIQ", "c.fff", "d.erf", "e.kdc", "f.mos", "g.gpr", "h.nef", "i.DNG", "j.x3f", "k.rwl"],
 )
 def test_camera_raw_file_is_told_by_its_name(name):
     with pytest.raises(ImageError, match="is a camera raw file, which is not read; convert it"):
@@ -96,7 +102,9 @@ def test_no_tag_that_decides_no_pixel_decides_whether_there_is_a_score(tag, wher
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
     entry = next(
-        at for at in range(start + 2, start + 2 + 12 * count, 12) if struct.unpack_from("<H", data, at) == (tag,)
+        at
+        for at in range(start + 2, start + 2 + 12 * count, 12)
+        if struct.unpack_from("<H", data, at) == (tag,)
     )
     struct.pack_into("<HHII", data, entry, tag, 4, 1000, where)
     assert np.array_equal(decode(bytes(data)).pixels, PHOTO)

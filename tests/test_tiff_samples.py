@@ -140,7 +140,8 @@ def test_big_offsets():
     picture = PilImage.fromarray(noise(HEIGHT, WIDTH, 3))
     for compression in (None, "tiff_lzw", "jpeg"):
         big, small = (
-            decode(save(picture, "TIFF", compression=compression, big_tiff=big)).pixels for big in (True, False)
+            decode(save(picture, "TIFF", compression=compression, big_tiff=big)).pixels
+            for big in (True, False)
         )
         assert np.array_equal(big, small)
 

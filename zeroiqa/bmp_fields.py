@@ -73,20 +73,23 @@ def samples(bitmap: Bitmap, data: bytes, shown: str) -> Array:
     if bitmap.offset + row * bitmap.height > len(data):
         raise damaged(shown, "the file ends inside its pixels")
     rows = np.frombuffer(data, np.uint8, row * bitmap.height, bitmap.offset).reshape(bitmap.height, row)
-    values = rows.view("<u2" if bitmap.bits == 16 else "<u4")[:, : bitmap.width]
-    values = values if bitmap.top_down else values[::-1]
-    alpha = _channel(values, bitmap.masks[3])
-    channels = [_channel(values, mask) for mask in bitmap.masks[:3]]
-    return np.stack([*channels, alpha] if alpha.any() else channels, axis=-1)
+    rows = rows if bitmap.top_down else rows[::-1]
+    pixels = rows[:, : bitmap.width * bitmap.bits // 8].reshape(bitmap.height, bitmap.width, bitmap.bits // 8)
+    alpha = _channel(pixels, bitmap.masks[3])
+    array = np.empty((bitmap.height, bitmap.width, 4 if alpha.any() else 3), np.uint8)
+    for k, mask in enumerate(bitmap.masks[: array.shape[2]]):
+        array[..., k] = _channel(pixels, mask)
+    return array
 
 
-def _channel(values: Array, mask: int) -> Array:
-    """The bits under a mask, scaled to 8."""
-    if not mask:
-        return np.zeros(values.shape, np.uint8)
+def _channel(pixels: Array, mask: int) -> Array:
+    """The bits under a mask, scaled to 8; of pixels in bytes, shape (height, width, 2 or 4)."""
     shift = (mask & -mask).bit_length() - 1
-    most = mask >> shift
-    if most == 255:
-        return (values >> shift & 255).astype(np.uint8)
+    most = mask >> max(0, shift)
+    if not mask:
+        return np.zeros(pixels.shape[:2], np.uint8)
+    if most == 255 and shift % 8 == 0:
+        return pixels[..., shift // 8]
+    values = np.ascontiguousarray(pixels).view(f"<u{pixels.shape[2]}")[..., 0]
     levels = (values >> shift & most).astype(np.uint64)
     return ((levels * 255 + most // 2) // most).astype(np.uint8)

@@ -28,7 +28,9 @@ _SCAN_WORK = 5_000_000_000
 
 _END = b"\xff\xd9"
 _TAILS = tuple(
-    b"".join(first + bytes(k * step % 255 for k in range(32)) + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
+    b"".join(
+        first + bytes(k * step % 255 for k in range(32)) + bytes((0xFF, 0xD0 + n % 8)) for n in range(16)
+    )
     for first, step in ((b"\xaa", 91), (b"\x55", 158), (b"\xfe", 37))
 )
 """Bits that could follow image data without an end, each another from the first on, and restarts among them."""
@@ -61,7 +63,7 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
     """
     kept: list[bytes | memoryview] = [b"\xff\xd8"]
     scans: list[bytes] = []
-    view, position, exif, scan = memoryview(data), 2, b"", 0
+    view, position, end, exif, scan = memoryview(data), 2, len(data), b"", 0
     frame: _Frame | None = None
     while (found := _MARKER.search(data, position)) and found[0] != _END:
         marker, start, position = found[0][1], found.start(), found.end()
@@ -70,11 +72,11 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
         body = data[position + 2 : position + int.from_bytes(data[position : position + 2], "big")]
         position += int.from_bytes(data[position : position + 2], "big")
         if position > len(data):
-            raise damaged(shown, "the file ends inside a marker segment")
+            found, end = None, start
+            break
         if marker in _UNREAD:
-            raise ImageError(
-                f"{shown} is a {_UNREAD[marker]} JPEG, which is not read; convert it to PNG first."
-            )
+            kind = _UNREAD[marker]
+            raise ImageError(f"{shown} is a {kind} JPEG, which is not read; convert it to PNG first.")
         if marker in _FRAME:
             frame = frame or _frame(marker, body, shown)
         if marker == 0xE1 and not exif and body.startswith(b"Exif\0\0"):
@@ -87,20 +89,17 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
     if not (scan and frame):
         raise damaged(shown, "it holds no picture" if found else "the file ends before its image data")
     _check_scans(frame, scans, shown)
-    if found:
-        stream = data[scan : found.end()]
-    elif _all_sent(frame, scans):
-        stream = _without_padding(data[scan:]) + _END
-    else:
+    if not found and not _all_sent(frame, scans):
         raise damaged(shown, "the file ends before its last scan")
+    stream = data[scan : found.end()] if found else _without_padding(data[scan:end]) + _END
     head = b"".join(kept)
     return Picture(
-        b"".join([head, stream]),
+        head + stream,
         exif,
         size=(frame.width, frame.height),
         needed=_blocks(frame) * _BITS_OF_A_BLOCK.get(frame.marker, 0) // 8,
         there=len(stream),
-        variants=tuple(b"".join([head, stream[:-2], tail, _END]) for tail in (() if found else _TAILS)),
+        variants=() if found else tuple(b"".join([head, stream[:-2], tail, _END]) for tail in _TAILS),
     )
 
 

@@ -50,12 +50,12 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
         )
     picture.load()
     if picture.mode.startswith("I;16"):
-        return _keyed(_array(picture), picture.info.get("transparency"))
+        return _keyed(array_of(picture), picture.info.get("transparency"))
     if reopen and deep == "LA;16B":
         both = _reread(reopen, "RGBA")  # the bytes of two 16-bit samples
         return both.view(">u2").astype(np.uint16)
     if reopen and deep in _DEEP_COLOURS:
-        wide = _array(picture).astype(np.uint16) << 8 | _reread(reopen, _DEEP_COLOURS[deep])
+        wide = array_of(picture).astype(np.uint16) << 8 | _reread(reopen, _DEEP_COLOURS[deep])
         return _keyed(wide, picture.info.get("transparency"))
     if picture.mode == "1" and not picture.has_transparency_data:
         picture = picture.convert("L")
@@ -64,7 +64,7 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
         picture = picture.convert("RGBA")
     elif picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
-    return _array(picture)
+    return array_of(picture)
 
 
 def upright(array: Array, orientation: int) -> Array:
@@ -111,7 +111,7 @@ def transparent(array: Array) -> bool:
     return int(array[..., -1].max()) <= (0 if array.dtype == np.uint8 else 128)
 
 
-def _array(picture: PilImage.Image) -> Array:
+def array_of(picture: PilImage.Image) -> Array:
     """The samples of a loaded picture; strip by strip, which is four times as fast as all at once."""
     rows = max(1, _STRIP // picture.width)
     array: Array | None = None
@@ -146,7 +146,7 @@ def _reread(reopen: Callable[[], ImageFile], rawmode: str) -> Array:
         for tile in picture.tile
     ]
     picture.load()
-    return _array(picture)
+    return array_of(picture)
 
 
 def _keyed(array: Array, key: Any) -> Array:

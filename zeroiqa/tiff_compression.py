@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image as PilImage
 from PIL import TiffImagePlugin, _imaging
 
+from zeroiqa import pixels
 from zeroiqa import tiff_directories as tags
 from zeroiqa.containers import Picture, check_claim, damaged
 from zeroiqa.errors import ImageError
@@ -158,7 +159,7 @@ def rows(picture: Directory, grid: Grid, compression: int, shown: str) -> Array:
         tag: (kind, len(values), struct.pack(f"{picture.order}{len(values)}{code}", *values))
         for tag, values in numbers.items()
     }
-    return np.array(_loaded(_with_directory(picture, entries)))
+    return pixels.array_of(_loaded(_with_directory(picture, entries)))
 
 
 def _stored(data: bytes, grid: Grid, shown: str) -> Array:
@@ -218,14 +219,16 @@ def _loaded(data: bytes) -> ImageFile:
 def _with_directory(picture: Directory, entries: dict[int, tuple[int, int, bytes]]) -> bytes:
     """The file with a new directory behind it, which is the only one that its header leads to."""
     order, (word, inline) = picture.order, ("Q", 8) if picture.big else ("I", 4)
-    data = picture.data + bytes(-len(picture.data) % 8)
+    data, padding = memoryview(picture.data), bytes(-len(picture.data) % 8)
+    at = len(data) + len(padding)
     head = f"{order}HH{word}"
-    after = len(data) + (8 if picture.big else 2) + len(entries) * (struct.calcsize(head) + inline) + inline
+    after = at + (8 if picture.big else 2) + len(entries) * (struct.calcsize(head) + inline) + inline
     directory, values = struct.pack(order + ("Q" if picture.big else "H"), len(entries)), b""
     for tag, (kind, number, packed) in sorted(entries.items()):
         if len(packed) > inline:
             offset, values = after + len(values), values + packed + bytes(-len(packed) % 8)
             packed = struct.pack(order + word, offset)
         directory += struct.pack(head, tag, kind, number) + packed.ljust(inline, b"\0")
-    start = struct.pack(order + word, len(data))
-    return b"".join([data[:inline], start, data[inline + len(start) :], directory, bytes(inline), values])
+    start = struct.pack(order + word, at)
+    behind = data[inline + len(start) :], padding, directory, bytes(inline), values
+    return b"".join([data[:inline], start, *behind])
