@@ -125,7 +125,7 @@ def tiff_picture(
     differences: bool = False,
     tags: dict[int, tuple[int, ...]] | None = None,
 ) -> bytes:
-    """A TIFF file of samples of shape (height, width, bands) as strips or square tiles, one after the other."""
+    """A TIFF file of samples of shape (height, width, bands) as strips or square tiles."""
     height, width, bands = samples.shape
     split = [samples[..., k : k + 1] for k in range(bands)] if planes else [samples]
     down, across = (tile, tile) if tile else (strip or height, width)

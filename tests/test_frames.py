@@ -157,7 +157,7 @@ def test_heic_that_says_more_pixels_than_are_coded_is_refused_or_read_as_coded()
             assert "cannot be decoded" in str(error)
 
 
-# -------------------------------------------------------------------------------------- blank through its alpha
+# ---------------------------------------------------------------------------------- blank through its alpha
 
 BLANK = "the image is blank through its alpha: every pixel is transparent, and the background was scored"
 

@@ -1,4 +1,4 @@
-"""PNG files whose ancillary chunks are damaged, short or large, whose critical ones are, and transparent keys."""
+"""PNG files whose ancillary or critical chunks are damaged, short or large, and transparent keys."""
 
 from __future__ import annotations
 

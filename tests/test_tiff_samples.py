@@ -165,11 +165,11 @@ def test_compressions_of_libtiff(mode):
 
 
 UNREAD = {
-    "5 bands": (tiff_picture(stored(5, 8), 1, tags={338: (0,) * 4}), "has 5 bands that are not said to be colours"),
+    "5 bands": (tiff_picture(stored(5, 8), 1, tags={338: (0,) * 4}), "has 5 bands that are not"),
     "3 bands": (tiff_picture(stored(3, 8), 1), "has 3 bands that are not said to be colours"),
     "20 bands": (tiff_picture(stored(20, 8), 2), "has 20 bands"),
-    "float32": (tiff(np.ones((32, 40), "<f4"), "<", {258: (32,), 262: (1,), 339: (3,)}), "holds floating-point"),
-    "float16": (tiff(np.ones((32, 40), "<f2"), "<", {258: (16,), 262: (1,), 339: (3,)}), "holds floating-point"),
+    "float32": (tiff(np.ones((32, 40), "<f4"), "<", {258: (32,), 262: (1,), 339: (3,)}), "holds floating"),
+    "float16": (tiff(np.ones((32, 40), "<f2"), "<", {258: (16,), 262: (1,), 339: (3,)}), "holds floating"),
     "int8": (tiff_picture(stored(1, 8), 1, tags={339: (2,)}), "holds signed integer"),
     "uint32": (tiff(np.ones((32, 40), "<u4"), "<", {258: (32,), 262: (1,)}), "holds 32-bit samples"),
     "complex": (tiff(np.ones((32, 40), "<c8"), "<", {258: (64,), 262: (1,), 339: (6,)}), "holds complex"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroiqa.containers import damaged
+from zeroiqa.containers import Picture, damaged
 from zeroiqa.errors import ImageError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Bitmap(NamedTuple):
     offset: int
 
 
-def read_header(data: bytes, shown: str) -> Bitmap | None:
-    """The header of a file with 16 or 32 bits per pixel; None for the others, which Pillow reads rightly.
+def read_bmp(data: bytes, shown: str) -> Bitmap | Picture:
+    """The header of a file with 16 or 32 bits per pixel; the others are Pillow's.
 
     Raises:
         ImageError: it is damaged, or the file's compression or depth is not read.
@@ -41,16 +41,17 @@ def read_header(data: bytes, shown: str) -> Bitmap | None:
     if len(data) < 54:
         raise damaged(shown, "the file ends inside its header")
     offset, size, width, height = struct.unpack_from("<IIii", data, 10)
-    if size == _CORE:
-        return None
     bits, compression = struct.unpack_from("<HI", data, 28)
+    if size == _CORE:
+        (width, height, _, bits), compression = struct.unpack_from("<4H", data, 18), _RGB
     if compression not in (_RGB, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS) or bits not in (1, 4, 8, 16, 24, 32):
         kind = _UNREAD.get(compression) or (
             f"{bits} bits" if bits not in (1, 4, 8, 16, 24, 32) else f"the compression {compression}"
         )
         raise ImageError(f"{shown} is a BMP image with {kind}, which is not read; convert it to PNG first.")
-    if bits not in _MASKS or compression in (_RLE8, _RLE4):
-        return None
+    if size == _CORE or bits not in _MASKS or compression in (_RLE8, _RLE4):
+        needed = 0 if compression in (_RLE8, _RLE4) else _row(width, bits) * abs(height)
+        return Picture(data, needed=needed, there=max(0, len(data) - offset))
     masks = _MASKS[bits]
     if compression != _RGB and len(data) >= 70:
         named = 4 if size >= 56 or compression == _ALPHA_FIELDS else 3
@@ -69,7 +70,7 @@ def samples(bitmap: Bitmap, data: bytes, shown: str) -> Array:
     Raises:
         ImageError: the file ends before its pixels do.
     """
-    row = (bitmap.width * bitmap.bits + 31) // 32 * 4
+    row = _row(bitmap.width, bitmap.bits)
     if bitmap.offset + row * bitmap.height > len(data):
         raise damaged(shown, "the file ends inside its pixels")
     rows = np.frombuffer(data, np.uint8, row * bitmap.height, bitmap.offset).reshape(bitmap.height, row)
@@ -80,6 +81,11 @@ def samples(bitmap: Bitmap, data: bytes, shown: str) -> Array:
     for k, mask in enumerate(bitmap.masks[: array.shape[2]]):
         array[..., k] = _channel(pixels, mask)
     return array
+
+
+def _row(width: int, bits: int) -> int:
+    """Bytes of a row of pixels."""
+    return (width * bits + 31) // 32 * 4
 
 
 def _channel(pixels: Array, mask: int) -> Array:

@@ -62,16 +62,21 @@ class DecodePolicy:
     The result is always upright RGB with 8 bits per channel:
 
     * EXIF orientation is applied (and TIFF's; HEIC and AVIF rotate by their own properties).
-    * Transparent pixels are composited on `background`, in the file's own (gamma-encoded) values, rounded.
-    * 16-bit samples are divided by 257 and rounded, never clipped; of 16-bit CMYK and premultiplied 16-bit
-      RGBA the high byte is taken; the decoders of HEIC and AVIF scale 10 and 12 bits to 8. 32-bit integers
-      and floats are errors.
+    * Transparent pixels are composited on `background`, in the file's own (gamma-encoded) values, rounded. An
+      alpha channel that is 0 everywhere is a warning; in BMP files it means that there is none.
+    * 16-bit samples are divided by 257 and rounded, never clipped; fewer than 8 bits are scaled to 8; the
+      decoders of HEIC and AVIF scale 10 and 12 bits to 8. Other integers and floats are errors.
+    * Bands of TIFF beyond the colours and alpha are left out; several that are no colours are an error.
     * CMYK (in JPEG stored inverted, as Adobe does and browsers assume) becomes (255 - C)(255 - K) / 255 and
       so on. Embedded colour profiles are not applied: the values are taken as sRGB.
-    * Of a file with several frames or pages the first one is used, with a warning.
-    * A JPEG without end-of-image marker, a PNG without end chunk and any file whose first frame is incomplete
-      are truncated: an error. Damage inside JPEG, WebP or AVIF data that their decoders accept is not found.
-    * More than `max_pixels` is an error, found in the header before anything is allocated.
+    * Of a file with several frames or pages the first one is used that is not marked as a thumbnail, with a
+      warning if there are more.
+    * A PNG without end chunk or with a wrong checksum of a critical chunk and any file whose first frame is
+      incomplete are truncated or damaged: an error. A JPEG without end-of-image marker is scored, with a
+      warning, if every pixel and every scan is there. Metadata, damaged or not, decide nothing. Damage
+      inside JPEG, WebP or AVIF data that their decoders accept is not found.
+    * More than `max_pixels` is an error, found in the header before anything is allocated, and so are pixels
+      for which the data cannot be enough, and a JPEG of more scans than encoders write.
     * A shorter side under `min_side` is an error; one under 64 pixels, or an aspect over 8:1, is a warning.
     """
 
@@ -97,7 +102,7 @@ class DecodePolicy:
     def id(self) -> str:
         """Policies of one id decode alike."""
         background = "-".join(map(str, self.background))
-        return f"decode1(background={background},max_pixels={self.max_pixels},min_side={self.min_side})"
+        return f"decode2(background={background},max_pixels={self.max_pixels},min_side={self.min_side})"
 
 
 _DEFAULT = DecodePolicy()
@@ -257,11 +262,10 @@ def _decode(kind: str, data: bytes, policy: DecodePolicy, shown: str) -> tuple[P
         )
         samples = tiff_samples.samples(directory, shown)
         return _finished(samples, orientation, policy, (_SEVERAL,) if several else ())
-    bitmap = bmp_fields.read_header(data, shown) if kind == "BMP" else None
-    if bitmap is not None:
-        _check_size(bitmap.width, bitmap.height, policy, shown)
-        return _finished(bmp_fields.samples(bitmap, data, shown), 1, policy)
-    content = _CONTENT[kind](data, shown) if kind in _CONTENT else Picture(data, there=len(data))
+    content = bmp_fields.read_bmp(data, shown) if kind == "BMP" else _CONTENT[kind](data, shown)
+    if isinstance(content, bmp_fields.Bitmap):
+        _check_size(content.width, content.height, policy, shown)
+        return _finished(bmp_fields.samples(content, data, shown), 1, policy)
     samples, picture = _decoded(kind, content, policy, shown)
     if any(
         not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
@@ -280,6 +284,7 @@ def _decoded(
     """The samples that Pillow reads, and its picture."""
     if content.size:
         _check_size(*content.size, policy, shown)
+        containers.check_claim(content, *content.size, shown)
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
     picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)

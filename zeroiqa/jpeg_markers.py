@@ -33,7 +33,7 @@ _TAILS = tuple(
     )
     for first, step in ((b"\xaa", 91), (b"\x55", 158), (b"\xfe", 37))
 )
-"""Bits that could follow image data without an end, each another from the first on, and restarts among them."""
+"""Bits that could follow image data without an end: other ones from the first on, and restarts among them."""
 
 
 class _Component(NamedTuple):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from zeroiqa.containers import Picture, damaged
 
 _FRAME = (b"ALPH", b"VP8 ", b"VP8L")
+_LOSSY_RATIO = 1000
+"""Pixels of a byte: the modes of 16 x 16 pixels take 3 bits (RFC 6386, 11.2); lossless has no bound."""
 _ALPHA_OR_ANIMATION = 0x12
 """The flags of the extended header that speak of pixels."""
 
@@ -40,7 +42,9 @@ def read_webp(data: bytes, shown: str) -> Picture:
         raise damaged(shown, "its WebP header is damaged")
     kept = b"".join(parts)
     riff = struct.pack("<4sI4s", b"RIFF", len(kept) + 4, b"WEBP")
-    return Picture(riff + kept, exif, frames > 1, size, there=len(kept))
+    lossy = any(bytes(part[:4]) == b"VP8 " for part in parts)
+    needed = size[0] * size[1] // _LOSSY_RATIO if lossy else 0
+    return Picture(riff + kept, exif, frames > 1, size, needed, len(kept))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bool, memoryview]]:
