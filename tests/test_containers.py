@@ -58,7 +58,7 @@ def test_damaged_file_gives_an_image_or_an_image_error(kind, capfd):
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
-def test_damaged_compressed_tiff_gives_an_image_or_an_image_error(compression):
+def test_damaged_compressed_tiff_gives_an_image_or_an_image_error(compression, capfd):
     whole = save(noise(64, 80, 3), "TIFF", compression=compression)
     random = np.random.default_rng(8)
     errors = 0
@@ -73,6 +73,7 @@ def test_damaged_compressed_tiff_gives_an_image_or_an_image_error(compression):
     assert errors
     with pytest.raises(ImageError):
         decode(whole[: len(whole) // 2])
+    assert capfd.readouterr().err == ""
 
 
 def bomb(kind: str) -> bytes:

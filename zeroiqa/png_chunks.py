@@ -85,7 +85,7 @@ def _chunks(data: bytes, shown: str) -> Iterator[tuple[bytes, memoryview]]:
                 )
             ends = position + 12 + int.from_bytes(view[position : position + 4], "big") > len(data)
             raise damaged(
-                shown, f"the file ends inside its {name} chunk" if ends else f"its {name} is damaged"
+                shown, f"the file ends inside its {name} chunk" if ends else f"its {name} chunk is damaged"
             )
         else:
             position = _after_damage(data, position, shown)

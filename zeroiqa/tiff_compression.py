@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 NONE, OLD_JPEG = 1, 6
-_OF_BYTES = {NONE: 1, 5: 2600, 8: 1032, 32773: 64, 32946: 1032, 34925: 0, 50000: 0}
-"""Compressions of bytes (LZW, Deflate, PackBits, LZMA, Zstandard) -> how many a byte can become at most; 0 if
-there is no bound."""
+_OF_BYTES = {NONE: 1, 5: 2600, 8: 1032, 32773: 64, 32946: 1032, 34925: 7100, 50000: 32768}
+"""Compressions of bytes (LZW, Deflate, PackBits, LZMA, Zstandard) -> how many a byte can become at most."""
 _OF_PIXELS = (2, 3, 4, OLD_JPEG, 7, 32771, 50001)
 """Compressions of fax, JPEG and WebP."""
 _OPTIONAL = {34925: "lzma", 50000: "zstd", 50001: "webp"}
@@ -42,11 +41,11 @@ _NAMES = {
     34925: "LZMA", 34926: "Zstandard", 34927: "WebP", 34933: "PNG", 34934: "JPEG XR", 50000: "Zstandard",
     50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
-_COPIED = (
-    256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339,
-    347, 512, 513, 514, 515, 519, 520, 521, 529, 530, 531, 532,
-)  # fmt: skip
-"""The tags that decide pixels."""
+_SINGLE = (256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323, 512, 513, 514, 515, 531)
+_SEVERAL = (258, 273, 279, 320, 324, 325, 338, 339, 519, 520, 521, 530)
+_WHOLE = (1, 3, 4, 13, 16)
+_NOT_WHOLE = {347: (1, 7), 529: (5,), 532: (5,)}
+"""The tags that decide pixels, of one whole number, of several, and of other types."""
 
 # libtiff writes what it thinks of a file to standard error. This silences Pillow's copy of it, where its
 # functions can be reached (not where they are built into Pillow itself, as on Windows).
@@ -138,8 +137,8 @@ def rows(picture: Directory, grid: Grid, compression: int, shown: str) -> Array:
         return _stored(picture.data, grid, shown)
     if any(map(lambda offset, count: offset + count > len(picture.data), grid.offsets, grid.counts)):
         raise damaged(shown, "the file ends inside its samples")
-    ratio, size = _OF_BYTES[compression], grid.row * grid.rows
-    claim = Picture(b"", needed=size // ratio if ratio else 0, there=sum(grid.counts))
+    needed = grid.row * grid.rows // _OF_BYTES[compression]
+    claim = Picture(b"", needed=needed, there=sum(grid.counts))
     check_claim(claim, picture.value(tags.WIDTH), picture.value(tags.HEIGHT), shown)
     numbers: dict[int, Sequence[int]] = {
         tags.WIDTH: [grid.row], tags.HEIGHT: [grid.rows], tags.BITS: [8], tags.COMPRESSION: [compression],
@@ -191,10 +190,13 @@ def opened(picture: Directory, shown: str) -> PilImage.Image:
             f"{shown} is a TIFF image of YCbCr with fewer colours than pixels; convert it to PNG first."
         )
     entries = {}
-    for tag in _COPIED:
-        if tag in picture.entries:
-            kind, number, position = picture.entries[tag]
-            entries[tag] = kind, number, picture.data[position : position + tags.BYTES.get(kind, 0) * number]
+    for tag, (kind, number, position) in picture.entries.items():
+        if tag in (*_SINGLE, *_SEVERAL, *_NOT_WHOLE):
+            number = 1 if tag in _SINGLE else number
+            packed = picture.data[position : position + tags.BYTES.get(kind, 0) * number]
+            if kind not in _NOT_WHOLE.get(tag, _WHOLE) or len(packed) < tags.BYTES[kind] * number:
+                raise ValueError(f"its tag {tag} is damaged")
+            entries[tag] = kind, number, packed
     size = picture.value(tags.WIDTH), picture.value(tags.HEIGHT)
     there = sum(picture.values(tags.STRIP_BYTES) or picture.values(tags.TILE_BYTES)) or len(picture.data)
     check_claim(Picture(b"", there=there), *size, shown)
@@ -212,7 +214,10 @@ def _loaded(data: bytes) -> ImageFile:
     picture = TiffImagePlugin.TiffImageFile(BytesIO(data))
     # Pillow would warn about its size, or refuse it, if it took the memory itself
     picture.im = PilImage.new(picture.mode, picture.size).im
-    picture.load()
+    try:
+        picture.load()
+    except OSError as error:
+        raise ValueError("its compressed samples are damaged or end too early") from error
     return picture
 
 
