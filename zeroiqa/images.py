@@ -241,8 +241,6 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
-
-
 _CONTENT: dict[str, Callable[[bytes, str], Picture]] = {
     "AVIF": containers.read_heif,
     "GIF": read_gif,
@@ -257,9 +255,7 @@ def _decode(kind: str, data: bytes, policy: DecodePolicy, shown: str) -> tuple[P
     """RGB and what is odd about the file."""
     if kind == "TIFF":
         directory, orientation, several = tiff_directories.find_picture(data, shown)
-        _check_size(
-            directory.value(tiff_directories.WIDTH), directory.value(tiff_directories.HEIGHT), policy, shown
-        )
+        _check_size(*directory.size, policy, shown)
         samples = tiff_samples.samples(directory, shown)
         return _finished(samples, orientation, policy, (_SEVERAL,) if several else ())
     content = bmp_fields.read_bmp(data, shown) if kind == "BMP" else _CONTENT[kind](data, shown)

@@ -107,7 +107,7 @@ def grid(picture: Directory, bits: int, plane: int) -> Grid:
     Raises:
         ValueError: they are too few, or lie outside of the file.
     """
-    width, height = picture.value(tags.WIDTH), picture.value(tags.HEIGHT)
+    width, height = picture.size
     tiled = tags.TILE_WIDTH in picture.entries
     if tiled:
         across, down = picture.value(tags.TILE_WIDTH), picture.value(tags.TILE_HEIGHT)
@@ -139,7 +139,7 @@ def rows(picture: Directory, grid: Grid, compression: int, shown: str) -> Array:
         raise damaged(shown, "the file ends inside its samples")
     needed = grid.row * grid.rows // _OF_BYTES[compression]
     claim = Picture(b"", needed=needed, there=sum(grid.counts))
-    check_claim(claim, picture.value(tags.WIDTH), picture.value(tags.HEIGHT), shown)
+    check_claim(claim, *picture.size, shown)
     numbers: dict[int, Sequence[int]] = {
         tags.WIDTH: [grid.row], tags.HEIGHT: [grid.rows], tags.BITS: [8], tags.COMPRESSION: [compression],
         tags.PHOTOMETRIC: [1], tags.FILL_ORDER: [picture.value(tags.FILL_ORDER, 1)], tags.SAMPLES: [1],
@@ -182,10 +182,8 @@ def opened(picture: Directory, shown: str) -> PilImage.Image:
     Raises:
         ImageError: Pillow has no such layout.
     """
-    if picture.value(tags.COMPRESSION, NONE) == NONE and picture.values(tags.SUBSAMPLING, 2) not in (
-        (),
-        (1, 1),
-    ):
+    stored = picture.value(tags.COMPRESSION, NONE) == NONE
+    if stored and picture.values(tags.SUBSAMPLING, 2) not in ((), (1, 1)):
         raise ImageError(
             f"{shown} is a TIFF image of YCbCr with fewer colours than pixels; convert it to PNG first."
         )
@@ -197,9 +195,8 @@ def opened(picture: Directory, shown: str) -> PilImage.Image:
             if kind not in _NOT_WHOLE.get(tag, _WHOLE) or len(packed) < tags.BYTES[kind] * number:
                 raise ValueError(f"its tag {tag} is damaged")
             entries[tag] = kind, number, packed
-    size = picture.value(tags.WIDTH), picture.value(tags.HEIGHT)
     there = sum(picture.values(tags.STRIP_BYTES) or picture.values(tags.TILE_BYTES)) or len(picture.data)
-    check_claim(Picture(b"", there=there), *size, shown)
+    check_claim(Picture(b"", there=there), *picture.size, shown)
     try:
         return _loaded(_with_directory(picture, entries))
     except SyntaxError as error:

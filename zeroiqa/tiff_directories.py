@@ -79,6 +79,11 @@ class Directory:
         return next(iter(self.values(tag, 1)), default)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels; 0 where they are not said."""
+        return self.value(WIDTH), self.value(HEIGHT)
+
+    @property
     def reduced(self) -> bool:
         """Whether it says that it is a thumbnail or a mask of another picture."""
         return bool(self.value(NEW_SUBFILE) & _REDUCED_OR_MASK) or self.value(SUBFILE) == 2
@@ -153,7 +158,7 @@ def find_picture(data: bytes, shown: str) -> tuple[Directory, int, bool]:
         for each in _pictures(_Reader(data)):
             first = first or each
             _refuse_raw(each, shown)
-            if each.value(WIDTH) and each.value(HEIGHT):
+            if all(each.size):
                 if each.reduced:
                     thumbnails.append(each)
                 else:
@@ -162,7 +167,7 @@ def find_picture(data: bytes, shown: str) -> tuple[Directory, int, bool]:
     except ValueError as error:
         if found is None:
             raise damaged(shown, error) from error
-    picture = found or max(thumbnails, key=lambda each: each.value(WIDTH) * each.value(HEIGHT), default=None)
+    picture = found or max(thumbnails, key=lambda each: each.size[0] * each.size[1], default=None)
     if picture is None or first is None:
         raise damaged(shown, "none of its directories describes a picture")
     if not picture.whole:

@@ -107,8 +107,7 @@ def _layout(picture: Directory, shown: str) -> _Layout:
     kinds = (_ASSOCIATED, _UNASSOCIATED, _COREL)
     alpha = next((k for k, kind in enumerate(extra[: bands - colours]) if kind in kinds), None)
     return _Layout(
-        picture.value(tags.WIDTH),
-        picture.value(tags.HEIGHT),
+        *picture.size,
         bits,
         bands,
         photometric,
