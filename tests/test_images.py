@@ -317,7 +317,7 @@ def test_modes_of_unknown_range_are_refused(mode):
 
 
 def test_id_of_a_policy_names_every_field():
-    assert DecodePolicy().id == "decode1(background=255-255-255,max_pixels=250000000,min_side=16)"
+    assert DecodePolicy().id == "decode2(background=255-255-255,max_pixels=250000000,min_side=16)"
     ids = {
         DecodePolicy(**change).id
         for change in ({}, {"background": (0, 0, 0)}, {"max_pixels": 9}, {"min_side": 9})

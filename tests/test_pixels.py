@@ -252,24 +252,6 @@ def test_orientation_of_a_16_bit_tiff_is_applied():
     assert np.array_equal(decode(data).pixels, quadrants())
 
 
-def test_planes_of_a_16_bit_tiff_are_an_error_or_right():
-    picture = noise(40, 50, 3, dtype=np.uint16)
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1)).astype("<u2")
-    offsets = tuple(8 + band * 4000 for band in range(3))
-    tags = {
-        256: (50,),
-        257: (40,),
-        258: (16, 16, 16),
-        262: (2,),
-        273: offsets,
-        277: (3,),
-        279: (4000,) * 3,
-        284: (2,),
-    }
-    with pytest.raises(ImageError, match="planes"):
-        decode(tiff(planes, "<", tags))
-
-
 @pytest.mark.parametrize(
     ("dtype", "tags", "what"),
     [

@@ -1,9 +1,9 @@
 """Decode images under one policy.
 
 Pillow decodes every file. Of 8-bit JPEG it gives the pixels that OpenCV gives, and unlike OpenCV it writes
-nothing to standard error about damaged JPEG and PNG data (libtiff still does about compressed TIFF). What
-Pillow gets wrong or leaves open is done here and in `containers` and `pixels`: orientation, 16 bits,
-transparency, the pixel limit.
+nothing to standard error about damaged data. It is given the pixels of the first picture and no metadata
+(`containers`, and a module for each format that has some). What it gets wrong or leaves open is done here and
+in `pixels`: orientation, 16 bits, transparency, the pixel limit.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ from PIL import (
     GifImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
     features,
 )
 from PIL import Image as PilImage
 
-from zeroiqa import containers, pixels
+from zeroiqa import bmp_fields, containers, pixels, tiff_directories, tiff_samples
+from zeroiqa.containers import Picture
 from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.gif_blocks import read_gif
+from zeroiqa.jpeg_markers import read_jpeg
+from zeroiqa.png_chunks import read_png
 from zeroiqa.reading import Stored, read
+from zeroiqa.tiff_directories import exif_orientation
 from zeroiqa.types import Image
+from zeroiqa.webp_chunks import read_webp
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -43,6 +48,11 @@ if TYPE_CHECKING:
 __all__ = ["DecodePolicy", "decode", "from_array", "from_pil", "parse_colour"]
 
 _SMALL_SIDE, _LONG_ASPECT = 64, 8
+_SEVERAL = "the file holds several frames or pages; the first one was used"
+_NO_END = "the file has no end-of-image marker; all of its image data are there"
+_TRANSPARENT = (
+    "the image is blank through its alpha: every pixel is transparent, and the background was scored"
+)
 
 
 @dataclass(frozen=True)
@@ -52,16 +62,21 @@ class DecodePolicy:
     The result is always upright RGB with 8 bits per channel:
 
     * EXIF orientation is applied (and TIFF's; HEIC and AVIF rotate by their own properties).
-    * Transparent pixels are composited on `background`, in the file's own (gamma-encoded) values, rounded.
-    * 16-bit samples are divided by 257 and rounded, never clipped; of 16-bit CMYK and premultiplied 16-bit
-      RGBA the high byte is taken; the decoders of HEIC and AVIF scale 10 and 12 bits to 8. 32-bit integers
-      and floats are errors.
+    * Transparent pixels are composited on `background`, in the file's own (gamma-encoded) values, rounded. An
+      alpha channel that is 0 everywhere is a warning; in BMP files it means that there is none.
+    * 16-bit samples are divided by 257 and rounded, never clipped; fewer than 8 bits are scaled to 8; the
+      decoders of HEIC and AVIF scale 10 and 12 bits to 8. Other integers and floats are errors.
+    * Bands of TIFF beyond the colours and alpha are left out; several that are no colours are an error.
     * CMYK (in JPEG stored inverted, as Adobe does and browsers assume) becomes (255 - C)(255 - K) / 255 and
       so on. Embedded colour profiles are not applied: the values are taken as sRGB.
-    * Of a file with several frames or pages the first one is used, with a warning.
-    * A JPEG without end-of-image marker, a PNG without end chunk and any file whose first frame is incomplete
-      are truncated: an error. Damage inside JPEG, WebP or AVIF data that their decoders accept is not found.
-    * More than `max_pixels` is an error, found in the header before anything is allocated.
+    * Of a file with several frames or pages the first one is used that is not marked as a thumbnail, with a
+      warning if there are more.
+    * A PNG without end chunk or with a wrong checksum of a critical chunk and any file whose first frame is
+      incomplete are truncated or damaged: an error. A JPEG without end-of-image marker is scored, with a
+      warning, if every pixel and every scan is there. Metadata, damaged or not, decide nothing. Damage
+      inside JPEG, WebP or AVIF data that their decoders accept is not found.
+    * More than `max_pixels` is an error, found in the header before anything is allocated, and so are pixels
+      for which the data cannot be enough, and a JPEG of more scans than encoders write.
     * A shorter side under `min_side` is an error; one under 64 pixels, or an aspect over 8:1, is a warning.
     """
 
@@ -87,7 +102,7 @@ class DecodePolicy:
     def id(self) -> str:
         """Policies of one id decode alike."""
         background = "-".join(map(str, self.background))
-        return f"decode1(background={background},max_pixels={self.max_pixels},min_side={self.min_side})"
+        return f"decode2(background={background},max_pixels={self.max_pixels},min_side={self.min_side})"
 
 
 _DEFAULT = DecodePolicy()
@@ -122,8 +137,8 @@ def decode(
     shown = printable(label)
     kind = _format(data, shown, label)
     with _pillow_errors(shown):
-        rgb, frames = _decode(kind, data, policy, shown)
-    return Image(rgb, label, prompt, frames + _size_warnings(rgb))
+        rgb, notes = _decode(kind, data, policy, shown)
+    return Image(rgb, label, prompt, notes + _size_warnings(rgb))
 
 
 def from_array(
@@ -158,8 +173,8 @@ def from_array(
             f"{shown} holds {array.dtype} samples, whose range is not known; convert to uint8 (0 to 255)."
         )
     _check_size(array.shape[1], array.shape[0], policy, shown)
-    rgb = pixels.to_rgb(array.copy(order="C"), policy.background)
-    return Image(rgb, name, prompt, _size_warnings(rgb))
+    rgb, notes = _finished(array.copy(order="C"), 1, policy)
+    return Image(rgb, name, prompt, notes + _size_warnings(rgb))
 
 
 def from_pil(
@@ -179,9 +194,8 @@ def from_pil(
     shown = printable(name)
     _check_size(picture.width, picture.height, policy, shown)
     with _pillow_errors(shown):
-        samples = pixels.upright(pixels.samples(picture, shown), _orientation(picture))
-    rgb = pixels.to_rgb(samples, policy.background)
-    return Image(rgb, name, prompt, _size_warnings(rgb))
+        rgb, notes = _finished(pixels.samples(picture, shown), _orientation(picture), policy)
+    return Image(rgb, name, prompt, notes + _size_warnings(rgb))
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
@@ -225,35 +239,66 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
+}
+_CONTENT: dict[str, Callable[[bytes, str], Picture]] = {
+    "AVIF": containers.read_heif,
+    "GIF": read_gif,
+    "HEIC": containers.read_heif,
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "WEBP": read_webp,
 }
 
 
 def _decode(kind: str, data: bytes, policy: DecodePolicy, shown: str) -> tuple[Pixels, tuple[str, ...]]:
-    """RGB and the warning about further frames."""
-    exif = b""
-    if kind == "JPEG":
-        exif, data = containers.read_jpeg(data, shown)
-    elif kind == "PNG":
-        containers.check_png(data, shown)
-    elif kind == "TIFF":
-        containers.check_tiff(data, shown)
-    elif kind == "WEBP":
-        _check_size(*containers.webp_size(data, shown), policy, shown)
+    """RGB and what is odd about the file."""
+    if kind == "TIFF":
+        directory, orientation, several = tiff_directories.find_picture(data, shown)
+        _check_size(*directory.size, policy, shown)
+        samples = tiff_samples.samples(directory, shown)
+        return _finished(samples, orientation, policy, (_SEVERAL,) if several else ())
+    content = bmp_fields.read_bmp(data, shown) if kind == "BMP" else _CONTENT[kind](data, shown)
+    if isinstance(content, bmp_fields.Bitmap):
+        _check_size(content.width, content.height, policy, shown)
+        return _finished(bmp_fields.samples(content, data, shown), 1, policy)
+    samples, picture = _decoded(kind, content, policy, shown)
+    if any(
+        not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
+        for other in content.variants
+    ):
+        raise containers.damaged(shown, "the file ends inside its image data")
+    several = content.several or bool(getattr(picture, "is_animated", False))
+    orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
+    notes = ((_SEVERAL,) if several else ()) + ((_NO_END,) if content.variants else ())
+    return _finished(samples, orientation, policy, notes)
+
+
+def _decoded(
+    kind: str, content: Picture, policy: DecodePolicy, shown: str
+) -> tuple[npt.NDArray[Any], PilImage.Image]:
+    """The samples that Pillow reads, and its picture."""
+    if content.size:
+        _check_size(*content.size, policy, shown)
+        containers.check_claim(content, *content.size, shown)
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
-    picture = reader(BytesIO(data))
+    picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)
-    frames = bool(getattr(picture, "is_animated", False))
-    samples = pixels.samples(picture, shown, lambda: reader(BytesIO(data)))
-    orientation = containers.exif_orientation(exif) if exif else _orientation(picture)
-    rgb = pixels.to_rgb(pixels.upright(samples, orientation), policy.background)
-    return rgb, ("the file holds several frames or pages; the first one was used",) if frames else ()
+    containers.check_claim(content, picture.width, picture.height, shown)
+    return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), picture
+
+
+def _finished(
+    samples: npt.NDArray[Any], orientation: int, policy: DecodePolicy, notes: tuple[str, ...] = ()
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Upright RGB, and the notes with one about transparency if there is nothing to see."""
+    notes += (_TRANSPARENT,) if pixels.transparent(samples) else ()
+    return pixels.to_rgb(pixels.upright(samples, orientation), policy.background), notes
 
 
 def _orientation(picture: PilImage.Image) -> int:
     """The EXIF orientation that a loaded picture still needs; Pillow turns TIFF while loading."""
-    return 1 if picture.format == "TIFF" else containers.exif_orientation(picture.info.get("exif") or b"")
+    return 1 if picture.format == "TIFF" else exif_orientation(picture.info.get("exif") or b"")
 
 
 @contextmanager

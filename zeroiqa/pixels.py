@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,16 +20,11 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 _STRIP = 1 << 20
-_BITS, _PLANES = 258, 284  # TIFF tags
 _ROTATE = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIP = {2: 1, 4: 0, 7: -1}
 _UNFIT_MODES = {"I": "32-bit or signed integer", "F": "floating-point"}
-_LOW = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-_DEEP_COLOURS = {
-    f"{bands};16{order}": f"{bands};16{low}"
-    for bands in ("RGB", "RGBA", "RGBX")
-    for order, low in _LOW.items()
-}
+_DEEP_COLOURS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+"""How Pillow calls 16-bit colours of PNG -> what gives their low bytes."""
 
 
 def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile] | None = None) -> Array:
@@ -49,17 +43,19 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
         ImageError: the samples have no defined range.
     """
     deep = _rawmode(picture) if reopen else ""
-    _check_samples(picture, deep, shown)
-    if picture.format == "TIFF" and reopen:
-        _allocate(picture)
+    if picture.mode in _UNFIT_MODES:
+        raise ImageError(
+            f"{shown} holds {_UNFIT_MODES[picture.mode]} samples, whose range is not known; "
+            "convert it to 8 or 16 bits first."
+        )
     picture.load()
     if picture.mode.startswith("I;16"):
-        return _keyed(_array(picture), picture.info.get("transparency"))
+        return _keyed(array_of(picture), picture.info.get("transparency"))
     if reopen and deep == "LA;16B":
         both = _reread(reopen, "RGBA")  # the bytes of two 16-bit samples
         return both.view(">u2").astype(np.uint16)
     if reopen and deep in _DEEP_COLOURS:
-        wide = _array(picture).astype(np.uint16) << 8 | _reread(reopen, _DEEP_COLOURS[deep])
+        wide = array_of(picture).astype(np.uint16) << 8 | _reread(reopen, _DEEP_COLOURS[deep])
         return _keyed(wide, picture.info.get("transparency"))
     if picture.mode == "1" and not picture.has_transparency_data:
         picture = picture.convert("L")
@@ -68,7 +64,7 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
         picture = picture.convert("RGBA")
     elif picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
-    return _array(picture)
+    return array_of(picture)
 
 
 def upright(array: Array, orientation: int) -> Array:
@@ -108,25 +104,14 @@ def to_rgb(array: Array, background: tuple[int, int, int]) -> Pixels:
     return rgb
 
 
-def _check_samples(picture: PilImage.Image, rawmode: str, shown: str) -> None:
-    """Refuse samples whose range is not defined, or which Pillow would read wrongly."""
-    if picture.mode in _UNFIT_MODES:
-        raise ImageError(
-            f"{shown} holds {_UNFIT_MODES[picture.mode]} samples, whose range is not known; "
-            "convert it to 8 or 16 bits first."
-        )
-    if rawmode == "I;12":
-        raise ImageError(
-            f"{shown} holds 12-bit samples, which are not read; convert it to 8 or 16 bits first."
-        )
-    tags = getattr(picture, "tag_v2", {})
-    if rawmode and tags.get(_PLANES) == 2 and max(tags.get(_BITS, (1,))) > 8:
-        raise ImageError(
-            f"{shown} stores 16-bit colours in planes, which is not read; convert it to PNG first."
-        )
+def transparent(array: Array) -> bool:
+    """Whether the samples, as in `to_rgb`, have an alpha channel that is 0 everywhere once it has 8 bits."""
+    if array.ndim == 2 or array.shape[2] not in (2, 4):
+        return False
+    return int(array[..., -1].max()) <= (0 if array.dtype == np.uint8 else 128)
 
 
-def _array(picture: PilImage.Image) -> Array:
+def array_of(picture: PilImage.Image) -> Array:
     """The samples of a loaded picture; strip by strip, which is four times as fast as all at once."""
     rows = max(1, _STRIP // picture.width)
     array: Array | None = None
@@ -160,16 +145,8 @@ def _reread(reopen: Callable[[], ImageFile], rawmode: str) -> Array:
         tile._replace(args=rawmode if isinstance(tile.args, str) else (rawmode, *(tile.args or ("",))[1:]))
         for tile in picture.tile
     ]
-    if picture.format == "TIFF":
-        _allocate(picture)
     picture.load()
-    return _array(picture)
-
-
-def _allocate(picture: PilImage.Image) -> None:
-    """Give a TIFF picture its memory, about which Pillow would warn or refuse under its own pixel limit."""
-    tags = cast("Any", picture).tag_v2
-    picture.im = PilImage.new(picture.mode, (tags[256], tags[257])).im
+    return array_of(picture)
 
 
 def _keyed(array: Array, key: Any) -> Array:
