@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.fingerprint import user_cache
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 
@@ -103,8 +104,7 @@ def built_in_views() -> tuple[View, ...]:
 
 def cache_folder() -> Path:
     """Where answers are recorded: known-answers under the user's cache of zeroiqa."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "zeroiqa" / "known-answers"
+    return user_cache("known-answers")
 
 
 def shipped_answers(text: str | None = None) -> dict[tuple[str, str], Answer]:
