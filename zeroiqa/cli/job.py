@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, Executor, execution_options
+from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
@@ -38,6 +38,7 @@ class Job:
     """None: all of the run."""
     max_failures: Limit | None
     add: bool
+    ignore_times: bool
     plan_only: bool
     dry_run: bool
     spending: Spending
@@ -78,6 +79,7 @@ class Job:
         self._do(run, self.execution.executor(run.n_images, run.settings))
 
     def _do(self, run: Run, executor: Executor) -> None:
+        run = replace(run, ignore_times=self.ignore_times)
         for warning in run.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if self.plan_only:
@@ -95,7 +97,16 @@ def job_options(command: Command) -> Command:
         from zeroiqa.runs.slices import parse_slice
 
         part = None if shard is None else parse_slice(shard, os.environ)
-        names = ("execution", "max_failures", "add", "plan_only", "dry_run", "spending", "style")
+        names = (
+            "execution",
+            "max_failures",
+            "add",
+            "ignore_times",
+            "plan_only",
+            "dry_run",
+            "spending",
+            "style",
+        )
         job = Job(part=part, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 
@@ -115,6 +126,7 @@ def job_options(command: Command) -> Command:
             help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
         ),
         click.option("--add", is_flag=True, help="Take images into the run that it does not have yet."),
+        ignore_times_option,
         click.option(
             "--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet."
         ),

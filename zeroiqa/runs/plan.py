@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.reading import Stored
-from zeroiqa.runs.files import created, replaced, table, table_writer
+from zeroiqa.runs.files import complete, created, replaced, table, table_writer
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ _FIELDS: dict[str, pa.DataType] = {
     "shard": pa.int32(),
     "archive": pa.binary(),  # only of a member of a tar archive: the archive's path
     "offset": pa.int64(),  # and where the member's bytes begin in it
+    "modified": pa.int64(),  # of the file, object or archive: nanoseconds since 1970 (UTC)
 }
-_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset")
+_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset", "modified")
 
 
 class Planned(NamedTuple):
@@ -59,11 +60,13 @@ class Planned(NamedTuple):
     """The tar archive that it is in."""
     offset: int | None = None
     """Where its bytes begin in the archive."""
+    modified: int | None = None
+    """When it was written, in nanoseconds since 1970; None if not known, or not to be compared."""
 
     @property
     def stored(self) -> Stored:
         """What to decode."""
-        return Stored(self.file, self.bytes, self.archive, self.offset)
+        return Stored(self.file, self.bytes, self.archive, self.offset, self.modified)
 
 
 def shard_sizes(images: int) -> list[int]:
@@ -177,11 +180,11 @@ def all_planned(folder: Location) -> Iterator[Planned]:
 
 
 def read_tables(folder: Location) -> Iterator[pa.Table]:
-    """The plan as it is stored, shard by shard: all columns, for copies."""
+    """The plan as it is stored, shard by shard: all columns, for copies; what older plans lack is null."""
     with _opened(folder) as plans:
         for file in plans:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
+                yield complete(file.read_row_group(group), pa.schema(_FIELDS))
 
 
 def write_tables(folder: Location, tables: Iterable[pa.Table], inputs: Mapping[str, Any]) -> None:
@@ -233,6 +236,7 @@ def _write(
                 [number] * size,
                 [source.archive and os.fsencode(source.archive) for source in rows],
                 [source.offset for source in rows],
+                [source.modified for source in rows],
             ]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -275,8 +279,9 @@ def _rows(part: pa.Table | pa.RecordBatch) -> list[Planned]:
             bytes=size,
             archive=None if archive is None else os.fsdecode(archive),
             offset=offset,
+            modified=modified,
         )
-        for image, path, raw, prompt, size, archive, offset in zip(*columns, strict=True)
+        for image, path, raw, prompt, size, archive, offset, modified in zip(*columns, strict=True)
     ]
 
 

@@ -44,6 +44,8 @@ class Run:
     """Raters that the run did not have until it was opened this time."""
     added_images: int = 0
     """Images that the run did not have until it was opened this time."""
+    ignore_times: bool = False
+    """Whether an image of the planned size is taken though its file was written again since."""
 
     @property
     def n_images(self) -> int:
