@@ -55,8 +55,7 @@ class Entry(NamedTuple):
     bytes: int
     """Its size."""
     modified: int | None = None
-    """When it was written, in nanoseconds since 1970 (UTC), of which listings and single answers of a store
-    have the whole seconds in common; None where the store does not say."""
+    """Nanoseconds since 1970 (UTC); whole seconds, which all answers of a store have in common."""
 
 
 @dataclass(frozen=True, order=True)
@@ -158,13 +157,9 @@ class RemotePath:
             FileNotFoundError: there is no such folder; an empty bucket is one.
             UserError: the bucket does not exist, or the store refuses.
         """
-        found = [
-            RemotePath(self.scheme, info.path)._entry(info)
-            for info in self._listed(recursive=True)
-            if info.is_file
-        ]
-        found.sort(key=lambda entry: os.fsencode(entry.path.key))
-        return iter(found)
+        found = [info for info in self._listed(recursive=True) if info.is_file]
+        found.sort(key=lambda info: os.fsencode(info.path))
+        return (RemotePath(self.scheme, info.path)._entry(info) for info in found)
 
     def open(self, mode: str = "rb") -> NativeFile:
         """The object for reading, at any place of it.
@@ -243,8 +238,7 @@ class RemotePath:
             raise
 
     def _entry(self, info: FileInfo) -> Entry:
-        seconds = None if info.mtime_ns is None else info.mtime_ns // 10**9
-        return Entry(self, info.size or 0, seconds and seconds * 10**9)
+        return Entry(self, info.size or 0, info.mtime_ns and info.mtime_ns // 10**9 * 10**9)
 
     @property
     def _filesystem(self) -> FileSystem:
