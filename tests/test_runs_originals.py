@@ -94,6 +94,22 @@ def test_a_copied_folder_goes_on_where_times_are_ignored() -> None:
     assert code == 0 and CHANGED not in output and "0 with an error" in output
 
 
+@pytest.mark.parametrize("more", [[], ["--add"]])
+def test_images_that_have_changed_since_they_were_scored_are_named(more: list[str]) -> None:
+    how = ["--segmenter", "grid", "--rater", "fake", "--format", "csv"]
+    before = give("score", "photos", "-o", "run", *how)
+    assert before[0] == 0 and "have changed" not in before[1]
+    replaced(Path("photos/1.bmp"), with_its_time=False)
+    os.utime("photos/3.bmp", (7, 7))
+    code, output = give("score", "photos", "-o", "run", *how, *more)
+    assert code == 0
+    assert (
+        "Warning: 2 images have changed since run planned them, by their size or time (first: photos/1"
+        in output
+    )
+    assert "have changed" not in give("score", "photos", "-o", "run", "--ignore-times", *how)[1]
+
+
 def test_a_member_of_an_archive_that_was_packed_again_is_an_error_row() -> None:
     def pack(*seeds: int) -> None:
         with tarfile.open("x.tar", "w") as archive:

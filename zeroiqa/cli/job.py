@@ -65,7 +65,10 @@ class Job:
         if self.dry_run:
             describe(folder, settings, sources, executor.description, self.spending)
         else:
-            self._do(opened_run(folder(), settings, sources, preset, add=self.add), executor)
+            run = opened_run(
+                folder(), settings, sources, preset, add=self.add, ignore_times=self.ignore_times
+            )
+            self._do(run, executor)
 
     def go_on(self, run: Run) -> None:
         """Do what is asked for of a run that exists, with its own images.
@@ -76,10 +79,10 @@ class Job:
         """
         if self.add or self.dry_run:
             raise click.UsageError("--add and --dry-run need PATHS, the images.")
+        run = replace(run, ignore_times=self.ignore_times)
         self._do(run, self.execution.executor(run.n_images, run.settings))
 
     def _do(self, run: Run, executor: Executor) -> None:
-        run = replace(run, ignore_times=self.ignore_times)
         for warning in run.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if self.plan_only:

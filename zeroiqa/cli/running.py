@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from zeroiqa.cli.execution import Executor
+from zeroiqa.errors import printable
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -24,12 +26,29 @@ RUNS = Path("zeroiqa-runs")
 
 
 def opened_run(
-    folder: Location, settings: Settings, sources: list[Source], preset: str, *, add: bool = False
+    folder: Location,
+    settings: Settings,
+    sources: list[Source],
+    preset: str,
+    *,
+    add: bool = False,
+    ignore_times: bool = False,
 ) -> Run:
-    """Create the run or open it again, and say what is new in it."""
+    """Create the run or open it again, and say what is new in it and which of its images have changed."""
     from zeroiqa.runs import open_run
+    from zeroiqa.runs.plan import changed_images
+    from zeroiqa.runs.record import NAME
 
-    run = open_run(folder, settings, sources, preset=preset, add=add)
+    there = (folder / NAME).is_file()
+    run = replace(open_run(folder, settings, sources, preset=preset, add=add), ignore_times=ignore_times)
+    changed = changed_images(folder, sources, times=not ignore_times) if there else []
+    if changed:
+        click.echo(
+            f"Warning: {len(changed)} images have changed since {folder} planned them, by their size or time "
+            f"(first: {printable(changed[0])}): what is scored are the old files, what is not becomes an "
+            "error; score the new files in another run (-o).",
+            err=True,
+        )
     if run.added:
         click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     if add:

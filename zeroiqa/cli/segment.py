@@ -60,15 +60,14 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
+    from zeroiqa.cli.running import opened_run
     from zeroiqa.inputs import find_images
-    from zeroiqa.runs import open_run
     from zeroiqa.settings import load_segmentation_settings
 
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin)
     executor = execution.executor(len(sources), settings)
-    run = open_run(output, settings, sources, preset="segment")
-    run = replace(run, ignore_times=ignore_times)
+    run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
     try:

@@ -133,6 +133,26 @@ def add_images(folder: Location, sources: Sequence[Source]) -> int:
             return len(new)
 
 
+def changed_images(folder: Location, sources: Sequence[Source], *, times: bool = True) -> list[str]:
+    """The planned images whose files have another size or time now; what is not known is not compared.
+
+    Args:
+        folder: Of the run.
+        sources: As they are found now; those that are not planned do not count.
+        times: Whether times are compared.
+    """
+    now = {source.path: source for source in sources}
+    return [
+        row.path
+        for row in all_planned(folder)
+        if (found := now.get(row.file)) is not None
+        and (
+            (row.bytes and found.bytes not in (0, row.bytes))
+            or (times and row.modified is not None and found.modified not in (None, row.modified))
+        )
+    ]
+
+
 def first_inputs(folder: Location) -> dict[str, Any] | None:
     """The `inputs_of` the images that the run began with; None if there is no plan of ours."""
     return _inputs_in(folder / NAME)
