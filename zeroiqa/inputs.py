@@ -154,13 +154,14 @@ def _archives(paths: Sequence[str], sidecar_prompts: bool) -> Iterator[Source]:
                 raise UserError(
                     f"{printable(path)} holds no images; members with {_extensions()} are looked for."
                 )
-            modified = _modified(path)
+            modified = time_of(path)
             for member in members:
                 name = f"{path}/{member.name}"
                 yield Source(name, member.bytes, member.prompt, path, member.offset, modified)
 
 
-def _modified(path: str) -> int | None:
+def time_of(path: str) -> int | None:
+    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
     place = location(path)
     return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
 

@@ -74,9 +74,8 @@ def _check_time(source: Stored, modified: int | None, shown: str) -> None:
         return
     what = "its archive" if source.archive is not None else "the file"
     raise ImageError(
-        f"{shown} may have changed: {what} has another modification time than when the run was planned; put "
-        "the old one back with its time, go on with --ignore-times if it was only copied or touched, or "
-        "score the new one in another run (-o)."
+        f"{shown} may have changed: {what} has another modification time than when the run was planned; "
+        "score it in another run (-o). If files were only copied, --ignore-times goes on with them."
     )
 
 

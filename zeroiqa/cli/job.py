@@ -15,7 +15,7 @@ from zeroiqa.cli.estimate import Spending, describe, estimate_options
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.options import Command, format_option, with_options
-from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
+from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run, refuse_copies
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Job:
             planned = f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}."
             click.echo(planned, err=True)
         else:
+            refuse_copies(run)
             carry_out(run, within(self.max_failures, executor), self.part, self.style)
 
 

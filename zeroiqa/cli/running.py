@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 RUNS = Path("zeroiqa-runs")
 """Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
+
+_LOOKED_AT = 16
+"""Images."""
 
 
 def opened_run(
@@ -54,6 +58,33 @@ def opened_run(
     if add:
         click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
     return run
+
+
+def refuse_copies(run: Run) -> None:
+    """Refuse to make an error row of every image because all have been copied since they were planned.
+
+    Raises:
+        UserError: of the images that come first, at least two, all have another time.
+    """
+    from zeroiqa.errors import UserError
+    from zeroiqa.inputs import time_of
+    from zeroiqa.runs import pending
+    from zeroiqa.runs.plan import planned
+
+    left = (image for shard in pending(run) for image in planned(run.folder, shard))
+    images = list(islice(left, _LOOKED_AT))
+    moved = 0
+    for image in images:
+        try:
+            moved += image.modified is not None and time_of(image.stored.place) != image.modified
+        except (OSError, ValueError, UserError):  # an error of this image, which its row will say
+            continue
+    if not run.ignore_times and 1 < len(images) == moved:
+        raise UserError(
+            f"All of the {moved} images looked at have another modification time than when {run.folder} was "
+            "planned, as copies have; go on with --ignore-times if they are the same files, or score them in "
+            "another run (-o)."
+        )
 
 
 def default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:

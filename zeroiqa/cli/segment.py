@@ -60,7 +60,7 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
-    from zeroiqa.cli.running import opened_run
+    from zeroiqa.cli.running import opened_run, refuse_copies
     from zeroiqa.inputs import find_images
     from zeroiqa.settings import load_segmentation_settings
 
@@ -70,6 +70,7 @@ def segment(
     run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    refuse_copies(run)
     try:
         drawn = _segment(run, executor, overlays)
         found = _write(run)
