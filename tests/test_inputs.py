@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.database_layouts import put_xlsx
+from zeroiqa import inputs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import EXTENSIONS, Source, find_images
+from zeroiqa.inputs import EXTENSIONS, Source
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
 
@@ -30,6 +32,22 @@ def make(*paths: str, content: bytes = b"12345") -> None:
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_bytes(content)
+
+
+def find_images(*arguments: Any, **options: Any) -> list[Source]:
+    """Without the times; `test_the_time_of_a_file_is_noted` is for these."""
+    return [source._replace(modified=None) for source in inputs.find_images(*arguments, **options)]
+
+
+def test_the_time_of_a_file_is_noted(here):
+    make("a.jpg", "in/b.png")
+    for path in ("a.jpg", "in/b.png"):
+        os.utime(path, ns=(1, 1_700_000_000_123_456_789))
+    Path("list.txt").write_text("a.jpg\nnone.jpg\n")
+    for arguments in (["a.jpg"], ["in"], ["in/*"], ["list.txt"]):
+        found, *missing = inputs.find_images(arguments)
+        assert found.modified == 1_700_000_000_123_456_789
+        assert [source.modified for source in missing] == [None] * len(missing)
 
 
 def paths_of(*arguments: str, **options) -> list[str]:

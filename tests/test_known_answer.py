@@ -33,6 +33,8 @@ PIXELS = (
     "73fd5a848a42a566187be38778873b439f1f677c30a232e8bf1b9967ea1886a0",
 )
 
+GIVEN = Answer("weights", "bfloat16", "question", (), (), "torch 2.16.0")
+
 
 class Nudged:
     """All levels alike, but for some probability moved from level 1 to level 2."""
@@ -183,7 +185,7 @@ def test_answers_in_the_package_are_to_the_present_question(tmp_path: Path) -> N
 
 
 def test_difference_from_the_package_refuses_the_model() -> None:
-    found = Result("different", 0.5, 0.02, "the package", "torch 2.15.0", "torch 2.16.0")
+    found = Result("different", 0.5, 0.02, "the package", "torch 2.15.0", GIVEN)
     with pytest.raises(
         UserError, match=r"model m .* the package.* 0\.500.*torch 2\.15\.0; now with torch 2\.16\.0"
     ):
@@ -192,14 +194,14 @@ def test_difference_from_the_package_refuses_the_model() -> None:
 
 def test_difference_from_the_users_record_warns_and_names_both(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        enforce(Result("different", 0.5, 0.02, "/cache/w.json", "torch 2.15.0", "torch 2.16.0"), "m")
+        enforce(Result("different", 0.5, 0.02, "/cache/w.json", "torch 2.15.0", GIVEN), "m")
     (record,) = caplog.records
     assert all(part in record.getMessage() for part in ("m", "/cache/w.json", "torch 2.15.0", "torch 2.16.0"))
 
 
 def test_same_and_recorded_answers_are_silent(caplog: pytest.LogCaptureFixture) -> None:
     for status in ("same", "recorded"):
-        enforce(Result(status, 0.0, 0.02, "/cache/w.json", "", ""), "m")
+        enforce(Result(status, 0.0, 0.02, "/cache/w.json", "", GIVEN), "m")
     assert not caplog.records
 
 

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from tests import official  # noqa: E402
 from tests.owl3_network import TWO, Network, load  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.raters.mplug_owl3 import MplugOwl3Config, MplugOwl3ForConditionalGeneration  # noqa: E402
@@ -95,6 +96,13 @@ def test_the_released_networks_have_their_tensors_and_parameters(
     assert owners == HYPER[version]
     kv = {name: tuple(tensors[name].shape) for name in tensors if "v_kv_proj.weight" in name}
     assert set(kv.values()) == {(1024, 3584)}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_tensors_are_those_of_the_official_class(version: str, released: dict[str, Any]) -> None:
+    """Names and shapes; source: fixtures/official."""
+    found = {name: tuple(tensor.shape) for name, tensor in released[version].state_dict().items()}
+    assert found == official.tensors_of_released_size(version)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

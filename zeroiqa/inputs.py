@@ -22,7 +22,7 @@ from typing import NamedTuple, TextIO
 from zeroiqa import archives, path_lists
 from zeroiqa.errors import UserError, printable
 from zeroiqa.path_lists import Listed, checked_prompt
-from zeroiqa.storage import RemotePath, is_remote, location
+from zeroiqa.storage import Entry, RemotePath, is_remote, location
 from zeroiqa.table_files import decoded
 
 EXTENSIONS = (
@@ -52,6 +52,8 @@ class Source(NamedTuple):
     """The tar archive that it is in; its path is then that of the archive, "/" and its name."""
     offset: int | None = None
     """Where its bytes begin in the archive."""
+    modified: int | None = None
+    """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None if not known."""
 
 
 def find_images(
@@ -154,9 +156,16 @@ def _archives(paths: Sequence[str], sidecar_prompts: bool) -> Iterator[Source]:
                 raise UserError(
                     f"{printable(path)} holds no images; members with {_extensions()} are looked for."
                 )
+            modified = time_of(path)
             for member in members:
                 name = f"{path}/{member.name}"
-                yield Source(name, member.bytes, member.prompt, path, member.offset)
+                yield Source(name, member.bytes, member.prompt, path, member.offset, modified)
+
+
+def time_of(path: str) -> int | None:
+    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
+    place = location(path)
+    return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
 
 
 def _folder(folder: str, shown: str) -> Iterator[Source]:
@@ -249,7 +258,7 @@ def _remote(address: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]
     if not address.endswith("/") and place.is_file():
         if place.key.lower().endswith((*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
             return _named(str(place), shown, sidecar_prompts)
-        return iter([Source(str(place), place.size(), None)])
+        return iter([_object(place.entry())])
     try:
         if "*" in place.key:
             return _remote_pattern(place, shown, sidecar_prompts)
@@ -264,7 +273,7 @@ def _remote_folder(folder: RemotePath, shown: str) -> Iterator[Source]:
     if not images:
         others = Counter(entry.path.suffix.lower() for entry in found)
         raise _without_images(shown, others)
-    return (Source(str(entry.path), entry.bytes, None) for entry in images)
+    return map(_object, images)
 
 
 def _remote_pattern(pattern: RemotePath, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
@@ -278,7 +287,11 @@ def _remote_pattern(pattern: RemotePath, shown: str, sidecar_prompts: bool) -> I
     wanted = [e for e in matches if e.path.key.lower().endswith((*EXTENSIONS, archives.SUFFIX))]
     if not wanted:
         raise _unmatched(shown, len(matches))
-    return _each((Source(str(entry.path), entry.bytes, None) for entry in wanted), sidecar_prompts)
+    return _each(map(_object, wanted), sidecar_prompts)
+
+
+def _object(entry: Entry) -> Source:
+    return Source(str(entry.path), entry.bytes, None, modified=entry.modified)
 
 
 def _hidden(name: str) -> bool:
@@ -318,7 +331,9 @@ def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:
         status = entry.stat() if entry else os.stat(path)
     except (OSError, ValueError):
         return Source(path, 0, None)
-    return Source(path, status.st_size if stat.S_ISREG(status.st_mode) else 0, None)
+    if not stat.S_ISREG(status.st_mode):
+        return Source(path, 0, None)
+    return Source(path, status.st_size, None, modified=status.st_mtime_ns)
 
 
 def _with_sidecar(source: Source) -> Source:

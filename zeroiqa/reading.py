@@ -30,6 +30,8 @@ class Stored:
     """Path of the tar archive that it is in."""
     offset: int | None = None
     """Where its bytes begin in the archive."""
+    modified: int | None = None
+    """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None takes any."""
 
     @property
     def place(self) -> str:
@@ -49,9 +51,11 @@ def read(source: Stored, max_pixels: int) -> bytes:
         UserError: an object store refuses everything or cannot be reached.
     """
     shown = printable(source.path.encode(errors="backslashreplace").decode())
-    with _opened(source.place, shown) as (file, size):
+    with _opened(source, shown) as (file, size, modified):
         if source.archive is not None:
-            return _member(file, source, shown)
+            data = _member(file, source, shown)
+            _check_time(source, modified, shown)
+            return data
         if not size:
             raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
         if size > max_pixels * 8 + (64 << 20):  # 16-bit RGBA, uncompressed, and metadata
@@ -61,7 +65,18 @@ def read(source: Stored, max_pixels: int) -> bytes:
                 f"{shown} has changed: it has {size} bytes and had {source.bytes} when the run was planned; "
                 "put the old file back, or score the new one in another run (-o)."
             )
+        _check_time(source, modified, shown)
         return bytes(file.read())
+
+
+def _check_time(source: Stored, modified: int | None, shown: str) -> None:
+    if source.modified is None or modified == source.modified:
+        return
+    what = "its archive" if source.archive is not None else "the file"
+    raise ImageError(
+        f"{shown} may have changed: {what} has another modification time than when the run was planned; "
+        "score it in another run (-o). If files were only copied, --ignore-times goes on with them."
+    )
 
 
 def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
@@ -90,21 +105,23 @@ def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
 
 
 @contextmanager
-def _opened(path: str, shown: str) -> Iterator[tuple[IO[bytes], int]]:
-    """The file or object, and its size in bytes."""
+def _opened(source: Stored, shown: str) -> Iterator[tuple[IO[bytes], int, int | None]]:
+    """The file or object, its size in bytes and, if the source has one, its time."""
+    path = source.place
     try:
         place = location(path)
     except UserError as error:
         raise ImageError(str(error)) from error
     if isinstance(place, RemotePath):
         with _remote_errors(place, shown), place.open() as remote:
-            yield cast("IO[bytes]", remote), remote.size()
+            modified = None if source.modified is None else place.entry().modified
+            yield cast("IO[bytes]", remote), remote.size(), modified
         return
     with _local_errors(path, shown), open(path, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{shown} is not a regular file; give an image file.")
-        yield file, status.st_size
+        yield file, status.st_size, status.st_mtime_ns
 
 
 def _open_at_once(path: str, flags: int) -> int:

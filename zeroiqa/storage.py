@@ -54,6 +54,8 @@ class Entry(NamedTuple):
     path: RemotePath
     bytes: int
     """Its size."""
+    modified: int | None = None
+    """Nanoseconds since 1970 (UTC); whole seconds, which all answers of a store have in common."""
 
 
 @dataclass(frozen=True, order=True)
@@ -130,6 +132,10 @@ class RemotePath:
         """Bytes of the object; 0 if there is none."""
         return self._info().size or 0
 
+    def entry(self) -> Entry:
+        """What a listing says of the object; 0 bytes if there is none."""
+        return self._entry(self._info())
+
     def iterdir(self) -> Iterator[RemotePath]:
         """What is in this folder; one listing."""
         return (RemotePath(self.scheme, info.path) for info in self._listed(recursive=False))
@@ -151,9 +157,9 @@ class RemotePath:
             FileNotFoundError: there is no such folder; an empty bucket is one.
             UserError: the bucket does not exist, or the store refuses.
         """
-        found = [(info.path, info.size) for info in self._listed(recursive=True) if info.is_file]
-        found.sort(key=lambda entry: os.fsencode(entry[0]))
-        return (Entry(RemotePath(self.scheme, path), size or 0) for path, size in found)
+        found = [info for info in self._listed(recursive=True) if info.is_file]
+        found.sort(key=lambda info: os.fsencode(info.path))
+        return (RemotePath(self.scheme, info.path)._entry(info) for info in found)
 
     def open(self, mode: str = "rb") -> NativeFile:
         """The object for reading, at any place of it.
@@ -230,6 +236,9 @@ class RemotePath:
             file.discard()
             file.closed = True  # or it would be completed when it is collected
             raise
+
+    def _entry(self, info: FileInfo) -> Entry:
+        return Entry(self, info.size or 0, info.mtime_ns and info.mtime_ns // 10**9 * 10**9)
 
     @property
     def _filesystem(self) -> FileSystem:

@@ -83,6 +83,7 @@ def bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
             f"{checkpoint.name} holds no {WEIGHTS}; pickled weights are not read for {baseline.title}: "
             "convert them with transformers' save_pretrained."
         )
+    checkpoint.check_files()
     try:
         return _bring(source, offline=True)
     except UserError:

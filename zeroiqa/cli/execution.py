@@ -117,6 +117,13 @@ def execution_options(command: Command) -> Command:
     return decorated
 
 
+ignore_times_option = click.option(
+    "--ignore-times",
+    is_flag=True,
+    help="Take images of the planned size though their files were written again since: copied, or touched.",
+)
+
+
 def worker_count(workers: str, images: int, settings: Settings) -> int:
     """How many processes `--workers` asks for.
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, Executor, execution_options
+from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import Limit, LimitType, within
 from zeroiqa.cli.options import Command, format_option, with_options
-from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
+from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run, refuse_copies
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Job:
     """None: all of the run."""
     max_failures: Limit | None
     add: bool
+    ignore_times: bool
     plan_only: bool
     dry_run: bool
     spending: Spending
@@ -65,7 +66,10 @@ class Job:
             _check_prompts(settings, sources)
             describe(folder, settings, sources, executor.description, self.spending)
         else:
-            self._do(opened_run(folder(), settings, sources, preset, add=self.add), executor)
+            run = opened_run(
+                folder(), settings, sources, preset, add=self.add, ignore_times=self.ignore_times
+            )
+            self._do(run, executor)
 
     def go_on(self, run: Run) -> None:
         """Do what is asked for of a run that exists, with its own images.
@@ -76,6 +80,7 @@ class Job:
         """
         if self.add or self.dry_run:
             raise click.UsageError("--add and --dry-run need PATHS, the images.")
+        run = replace(run, ignore_times=self.ignore_times)
         self._do(run, self.execution.executor(run.n_images, run.settings))
 
     def _do(self, run: Run, executor: Executor) -> None:
@@ -85,6 +90,7 @@ class Job:
             planned = f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}."
             click.echo(planned, err=True)
         else:
+            refuse_copies(run)
             carry_out(run, within(self.max_failures, executor), self.part, self.style)
 
 
@@ -106,7 +112,16 @@ def job_options(command: Command) -> Command:
         from zeroiqa.runs.slices import parse_slice
 
         part = None if shard is None else parse_slice(shard, os.environ)
-        names = ("execution", "max_failures", "add", "plan_only", "dry_run", "spending", "style")
+        names = (
+            "execution",
+            "max_failures",
+            "add",
+            "ignore_times",
+            "plan_only",
+            "dry_run",
+            "spending",
+            "style",
+        )
         job = Job(part=part, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 
@@ -126,6 +141,7 @@ def job_options(command: Command) -> Command:
             help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
         ),
         click.option("--add", is_flag=True, help="Take images into the run that it does not have yet."),
+        ignore_times_option,
         click.option(
             "--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet."
         ),

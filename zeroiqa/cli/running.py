@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from zeroiqa.cli.execution import Executor
+from zeroiqa.errors import printable
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -22,19 +25,66 @@ if TYPE_CHECKING:
 RUNS = Path("zeroiqa-runs")
 """Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
 
+_LOOKED_AT = 16
+"""Images."""
+
 
 def opened_run(
-    folder: Location, settings: Settings, sources: list[Source], preset: str, *, add: bool = False
+    folder: Location,
+    settings: Settings,
+    sources: list[Source],
+    preset: str,
+    *,
+    add: bool = False,
+    ignore_times: bool = False,
 ) -> Run:
-    """Create the run or open it again, and say what is new in it."""
+    """Create the run or open it again, and say what is new in it and which of its images have changed."""
     from zeroiqa.runs import open_run
+    from zeroiqa.runs.plan import changed_images
+    from zeroiqa.runs.record import NAME
 
-    run = open_run(folder, settings, sources, preset=preset, add=add)
+    there = (folder / NAME).is_file()
+    run = replace(open_run(folder, settings, sources, preset=preset, add=add), ignore_times=ignore_times)
+    changed = changed_images(folder, sources, times=not ignore_times) if there else []
+    if changed:
+        click.echo(
+            f"Warning: {len(changed)} images have changed since {folder} planned them, by their size or time "
+            f"(first: {printable(changed[0])}): what is scored are the old files, what is not becomes an "
+            "error; score the new files in another run (-o).",
+            err=True,
+        )
     if run.added:
         click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     if add:
         click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
     return run
+
+
+def refuse_copies(run: Run) -> None:
+    """Refuse to make an error row of every image because all have been copied since they were planned.
+
+    Raises:
+        UserError: of the images that come first, at least two, all have another time.
+    """
+    from zeroiqa.errors import UserError
+    from zeroiqa.inputs import time_of
+    from zeroiqa.runs import pending
+    from zeroiqa.runs.plan import planned
+
+    left = (image for shard in pending(run) for image in planned(run.folder, shard))
+    images = list(islice(left, _LOOKED_AT))
+    moved = 0
+    for image in images:
+        try:
+            moved += image.modified is not None and time_of(image.stored.place) != image.modified
+        except (OSError, ValueError, UserError):  # an error of this image, which its row will say
+            continue
+    if not run.ignore_times and 1 < len(images) == moved:
+        raise UserError(
+            f"All of the {moved} images looked at have another modification time than when {run.folder} was "
+            "planned, as copies have; go on with --ignore-times if they are the same files, or score them in "
+            "another run (-o)."
+        )
 
 
 def default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:

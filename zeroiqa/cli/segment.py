@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.execution import Execution, Executor, execution_options
+from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.options import (
     device_options,
     given,
@@ -38,6 +39,7 @@ PAPER_MASKS = 7.22
 @device_options
 @image_options
 @execution_options
+@ignore_times_option
 @click.option(
     "--overlays/--no-overlays",
     default=True,
@@ -45,7 +47,12 @@ PAPER_MASKS = 7.22
     help=f"Paint the regions over each image, at {LONGEST} pixels at most.",
 )
 def segment(
-    paths: tuple[str, ...], output: Location, execution: Execution, overlays: bool, **choices: Any
+    paths: tuple[str, ...],
+    output: Location,
+    execution: Execution,
+    ignore_times: bool,
+    overlays: bool,
+    **choices: Any,
 ) -> None:
     """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
 
@@ -53,16 +60,17 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
+    from zeroiqa.cli.running import opened_run, refuse_copies
     from zeroiqa.inputs import find_images
-    from zeroiqa.runs import open_run
     from zeroiqa.settings import load_segmentation_settings
 
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin)
     executor = execution.executor(len(sources), settings)
-    run = open_run(output, settings, sources, preset="segment")
+    run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    refuse_copies(run)
     try:
         drawn = _segment(run, executor, overlays)
         found = _write(run)
@@ -109,7 +117,8 @@ def _draw(run: Run, shard: int) -> int:
         path = run.folder / "overlays" / _picture_name(planned)
         if row.error is None and not path.exists():
             try:
-                image = decode(planned.stored, policy)
+                stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
+                image = decode(stored, policy)
             except ImageError as error:
                 click.echo(f"Warning: no overlay: {error}", err=True)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,35 +35,43 @@ ROUNDING_OF_COARSER_TYPES = 2e-2
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@click.option("--deep", is_flag=True, help="Of a run: read its images again, too, and compare their hashes.")
 @segmenter_options
 @click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
 @model_options
-def verify(paths: tuple[str, ...], preset: str, **choices: Any) -> None:
+def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> None:
     """Check that batch size, order and worker count leave every rating unchanged; or check a run folder.
 
     Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
     probabilities of a model may differ by rounding: by 1e-4 in float32, by 2e-2 in bfloat16 and float16.
 
     If the only path is a run folder: check the hashes of its parts, their images against the plan, the plan
-    against run.json, and the scores against the parts. Nothing is changed.
+    against run.json, and the scores against the parts; with --deep, every image against what was scored.
+    Nothing is changed.
     """
     from zeroiqa.runs.record import NAME
 
     if len(paths) == 1 and (location(paths[0]) / NAME).is_file():
         if given(**choices):
             raise click.UsageError("A run is checked with its own settings; leave the options out.")
-        _check_run(location(paths[0]))
+        _check_run(location(paths[0]), deep=deep)
+    elif deep:
+        raise click.UsageError(
+            "--deep reads the images of a run again; name the run's folder, and nothing else."
+        )
     else:
         _check_rating(paths, preset, choices)
 
 
-def _check_run(folder: Location) -> None:
+def _check_run(folder: Location, *, deep: bool) -> None:
     from zeroiqa.errors import printable
     from zeroiqa.runs import load_run
     from zeroiqa.runs.checks import check_run
+    from zeroiqa.runs.originals import check_images
 
     damages: list[str] = []
-    for check in check_run(load_run(folder)):
+    run = load_run(folder)
+    for check in itertools.chain(check_run(run), map(check_images, [run] if deep else [])):
         verdict = f"{len(check.damages)} DAMAGED, " if check.damages else ""
         click.echo(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
         damages += check.damages

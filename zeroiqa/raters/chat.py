@@ -8,7 +8,7 @@ Other readouts of that position: see `zeroiqa.raters.readouts`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from zeroiqa.raters.chat_engine import ChatEngine
+    from zeroiqa.raters.known_answer import Result
     from zeroiqa.raters.loading import Loaded
     from zeroiqa.raters.readouts import Readout
     from zeroiqa.raters.tokens import AnswerTokens
@@ -52,6 +53,7 @@ class ChatRater:
         self._found: Checkpoint | None = None
         self._ready: ChatEngine | None = None
         self._known_answer = ""
+        self._told: Callable[[Result], None] | None = None
         self._readouts: dict[str, Readout] = {}
 
     @classmethod
@@ -197,6 +199,10 @@ class ChatRater:
         levels = {str(level): token for level, token in enumerate(readout.answers.ids, start=1)}
         return {**described, "levels": levels}
 
+    def watch(self, told: Callable[[Result], None]) -> None:
+        """Have `told` called with the known answer of each load; whatever it raises refuses the model."""
+        self._told = told
+
     def release(self) -> None:
         """Let go of the weights; the next call of `rate` loads them again."""
         self._ready = None
@@ -223,6 +229,8 @@ class ChatRater:
         try:
             result = known_answer.check(self, loaded.fingerprint, dtype)
             known_answer.enforce(result, loaded.name)
+            if self._told is not None:
+                self._told(result)
         except UserError:
             self._ready = None  # or the next call would rate with it
             raise

@@ -1,25 +1,30 @@
-"""Where the files of a model are, and which they are: by names, headers and samples, never by the weights."""
+"""Where the files of a model are, and which model they are."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
 import struct
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from zeroiqa.errors import UserError
-from zeroiqa.fingerprint import samples
+from zeroiqa.errors import UserError, printable
+from zeroiqa.fingerprint import fingerprint
 from zeroiqa.hub import Source
 from zeroiqa.raters.downloads import config_file
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_DESCRIPTIONS = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+_DESCRIPTIONS = ("*.json", "*.jinja", "additional_chat_templates/*.jinja", "*.txt", "*.model", "*.tiktoken")
+_CODE = ("*.py",)
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_COUNTED = (*_DESCRIPTIONS, *_CODE, "*.safetensors", *PICKLED)
+"""What can change a rating, in a folder of the user's own."""
+_INDEX = "*.index.json"
+_ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,28 @@ class Checkpoint:
         return "auto_map" in self.config
 
     def fingerprint(self) -> str:
-        """Names the weights: the commit, or a hash (hex) of descriptions, headers and samples of weights."""
-        return self.commit or _hash(self.folder)
+        """Names the model: the commit, or the SHA-256 (hex) of all files that can change a rating.
+
+        Those are weights of every format (and what an index names in folders below), adapters,
+        configurations, tokenizers, processors, templates and code, byte for byte.
+
+        Raises:
+            UserError: a file cannot be read, or an index names one outside of the folder.
+        """
+        return self.commit or fingerprint(self.folder, _counted_files(self.folder))
+
+    def check_files(self) -> None:
+        """Refuse what would be another model of the same fingerprint; to be called before weights are read.
+
+        Raises:
+            UserError: an index names a file outside of the folder, or an adapter would be left out silently.
+        """
+        indexed_files(self.folder)
+        if (self.folder / _ADAPTER).is_file() and find_spec("peft") is None:
+            raise UserError(
+                f"{self.name} holds an adapter ({_ADAPTER}), which is applied only where the package peft is "
+                "installed; pip install peft, or merge the adapter into the weights."
+            )
 
     def count_weights(self) -> int:
         """How many numbers the safetensors files hold, by their headers; 0 where there are none."""
@@ -79,6 +104,32 @@ def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = F
     return Checkpoint(name, path.parent, commit or revision or "main", _read_config(path, name))
 
 
+def indexed_files(folder: Path) -> list[str]:
+    """The names of files that the folder's indices of sharded weights give, each once, sorted.
+
+    A damaged index names none: loading refuses it. Links are followed, since the hub's cache is made of them:
+    what they lead to is hashed.
+
+    Raises:
+        UserError: a name leads out of the folder, so that the fingerprint would not know the weights.
+    """
+    found: set[str] = set()
+    for index in sorted(folder.glob(_INDEX)):
+        try:
+            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        for name in filter(lambda name: isinstance(name, str), names):
+            place = PureWindowsPath(name)  # it knows the separators and roots of all systems
+            if place.anchor or ".." in place.parts:
+                raise UserError(
+                    f"The index {printable(str(index))} names {printable(name)}, a file outside of its "
+                    "folder; put all weights into the folder and name them by where they are in it."
+                )
+            found.add(name)
+    return sorted(found)
+
+
 def _read_config(path: Path, name: str) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -105,15 +156,6 @@ def _read_header(path: Path) -> dict[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
-def _hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    described = sorted({path for pattern in _DESCRIPTIONS for path in folder.glob(pattern)})
-    for path in described:
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    weights = sorted({path for pattern in ("*.safetensors", *PICKLED) for path in folder.glob(pattern)})
-    for path in weights:
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        for part in samples(path):
-            digest.update(part)
-    return digest.hexdigest()
+def _counted_files(folder: Path) -> set[Path]:
+    found = {path for pattern in _COUNTED for path in folder.glob(pattern) if path.is_file()}
+    return found | {path for name in indexed_files(folder) if (path := folder / name).is_file()}

@@ -13,17 +13,18 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.fingerprint import user_cache
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 
@@ -36,6 +37,14 @@ _STANDARD = "quality-word-7"
 _TOLERANCES = {"float32": 1e-3}
 _TOLERANCE = 2e-2
 _log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A rater whose answers to the built-in views are compared whenever its weights are loaded."""
+
+    def watch(self, told: Callable[[Result], None]) -> None:
+        """Have `told` called with what each load finds; whatever it raises refuses the model."""
 
 
 class _CanRate(Protocol):
@@ -74,8 +83,13 @@ class Result:
     """Where the known answer is: "the package", or the path of a file."""
     known_with: str
     """Libraries of the known answer; empty where nothing was compared."""
-    made_with: str
-    """Libraries of the answer given now."""
+    answer: Answer
+    """The answer given now."""
+
+    @property
+    def made_with(self) -> str:
+        """Libraries of the answer given now."""
+        return self.answer.made_with
 
     def __str__(self) -> str:
         if self.status == "recorded":
@@ -103,8 +117,7 @@ def built_in_views() -> tuple[View, ...]:
 
 def cache_folder() -> Path:
     """Where answers are recorded: known-answers under the user's cache of zeroiqa."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "zeroiqa" / "known-answers"
+    return user_cache("known-answers")
 
 
 def shipped_answers(text: str | None = None) -> dict[tuple[str, str], Answer]:
@@ -115,7 +128,7 @@ def shipped_answers(text: str | None = None) -> dict[tuple[str, str], Answer]:
     """
     if text is None:
         text = (resources.files("zeroiqa.raters") / "known_answers.toml").read_text(encoding="utf-8")
-    answers = [_answer(fields) for fields in tomllib.loads(text).get("answer", [])]
+    answers = [answer_from(fields) for fields in tomllib.loads(text).get("answer", [])]
     return {(answer.fingerprint, answer.dtype): answer for answer in answers}
 
 
@@ -147,10 +160,10 @@ def check(
     limit = tolerance(dtype)
     if known is None or known.question != given.question:
         status: Status = "recorded" if _record(path, given) else "not recorded"
-        return Result(status, 0.0, limit, source, "", given.made_with)
-    difference = _difference(known, given)
-    status = "same" if difference <= limit else "different"
-    return Result(status, difference, limit, source, known.made_with, given.made_with)
+        return Result(status, 0.0, limit, source, "", given)
+    apart = difference(known, given)
+    status = "same" if apart <= limit else "different"
+    return Result(status, apart, limit, source, known.made_with, given)
 
 
 def enforce(result: Result, model: str) -> None:
@@ -202,7 +215,7 @@ def _question(views: Sequence[View], standard: Standard) -> str:
     return digest.hexdigest()
 
 
-def _difference(known: Answer, given: Answer) -> float:
+def difference(known: Answer, given: Answer) -> float:
     """Largest difference of a probability or a mass; 1 where only one of them names levels."""
     pairs = list(zip(known.mass, given.mass, strict=True))
     for one, other in zip(known.probabilities, given.probabilities, strict=True):
@@ -218,7 +231,8 @@ def _versions() -> str:
     return ", ".join(found)
 
 
-def _answer(fields: Mapping[str, Any]) -> Answer:
+def answer_from(fields: Mapping[str, Any]) -> Answer:
+    """An answer from its fields, as a file holds them; any error of a mapping or number if they are none."""
     probabilities = tuple(tuple(map(float, of_view)) for of_view in fields["probabilities"])
     mass = tuple(map(float, fields["mass"]))
     if not len(mass) == len(probabilities) == len(built_in_views()):
@@ -231,7 +245,7 @@ def _answer(fields: Mapping[str, Any]) -> Answer:
 def _recorded(path: Path) -> Answer | None:
     """The user's own record; one that cannot be read counts as none and is replaced."""
     try:
-        return _answer(json.loads(path.read_text(encoding="utf-8")))
+        return answer_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

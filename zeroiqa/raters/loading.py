@@ -65,6 +65,7 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
         _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
         pull(Source(checkpoint.name, checkpoint.commit), None, options)
+    checkpoint.check_files()
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)
     with quiet_transformers():

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.runs import plan, store
+from zeroiqa.runs import known_answers, plan, store
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, digest, read_events
 from zeroiqa.runs.files import TEMPORARY, table
@@ -68,6 +68,8 @@ def check_run(run: Run) -> Iterator[Check]:
         check = _stage(run, stage, log)
         whole &= not check.damages
         yield check
+    if known := known_answers.records(run.folder):
+        yield _known_answers(known)
     yield _scores(run) if whole else Check("scores", "not compared, since parts are damaged")
     if whole:
         said = remarks(run, state=status(run, Events((), 0)))  # from the parts: a log may have been edited
@@ -125,7 +127,7 @@ def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, st
 def _wrong_rows(path: Location, stage: str, images: range) -> str | None:
     """What is wrong with the content of a part; every page of it is read."""
     with table(path) as part:
-        if part.schema_arrow.names != store.columns_of(stage):
+        if not store.has_columns_of(stage, part.schema_arrow.names):
             return f"is no part of {stage}: it has other columns"
         found = [image for batch in part.iter_batches(_ROWS) for image in batch.column("image").to_pylist()]
     if found == list(images):
@@ -133,6 +135,18 @@ def _wrong_rows(path: Location, stage: str, images: range) -> str | None:
     if len(found) != len(images):
         return f"has {len(found)} rows, where the plan has {len(images)} images"
     return f"has other images (the first is {found[0]}) than the plan (from {images.start} on)"
+
+
+def _known_answers(known: Mapping[str, Location]) -> Check:
+    damages = []
+    for path in known.values():
+        try:
+            known_answers.read(path)
+        except UserError as error:
+            damages.append(str(error))
+    return Check(
+        known_answers.FOLDER, f"{len(known)} models, which later loads are compared with", tuple(damages)
+    )
 
 
 def _scores(run: Run) -> Check:
@@ -221,7 +235,7 @@ def _parquet_rows(path: Location) -> Iterator[dict[str, Any]]:
 
 def _others(run: Run) -> Check:
     """What lies about: it hurts nothing, and may be needed."""
-    folders = {store.REGIONS, "ratings", EVENTS, "overlays"}
+    folders = {store.REGIONS, "ratings", known_answers.FOLDER, EVENTS, "overlays"}
     files = re.compile(r"run\.json|plan(-\d{4})?\.parquet|(scores|regions)\.(csv|parquet)|coco\.json")
     foreign = [
         path.name

@@ -100,6 +100,14 @@ def table(path: Location) -> Iterator[pq.ParquetFile]:
         yield file
 
 
+def complete(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with the columns of a schema; those that an older version did not write are null."""
+    for field in schema:
+        if field.name not in rows.schema.names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(schema.names)
+
+
 @contextmanager
 def writing(path: Location) -> Iterator[None]:
     """Turn what the system says about writing `path` into one sentence."""

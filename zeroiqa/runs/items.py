@@ -55,6 +55,8 @@ class Item(NamedTuple):
     """None until it is decoded; where that failed, the row or `error` says why."""
     error: str | None = None
     """Why an image that has regions is not rated."""
+    content_hash: bytes | None = None
+    """Of the bytes that were decoded."""
 
     @property
     def wanted(self) -> bool:
@@ -83,10 +85,15 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
             ),
         )
         images = planned(run.folder, number)
+        if run.ignore_times:
+            images = [image._replace(modified=None) for image in images]
         if shard.segmented and shard.raters:
             stored = store.read_regions(run.folder, number)
             for image, row in zip(images, stored, strict=True):
-                yield Item(shard, image, row, error=poisoned.get(image.image) if row.error is None else None)
+                error = poisoned.get(image.image) if row.error is None else None
+                if row.content_hash is not None:  # says more than the time
+                    image = image._replace(modified=None)
+                yield Item(shard, image, row, error=error)
         else:
             for image in images:
                 error = poisoned.get(image.image)
@@ -137,13 +144,20 @@ def _read(item: Item, method: Method) -> Item:
 def _decoded(item: Item, method: Method) -> Item:
     if not item.wanted:
         return item
-    planned = item.planned
-    source = planned.stored if item.content is None else item.content
+    planned, content = item.planned, item.content
     try:
-        image = decode(source, method.policy, name=planned.path, prompt=planned.prompt)
+        if content is None:
+            content = read(planned.stored, method.policy.max_pixels)
+        found = store.content_hash(content)
+        if item.row is not None and item.row.content_hash not in (None, found):
+            raise ImageError(
+                f"{printable(planned.path)} has changed: it is not the file whose regions were found; put "
+                "the old file back, or score the new one in another run (-o)."
+            )
+        image = decode(content, method.policy, name=planned.path, prompt=planned.prompt)
     except Exception as error:
         return _failed(item, error)
-    return item._replace(image=image, content=None)
+    return item._replace(image=image, content=None, content_hash=found)
 
 
 def _failed(item: Item, error: Exception) -> Item:
@@ -161,7 +175,13 @@ def _segmented(item: Item, method: Method) -> Item:
         (regions,) = find_regions([item.image], method)
     except Exception as error:
         image, sentence = item.image, sentence_of(error, item.planned)
-        row = RegionsRow(item.planned.image, image.size, warnings=image.warnings, error=sentence)
+        row = RegionsRow(
+            item.planned.image,
+            image.size,
+            warnings=image.warnings,
+            error=sentence,
+            content_hash=item.content_hash,
+        )
         return item._replace(row=row, image=None)
     return _with_regions(item, item.image, regions)
 
@@ -188,7 +208,8 @@ def _segmented_together(items: Iterable[Item], method: Method, size: int) -> Ite
 
 
 def _with_regions(item: Item, image: Image, regions: tuple[Region, ...]) -> Item:
-    return item._replace(row=RegionsRow(item.planned.image, image.size, regions, image.warnings))
+    row = RegionsRow(item.planned.image, image.size, regions, image.warnings, content_hash=item.content_hash)
+    return item._replace(row=row)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs import plan, record, store
+from zeroiqa.runs import known_answers, plan, record, store
 from zeroiqa.runs.identity import differences
 from zeroiqa.runs.run import Run, load_run, pending
 from zeroiqa.storage import Location
@@ -35,6 +35,7 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
     """
     for run in runs:
         _check(runs[0], run)
+    known = known_answers.common(run.folder for run in runs)
     kept = _first_mentions(runs)
     identity = {**runs[0].identity, "inputs": plan.inputs_of(_images(runs, kept))}
     sizes = plan.shard_sizes(identity["inputs"]["count"])
@@ -47,6 +48,7 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
     if plan.first_inputs(folder) != identity["inputs"]:
         rows = (plan.read_tables(run.folder) for run in runs)
         plan.write_tables(folder, _cut(_taken(rows, kept), sizes), identity["inputs"])
+    known_answers.copy(known, folder)
     for stage in runs[0].stages:
         _copy_stage(runs, kept, stage, folder, sizes)
     return load_run(folder), sum(int((~each).sum()) for each in kept)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.reading import Stored
-from zeroiqa.runs.files import created, replaced, table, table_writer
+from zeroiqa.runs.files import complete, created, replaced, table, table_writer
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ _FIELDS: dict[str, pa.DataType] = {
     "shard": pa.int32(),
     "archive": pa.binary(),  # only of a member of a tar archive: the archive's path
     "offset": pa.int64(),  # and where the member's bytes begin in it
+    "modified": pa.int64(),  # of the file, object or archive: nanoseconds since 1970 (UTC)
 }
-_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset")
+_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset", "modified")
 
 
 class Planned(NamedTuple):
@@ -59,11 +60,13 @@ class Planned(NamedTuple):
     """The tar archive that it is in."""
     offset: int | None = None
     """Where its bytes begin in the archive."""
+    modified: int | None = None
+    """When it was written, in nanoseconds since 1970; None if not known, or not to be compared."""
 
     @property
     def stored(self) -> Stored:
         """What to decode."""
-        return Stored(self.file, self.bytes, self.archive, self.offset)
+        return Stored(self.file, self.bytes, self.archive, self.offset, self.modified)
 
 
 def shard_sizes(images: int) -> list[int]:
@@ -130,6 +133,26 @@ def add_images(folder: Location, sources: Sequence[Source]) -> int:
             return len(new)
 
 
+def changed_images(folder: Location, sources: Sequence[Source], *, times: bool = True) -> list[str]:
+    """The planned images whose files have another size or time now; what is not known is not compared.
+
+    Args:
+        folder: Of the run.
+        sources: As they are found now; those that are not planned do not count.
+        times: Whether times are compared.
+    """
+    now = {source.path: source for source in sources}
+    return [
+        row.path
+        for row in all_planned(folder)
+        if (found := now.get(row.file)) is not None
+        and (
+            (row.bytes and found.bytes not in (0, row.bytes))
+            or (times and row.modified is not None and found.modified not in (None, row.modified))
+        )
+    ]
+
+
 def first_inputs(folder: Location) -> dict[str, Any] | None:
     """The `inputs_of` the images that the run began with; None if there is no plan of ours."""
     return _inputs_in(folder / NAME)
@@ -177,11 +200,11 @@ def all_planned(folder: Location) -> Iterator[Planned]:
 
 
 def read_tables(folder: Location) -> Iterator[pa.Table]:
-    """The plan as it is stored, shard by shard: all columns, for copies."""
+    """The plan as it is stored, shard by shard: all columns, for copies; what older plans lack is null."""
     with _opened(folder) as plans:
         for file in plans:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
+                yield complete(file.read_row_group(group), pa.schema(_FIELDS))
 
 
 def write_tables(folder: Location, tables: Iterable[pa.Table], inputs: Mapping[str, Any]) -> None:
@@ -233,6 +256,7 @@ def _write(
                 [number] * size,
                 [source.archive and os.fsencode(source.archive) for source in rows],
                 [source.offset for source in rows],
+                [source.modified for source in rows],
             ]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -275,8 +299,9 @@ def _rows(part: pa.Table | pa.RecordBatch) -> list[Planned]:
             bytes=size,
             archive=None if archive is None else os.fsdecode(archive),
             offset=offset,
+            modified=modified,
         )
-        for image, path, raw, prompt, size, archive, offset in zip(*columns, strict=True)
+        for image, path, raw, prompt, size, archive, offset, modified in zip(*columns, strict=True)
     ]
 
 

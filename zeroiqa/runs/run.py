@@ -57,6 +57,8 @@ class Run:
     origin: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The folder from which relative paths of its images count: `cwd`, and `from_run` as seen from its own;
     empty in runs that do not say it."""
+    ignore_times: bool = False
+    """Whether an image of the planned size is taken though its file was written again since."""
 
     @property
     def n_images(self) -> int:

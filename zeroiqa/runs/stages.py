@@ -6,13 +6,15 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 
 from zeroiqa.errors import UserError
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
-from zeroiqa.runs import events, store
+from zeroiqa.raters.known_answer import Watched
+from zeroiqa.runs import events, known_answers, store
 from zeroiqa.runs.identity import check_version, differences, method_identity
 from zeroiqa.runs.items import Item, chunks, items_of, prepared, sentence_of
 from zeroiqa.runs.plan import Planned
@@ -42,6 +44,9 @@ def method_of(run: Run, raters: Sequence[str] | None = None) -> Method:
     if changed:
         field, (there, here) = next(iter(changed.items()))
         raise UserError(f"{run.folder} was started with {field} {there}, here it is {here}; start a new run.")
+    for name, rater in method.raters.items():
+        if isinstance(rater, Watched):
+            rater.watch(partial(known_answers.compare, run.folder, name))
     return method
 
 

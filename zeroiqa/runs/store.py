@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import created, table, table_writer
+from zeroiqa.runs.files import complete, created, table, table_writer
 from zeroiqa.storage import Location
 from zeroiqa.types import Rating, Region, Rle
 
@@ -46,7 +46,10 @@ _REGIONS_SCHEMA = _schema(
     error=_TEXT,
     warnings=pa.list_(_TEXT),
     regions=pa.list_(_REGION),
+    content_hash=pa.binary(),
 )
+_LATER = ("content_hash",)
+"""Columns that the parts of older versions lack."""
 _RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING))
 
 Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
@@ -64,6 +67,8 @@ class RegionsRow:
     regions: tuple[Region, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    content_hash: bytes | None = None
+    """`content_hash` of the file that was decoded; None where it was not, or not by this version."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,15 @@ def rating_stage(rater: str) -> str:
     return f"ratings/{name}"
 
 
-def columns_of(stage: str) -> list[str]:
-    """The columns of a stage's parts."""
-    schema = _REGIONS_SCHEMA if stage == REGIONS else _RATINGS_SCHEMA
-    return list(schema.names)
+def has_columns_of(stage: str, names: Sequence[str]) -> bool:
+    """Whether the columns are those of a stage's parts, as this or an older version writes them."""
+    needed = [name for name in _schema_of(stage).names if name not in _LATER]
+    return [name for name in names if name not in _LATER] == needed
+
+
+def content_hash(content: bytes) -> bytes:
+    """The first 16 bytes of the SHA-256 of an image file."""
+    return hashlib.sha256(content).digest()[:16]
 
 
 def part_path(folder: Location, stage: str, shard: int) -> Location:
@@ -120,6 +130,7 @@ def new_regions(folder: Location, shard: int) -> Iterator[Callable[[RegionsRow],
                 "regions": None
                 if row.error is not None
                 else [_region_record(region) for region in row.regions],
+                "content_hash": row.content_hash,
             }
         )
 
@@ -150,6 +161,7 @@ def read_regions(folder: Location, shard: int) -> Iterator[RegionsRow]:
             regions=tuple(map(_region, record["regions"] or ())),
             warnings=tuple(record["warnings"]),
             error=record["error"],
+            content_hash=record.get("content_hash"),
         )
 
 
@@ -176,13 +188,13 @@ def read_errors(folder: Location, stage: str, shard: int) -> dict[int, str]:
 
 
 def read_part(folder: Location, stage: str, shard: int) -> pa.Table:
-    """A part as it is stored, for copies.
+    """A part as it is stored, for copies; columns that it lacks are null.
 
     Raises:
         UserError: the part is not there or damaged.
     """
     with _opened(part_path(folder, stage, shard)) as part:
-        return part.read()
+        return complete(part.read(), _schema_of(stage))
 
 
 def write_part(folder: Location, stage: str, shard: int, table: pa.Table) -> None:
@@ -191,9 +203,13 @@ def write_part(folder: Location, stage: str, shard: int, table: pa.Table) -> Non
     Raises:
         UserError: it cannot be written.
     """
-    schema = _REGIONS_SCHEMA if stage == REGIONS else _RATINGS_SCHEMA
+    schema = _schema_of(stage)
     with created(part_path(folder, stage, shard)) as file, table_writer(file, schema) as writer:
         writer.write_table(table.cast(schema), row_group_size=_BUFFERED)
+
+
+def _schema_of(stage: str) -> pa.Schema:
+    return _REGIONS_SCHEMA if stage == REGIONS else _RATINGS_SCHEMA
 
 
 @contextmanager

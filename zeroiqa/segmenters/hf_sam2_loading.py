@@ -65,6 +65,7 @@ def load(checkpoint: Checkpoint, device: torch.device, *, offline: bool = False)
         source = Source(checkpoint.name, checkpoint.commit)
         _fetch(source, _WEIGHTS, offline=offline)
         _fetch(source, *_PROCESSOR, offline=offline)
+    checkpoint.check_files()
     check_memory(checkpoint.name, 4 * checkpoint.count_weights(), device)
     with quiet_transformers():
         processor = _load_processor(checkpoint)

@@ -24,7 +24,7 @@ import torch
 
 from zeroiqa.devices import check_memory, is_out_of_memory
 from zeroiqa.errors import UserError
-from zeroiqa.fingerprint import samples
+from zeroiqa.fingerprint import file_hash
 from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file
 
 _MODEL = "sam2.modeling.sam2_base.SAM2Base"
@@ -69,7 +69,7 @@ class Checkpoint:
     name: str
     """What the user called it."""
     fingerprint: str
-    """Names the weights: a commit, or a hash (hex) of the configuration and of samples of the file."""
+    """Names the weights: a commit, or the SHA-256 (hex) of the configuration and of the whole file."""
     config: Path | None
     """The configuration (YAML); None if the tensors have to tell the architecture."""
     file: Path | None
@@ -237,11 +237,7 @@ def _in_folder(name: str, folder: Path) -> Checkpoint:
 
 def _hash(file: Path, described: bytes = b"") -> str:
     """Of content alone: a file that is renamed stays the same."""
-    digest = hashlib.sha256(described)
-    digest.update(f"\0{file.stat().st_size}\0".encode())
-    for part in samples(file):
-        digest.update(part)
-    return digest.hexdigest()
+    return hashlib.sha256(described + b"\0" + file_hash(file).encode()).hexdigest()
 
 
 def package_file(path: str) -> Path:

@@ -66,8 +66,9 @@ class Learnt:
         """
         if loaded.fingerprint != self.backbone.fingerprint:
             raise UserError(
-                f"{self.shown} was trained on other weights of {self.backbone.name} than those found; give "
-                "the folder or revision that head.json had then."
+                f"{self.shown} was trained on other weights of {self.backbone.name} than those found, or by "
+                "an older zeroiqa, which named them otherwise; give the folder or revision that head.json "
+                "had then, or train it again."
             )
         for name, tensor in self.tensors.items():
             if name.startswith(_REGRESSION) or name.endswith(_B):

@@ -20,6 +20,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from zeroiqa.errors import UserError, printable
 from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
+from zeroiqa.raters.checkpoint import indexed_files
 
 LORA_SCALE = 2.0
 """alpha / rank: 16 / 8 in the published training."""
@@ -152,6 +153,7 @@ def _config(folder: Path) -> Lmm4LmmConfig:
 
 def _files(folder: Path, allow_pickle: bool) -> list[Path]:
     """The shards; the index says which there must be."""
+    indexed_files(folder)  # refuses those outside of it
     kinds = (("model.safetensors", "*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin"))
     for whole, pattern in kinds[: 2 if allow_pickle else 1]:
         index = folder / f"{whole}.index.json"

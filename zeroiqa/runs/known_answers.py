@@ -1,0 +1,109 @@
+"""Known answers of a run: what its models answered to the built-in views, so that one rater is one model.
+
+A file for each rater, known-answers/RATER-QUESTION.json in the run folder, is written by the first process
+that loads the model. Every later load, in whatever process and on whatever machine, is compared with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.raters.known_answer import Answer, Result, answer_from, difference, tolerance
+from zeroiqa.runs import store
+from zeroiqa.runs.files import created
+
+if TYPE_CHECKING:
+    from zeroiqa.storage import Location
+
+FOLDER = "known-answers"
+
+
+def compare(folder: Location, rater: str, found: Result) -> None:
+    """Record a model's answers in a run, or refuse the model if the run has others of this rater.
+
+    Of a run that has ratings by the rater and no answers, as older versions made them, those in the user's
+    cache are taken for the run's.
+
+    Args:
+        folder: Of the run.
+        rater: Its name there.
+        found: What the load of the model found.
+
+    Raises:
+        UserError: the answers differ by more than rounding, or the record cannot be read or written.
+    """
+    given = found.answer
+    name = store.rating_stage(rater).partition("/")[2]
+    path = folder / FOLDER / f"{name}-{given.question[:8]}.json"
+    if not path.exists():
+        if found.status == "different" and store.finished_shards(folder, store.rating_stage(rater)):
+            raise _refusal(folder, rater, found.known_with, given, found.difference)
+        with created(path) as file:  # of several processes, the first decides
+            file.write(json.dumps(asdict(given)).encode() + b"\n")
+    there = read(path)
+    if difference(there, given) > tolerance(given.dtype):
+        raise _refusal(folder, rater, there.made_with, given, difference(there, given))
+
+
+def read(path: Location) -> Answer:
+    """One record.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return answer_from(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({' '.join(str(error).split())}); put it back as it was, or delete it to "
+            "take the next load of the model for that of the run."
+        ) from error
+
+
+def records(folder: Location) -> dict[str, Location]:
+    """The records of a run by their names."""
+    try:
+        found = [path for path in (folder / FOLDER).iterdir() if not path.name.startswith(".")]
+    except FileNotFoundError:
+        return {}
+    return {path.name: path for path in sorted(found, key=str)}
+
+
+def common(folders: Iterable[Location]) -> Mapping[str, Location]:
+    """The records of several runs together.
+
+    Raises:
+        UserError: two runs have different answers of one rater: their ratings come from two models.
+    """
+    found: dict[str, Location] = {}
+    for folder in folders:
+        for name, path in records(folder).items():
+            first, here = read(found.setdefault(name, path)), read(path)
+            apart = difference(first, here)
+            if apart > tolerance(here.dtype):
+                raise UserError(
+                    f"{found[name]} and {path} are the answers of two models: a probability differs by "
+                    f"{apart:.3f}, more than {tolerance(here.dtype):g}; only runs of the same models can be "
+                    "merged."
+                )
+    return found
+
+
+def copy(found: Mapping[str, Location], folder: Location) -> None:
+    """Write records into a run."""
+    for name, path in found.items():
+        with created(folder / FOLDER / name) as file:
+            file.write(path.read_bytes())
+
+
+def _refusal(folder: Location, rater: str, then: str, given: Answer, apart: float) -> UserError:
+    return UserError(
+        f"The run {folder} has other answers of the rater {printable(rater)} to the built-in views than the "
+        f"model loaded now: a probability differs by {apart:.3f}, more than {tolerance(given.dtype):g} "
+        f"(there with {then}; now with {given.made_with}); go on with the weights and libraries of then, or "
+        "score in another run (-o)."
+    )
