@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from zeroiqa.types import Pixels
 
 Status: TypeAlias = Literal["recorded", "same", "different", "not recorded"]
-_STANDARD = "quality-word-7"
+STANDARD = "quality-word-7"
+"""Under which the views are rated."""
 _TOLERANCES = {"float32": 1e-3}
 _TOLERANCE = 2e-2
 _log = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ class Result:
     """Libraries of the known answer; empty where nothing was compared."""
     made_with: str
     """Libraries of the answer given now."""
+    mass: tuple[float, ...] = ()
+    """P(the answer is a level) for each view, as given now."""
 
     def __str__(self) -> str:
         if self.status == "recorded":
@@ -147,10 +150,10 @@ def check(
     limit = tolerance(dtype)
     if known is None or known.question != given.question:
         status: Status = "recorded" if _record(path, given) else "not recorded"
-        return Result(status, 0.0, limit, source, "", given.made_with)
+        return Result(status, 0.0, limit, source, "", given.made_with, given.mass)
     difference = _difference(known, given)
     status = "same" if difference <= limit else "different"
-    return Result(status, difference, limit, source, known.made_with, given.made_with)
+    return Result(status, difference, limit, source, known.made_with, given.made_with, given.mass)
 
 
 def enforce(result: Result, model: str) -> None:
@@ -177,7 +180,7 @@ def enforce(result: Result, model: str) -> None:
 
 
 def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> Answer:
-    views, standard = built_in_views(), load_standard(_STANDARD)
+    views, standard = built_in_views(), load_standard(STANDARD)
     try:
         ratings = [
             rater.rate([view], [standard])[0][0] for view in views
