@@ -73,7 +73,9 @@ def closings(opened: str, known: Iterable[str]) -> list[str]:
     """
     tags = dict.fromkeys(match[0] for text in known for match in _TAG.finditer(text))
     first = _TAG.search(opened)
-    partners = [tag for tag in tags if first is not None and _are_partners(first[0], tag)]
+    partners = [
+        tag for tag in tags if first is not None and tag not in opened and _are_partners(first[0], tag)
+    ]
     return sorted(partners, key=lambda tag: len({*tag} ^ {*opened}))
 
 
