@@ -192,6 +192,19 @@ def test_the_turn_of_the_assistant_is_begun_where_the_template_does_not(
     assert read_template(processor(marked), "a model").text(PROMPT).endswith("<turn>assistant ")
 
 
+def test_spaces_at_the_end_are_left_to_a_digit_that_they_melt_into(processor: Callable[[str], Any]) -> None:
+    found = processor(thinking(" ", " " + CONTENT))
+    assert read_template(found, "a model").text(PROMPT).endswith("assistant: ")
+    found.tokenizer.add_tokens([f" {digit}" for digit in range(1, 10)])
+    template = read_template(found, "a model")
+    assert template.text(PROMPT).endswith("assistant:")
+    assert template.lead(PROMPT) == " "
+    words = FilledPrompt("", "How good is it?", answer="The quality is")
+    assert template.text(words) + template.beginning(words) == (
+        "user: <|image_pad|>\nHow good is it?\nassistant: The quality is"
+    )
+
+
 @pytest.mark.parametrize(
     ("date", "written"), [("'%d %b %Y'", "26 Jul 2024"), ('format="%Y-%m-%d"', "2024-07-26")]
 )
