@@ -158,12 +158,12 @@ def test_check_shows_how_much_of_an_answer_is_a_level_and_what_else_it_would_be(
     assert len(re.findall(r"^picture \d     mass [\d.e-]+; likeliest ", shown, re.M)) == 6
     assert not caplog.records
 
-    odd.always_says(tmp_path / "word", "**")
+    odd.always_says(tmp_path / "word", "*")
     shown = CliRunner().invoke(cli, [*command, f"hf:{tmp_path / 'word'}"]).stdout
-    first, second, third = re.findall(r"picture \d     mass ([\d.e-]+); likeliest '\*\*' 1, ", shown)[:3]
+    first, second, third = re.findall(r"picture \d     mass ([\d.e-]+); likeliest '\*' 1, ", shown)[:3]
     assert max(float(first), float(second), float(third)) < 1e-6
     assert re.search(
-        rf"{tmp_path / 'word'} rarely answers by a level: [\d.e-]+ of its answer .*likeliest are '\*\*' 1, ",
+        rf"{tmp_path / 'word'} rarely answers by a level: [\d.e-]+ of its answer .*likeliest are '\*' 1, ",
         caplog.text,
     )
 
