@@ -23,6 +23,8 @@ LOOP = "{% for message in messages %}{{ message.role }}: BODY{{ '\n' }}{% endfor
 LOOP += "{% if add_generation_prompt %}"
 TURNS = LOOP + "assistant:{% endif %}"
 PLAIN_SYSTEM = "{% if message.role == 'system' %}{{ message.content + '' }}{% else %}" + PARTS + "{% endif %}"
+NEEDS_IMAGE = "{% if message.role == 'user' and message.content[0].type != 'image' %}"
+NEEDS_IMAGE += "{{ raise_exception('no image') }}{% endif %}" + PARTS
 NO_SYSTEM = "{% if message.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + PARTS
 DEAF_TO_SYSTEM = "{% if message.role != 'system' %}" + PARTS + "{% endif %}"
 UNTITLED = "{% if message.role != 'system' or message.content is string %}" + PLAIN_SYSTEM + "{% endif %}"
@@ -56,6 +58,7 @@ def processor(tiny: Callable[[str], Path]) -> Callable[[str], Any]:
         (NO_SYSTEM, "user: Be strict.\n\n<|image_pad|>\nHow good is it?\nassistant:"),
         (DEAF_TO_SYSTEM, "user: Be strict.\n\n<|image_pad|>\nHow good is it?\nassistant:"),
         (BREAKS, "system: Be strict.\nuser: <|image_pad|>\nHow good is it?\nassistant:"),
+        (NEEDS_IMAGE, "system: Be strict.\nuser: <|image_pad|>\nHow good is it?\nassistant:"),
         (TRIMMED, "system: Be strict.\nuser: <|image_pad|>\nHow good is it?\nassistant:"),
         (UNTITLED, "system: Be strict.\nuser: <|image_pad|>\nHow good is it?\nassistant:"),
         (TWICE, "system: Be strict.\nuser: <|image_pad|>\nHow good is it?\nassistant:"),
@@ -67,6 +70,7 @@ def processor(tiny: Callable[[str], Path]) -> Callable[[str], Any]:
         "system refused",
         "system ignored",
         "line break of its own",
+        "an image required",
         "list trimmed as a text",
         "system ignored unless a text",
         "system twice unless a text",
@@ -151,6 +155,7 @@ EMPTY = "<think>\n\n</think>\n\n"
         ),
         (thinking("", CHANNELS), "<|channel|>final<|message|>"),
         (thinking(EMPTY), EMPTY),
+        (thinking("{{ reasoning_effort | default('') }}"), ""),
         (thinking("{% generation %}{% endgeneration %}<think>\n", FORGETS), EMPTY),
     ],
 )
@@ -250,12 +255,12 @@ def test_templates_that_take_no_image_or_text_are_refused_with_the_cause(
 
 
 def test_a_template_that_changes_a_prompt_later_is_found_out(processor: Callable[[str], Any]) -> None:
-    template = read_template(
-        processor(TURNS.replace("BODY", PARTS.replace(".text", ".text[:30]"))), "a model"
-    )
-    assert template.text(PROMPT)
+    cuts = TURNS.replace("BODY", PARTS.replace(".text", ".text[:MOST]"))
+    with pytest.raises(UserError, match="a model cannot be asked about images: The chat template changes"):
+        read_template(processor(cuts.replace("MOST", "30")), "a model")
+    template = read_template(processor(cuts.replace("MOST", "500")), "a model")
     with pytest.raises(ImageError, match="changes a part of the prompt .'Please rate"):
-        template.text(FilledPrompt("", "Please rate this image by one digit from 1 to 7."))
+        template.text(FilledPrompt("", "Please rate this image by one digit from 1 to 7. " * 20))
 
 
 def test_control_tokens_in_a_prompt_are_refused(processor: Callable[[str], Any]) -> None:

@@ -245,10 +245,10 @@ class ChatRater:
             self._ready = None  # or the next call would rate with it
             raise
         self._known_answer = str(result)
-        worst = min(range(len(result.mass)), key=lambda view: result.mass[view])
-        if result.mass[worst] < LEAST_MASS:
-            view, standard = known_answer.built_in_views()[worst], load_standard(known_answer.STANDARD)
-            first = FirstToken(result.mass[worst], self._likeliest([view], standard)[0])
+        least = min(result.mass, default=1.0)
+        if least < LEAST_MASS:
+            view = known_answer.built_in_views()[result.mass.index(least)]
+            first = FirstToken(least, self._likeliest([view], load_standard(known_answer.STANDARD))[0])
             _LOG.warning("%s", off_the_scale(loaded.name, first))
 
     def _read(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating]]:

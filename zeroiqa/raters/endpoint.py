@@ -194,7 +194,6 @@ class EndpointRater:
         first = answer.positions[0].token.text if answer.positions else answer.text
         if answer.cut and not first.strip("\u2581\u0120 \t\n"):
             dialect = replace(dialect, blank_first=True)
-            answer = await server.ask(model, _probe(), dialect)
             dialect, answer = await answer_at_once(server, model, _probe(), dialect, answer)
         if warning := off_the_scale(str(server), first_token(answer, 7)):
             _LOG.warning("%s", warning)

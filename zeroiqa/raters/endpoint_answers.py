@@ -94,7 +94,7 @@ def read_answer(text: str) -> Answer:
     model = record.get("model")
     return Answer(
         text=content if isinstance(content, str) else "",
-        thought="" if content else next((text for text in thoughts if isinstance(text, str)), ""),
+        thought="" if content else next((text for text in thoughts if text and isinstance(text, str)), ""),
         model=model if isinstance(model, str) else "",
         cut=choice.get("finish_reason") == "length",
         positions=_positions(choice.get("logprobs")),

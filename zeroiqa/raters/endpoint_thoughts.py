@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import replace
 
 from zeroiqa.errors import UserError
@@ -28,7 +29,7 @@ async def answer_at_once(
         model: As the server calls it.
         question: With a level from 1 to 7 as its answer.
         dialect: What the server takes.
-        answer: To the question in this dialect.
+        answer: To the question in this dialect, but for a blank token before it.
 
     Returns:
         The dialect as it was where no thought begins; else one in which none does and more of the answer is
@@ -37,6 +38,9 @@ async def answer_at_once(
     Raises:
         UserError: the model thinks however it is asked.
     """
+    if dialect.blank_first:
+        with suppress(RefusalError):
+            answer = await server.ask(model, question, dialect)
     thought = await _thought(server, model, question, dialect, answer)
     if not thought:
         return dialect, answer
@@ -47,9 +51,9 @@ async def answer_at_once(
         asking = replace(dialect, no_thought=number)
         try:
             found = await server.ask(model, question, asking)
-            if await _thought(server, model, question, asking, found):
-                continue
         except RefusalError:
+            continue
+        if await _thought(server, model, question, asking, found):
             continue
         rest = first_token(found, _LEVELS).mass or 0.0
         if rest > mass:
@@ -87,6 +91,7 @@ async def _thought(server: Server, model: str, question: Question, dialect: Dial
         return answer.thought
     said = answer.beginning
     if said[:1] in {*"<[{\u25c1"} and find_thought(said).opened is None:  # perhaps a part of such a mark
-        longer = await server.ask(model, question._replace(tokens=_TOKENS), dialect, levels=False)
-        said = longer.thought or longer.text.lstrip() or said
+        with suppress(RefusalError):
+            longer = await server.ask(model, question._replace(tokens=_TOKENS), dialect, levels=False)
+            said = longer.thought or longer.text.lstrip() or said
     return said if find_thought(said).opened is not None else ""

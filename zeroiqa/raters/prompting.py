@@ -15,9 +15,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from zeroiqa.errors import UserError
-from zeroiqa.raters.chat_template import PROBE, ChatTemplate, layout
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.raters.chat_template import PROBE, ChatTemplate, Message, layout
 from zeroiqa.raters.thoughts import closings, find_thought, unpaired_tags
+from zeroiqa.standards import load_standard
 
 __all__ = ["ChatTemplate", "read_template"]
 
@@ -50,7 +51,12 @@ def read_template(processor: Any, model: str) -> ChatTemplate:
     template = _find_layout(render, special, getattr(processor, "image_token", None), model)
     known = (source, *map(str, processor.tokenizer.added_tokens_decoder.values()))
     template = _without_thought(template, source, known, model)
-    return replace(template, spaced=_is_spaced(processor.tokenizer, template.text(PROBE)))
+    template = replace(template, spaced=_is_spaced(processor.tokenizer, template.text(PROBE)))
+    try:
+        template.text(load_standard("quality-word-7").fill())  # is longer than what was tried with
+    except ImageError as error:
+        raise UserError(f"{model} cannot be asked about images: {error}") from error
+    return template
 
 
 def _source(processor: Any, model: str) -> str:
@@ -79,17 +85,10 @@ def _find_layout(render: Render, special: tuple[str, ...], image_token: object, 
     for asked in (render, partial(render, **_EMPTY)):
         for system_turn, plain in _LAYOUTS:
             make = partial(layout, PROBE, system_turn, plain)
-            try:
-                text, blind, close = (
-                    asked(messages, add_generation_prompt=True, tokenize=False)
-                    for messages in (make("\n"), make("\n", image=False), make(""))
-                )
-            except Exception as error:  # each template raises errors of its own
-                fault = " ".join(f"it fails with {type(error).__name__}: {error}".split())[:200]
-            else:
-                fault = _fault(text, blind, image_token)
+            text, error = _try(asked, make("\n"))
+            fault = error or _fault(text, _try(asked, make("\n", image=False))[0], image_token)
             if not fault:
-                breaks = f"\n{PROBE.user}" in close
+                breaks = f"\n{PROBE.user}" in _try(asked, make(""))[0]
                 return ChatTemplate(asked, system_turn, plain, breaks, special)
             why = why if asked is not render else fault
     raise UserError(
@@ -98,12 +97,20 @@ def _find_layout(render: Render, special: tuple[str, ...], image_token: object, 
     )
 
 
+def _try(render: Render, messages: list[Message]) -> tuple[str, str]:
+    """What a template writes, and what it fails with; either is empty."""
+    try:
+        return render(messages, add_generation_prompt=True, tokenize=False), ""
+    except Exception as error:  # each template raises errors of its own
+        return "", " ".join(f"it fails with {type(error).__name__}: {error}".split())[:200]
+
+
 def _fault(text: str, blind: str, image_token: object) -> str:
     """What is wrong with a prompt; "" for nothing.
 
     Args:
         text: As the template writes it.
-        blind: Without an image.
+        blind: Without an image; empty where it refuses that.
         image_token: What stands for an image, where the processor says so.
     """
     if re.search(r"""['"]type['"]\s*:""", text):
@@ -155,7 +162,10 @@ def _variants(template: ChatTemplate, source: str) -> tuple[list[ChatTemplate], 
                 text = variant.text(PROBE)
             except Exception:  # a value that it does not know
                 continue
-            if text != usual and text.count(PROBE.system) == text.count(PROBE.user) == 1:
+            is_written = (
+                choices is flags and re.search("True|False", text) and not re.search("True|False", usual)
+            )
+            if text != usual and text.count(PROBE.system) == text.count(PROBE.user) == 1 and not is_written:
                 changed.append(variant)
         found.append(changed)
     return found[0], found[1]
