@@ -68,10 +68,7 @@ def test_the_code_that_the_config_refers_to_never_runs(
         ChatRater(str(copied), options).check(STANDARD)
         loaded = load(str(copied), options)
 
-    assert not (copied / "ran").exists()
-    assert [
-        record for record in caplog.records if "rarely answers by a level" not in record.getMessage()
-    ] == []
+    assert not (copied / "ran").exists() and not caplog.records
     assert loaded.family == "mplugowl3" and loaded.dtype == torch.float32 == loaded.model.dtype
     assert loaded.processor.tokenizer.padding_side == "left" and not loaded.model.training
 
