@@ -20,7 +20,7 @@ from tests.test_tiny import picture  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
 from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater, parse_number  # noqa: E402
-from zeroiqa.raters.chat_inputs import enlarged  # noqa: E402
+from zeroiqa.raters.chat_inputs import Preprocessor, enlarged  # noqa: E402
 from zeroiqa.raters.loading import Loaded, load  # noqa: E402
 from zeroiqa.standards import FilledPrompt, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
@@ -321,3 +321,18 @@ def test_a_gpu_rates_as_the_cpu_does(tiny: Callable[[str], Path], rater: ChatRat
     assert numbers(exact) == pytest.approx(numbers(rater), abs=5e-3)
     assert short.loaded.dtype == torch.bfloat16
     assert np.abs(np.exp(numbers(short)[:, :7]) - np.exp(numbers(rater)[:, :7])).max() < 0.05
+
+
+def test_a_start_token_is_there_once_whatever_it_is_called(tiny: Callable[[str], Path]) -> None:
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(tiny("gemma3"))
+    tokenizer, ids = processor.tokenizer, processor.tokenizer.convert_tokens_to_ids
+    around = [(token, ids(token)) for token in ("<bos>", "<eos>")]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing("<bos> $A <eos>", special_tokens=around)
+    tokenizer.bos_token = None
+    encode = Preprocessor(processor, "a model").encode
+    assert encode("user: Hi") == [ids("<bos>"), *encode("<bos>user: Hi")[1:], ids("<eos>")]
+    assert encode("<bos>user: Hi").count(ids("<bos>")) == 1
+    assert ids("<eos>") not in encode("<bos>user: Hi")

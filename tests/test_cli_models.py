@@ -145,6 +145,29 @@ def test_check_shows_how_a_model_rates(tiny: Callable[[str], Path]) -> None:
     assert "<image>" in prompt and prompt.endswith("Assistant: \n")
 
 
+def test_check_shows_how_much_of_an_answer_is_a_level_and_what_else_it_would_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.tiny import odd
+
+    command = ["models", "check", "--offline", "--standard", "quality-word-7", "--standard", "q-bench"]
+    odd.always_says(tmp_path / "digit", "5")
+    shown = CliRunner().invoke(cli, [*command, f"hf:{tmp_path / 'digit'}"]).stdout
+    assert shown.count("standard      ") == 2 and shown.count("prompt as sent") == 2
+    assert re.findall(r"^picture (\d)     mass 1; likeliest '5' 1, ('[^\n]+' [\d.e-]+, ){3}'", shown, re.M)
+    assert len(re.findall(r"^picture \d     mass [\d.e-]+; likeliest ", shown, re.M)) == 6
+    assert not caplog.records
+
+    odd.always_says(tmp_path / "word", "*")
+    shown = CliRunner().invoke(cli, [*command, f"hf:{tmp_path / 'word'}"]).stdout
+    first, second, third = re.findall(r"picture \d     mass ([\d.e-]+); likeliest '\*' 1, ", shown)[:3]
+    assert max(float(first), float(second), float(third)) < 1e-6
+    assert re.search(
+        rf"{tmp_path / 'word'} rarely answers by a level: [\d.e-]+ of its answer .*likeliest are '\*' 1, ",
+        caplog.text,
+    )
+
+
 def test_check_compares_with_the_answer_of_the_first_load(tiny: Callable[[str], Path]) -> None:
     arguments = ["models", "check", f"hf:{tiny('smolvlm')}", "--standard", "quality-float"]
     assert "known answer  recorded in " in CliRunner().invoke(cli, arguments).stdout
@@ -159,10 +182,10 @@ def test_code_of_a_model_may_run_with_a_flag_only_and_a_warning_names_the_model(
 ) -> None:
     arguments = ["models", "check", f"hf:{tiny('smolvlm')}"]
     CliRunner().invoke(cli, arguments)
-    assert not caplog.records
+    assert "may be run" not in caplog.text
     CliRunner().invoke(cli, [*arguments, "--trust-remote-code"])
-    (record,) = caplog.records
-    assert f"code that comes with {tiny('smolvlm')} may be run" in record.getMessage()
+    assert caplog.text.count("may be run") == 1
+    assert f"code that comes with {tiny('smolvlm')} may be run" in caplog.text
 
 
 @pytest.mark.parametrize(

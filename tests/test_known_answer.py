@@ -217,6 +217,11 @@ def test_model_that_can_rate_no_view_is_refused_as_a_model(tmp_path: Path) -> No
     assert not isinstance(caught.value, ImageError)
 
 
+def differences(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was warned of, but for the random answers."""
+    return [record for record in caplog.records if "rarely answers by a level" not in record.getMessage()]
+
+
 def test_model_compares_its_answers_when_it_is_loaded(
     tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,11 +231,11 @@ def test_model_compares_its_answers_when_it_is_loaded(
     (path,) = cache_folder().iterdir()
     assert path.name == f"{first['fingerprint']}-float32.json"
     assert ChatRater(str(tiny("smolvlm"))).describe(standard)["known_answer"].startswith("same: ")
-    assert not caplog.records
+    assert not differences(caplog)
     path.write_text(json.dumps({**json.loads(path.read_text()), "mass": [0.5, 0.5, 0.5]}))
     rater = ChatRater(str(tiny("smolvlm")))
     assert rater.rate(built_in_views()[:1], [standard])[0][0] is not None
-    (record,) = caplog.records
+    (record,) = differences(caplog)
     assert str(tiny("smolvlm")) in record.getMessage() and str(path) in record.getMessage()
 
 

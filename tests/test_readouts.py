@@ -19,7 +19,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.chat import ChatRater
 from zeroiqa.raters.readouts import direction_weights, read_levels, semantic_preference
-from zeroiqa.standards import load_standard
+from zeroiqa.standards import Standard, load_standard
 from zeroiqa.types import View
 
 CPU = ModelOptions(device="cpu")
@@ -220,3 +220,40 @@ def test_crops_are_weighted_by_area_whatever_the_unit_of_the_score(tmp_path: Pat
     score = aggregate(regions, {"model": ratings}, Aggregation(readout="expected", lam=1.0))
     assert score.s_local == pytest.approx(0.25 * 8 - 0.75 * 16)
     assert score.score == pytest.approx((-4 - 10) / 2)
+
+
+def test_words_that_the_tokenizer_changes_are_refused(tmp_path: Path) -> None:
+    from tokenizers import normalizers
+
+    from tests.tiny import qwen
+    from tests.tiny.checkpoint import write
+
+    parts = qwen.qwen2_5_vl()
+    parts.processor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("excellent", "superb")
+    rater = ChatRater(str(write(parts, tmp_path / "model")), CPU)
+    assert rater.rate([view(0)], [BENCH])[0][0] is not None
+    with pytest.raises(UserError, match=r"the answer 'excellent' is the token \d+, which says ' s\w*'"):
+        rater.rate([view(0)], [ALIGN])
+    with pytest.raises(UserError, match="does not give back excellent as it reads them"):
+        rater.rate([view(0)], [SEP])
+
+
+@pytest.mark.parametrize("standard", [WORDS, BENCH, ALIGN, SEP], ids=lambda standard: standard.name)
+def test_every_readout_begins_behind_a_thought_that_is_closed(
+    standard: Standard, thinker: ChatRater, tiny: Callable[[str], Path]
+) -> None:
+    prompt = thinker.describe(standard)["prompt"]
+    assert prompt.endswith(f"<|im_start|>assistant\n<think>\n\n</think>\n\n{standard.answer}")
+    told_not_to_think = ChatRater(str(tiny("qwen3_5")), CPU)  # by a variable of its template
+    assert thinker.rate([view(0)], [standard]) == told_not_to_think.rate([view(0)], [standard])
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory: pytest.TempPathFactory) -> ChatRater:
+    """The tiny Qwen 3.5, whose template knows no other way than to think."""
+    from tests.tiny import qwen
+    from tests.tiny.checkpoint import write
+
+    parts = qwen.qwen3_5()
+    parts.processor.chat_template = parts.processor.chat_template.replace(qwen.THOUGHT, "<think>\n")
+    return ChatRater(str(write(parts, tmp_path_factory.mktemp("thinker") / "model")), CPU)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.tokens import first_tokens, level_tokens, single_tokens
+from zeroiqa.raters.tokens import check_spelling, first_tokens, level_tokens, single_tokens, unspelled
 
 
 class Greedy:
@@ -79,3 +79,46 @@ def test_words_are_told_by_their_first_tokens():
 def test_words_that_begin_alike_are_refused():
     with pytest.raises(UserError, match="Among bad, best, two words begin with the same token for a model"):
         first_tokens(Greedy(), "It is ", ["bad", "best"], ("",), "a model")
+
+
+@pytest.mark.parametrize("said", ["7", " 7", "7 "])
+def test_a_token_that_says_the_digit_is_that_digit(said):
+    check_spelling(lambda ids: said, [5], ["7"], "a model")
+
+
+@pytest.mark.parametrize("said", ["<unk>", "", " ", "\uff17", "\u2466", "17", "77", "x", "\ufffd"])
+def test_a_token_that_says_something_else_is_refused_with_what_it_says(said):
+    with pytest.raises(UserError) as caught:
+        check_spelling(lambda ids: "6" if ids == [4] else said, [4, 5], ["6", "7"], "a model")
+    assert f"of a model the answer '7' is the token 5, which says {said!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "whole", "right"),
+    [
+        (" good", True, True),
+        ("Good", True, True),
+        (" go", True, False),
+        (" go", False, True),
+        ("go\ufffd", False, True),
+        ("<unk>", False, False),
+        (" ", False, False),
+        (" goat", False, False),
+    ],
+)
+def test_a_word_may_be_told_by_a_token_that_begins_it(said, whole, right):
+    if right:
+        check_spelling(lambda ids: said, [1], [" good"], "a model", whole=whole)
+        return
+    with pytest.raises(UserError, match="which says"):
+        check_spelling(lambda ids: said, [1], [" good"], "a model", whole=whole)
+
+
+def test_words_that_are_not_given_back_are_named():
+    def encode(text):
+        return [ord(letter) if letter != "q" else 0 for letter in text]
+
+    def decode(ids):
+        return "".join(chr(number) if number else "<unk>" for number in ids)
+
+    assert unspelled(encode, decode, ["good", "quite", "Bad"]) == ["quite"]

@@ -43,6 +43,12 @@ class Script:
     """Whether a system turn is accepted."""
     tokens: list[list[Any]] | None = None
     """Tokens and their log-probabilities, in place of `distribution`."""
+    thought: list[str] = field(default_factory=list)
+    """The tokens that every answer begins with, in place of a level."""
+    quiet: dict[str, Any] = field(default_factory=dict)
+    """Fields of a request that forbid the thought; empty: nothing does."""
+    hides_thought: bool = False
+    """Whether the thought is taken out of the answer, so that nothing is left."""
     blank_first: bool = False
     """Whether an answer begins with a token for a space."""
     text: str | None = None
@@ -199,6 +205,8 @@ def refusal(name: str) -> str:
 
 
 def answer(script: Script, body: dict[str, Any], image: Any, system: str, user: str) -> dict[str, Any]:
+    if script.thought and (not script.quiet or script.quiet.items() - flat(body)):
+        return thought(script, body)
     listed = [(text, number) for text, number in script.tokens or distribution(image, system, user)]
     text, number = listed[0]
     top = listed[: body.get("top_logprobs", 0)]
@@ -225,6 +233,25 @@ def answer(script: Script, body: dict[str, Any], image: Any, system: str, user: 
         "model": body["model"] if script.answers_as is None else script.answers_as,
         "choices": [choice],
     }
+
+
+def flat(body: dict[str, Any]) -> set[tuple[str, Any]]:
+    """The fields of a request and those of its chat_template_kwargs, which can be compared."""
+    fields = {**body, **(body.get("chat_template_kwargs") or {})}
+    return {(name, value) for name, value in fields.items() if isinstance(value, str | bool)}
+
+
+def thought(script: Script, body: dict[str, Any]) -> dict[str, Any]:
+    """An answer that is cut within its thought; a level has the rest of the first token's probability."""
+    text = "".join(script.thought[: body.get("max_tokens") or body.get("max_completion_tokens")])
+    top = [entry(script.thought[0], -1e-8), entry("5", -18.5), entry("4", -19.5)]
+    message = {"role": "assistant", "content": text}
+    if script.hides_thought:
+        message |= {"content": None, "reasoning_content": text}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "length", "message": message}
+    if body.get("logprobs"):
+        choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+    return {"id": "1", "object": "chat.completion", "model": body["model"], "choices": [choice]}
 
 
 def entry(text: str, number: float) -> dict[str, Any]:

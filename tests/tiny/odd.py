@@ -53,6 +53,35 @@ def digits_that_melt_into_the_prompt(folder: Path) -> Path:
     return write(parts, folder)
 
 
+def a_digit_that_is_unknown(folder: Path) -> Path:
+    """The vocabulary has no 7; it is the unknown token, a single one as that of every other digit."""
+    path = good(folder) / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    content["model"]["vocab"] = {"<unk>" if piece == "7" else piece: at for piece, at in vocabulary.items()}
+    content["model"]["merges"] = [pair for pair in content["model"]["merges"] if "7" not in "".join(pair)]
+    content["model"]["unk_token"] = "<unk>"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def a_digit_that_is_a_letter(folder: Path) -> Path:
+    from tokenizers import normalizers
+
+    parts = qwen.qwen2_5_vl()
+    parts.processor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("7", "x")
+    return write(parts, folder)
+
+
+def ends_within_a_thought(folder: Path) -> Path:
+    """Nothing in its template or its vocabulary says how a thought ends."""
+    parts = qwen.qwen2_5_vl()
+    parts.processor.chat_template = parts.processor.chat_template.replace(
+        "assistant\n", "assistant\n<think>\n"
+    )
+    return write(parts, folder)
+
+
 def text_only(folder: Path) -> Path:
     """A language model without eyes."""
     import torch
@@ -236,6 +265,9 @@ REFUSED: tuple[Callable[[Path], Path], ...] = (
     digits_of_several_tokens,
     digits_of_one_and_the_same_token,
     digits_that_melt_into_the_prompt,
+    a_digit_that_is_unknown,
+    a_digit_that_is_a_letter,
+    ends_within_a_thought,
     text_only,
     template_without_images,
     no_template,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
     from zeroiqa.model_options import ModelOptions
+    from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.raters.likeliest import FirstToken
     from zeroiqa.raters.models import ModelCard
+    from zeroiqa.standards import Standard
 
 
 @click.group(invoke_without_command=True)
@@ -52,31 +55,39 @@ def models(context: click.Context, style: str) -> None:
 @models.command()
 @click.argument("name")
 @click.option(
-    "--standard", default="quality-word-7", show_default=True, help="Whose prompt and levels to show."
+    "--standard",
+    "names",
+    multiple=True,
+    default=["quality-word-7"],
+    show_default=True,
+    help="Whose prompt and levels to show; may be given several times.",
 )
 @model_options
-def check(name: str, standard: str, **choices: Any) -> None:
+def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     """Load NAME (or hf:FOLDER) and show how it rates; or ask a server (openai:URL#MODEL).
 
-    That is: its level tokens and their ids, the prompt as sent, the fast paths that agree with the slow one,
-    and whether its answers to the built-in pictures are still those of its first load.
+    That is: the fast paths that agree with the slow one, whether its answers to the three built-in pictures
+    are still those of its first load, and for each standard the level tokens and their ids, how much of its
+    answer to each of the pictures is a level (the mass), what it is likeliest to say first, and the prompt as
+    sent.
     """
     from zeroiqa.raters import has_weights, is_server
     from zeroiqa.raters.chat import ChatRater
     from zeroiqa.raters.models import resolve_model
     from zeroiqa.standards import load_standard
 
+    standards = [load_standard(standard) for standard in dict.fromkeys(names)]
     if is_server(name):
-        for line in _server(name, standard, _options(choices)):
+        for line in _server(name, standards, _options(choices)):
             click.echo(line)
         return
     if not has_weights(name):
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
     source, revision = resolve_model(name)
-    asked = load_standard(standard)
     rater = ChatRater(source, _options(choices), revision)
-    rater.check(asked)
-    for line in _described(rater.describe(asked), rater.token_text):
+    for standard in standards:
+        rater.check(standard)
+    for line in _described(rater, standards):
         click.echo(line)
 
 
@@ -169,10 +180,9 @@ def _table(*rows: tuple[str, ...]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _described(facts: Mapping[str, Any], token_text: Callable[[int], str]) -> Iterator[str]:
-    """What `ChatRater.describe` found, the prompt last and exactly as it is sent."""
-    levels: Mapping[str, int] = facts.get("levels", {})
-    tokens = ", ".join(f"{level} is {token_text(token)!r} ({token})" for level, token in levels.items())
+def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
+    """What holds for every standard, and then each of them."""
+    facts = rater.describe(standards[0])
     paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
     yield f"model         {facts['model']}"
     yield f"family        {facts['family']}"
@@ -181,30 +191,49 @@ def _described(facts: Mapping[str, Any], token_text: Callable[[int], str]) -> It
     yield f"fast paths    {paths}"
     for path, reason in facts["why"].items():
         yield f"              {path} {_word(facts['paths'][path])}: {reason}"
-    yield f"level tokens  {tokens or 'none: this standard has no levels'}"
     yield f"known answer  {facts['known_answer']}"
-    yield "prompt as sent, between the lines:"
+    for standard in standards:
+        facts = rater.describe(standard)
+        levels: Mapping[str, int] = facts.get("levels", {})
+        tokens = [f"{level} is {rater.token_text(token)!r} ({token})" for level, token in levels.items()]
+        yield f"standard      {standard.name}"
+        yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
+        yield from _first_tokens(rater.first_tokens(standard))
+        yield from _prompt("", facts["prompt"])
+
+
+def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
+    """How the built-in pictures are answered."""
+    from zeroiqa.raters.likeliest import listed
+
+    for number, first in enumerate(found, start=1):
+        mass = "" if first.mass is None else f"mass {first.mass:.2g}; "
+        yield f"picture {number}     {mass}likeliest {listed(first.likeliest) or 'unknown'}"
+
+
+def _prompt(note: str, prompt: str) -> Iterator[str]:
+    """A prompt exactly as it is sent."""
+    yield f"prompt as sent, between the lines{note}:"
     yield "-" * 72
-    yield facts["prompt"]
+    yield prompt
     yield "-" * 72
 
 
-def _server(name: str, standard: str, options: ModelOptions) -> Iterator[str]:
-    """What a server has told of itself, the prompt last."""
+def _server(name: str, standards: Sequence[Standard], options: ModelOptions) -> Iterator[str]:
+    """What a server has told of itself, and how it answers under each standard."""
     from zeroiqa.raters.endpoint import EndpointRater
-    from zeroiqa.standards import load_standard
 
     rater = EndpointRater(name.partition(":")[2], options, digits_suffice=True)
-    asked = load_standard(standard)
-    rater.check(asked)
-    facts = rater.describe(asked)
+    for standard in standards:
+        rater.check(standard)
+    facts = rater.describe(standards[0])
     yield f"server  {facts['server']}"
     yield f"model   {facts['model']}"
     yield f"reads   {facts['reads']}"
-    yield "prompt as sent, between the lines; the server's chat template comes on top:"
-    yield "-" * 72
-    yield facts["prompt"]
-    yield "-" * 72
+    for standard in standards:
+        yield f"standard      {standard.name}"
+        yield from _first_tokens(rater.first_tokens(standard))
+        yield from _prompt("; the server's chat template comes on top", rater.describe(standard)["prompt"])
 
 
 def _word(use: bool | str) -> str:

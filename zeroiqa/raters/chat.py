@@ -7,13 +7,17 @@ Other readouts of that position: see `zeroiqa.raters.readouts`.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
+from zeroiqa.raters.likeliest import COUNT, LEAST_MASS, FirstToken, off_the_scale
+from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import View
 
+_LOG = logging.getLogger(__name__)
+_EXAMPLE = "a photo of a cat"  # in place of an image's own prompt
 _FLOAT_TOKENS = 8  # of an answer under a standard of kind "float"
 _NUMBER = re.compile(r"(?<![\w.,-])(\d+(?:\.\d+)?)(?!\w|[.,]\d|\s*(?:-|–|to|and)\s*\d)")
 
@@ -153,15 +159,15 @@ class ChatRater:
         """The first token of each word after a prompt, for `last_logprobs` with the lead as answer prefix.
 
         Raises:
-            UserError: two words begin with the same token.
+            UserError: two words begin with the same token, or with one that says something else.
         """
-        from zeroiqa.raters.tokens import first_tokens
+        from zeroiqa.raters.tokens import check_spelling, first_tokens
 
         engine = self._engine()
-        leads = (engine.template.lead(prompt), "")
-        return first_tokens(
-            engine.preprocessor.encode, engine.template.text(prompt), words, leads, engine.loaded.name
-        )
+        name, leads = engine.loaded.name, (engine.template.lead(prompt), "")
+        found = first_tokens(engine.preprocessor.encode, engine.template.text(prompt), words, leads, name)
+        check_spelling(engine.loaded.processor.tokenizer.decode, found.ids, words, name, whole=False)
+        return found
 
     def token_text(self, token: int) -> str:
         """A token id in words."""
@@ -170,7 +176,7 @@ class ChatRater:
     def describe(self, standard: Standard) -> dict[str, Any]:
         """What a standard becomes for this model: the levels' tokens, the prompt as sent, the paths used."""
         engine = self._engine()
-        filled = standard.fill("a photo of a cat")
+        filled = standard.fill(_EXAMPLE)
         loaded, paths = engine.loaded, engine.paths
         described: dict[str, Any] = {
             "model": loaded.name,
@@ -202,6 +208,20 @@ class ChatRater:
     def watch(self, told: Callable[[Result], None]) -> None:
         """Have `told` called with the known answer of each load; whatever it raises refuses the model."""
         self._told = told
+
+    def first_tokens(self, standard: Standard) -> list[FirstToken]:
+        """How each of the built-in pictures is answered under a standard."""
+        from zeroiqa.raters.known_answer import built_in_views
+
+        views = [replace(view, prompt=_EXAMPLE) for view in built_in_views()]
+        likeliest = self._likeliest(views, standard)
+        if standard.kind == "float":
+            return [FirstToken(None, tokens) for tokens in likeliest]
+        ratings = [row[0] for row in self.rate(views, [standard])]
+        return [
+            FirstToken(rating.mass if rating else None, tokens)
+            for rating, tokens in zip(ratings, likeliest, strict=True)
+        ]
 
     def release(self) -> None:
         """Let go of the weights; the next call of `rate` loads them again."""
@@ -235,6 +255,11 @@ class ChatRater:
             self._ready = None  # or the next call would rate with it
             raise
         self._known_answer = str(result)
+        least = min(result.mass, default=1.0)
+        if least < LEAST_MASS:
+            view = known_answer.built_in_views()[result.mass.index(least)]
+            first = FirstToken(least, self._likeliest([view], load_standard(known_answer.STANDARD))[0])
+            _LOG.warning("%s", off_the_scale(loaded.name, first))
 
     def _read(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating]]:
         engine = self._engine()
@@ -255,6 +280,15 @@ class ChatRater:
         return engine.run(
             [view.pixels for view in views], texts, lambda logits, prompt: readouts[prompt].read(logits)
         )
+
+    def _likeliest(self, views: Sequence[View], standard: Standard) -> list[tuple[tuple[str, float], ...]]:
+        """The likeliest tokens where the answer is read, for each view."""
+        tail = "" if standard.kind == "float" else self._readout(standard).tail
+        shares, ids = self.last_logprobs(views, standard.fill(_EXAMPLE), tail).exp().topk(COUNT)
+        rows: list[tuple[tuple[str, float], ...]] = []
+        for of_view, tokens in zip(shares.tolist(), ids.tolist(), strict=True):
+            rows.append(tuple(zip(map(self.token_text, tokens), of_view, strict=True)))
+        return rows
 
     def _readout(self, standard: Standard) -> Readout:
         from zeroiqa.raters.readouts import make_readout

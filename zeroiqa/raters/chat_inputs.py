@@ -22,6 +22,7 @@ Tensors: TypeAlias = dict[str, torch.Tensor]
 _LOG = logging.getLogger(__name__)
 _LEAST_SIDE = 28  # pixels; what backends that refuse small pictures want at most
 _LONGEST_RATIO = 100
+_BEGINNING = 64  # characters that tell what the tokenizer puts around a text
 _LESS_NARROW = (100, 30, 10, 3)  # ratios to try where the model itself refuses a view
 
 
@@ -115,9 +116,15 @@ class Preprocessor:
         )
 
     def _specials(self, text: str) -> dict[str, bool]:
-        """A template that begins with the start token has put it there itself."""
-        bos = self.processor.tokenizer.bos_token
-        return {"add_special_tokens": False} if bos and text.startswith(bos) else {}
+        """A template that begins with the start token has put it there itself.
+
+        Told by the ids: a start token may have another name, or none, and an end token has no place before an
+        answer.
+        """
+        beginning = text[:_BEGINNING]
+        tokenizer = self.processor.tokenizer
+        usual, bare = (tokenizer(beginning, add_special_tokens=add)["input_ids"] for add in (True, False))
+        return {"add_special_tokens": False} if usual != bare and usual[:1] == bare[:1] else {}
 
     def refusal(self, pixels: Pixels, error: Exception) -> ImageError:
         """The sentence for a view that cannot be rated."""

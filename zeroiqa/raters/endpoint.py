@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +23,23 @@ from zeroiqa.opencv import cv2
 from zeroiqa.raters.endpoint_address import find_key, find_limits, parse_address
 from zeroiqa.raters.endpoint_answers import (
     Answer,
+    first_token,
     has_distribution,
     listed_levels,
     read_digit,
     read_levels,
 )
-from zeroiqa.raters.endpoint_client import Dialect, Question, RefusalError, Server, open_server, run_aside
+from zeroiqa.raters.endpoint_client import (
+    NO_THOUGHT,
+    Dialect,
+    Question,
+    RefusalError,
+    Server,
+    open_server,
+    run_aside,
+)
+from zeroiqa.raters.endpoint_thoughts import answer_at_once, ask_first
+from zeroiqa.raters.likeliest import FirstToken, off_the_scale
 from zeroiqa.standards import FilledPrompt
 from zeroiqa.types import Rating
 
@@ -43,6 +55,7 @@ VERSION = 1
 """Goes up with every change of what is sent or read that moves a rating."""
 
 _KINDS = ("word", "number", "sentence", "float")
+_EXAMPLE = "a photo of a cat"  # in place of an image's own prompt
 _FLOAT_TOKENS = 8  # of an answer under a standard of kind "float", as for models on this machine
 _OF_ONE_VIEW = (400, 413, 422, 500)
 """Statuses that may be the fault of one view (too large for the model's context, say) or of everything."""
@@ -130,7 +143,7 @@ class EndpointRater:
     def describe(self, standard: Standard) -> dict[str, str]:
         """What a standard becomes for this server: who answers, what is read, and the prompt."""
         known = self._known()
-        question = Question("(the view as PNG)", standard.fill("a photo of a cat"))
+        question = Question("(the view as PNG)", standard.fill(_EXAMPLE))
         turns = known.dialect.messages(question)
         return {
             "server": self._address.url,
@@ -138,6 +151,26 @@ class EndpointRater:
             "reads": _reads(known.dialect),
             "prompt": "\n".join(f"{turn['role']}: {_text(turn['content'])}" for turn in turns),
         }
+
+    def first_tokens(self, standard: Standard) -> list[FirstToken]:
+        """How each of the built-in pictures is answered under a standard."""
+        from zeroiqa.raters.known_answer import built_in_views
+
+        pixels = [view.pixels for view in built_in_views()]
+        found = run_aside(self._first_tokens(pixels, standard.fill(_EXAMPLE), standard.k))
+        return [first._replace(mass=None) for first in found] if standard.kind == "float" else found
+
+    async def _first_tokens(self, pixels: Sequence[Pixels], prompt: FilledPrompt, k: int) -> list[FirstToken]:
+        known = self._known()
+        found = []
+        async with open_server(self._address, self._limits, self._key) as server:
+            for picture in pixels:
+                question = Question(_as_url(encode(picture)), prompt)
+                try:
+                    found.append(await ask_first(server, known.model, question, known.dialect, k))
+                except RefusalError as refusal:
+                    raise await _fault(server, known, refusal) from None
+        return found
 
     def _known(self) -> _Known:
         if self._met is None:
@@ -155,11 +188,15 @@ class EndpointRater:
         listed = await server.models()
         model = self._address.model or _only(server, listed)
         dialect, answer = await _agree(server, model, listed)
+        dialect, answer = await answer_at_once(server, model, _probe(), dialect, answer)
         if dialect.top and not has_distribution(answer):
             dialect = replace(dialect, top=0)
         first = answer.positions[0].token.text if answer.positions else answer.text
         if answer.cut and not first.strip("\u2581\u0120 \t\n"):
             dialect = replace(dialect, blank_first=True)
+            dialect, answer = await answer_at_once(server, model, _probe(), dialect, answer)
+        if warning := off_the_scale(str(server), first_token(answer, 7)):
+            _LOG.warning("%s", warning)
         return _Known(model, await _with_level_ids(server, model, dialect) if dialect.top else dialect)
 
     async def _rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[Row]:
@@ -208,7 +245,7 @@ class EndpointRater:
         if any(0xD800 <= ord(character) <= 0xDFFF for character in view.prompt or ""):
             raise ImageError("The prompt holds bytes that are not Unicode and cannot be sent; correct it.")
         png = await asyncio.to_thread(encode, view.pixels)
-        url = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+        url = _as_url(png)
         found: Row = []
         for standard, prompt in zip(standards, prompts, strict=True):
             key = blake2b(png + repr((standard.hash, prompt)).encode(errors="backslashreplace")).digest()
@@ -236,6 +273,8 @@ class EndpointRater:
             return None if value is None else Rating(logprobs=(), mass=1.0, value=value)
         if not known.dialect.top:
             return read_digit(answer, standard.k)
+        if answer.thought:  # its tokens are not the answer's
+            return None
         if not has_distribution(answer):
             raise UserError(f"{server} gives log-probabilities no longer; see what became of it, then go on.")
         return read_levels(answer, standard.k)
@@ -259,7 +298,7 @@ def encode(pixels: Pixels) -> bytes:
 
 
 def _reads(dialect: Dialect) -> str:
-    """What is read, and what was left out of the request, for both move ratings."""
+    """What is read, and what was left out of the request or put into it, for all of it moves ratings."""
     if not dialect.top:
         reads = "digits"
     elif dialect.level_ids:
@@ -269,7 +308,8 @@ def _reads(dialect: Dialect) -> str:
     refused = [name for name in Dialect().extras if name not in dialect.extras]
     if not dialect.system_turn:
         refused.append("system turn")
-    return reads + (f" without {', '.join(refused)}" if refused else "")
+    reads += f" without {', '.join(refused)}" if refused else ""
+    return reads + (f" with {json.dumps(NO_THOUGHT[dialect.no_thought])}" if dialect.no_thought else "")
 
 
 def _only(server: Server, listed: list[str] | None) -> str:
@@ -346,7 +386,11 @@ def _probe() -> Question:
     """A small picture with some detail, and a question that has a level as its answer."""
     rows, columns = np.mgrid[0:64, 0:64]
     pixels = np.stack([rows * 4, columns * 4, (rows ^ columns) * 4], axis=-1).astype(np.uint8)
-    return Question(f"data:image/png;base64,{base64.b64encode(encode(pixels)).decode('ascii')}", _PROBE)
+    return Question(_as_url(encode(pixels)), _PROBE)
+
+
+def _as_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _text(content: Any) -> str:

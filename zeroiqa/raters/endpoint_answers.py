@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from zeroiqa.raters.likeliest import COUNT, FirstToken
 from zeroiqa.types import Rating
 
 _MARKS = " \t\n\r\u2581\u0120\u010a"
 """What may stand before a level within its token: white space, and its signs in raw vocabularies."""
 _UNKNOWN = 0.01
 """Largest share of the levels' probability that may belong to levels which the server did not list."""
+_THOUGHTS = ("reasoning_content", "reasoning")
+"""Fields of a message where servers put a thought."""
 _LEAST = -1e9
 """What servers write for a probability of zero differs (-9999, -Infinity); this is zero, too."""
 
@@ -56,6 +59,22 @@ class Answer:
     """Whether the answer ended only because no more tokens were allowed."""
     positions: tuple[Position, ...] | None
     """Token by token; None where the server gives no log-probabilities."""
+    thought: str = ""
+    """What the server took for a thought, where nothing else was said; the tokens are the thought's."""
+
+    @property
+    def first(self) -> Position | None:
+        """The token that a level is read from; None where there is none."""
+        positions = self.positions or ()
+        if len(positions) > 1 and positions[0].is_blank:
+            return positions[1]
+        return positions[0] if positions else None
+
+    @property
+    def beginning(self) -> str:
+        """What was said first, in a thought or not."""
+        token = self.first.token.text if self.first else ""
+        return self.thought or self.text.lstrip() or token
 
 
 def read_answer(text: str) -> Answer:
@@ -71,9 +90,11 @@ def read_answer(text: str) -> Answer:
     choice = choices[0]
     message = choice.get("message")
     content = message.get("content") if isinstance(message, dict) else None
+    thoughts = [message.get(name) for name in _THOUGHTS] if isinstance(message, dict) else []
     model = record.get("model")
     return Answer(
         text=content if isinstance(content, str) else "",
+        thought="" if content else next((text for text in thoughts if text and isinstance(text, str)), ""),
         model=model if isinstance(model, str) else "",
         cut=choice.get("finish_reason") == "length",
         positions=_positions(choice.get("logprobs")),
@@ -111,13 +132,10 @@ def read_levels(answer: Answer, k: int) -> Rating | None:
     Returns:
         The rating; None where no level is listed, or too much is left open.
     """
-    positions = answer.positions or ()
-    before = 0.0
-    if len(positions) > 1 and positions[0].is_blank:
-        before, positions = positions[0].token.logprob, positions[1:]
-    if not positions:
+    first = answer.first
+    if first is None or answer.thought:
         return None
-    top = positions[0].top
+    top, before = first.top, _before(answer)
     found: dict[int, list[float]] = {}
     for token in top:
         if (level := _level(token.text, k)) is not None:
@@ -138,6 +156,24 @@ def read_digit(answer: Answer, k: int) -> Rating | None:
     """The level that was answered, as a number; None where the answer is no level."""
     level = _level(answer.text.rstrip(), k)
     return None if level is None else Rating(logprobs=(), mass=1.0, value=float(level))
+
+
+def first_token(answer: Answer, k: int) -> FirstToken:
+    """How an answer begins; where no probabilities are given, what was said, and whether it is a level."""
+    first = answer.first
+    if first is None or not first.top:
+        said = answer.beginning
+        return FirstToken(float(read_digit(answer, k) is not None), ((said, None),) if said else ())
+    levels = [token.logprob for token in first.top if _level(token.text, k) is not None]
+    mass = 0.0 if answer.thought else math.exp(_before(answer) + _logsumexp(levels))
+    likeliest = sorted(first.top, key=lambda token: -token.logprob)[:COUNT]
+    return FirstToken(min(1.0, mass), tuple((token.text, math.exp(token.logprob)) for token in likeliest))
+
+
+def _before(answer: Answer) -> float:
+    """Log-probability of the blank token before the one that a level is read from; 0 for none."""
+    positions = answer.positions or ()
+    return positions[0].token.logprob if answer.first not in positions[:1] else 0.0
 
 
 def listed_levels(answer: Answer) -> set[int]:

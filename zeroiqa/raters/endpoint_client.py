@@ -29,6 +29,19 @@ _EXTRAS: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": False}, "
 Penalty: servers take the model's own default, which punishes the levels that the prompt names."""
 
 
+NO_THOUGHT: tuple[dict[str, Any], ...] = (
+    {},
+    {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}},
+    {"chat_template_kwargs": {"enable_thinking": False, "reasoning_effort": "none"}},
+    {"reasoning_effort": "none"},
+    {"reasoning_effort": "minimal"},
+    {"enable_thinking": False},
+    {"thinking": {"type": "disabled"}},
+    {"reasoning": {"enabled": False}},
+)
+"""Fields that forbid a thought, each known to some server, in the order of trying; first `_EXTRAS` alone."""
+
+
 class RefusalError(Exception):
     """The server will not answer this one request."""
 
@@ -64,6 +77,8 @@ class Dialect:
     """Whether the chat template knows a system turn."""
     extras: tuple[str, ...] = tuple(_EXTRAS)
     """Names of `_EXTRAS` that the server takes."""
+    no_thought: int = 0
+    """Which of `NO_THOUGHT` is sent."""
     blank_first: bool = False
     """Whether an answer begins with a token for a space, so that the digit is the second one."""
 
@@ -74,6 +89,7 @@ class Dialect:
             "temperature": 0,
             "top_p": 1,
             **{name: _EXTRAS[name] for name in self.extras},
+            **NO_THOUGHT[self.no_thought],
         }
         if levels and self.top:
             fields |= {"logprobs": True, "top_logprobs": self.top}

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from zeroiqa.types import Pixels
 
 Status: TypeAlias = Literal["recorded", "same", "different", "not recorded"]
-_STANDARD = "quality-word-7"
+STANDARD = "quality-word-7"
+"""Under which the views are rated."""
 _TOLERANCES = {"float32": 1e-3}
 _TOLERANCE = 2e-2
 _log = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ class Result:
     def made_with(self) -> str:
         """Libraries of the answer given now."""
         return self.answer.made_with
+
+    @property
+    def mass(self) -> tuple[float, ...]:
+        """P(the answer is a level) for each view, as given now."""
+        return self.answer.mass
 
     def __str__(self) -> str:
         if self.status == "recorded":
@@ -190,7 +196,7 @@ def enforce(result: Result, model: str) -> None:
 
 
 def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> Answer:
-    views, standard = built_in_views(), load_standard(_STANDARD)
+    views, standard = built_in_views(), load_standard(STANDARD)
     try:
         ratings = [
             rater.rate([view], [standard])[0][0] for view in views

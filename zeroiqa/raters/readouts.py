@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.raters.tokens import AnswerTokens, first_tokens
+from zeroiqa.raters.tokens import AnswerTokens, check_spelling, first_tokens, unspelled
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def make_readout(engine: ChatEngine, standard: Standard) -> Readout:
     """The readout of a standard of any kind but "float".
 
     Raises:
-        UserError: the tokenizer has no token of its own for each level, or the model does not show its input
-            embeddings, which "preference" needs.
+        UserError: the tokenizer has no token of its own for each level, or one that says something else, or
+            the model does not show its input embeddings, which "preference" needs.
     """
     prompt = standard.fill(_EXAMPLE)
     if standard.kind == "preference":
@@ -58,12 +58,17 @@ def make_readout(engine: ChatEngine, standard: Standard) -> Readout:
         encode, name = engine.preprocessor.encode, engine.loaded.name
         text = engine.template.text(prompt) + beginning
         tokens = first_tokens(encode, text, standard.levels, (" ",), name)  # " good", never "good"
+        check_spelling(
+            engine.loaded.processor.tokenizer.decode, tokens.ids, standard.levels, name, whole=False
+        )
         before = len(encode(text))
         _warn_of_parts(
             standard, name, [(word, len(encode(f"{text} {word}")) - before) for word in standard.levels]
         )
         return Readout(beginning + tokens.lead, lambda logits: read_levels(logits, tokens.ids), tokens)
     tokens = engine.level_tokens(prompt, standard.k)
+    digits = [str(level) for level in range(1, standard.k + 1)]
+    check_spelling(engine.loaded.processor.tokenizer.decode, tokens.ids, digits, engine.loaded.name)
     return Readout(tokens.lead, lambda logits: read_levels(logits, tokens.ids), tokens)
 
 
@@ -138,6 +143,12 @@ def _preference_weights(engine: ChatEngine, standard: Standard) -> torch.Tensor:
         )
     encode = _plain_encoder(loaded.processor.tokenizer)
     lists = [standard.positive, standard.negative]
+    lost = unspelled(encode, loaded.processor.tokenizer.decode, " ".join(lists).split())
+    if lost:
+        raise UserError(
+            f"The tokenizer of {loaded.name} does not give back {', '.join(lost)} as it reads them, so that "
+            f"the standard {standard.name} cannot compare words by them; choose another model or other words."
+        )
     for words in lists:
         _warn_of_parts(standard, loaded.name, [(word, len(encode(f" {word}"))) for word in words.split()])
     # each list in one go, as its authors do: every word brings the space before it

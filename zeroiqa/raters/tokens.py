@@ -10,6 +10,8 @@ from zeroiqa.errors import UserError
 
 Encode: TypeAlias = Callable[[str], Sequence[int]]
 """From a text to its token ids, special tokens as in a prompt."""
+Decode: TypeAlias = Callable[[Sequence[int]], str]
+"""From token ids to their text, special tokens included."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,43 @@ def first_tokens(
     raise UserError(
         f"Among {', '.join(words)}, two words begin with the same token for {model}; choose other words."
     )
+
+
+def check_spelling(
+    decode: Decode, ids: Sequence[int], answers: Sequence[str], model: str, *, whole: bool = True
+) -> None:
+    """See that tokens say what they are read as.
+
+    A tokenizer may fold what it does not know: to its unknown token, to another script, to one sign for all.
+
+    Args:
+        decode: The tokenizer's.
+        ids: One token for each answer.
+        answers: Digits or words.
+        model: Named in the error.
+        whole: Whether a token must be the whole answer; else its beginning is enough.
+
+    Raises:
+        UserError: a token says something else; the message names the first such answer.
+    """
+    for token, answer in zip(ids, answers, strict=True):
+        found = decode([token])
+        said, wanted = found.strip().casefold(), answer.strip().casefold()
+        begins = bool(said) and wanted.startswith(said.rstrip("\ufffd"))  # it may end within a letter's bytes
+        if said != wanted and (whole or not begins):
+            raise UserError(
+                f"To the tokenizer of {model} the answer {answer.strip()!r} is the token {token}, which says "
+                f"{found!r}, so that this answer cannot be told; choose another model."
+            )
+
+
+def unspelled(encode: Encode, decode: Decode, words: Sequence[str]) -> list[str]:
+    """The words that a tokenizer does not give back as they are, a space before them."""
+
+    def bare(text: str) -> str:
+        return "".join(text.split()).casefold()
+
+    return [word for word in words if bare(decode(encode(f" {word}"))) != bare(word)]
 
 
 def _rest(encode: Encode, prompt: str, answer: str) -> list[int]:

@@ -10,7 +10,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.heads.lmm4lmm.conversation import NO, QUALITY_IS, YES, before_level
 from zeroiqa.heads.lmm4lmm.data import PERCEPTION
 from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS
-from zeroiqa.raters.tokens import AnswerTokens, first_tokens, single_tokens
+from zeroiqa.raters.tokens import AnswerTokens, check_spelling, first_tokens, single_tokens
 from zeroiqa.standards import FilledPrompt
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ChatConversation:
         """The tokens of the five level words behind the beginning of an answer, from bad to excellent.
 
         Raises:
-            UserError: a word is not one token there.
+            UserError: a word is not one token there, or one that says something else.
         """
         words = [f" {word}" for word in LEVEL_WORDS]
         found = single_tokens(self._engine.here().encode, self.cut(PERCEPTION, begun), words)
@@ -82,6 +82,8 @@ class ChatConversation:
                 f"{self._engine.loaded.name}, so the position before them cannot be read; choose another "
                 "backbone."
             )
+        loaded = self._engine.loaded
+        check_spelling(loaded.processor.tokenizer.decode, found.ids, words, loaded.name)
         return [*found.ids]
 
     def answer_ids(self) -> tuple[list[int], list[int]]:
@@ -98,9 +100,12 @@ class ChatConversation:
     def _answers(self) -> AnswerTokens:
         """Yes in its cases, then no: in both where each begins with a token of its own, else in one."""
         name, text, encode = self._engine.loaded.name, self._asked(PERCEPTION), self._engine.here().encode
+        decode = self._engine.loaded.processor.tokenizer.decode
         for words in ((*YES, *NO), *zip(YES, NO, strict=True)):
             with suppress(UserError):
-                return first_tokens(encode, text, words, (self._lead,), name)
+                found = first_tokens(encode, text, words, (self._lead,), name)
+                check_spelling(decode, found.ids, words, name, whole=False)
+                return found
         raise UserError(
             f"The tokenizer of {name} does not tell the answers yes and no apart by their first token; "
             "choose another backbone."
