@@ -134,7 +134,8 @@ def test_every_command_reads_a_run_that_is_in_a_store(bucket, images, tmp_path):
     (tmp_path / "mos.csv").write_text(
         "image,mos\n" + "".join(f"{name},{number % 5 + 1}\n" for number, name in enumerate(names))
     )
-    code, out, said = zeroiqa("evaluate", run, "--mos", tmp_path / "mos.csv", "--resamples", "0")
+    copies = ("--mos", tmp_path / "mos.csv", "--by-name")  # of the images in the store
+    code, out, said = zeroiqa("evaluate", run, *copies, "--resamples", "0")
     assert code == 0 and "SRCC" in out, said
     code, out, said = zeroiqa(
         "segment", bucket.address("in"), "-o", bucket.address("cut"), "--segmenter", "grid"
