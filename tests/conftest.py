@@ -58,6 +58,13 @@ def isolated_user(
         monkeypatch.setenv(name, str(home / name.lower()))
 
 
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 class Done(NamedTuple):
     """What came of a command."""
 

@@ -100,7 +100,9 @@ def test_a_damaged_record_is_named(weights: Path) -> None:
     score("run", "a")
     (record,) = known_answers.records(Path("run")).values()
     record.write_text(json.dumps({"dtype": "float32"}))
-    (found,) = (check for check in check_run(runs.load_run(Path("run"))) if check.what == known_answers.FOLDER)
+    (found,) = (
+        check for check in check_run(runs.load_run(Path("run"))) if check.what == known_answers.FOLDER
+    )
     assert "cannot be read" in found.damages[0]
     with pytest.raises(UserError, match=r"known-answers.*cannot be read .*; put it back as it was, or"):
         score("run", "b", add=True)
