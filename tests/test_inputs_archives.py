@@ -24,13 +24,6 @@ from zeroiqa.reading import Stored, read
 MANY = 10**9
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty current folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def tar(contents: dict[str, bytes], form: int = tarfile.PAX_FORMAT, mode: str = "w") -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode=mode, format=form) as archive:
