@@ -151,7 +151,7 @@ def test_a_prefix_is_shared_or_the_cause_is_said_and_the_numbers_are_right(
 
     assert described["paths"]["prefix"] == prefix
     assert len(said) == bool(cause) and all(cause in line and loaded.name in line for line in said)
-    shown = "\n".join(_described({**described, "known_answer": ""}, rater.token_text))
+    shown = "\n".join(_described(rater, [WORDS]))
     assert f"prefix {prefix}" in shown and (not cause or f"prefix off: {cause}" in shown)
     assert cause in described["why"].get("prefix", "") and "disagrees" not in "".join(said)
     assert numbers(rater, VIEWS[:3]) == pytest.approx(expected, abs=1e-4)

@@ -24,7 +24,7 @@ from zeroiqa.runs.executors.local import execute
 
 pytest.importorskip("openai", reason="the package openai is missing: pip install 'zeroiqa[endpoint]'")
 
-THINKS = [["<think>", math.log(0.9)], *([str(level), math.log(level * 1e-9)] for level in range(1, 8))]
+STARS = [["**", math.log(0.9)], *([str(level), math.log(level * 1e-9)] for level in range(1, 8))]
 ANSWERS = [["7", math.log(0.9)], *([str(level), math.log(0.01)] for level in range(1, 7))]
 SPEAKS = [["The", math.log(0.9)], ["Score", math.log(0.05)]]
 
@@ -47,16 +47,16 @@ def chosen(server: ChatServer, *more: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `thinking` keeps its run for the next test."""
+    """Where `starred` keeps its run for the next test."""
     return tmp_path_factory.mktemp("kept") / "run"
 
 
 @pytest.fixture
-def thinking(photos: Path, server: ChatServer, give: Callable[..., Any], kept: Path) -> Path:
-    """A run in which the first image's answers begin with a thought, and those of three others do not."""
+def starred(photos: Path, server: ChatServer, give: Callable[..., Any], kept: Path) -> Path:
+    """A run in which the first image's answers begin with stars, and those of three others with a level."""
     server.script(tokens=ANSWERS)
     if not kept.exists():
-        server.script(tokens=THINKS)
+        server.script(tokens=STARS)
         assert give(photos, "score", "photos/0.png", *chosen(server)).returncode == 0
         server.script(tokens=ANSWERS)
         assert give(photos, "score", "photos", "--add", *chosen(server)).returncode == 0
@@ -70,14 +70,14 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_mass_is_a_column_and_a_low_one_a_warning(thinking: Path, server: ChatServer) -> None:
-    first, *others = rows(thinking)
+def test_the_mass_is_a_column_and_a_low_one_a_warning(starred: Path, server: ChatServer) -> None:
+    first, *others = rows(starred)
     assert first["mass"] == "2.8e-08" and float(others[0]["mass"]) == pytest.approx(0.96)
     rater = f"openai:{server.url}"
     assert first["warnings"].startswith(f"{rater}: 2.8e-08 of the probability lies on the levels, so that")
     assert "for 6 of 6 regions (smallest 2.8e-08)" in first["warnings"]
     assert all(rater not in row["warnings"] for row in others)
-    table = pq.read_table(thinking / "run" / "scores.parquet")
+    table = pq.read_table(starred / "run" / "scores.parquet")
     assert table["mass"].to_pylist()[0] == pytest.approx(2.8e-8, rel=1e-9)
 
 
@@ -100,9 +100,9 @@ def test_the_mass_is_a_column_and_a_low_one_a_warning(thinking: Path, server: Ch
     ],
 )
 def test_every_command_says_how_many_images_it_concerns(
-    thinking: Path, give: Callable[..., Any], command: str
+    starred: Path, give: Callable[..., Any], command: str
 ) -> None:
-    done = give(thinking, *command.split())
+    done = give(starred, *command.split())
     assert done.returncode == 0
     assert (
         done.stdout.count("1 of 4 images and 6 of 24 regions: less than 0.5")
@@ -112,24 +112,24 @@ def test_every_command_says_how_many_images_it_concerns(
     assert "smallest 2.8e-08" in done.stdout + done.stderr
 
 
-def test_the_threshold_is_arithmetic(thinking: Path, server: ChatServer, give: Callable[..., Any]) -> None:
-    before = runs.load_run(thinking / "run")
-    tables = [(path, path.read_bytes()) for path in (thinking / "run").rglob("part-*")]
-    done = give(thinking, "rescore", "run", "--mass-threshold", "0", "--format", "csv")
+def test_the_threshold_is_arithmetic(starred: Path, server: ChatServer, give: Callable[..., Any]) -> None:
+    before = runs.load_run(starred / "run")
+    tables = [(path, path.read_bytes()) for path in (starred / "run").rglob("part-*")]
+    done = give(starred, "rescore", "run", "--mass-threshold", "0", "--format", "csv")
     assert "less than" not in done.stdout + done.stderr
-    done = give(thinking, "rescore", "run", "--mass-threshold", "0.99")
+    done = give(starred, "rescore", "run", "--mass-threshold", "0.99")
     assert "4 of 4 images and 24 of 24 regions: less than 0.99" in done.stderr
-    assert give(thinking, "score", "photos", *chosen(server, "--mass-threshold", "0")).returncode == 0
+    assert give(starred, "score", "photos", *chosen(server, "--mass-threshold", "0")).returncode == 0
     assert all(path.read_bytes() == content for path, content in tables)
-    after = runs.load_run(thinking / "run")
+    after = runs.load_run(starred / "run")
     assert after.run_id == before.run_id and after.settings.mass_threshold == 0
-    assert "probability" not in rows(thinking)[0]["warnings"]
-    assert give(thinking, "verify", "run").returncode == 0
-    assert "less than" not in give(thinking, "status", "run").stdout
+    assert "probability" not in rows(starred)[0]["warnings"]
+    assert give(starred, "verify", "run").returncode == 0
+    assert "less than" not in give(starred, "status", "run").stdout
 
 
-def test_a_run_of_an_older_version_is_read_as_it_is(thinking: Path, give: Callable[..., Any]) -> None:
-    folder = thinking / "run"
+def test_a_run_of_an_older_version_is_read_as_it_is(starred: Path, give: Callable[..., Any]) -> None:
+    folder = starred / "run"
     record = json.loads((folder / "run.json").read_text())
     del record["kinds"], record["settings"]["mass_threshold"], record["settings"]["word_mass_threshold"]
     (folder / "run.json").write_text(json.dumps(record))
@@ -141,18 +141,18 @@ def test_a_run_of_an_older_version_is_read_as_it_is(thinking: Path, give: Callab
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     table = pq.read_table(folder / "scores.parquet").drop_columns("mass")
     pq.write_table(table, folder / "scores.parquet")
-    old = [{key: value for key, value in row.items() if key != "mass"} for row in rows(thinking)]
+    old = [{key: value for key, value in row.items() if key != "mass"} for row in rows(starred)]
     with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(old[0]))
         writer.writeheader()
         writer.writerows(row | {"warnings": ""} for row in old)
-    assert "1 of 4 images and 6 of 24 regions" in give(thinking, "status", "run").stdout
-    checked = give(thinking, "verify", "run")
+    assert "1 of 4 images and 6 of 24 regions" in give(starred, "status", "run").stdout
+    checked = give(starred, "verify", "run")
     assert checked.returncode == 0
     assert "scores.csv, scores.parquet: of an older version" in checked.stdout
-    assert give(thinking, "merge", "run").returncode == 0
-    assert "older" not in give(thinking, "verify", "run").stdout
-    assert rows(thinking)[0]["mass"] == "2.8e-08"
+    assert give(starred, "merge", "run").returncode == 0
+    assert "older" not in give(starred, "verify", "run").stdout
+    assert rows(starred)[0]["mass"] == "2.8e-08"
 
 
 def test_an_image_without_a_level_is_an_error_everywhere(

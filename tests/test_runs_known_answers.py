@@ -66,7 +66,7 @@ def test_a_run_refuses_another_model_under_the_same_name(weights: Path) -> None:
     cache_folder().rename("elsewhere")  # the user's own record may be lost, or on another machine
     run = score("run", "b", add=True)
     runs.write_scores(run)
-    assert [check.damages for check in check_run(run)] == [()] * 6
+    assert not any(check.damages for check in check_run(run))
 
     retrain(weights)
     shutil.copy("a/a.png", "b/c.png")

@@ -103,7 +103,7 @@ def test_rater_that_has_changed_is_refused_though_another_one_is_added():
 def test_changed_meaning_of_equal_settings_is_refused():
     begin()
     edit(identity=begin().identity | {"decode_policy": "decode0"})
-    assert "decode_policy is decode0 there and decode1(" in refusal()
+    assert "decode_policy is decode0 there and decode2(" in refusal()
 
 
 def test_edited_standard_is_refused_and_a_moved_one_is_not(tmp_path):
