@@ -51,6 +51,10 @@ _RAW_NAME = re.compile(
     r"(?is).*\.(3fr|ari|arw|bay|cap|cr2|cr3|crw|dcr|dcs|dng|drf|eip|erf|fff|gpr|iiq|k25|kdc|mdc|mef|mos|mrw|nef|nrw"
     r"|orf|pef|ptx|pxn|r3d|raf|raw|rw2|rwl|rwz|sr2|srf|srw|x3f)"
 )
+_PICTURE_NAME = re.compile(
+    r"(?is).*\.(svgz?|psd|psb|xcf|kra|jp2|j2k|j2c|jpx|jxl|jxr|hdp|wdp|exr|hdr|qoi|p[bgpn]m|icns?|ico|cur|eps|tga|dds"
+    r"|pcx|fits?)"
+)
 
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
 _AV1_HEADER = re.compile(rb"\x12\0\x0a[\x06-\x7f](.{16})", re.DOTALL)
@@ -95,6 +99,11 @@ def unsupported_kind(head: bytes, path: str) -> str | None:
     if _RAW_NAME.fullmatch(path):
         return "a camera raw file"
     return next((kind for kind, magic in _KNOWN_BUT_UNSUPPORTED if magic.match(head)), None)
+
+
+def is_unread_picture(path: str) -> bool:
+    """Whether a file is called like a picture of a format that is not read, such as .nef, .psd or .jxl."""
+    return _RAW_NAME.fullmatch(path) is not None or _PICTURE_NAME.fullmatch(path) is not None
 
 
 def damaged(shown: str, what: object) -> ImageError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import glob
 import itertools
+import logging
 import os
 import re
 import stat
@@ -20,10 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TextIO
 
 from zeroiqa import archives, path_lists
+from zeroiqa.containers import is_unread_picture
 from zeroiqa.errors import UserError, printable
 from zeroiqa.path_lists import Listed, checked_prompt
 from zeroiqa.storage import Entry, RemotePath, is_remote, location
 from zeroiqa.table_files import decoded
+
+_LOG = logging.getLogger(__name__)
 
 EXTENSIONS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
@@ -177,6 +181,14 @@ def _folder(folder: str, shown: str) -> Iterator[Source]:
         yield source
     if not count:
         raise _without_images(shown, others)
+    unread = {suffix: number for suffix, number in others.items() if is_unread_picture(suffix)}
+    if unread:
+        _LOG.warning(
+            "%s holds %d pictures of formats that are not read and are left out: %s; convert them first.",
+            shown,
+            sum(unread.values()),
+            ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items())),
+        )
 
 
 def _without_images(shown: str, others: Mapping[str, int]) -> UserError:
