@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 from tests.test_tiny import picture  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
@@ -29,14 +30,6 @@ CPU = ModelOptions(device="cpu")
 WORDS, FLOAT = load_standard("quality-word-7"), load_standard("quality-float")
 VIEWS = [View(picture(seed, 60 + 40 * seed, 200), None, (500, 640)) for seed in range(6)]
 Numbers = npt.NDArray[np.float64]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, load_parts, unlisted_more  # noqa: E402
@@ -51,14 +52,6 @@ class Model(NamedTuple):
     rater: ChatRater
     folder: Path
     warnings: list[str]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

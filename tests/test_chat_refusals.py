@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import odd  # noqa: E402
@@ -29,14 +30,6 @@ from zeroiqa.types import View  # noqa: E402
 CPU = ModelOptions(device="cpu")
 WORDS, FLOAT = load_standard("quality-word-7"), load_standard("quality-float")
 VIEW = View(picture(0), None, (96, 128))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -114,7 +114,9 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
         ratings = {name: rate_images(asked, rater, method) for name, rater in method.raters.items()}
     except ImageError as error:
         if len(images) == 1:
-            return [ImageScore(images[0].name, error=str(error), warnings=images[0].warnings)]
+            (image,) = images
+            lower = method.lower_is_better
+            return [ImageScore(image.name, error=str(error), warnings=image.warnings, lower_is_better=lower)]
         return [score for image in images for score in score_together([image], method)]
     return [
         _score(image, RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}), method)

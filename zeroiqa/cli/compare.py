@@ -94,7 +94,7 @@ def compare(
 
 
 def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool) -> list[Method]:
-    from zeroiqa.evaluation.methods import UPWARDS, Direction, Method
+    from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
     from zeroiqa.evaluation.run_scores import column_prefix, label_of, origin_of
     from zeroiqa.runs import read_column, remarks
 
@@ -111,7 +111,7 @@ def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by
             f"measured here, {', '.join(raters)}",
             str(run.folder),
             tuple(read_column(run, own)),
-            Direction(-1, "") if run.lower_is_better else UPWARDS,
+            DOWNWARDS if run.lower_is_better else UPWARDS,
             origin=replace(origin_of(run, by_name=by_name), what=name),
             notes=notes,
         )
@@ -133,7 +133,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
     from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.running import default_folder, finished_shards
-    from zeroiqa.evaluation.methods import UPWARDS, Direction, Method
+    from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
     from zeroiqa.evaluation.run_scores import origin_of
     from zeroiqa.inputs import Source
     from zeroiqa.runs import open_run, read_column, remarks, write_scores
@@ -151,7 +151,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
         pass
     write_scores(run)
-    direction = Direction(-1, "") if run.lower_is_better else UPWARDS
+    direction = DOWNWARDS if run.lower_is_better else UPWARDS
     return Method(
         name,
         "baseline, measured here",

@@ -23,7 +23,8 @@ class Direction(NamedTuple):
     """The option, the file or the catalogue; "" for scores of ours, whose direction is known."""
 
 
-UPWARDS = Direction(1, "")
+UPWARDS, DOWNWARDS = Direction(1, ""), Direction(-1, "")
+"""Of scores of ours."""
 
 
 @dataclass(frozen=True)
