@@ -76,8 +76,8 @@ def test_pictures_that_are_not_read_are_counted_in_one_line(here, caplog):
     make("in/a.jpg", "in/b.NEF", "in/sub/c.nef", "in/d.jxl", "in/e.txt")
     assert paths_of("in") == ["in/a.jpg"]
     (record,) = caplog.records
-    said = "in holds 3 pictures of formats that are not read and are left out: 1 .jxl, 2 .nef"
-    assert record.getMessage() == f"{said}; convert them first."
+    said = "Left out of in, pictures in formats that are not read: 1 .jxl, 2 .nef; convert them first."
+    assert record.getMessage() == said
 
 
 def test_hidden_files_and_folders_are_left_out(here):

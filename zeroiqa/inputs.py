@@ -183,11 +183,9 @@ def _folder(folder: str, shown: str) -> Iterator[Source]:
         raise _without_images(shown, others)
     unread = {suffix: number for suffix, number in others.items() if is_unread_picture(suffix)}
     if unread:
+        counted = ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items()))
         _LOG.warning(
-            "%s holds %d pictures of formats that are not read and are left out: %s; convert them first.",
-            shown,
-            sum(unread.values()),
-            ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items())),
+            "Left out of %s, pictures in formats that are not read: %s; convert them first.", shown, counted
         )
 
 
