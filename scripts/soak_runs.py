@@ -2,11 +2,14 @@
 
 python scripts/soak_runs.py --executor workers --minutes 10
 python scripts/soak_runs.py --executor ray --kills 200 --images 2000
+python scripts/soak_runs.py --executor namespaces --kills 0 --rounds 20
 
 Each round makes a run in a new folder by `zeroiqa score` (fake raters, grid segmenter) while its workers,
 the command itself and, with Ray, whole nodes of a cluster on this machine are killed. Afterwards it has to
-equal a run that nobody has disturbed, byte for byte. The summary is printed as JSON; the exit code is 1 if
-anything was wrong. The same seed makes the same choices, but not at the same moments.
+equal a run that nobody has disturbed, byte for byte. With `namespaces`, two whole commands work on one folder
+at once, each in a PID namespace of its own, as containers with one host name do; both must end well. The
+summary is printed as JSON; the exit code is 1 if anything was wrong. The same seed makes the same choices,
+but not at the same moments.
 """
 
 from __future__ import annotations
@@ -37,16 +40,18 @@ RATERS = ("--rater", "fake", "--rater", "fake:2")
 STAGES = ("regions", "ratings/fake", "ratings/fake%3A2")
 PATIENCE = 3.0
 """Seconds that a run may go on without a new part until something is killed nevertheless."""
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 @click.command()
-@click.option("--executor", type=click.Choice(["process", "workers", "ray"]), default="workers")
+@click.option("--executor", type=click.Choice(["process", "workers", "ray", "namespaces"]), default="workers")
 @click.option("--images", default=300, show_default=True, help="Images of each round.")
 @click.option("--kills", default=20, show_default=True, help="Processes to kill at least.")
+@click.option("--rounds", "least", default=1, show_default=True, help="Runs to make at least.")
 @click.option("--minutes", default=0.0, show_default=True, help="Go on for that long at least.")
 @click.option("--seed", type=int, help="Of all choices.  [default: a new one]")
-def main(executor: str, images: int, kills: int, minutes: float, seed: int | None) -> None:
+def main(executor: str, images: int, kills: int, least: int, minutes: float, seed: int | None) -> None:
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     print(f"seed {seed}", file=sys.stderr)
     chance = random.Random(seed)
@@ -58,9 +63,12 @@ def main(executor: str, images: int, kills: int, minutes: float, seed: int | Non
         folder = Path(name)
         make_images(folder / "images", images, chance)
         finish(start_run(folder, "whole", ["--workers", "1"]))
-        while killed.total() < kills or time.monotonic() - start < 60 * minutes:
+        while rounds < least or killed.total() < kills or time.monotonic() - start < 60 * minutes:
             rounds += 1
-            problems += disturb(folder, f"run-{rounds}", field, chance, killed)
+            if executor == "namespaces":
+                problems += together(folder, f"run-{rounds}", field, chance, killed, kills)
+            else:
+                problems += disturb(folder, f"run-{rounds}", field, chance, killed)
             if problems:
                 break
         field.close()
@@ -138,7 +146,7 @@ def children() -> list[psutil.Process]:
 
 @contextmanager
 def arena(executor: str) -> Iterator[Arena]:
-    if executor == "process":
+    if executor in ("process", "namespaces"):
         yield Arena(["--workers", "1"], None)
     elif executor == "workers":
         yield Arena(["--workers", "2"], "LokyProcess")
@@ -170,8 +178,10 @@ def make_images(folder: Path, count: int, chance: random.Random) -> None:
     (folder / "bad.png").write_bytes(b"no image")
 
 
-def start_run(folder: Path, name: str, options: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "zeroiqa", "score", "images", "-o", name, *RATERS]
+def start_run(
+    folder: Path, name: str, options: list[str], within: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
+    command = [*within, sys.executable, "-m", "zeroiqa", "score", "images", "-o", name, *RATERS]
     return subprocess.Popen(
         [*command, "--segmenter", "grid", "--lambda", "1", *options],
         cwd=folder,
@@ -227,6 +237,26 @@ def disturb(folder: Path, name: str, field: Arena, chance: random.Random, killed
     if not before.items() <= parts(folder / name).items():
         return [f"{name}: a part was written twice, or lost"]
     return wrong(folder / name, folder / "whole")
+
+
+def together(
+    folder: Path, name: str, field: Arena, chance: random.Random, killed: Counter[str], kills: int
+) -> list[str]:
+    """One run by two commands at once, which see each other's files and not each other's processes."""
+    both = [start_run(folder, name, field.options, NAMESPACE) for _ in range(2)]
+    if killed.total() < kills:  # a third one is killed while they work, and its files stay
+        third = start_run(folder, name, field.options, NAMESPACE)
+        progress(folder / name, 0, third)
+        time.sleep(chance.uniform(0, 1))
+        third.kill()
+        third.communicate()
+        killed["command"] += 1
+    found = []
+    for run in both:
+        _, said = run.communicate()
+        if run.returncode:
+            found.append(f"{name} ended with {run.returncode}: {said}")
+    return found or wrong(folder / name, folder / "whole")
 
 
 def progress(folder: Path, before: int, run: subprocess.Popen[str]) -> bool:

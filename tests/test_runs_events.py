@@ -96,7 +96,7 @@ def test_workers_write_files_of_their_own(tmp_path, images):
     found = read_events(run.folder).found
     assert sorted(event.shard for event in found) == list(range(run.n_shards))
     files = list((run.folder / FOLDER).iterdir())
-    assert {path.name.rsplit("-", 1)[0] for path in files} == {event.process for event in found}
+    assert {path.stem for path in files} == {"-".join(map(str, event.process)) for event in found}
     assert os.getpid() not in {event.pid for event in found}
 
 

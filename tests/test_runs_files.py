@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from zeroiqa import runs
+from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import Source
+from zeroiqa.runs import files
 from zeroiqa.runs.executors.local import execute
-from zeroiqa.runs.files import created, remove_leftovers, replaced
+from zeroiqa.runs.files import STALE_SECONDS, created, remove_leftovers, replaced
 from zeroiqa.settings import load_settings
 
 NOBODY = 65534
@@ -84,27 +88,96 @@ def test_replaced_takes_the_place_of_an_older_file(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
-def test_leftover_of_a_dead_process_is_removed_and_that_of_a_living_one_kept(tmp_path):
-    code = """
-import os, sys
-from pathlib import Path
-from zeroiqa.runs.files import created
-with created(Path(sys.argv[1])):
-    os._exit(0)
-"""
-    with created(tmp_path / "mine"):
-        subprocess.run([sys.executable, "-c", code, tmp_path / "theirs"], check=True)
-        assert len(list(tmp_path.iterdir())) == 2
-        remove_leftovers(tmp_path)
-        (left,) = tmp_path.iterdir()
-        assert f"-{os.getpid()}-" in left.name
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
 
 
-def test_leftover_of_another_machine_is_kept(tmp_path):
-    (tmp_path / ".zeroiqa-elsewhere-1-part").touch()
+@pytest.mark.parametrize(
+    "owner", ["elsewhere-1", f"{platform.node()}-{os.getpid()}", "of-the-old-code-7-part"]
+)
+def test_leftover_is_removed_once_nobody_has_renewed_its_time_whoever_began_it(tmp_path, owner):
+    left = tmp_path / "ratings" / f".zeroiqa-{owner}"
+    left.parent.mkdir()
+    left.touch()
     remove_leftovers(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert left.exists()
+    age(left, STALE_SECONDS + 5)
+    remove_leftovers(tmp_path)
+    assert list(left.parent.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["ratings"]
+
+
+def test_nothing_unfinished_stays_in_a_folder_that_is_finished(tmp_path):
+    (tmp_path / ".zeroiqa-elsewhere-1").touch()
+    (tmp_path / "part-1").touch()
+    remove_leftovers(tmp_path, finished=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["part-1"]
+
+
+def test_who_writes_renews_the_time_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "BEAT_SECONDS", 0.02)
+    with created(tmp_path / "part"):
+        (temporary,) = tmp_path.iterdir()
+        age(temporary, STALE_SECONDS + 5)
+        deadline = time.monotonic() + 10
+        while time.time() - temporary.stat().st_mtime > STALE_SECONDS and time.monotonic() < deadline:
+            time.sleep(0.01)
+        remove_leftovers(tmp_path)
+        assert temporary.exists()
+
+
+@pytest.mark.parametrize("how", [created, replaced])
+def test_file_that_was_taken_for_a_leftover_is_written_again(tmp_path, how):
+    with how(tmp_path / "file") as file:
+        file.write(b"content")
+        remove_leftovers(tmp_path, finished=True)
+        assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_file_whose_folder_is_gone_is_said_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="could not be written"), created(tmp_path / "run" / "file"):
+        shutil.rmtree(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_name_in_one_process_do_not_meet(tmp_path):
+    with created(tmp_path / "file") as one, created(tmp_path / "file") as two:
+        two.write(b"two")
+        one.write(b"one")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"two"  # its block ended first
+
+
+def test_name_of_the_greatest_length_can_be_written(tmp_path):
+    write(created, tmp_path / ("x" * 255))
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--user", "--map-root-user", "--pid", "--fork", "true"]).returncode != 0
+    if shutil.which("unshare")
+    else True,
+    reason="no PID namespaces here",
+)
+def test_two_commands_in_two_pid_namespaces_make_one_run(tmp_path):
+    """As two containers with one host name: both commands have the same number."""
+    (tmp_path / "images").mkdir()
+    for number in range(6):
+        shutil.copy(samples.folder() / "cat.jpg", tmp_path / "images" / f"{number}.jpg")
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    command += [sys.executable, "-m", "zeroiqa", "score", "images", "-o", "run", "--workers", "1"]
+    command += ["--segmenter", "grid", "--rater", "fake"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert len((tmp_path / "run" / "scores.csv").read_text().splitlines()) == 7
+    assert not list((tmp_path / "run").rglob(".zeroiqa-*"))
 
 
 def test_full_disk_is_said_in_one_sentence_and_leaves_nothing(tmp_path):

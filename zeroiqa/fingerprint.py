@@ -15,10 +15,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 from zeroiqa.errors import UserError, printable
 
@@ -71,7 +73,7 @@ def file_hash(path: Path) -> str:
             f"{printable(str(path))} cannot be read ({reason}); fetch it again, or change its mode."
         ) from error
     if note:
-        _remember(note, before, found)
+        write_note(note, {"state": before, "hash": found})
     return found
 
 
@@ -79,6 +81,27 @@ def user_cache(kind: str) -> Path:
     """The folder of the user's cache for one kind of file; it need not exist."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "zeroiqa" / kind
+
+
+def write_note(path: Path, record: Mapping[str, Any]) -> bool:
+    """Write a file of the user's cache as JSON, whole or not at all, whoever else writes it at this moment.
+
+    Returns:
+        Whether that worked; a cache that cannot be written must not stop a run.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="utf-8", delete=False) as file:
+            temporary = Path(file.name)
+            json.dump(record, file)
+        temporary.replace(path)
+    except OSError:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+        return False
+    return True
 
 
 def _state(path: Path) -> list[int]:
@@ -121,15 +144,3 @@ def _recall(note: Path, state: list[int]) -> str | None:
         if isinstance(record, dict) and record.get("state") == state:
             return str(record["hash"]) if record.get("hash") else None
     return None
-
-
-def _remember(note: Path, state: list[int], found: str) -> None:
-    """Write a note, whole or not at all."""
-    temporary = note.with_name(f".{os.getpid()}-{note.name}")
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"state": state, "hash": found}), encoding="utf-8")
-        temporary.replace(note)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()

@@ -138,6 +138,7 @@ def _picture_name(planned: Planned) -> str:
 def _write(run: Run) -> RegionStatistics:
     """Write regions.parquet and coco.json, and count."""
     from zeroiqa.report.coco import coco_file
+    from zeroiqa.runs.files import remove_leftovers
     from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
 
     found = RegionStatistics()
@@ -151,6 +152,7 @@ def _write(run: Run) -> RegionStatistics:
                 if row.error is None and row.size is not None:
                     add_to_coco(planned.image, planned.path, row.size, row.regions)
                 found.add(row)
+    remove_leftovers(run.folder, finished=True)
     return found
 
 

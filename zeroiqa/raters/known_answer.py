@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 import numpy as np
 
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.fingerprint import user_cache
+from zeroiqa.fingerprint import user_cache, write_note
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 
@@ -165,7 +164,7 @@ def check(
         known, source = _recorded(path), str(path)
     limit = tolerance(dtype)
     if known is None or known.question != given.question:
-        status: Status = "recorded" if _record(path, given) else "not recorded"
+        status: Status = "recorded" if write_note(path, asdict(given)) else "not recorded"
         return Result(status, 0.0, limit, source, "", given)
     apart = difference(known, given)
     status = "same" if apart <= limit else "different"
@@ -254,20 +253,6 @@ def _recorded(path: Path) -> Answer | None:
         return answer_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _record(path: Path, answer: Answer) -> bool:
-    """Write a record, whole or not at all; a cache that cannot be written must not stop a run."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(answer)), encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        return False
-    return True
 
 
 def _gradient() -> Pixels:

@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 FOLDER = "events"
 _PIECE = 1 << 20  # bytes
 _READERS = 16
-_STARTED = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-"""Of this process: a later one may get its number, but not at the same microsecond."""
+_TOKEN = secrets.token_hex(8)
+"""Of this process: containers may share the name of the host and its number."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,13 @@ class Event:
     """Version that did it."""
     parts: Mapping[str, PartEvent] = field(hash=False)
     """Stage -> its part; those stages only that were missing."""
+    token: str = ""
+    """Random, one for each process; empty in events of older versions."""
 
     @property
-    def process(self) -> str:
-        """Names the process among all that have ever worked on the run, but for numbers given twice."""
-        return f"{self.host}-{self.pid}"
+    def process(self) -> tuple[str, int, str]:
+        """Tells the process from all others that have ever worked on the run."""
+        return self.host, self.pid, self.token
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str]
             seconds=round(max(seconds, 0.0), 6),
             zeroiqa=__version__,
             parts=parts,
+            token=_TOKEN,
         )
         _append(run.folder / FOLDER, event)
 
@@ -199,7 +203,7 @@ def _label(environment: Mapping[str, str]) -> str:
 def _append(folder: Location, event: Event) -> None:
     text = json.dumps(_to_json(event), allow_nan=False) + "\n"
     host = re.sub(r"[^A-Za-z0-9.]", "_", event.host)
-    name = f"{host}-{event.pid}-{_STARTED}"
+    name = f"{host}-{event.pid}-{event.token}"
     if isinstance(folder, RemotePath):  # nothing can be appended to there
         with created(folder / f"{name}-{event.shard}-{event.time:%H%M%S%f}.jsonl") as file:
             file.write(text.encode())
@@ -257,6 +261,7 @@ def _event(line: str) -> Event | None:
             seconds=float(fields["seconds"]),
             zeroiqa=str(fields["zeroiqa"]),
             parts={str(stage): _part_of(part) for stage, part in fields["parts"].items()},
+            token=str(fields.get("token", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

@@ -6,6 +6,9 @@ import errno
 import os
 import platform
 import re
+import secrets
+import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +23,10 @@ from zeroiqa.storage import Location, RemotePath, explaining
 
 TEMPORARY = ".zeroiqa-"
 """What the names of unfinished files begin with."""
+BEAT_SECONDS = 5.0
+"""How often a process renews the time of the files that it is writing."""
+STALE_SECONDS = 60.0
+"""How old that time is where nobody writes any more: twelve beats are missing."""
 _IN_MEMORY = 64 << 20  # bytes of a file that goes to an object store; beyond, it waits on the local disk
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -39,18 +46,9 @@ def created(path: Location) -> Iterator[BinaryIO]:
         with _uploaded(path, exclusive=True) as content:
             yield content
         return
-    with _temporary(path) as (temporary, file):
+    with _unfinished(path) as (temporary, file):
         yield file
-        _flush(file)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        except OSError:  # no hard links here (exFAT, some network shares)
-            if path.exists():
-                return
-            temporary.replace(path)
-        _flush_folder(path.parent)
+        _appear(temporary, file, path, exclusive=True)
 
 
 @contextmanager
@@ -60,11 +58,9 @@ def replaced(path: Location) -> Iterator[BinaryIO]:
         with _uploaded(path, exclusive=False) as content:
             yield content
         return
-    with _temporary(path) as (temporary, file):
+    with _unfinished(path) as (temporary, file):
         yield file
-        _flush(file)
-        temporary.replace(path)
-        _flush_folder(path.parent)
+        _appear(temporary, file, path, exclusive=False)
 
 
 @contextmanager
@@ -127,15 +123,26 @@ def writing(path: Location) -> Iterator[None]:
         raise UserError(f"{path} could not be written ({error.strerror or error}).") from error
 
 
-def remove_leftovers(folder: Location) -> None:
-    """Remove the temporary files that killed processes of this machine left in a folder."""
+def remove_leftovers(folder: Location, *, finished: bool = False) -> None:
+    """Remove the temporary files in a folder and below that nobody writes any more.
+
+    Who has begun a file renews its time as long as it lives, wherever that is: numbers of processes and names
+    of hosts tell nothing, since containers share them. A process that has only slept finds its file gone and
+    writes it again.
+
+    Args:
+        folder: Of a run.
+        finished: All that it shall hold is there, so that whatever is unfinished is wanted no more.
+    """
     if isinstance(folder, RemotePath):
         return  # nothing half-written is ever sent there
-    for path in folder.glob(f"{TEMPORARY}*"):
-        owner = re.fullmatch(re.escape(_prefix()) + r"(\d+)-.*", path.name)
-        if owner and not _alive(int(owner[1])):
-            with suppress(OSError):  # a folder that may only be read
-                path.unlink()
+    left = list(folder.rglob(f"{TEMPORARY}*"))
+    with suppress(OSError):  # a folder that may only be read
+        now = _clock(folder) if left and not finished else 0.0
+        for path in left:
+            with suppress(FileNotFoundError):
+                if finished or now - path.stat().st_mtime > STALE_SECONDS:
+                    path.unlink()
 
 
 @contextmanager
@@ -146,19 +153,79 @@ def _uploaded(path: RemotePath, *, exclusive: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    temporary = path.with_name(f"{_prefix()}{os.getpid()}-{path.name}")
+def _unfinished(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new temporary file in the folder of `path`; it is gone when the block ends."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                yield temporary, file
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _temporary(path.parent) as (temporary, file), _beating(temporary):
+            yield temporary, file
 
 
-def _prefix() -> str:
-    return f"{TEMPORARY}{re.sub(r'[^A-Za-z0-9.]', '_', platform.node())}-"
+@contextmanager
+def _temporary(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:64]  # for people; what counts is random
+    temporary = folder / f"{TEMPORARY}{host}-{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        with temporary.open("x+b") as file:
+            yield temporary, cast("BinaryIO", file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _beating(temporary: Path) -> Iterator[None]:
+    """Renew the time of a file until the block ends, so that nobody takes it for a leftover."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            with suppress(OSError):
+                os.utime(temporary)
+
+    thread = threading.Thread(target=beat, name="zeroiqa-beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _appear(temporary: Path, file: BinaryIO, path: Path, *, exclusive: bool) -> None:
+    """Give a temporary file that is complete its name, and see that both are on the disk."""
+    _flush(file)
+    try:
+        if exclusive:
+            _link(temporary, path)
+        else:
+            temporary.replace(path)
+    except FileNotFoundError:  # this process slept so long that another one took the file for a leftover
+        if exclusive and path.exists():
+            return
+        with _temporary(path.parent) as (again, copy):
+            file.seek(0)
+            shutil.copyfileobj(file, copy)
+            _appear(again, copy, path, exclusive=exclusive)
+        return
+    _flush_folder(path.parent)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:  # no hard links here (exFAT, some network shares)
+        if not path.exists():
+            temporary.replace(path)
+
+
+def _clock(folder: Path) -> float:
+    """Now, by the clock that gives the files of a folder their times; a file server has its own."""
+    with _temporary(folder) as (probe, _):
+        return probe.stat().st_mtime
 
 
 def _flush(file: BinaryIO) -> None:
@@ -174,14 +241,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _alive(process: int) -> bool:
-    import psutil
-
-    try:
-        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)  # dead, but not yet buried
-    except psutil.NoSuchProcess:
-        return False
-    except (psutil.Error, OverflowError):
-        return True

@@ -109,7 +109,7 @@ def look(run: Run, now: datetime) -> Live:
 def find_workers(events: Iterable[Event], now: datetime) -> tuple[Worker, ...]:
     """The processes that the events come from, the latest seen first."""
     by_process = groupby(sorted(events, key=lambda event: (event.process, event.time)), _process)
-    workers = (_worker(process, list(own), now) for process, own in by_process)
+    workers = (_worker(list(own), now) for _, own in by_process)
     return tuple(sorted(workers, key=lambda worker: worker.last_seen, reverse=True))
 
 
@@ -123,13 +123,13 @@ def busy_seconds(events: Iterable[Event]) -> float:
     return total
 
 
-def _worker(process: str, own: Sequence[Event], now: datetime) -> Worker:
+def _worker(own: Sequence[Event], now: datetime) -> Worker:
     last = own[-1]
     lately = [event for event in own if last.time - event.time < LATELY]
     seconds = sum(event.seconds for event in lately)
     patience = max(LATELY, timedelta(seconds=2 * max(event.seconds for event in lately)))
     return Worker(
-        process=process,
+        process=f"{last.host}-{last.pid}",
         label=last.worker,
         shards=len({event.shard for event in own}),
         images=sum(event.images for event in own),
@@ -140,5 +140,5 @@ def _worker(process: str, own: Sequence[Event], now: datetime) -> Worker:
     )
 
 
-def _process(event: Event) -> str:
+def _process(event: Event) -> tuple[str, int, str]:
     return event.process

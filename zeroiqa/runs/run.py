@@ -154,7 +154,7 @@ def open_run(
     added = tuple(name for name in settings.raters if name not in there["raters"])
     run = replace(_run(folder, found, settings), added=added, added_images=more)
     run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
-    tidy(run)
+    remove_leftovers(folder)
     return run
 
 
@@ -171,12 +171,6 @@ def load_run(folder: Location) -> Run:
 def is_current(run: Run) -> bool:
     """Whether nobody has added raters or images to the run since it was opened."""
     return load_run(run.folder).run_id == run.run_id
-
-
-def tidy(run: Run) -> None:
-    """Remove what killed processes left half written."""
-    for stage in ("", *run.stages):
-        remove_leftovers(run.folder / stage)
 
 
 def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:

@@ -16,7 +16,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import replaced, table, table_writer
+from zeroiqa.runs.files import remove_leftovers, replaced, table, table_writer
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
 from zeroiqa.settings import settings_from_dict
@@ -160,6 +160,7 @@ def write_scores(run: Run) -> None:
             rows_out.writerows(map(csv_row, rows))
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
+    remove_leftovers(run.folder, finished=True)
 
 
 def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:

@@ -11,7 +11,7 @@ from zeroiqa.runs.executors.attempts import Attempts, Task
 from zeroiqa.runs.executors.worker import Outcome
 from zeroiqa.runs.passes import Pass
 from zeroiqa.runs.plan import planned
-from zeroiqa.runs.run import Run, tidy
+from zeroiqa.runs.run import Run
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,6 @@ def conduct(run: Run, work: Pass, crew: Crew, on_images: Callable[[int], None]) 
         finished = []
         for task, outcome in crew.wait():
             if outcome is None:
-                tidy(run)
                 attempts.died(task)
                 continue
             for warning in outcome.warnings:

@@ -20,7 +20,7 @@ from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.places import Place, places
 from zeroiqa.runs.executors.worker import Outcome, Worker
 from zeroiqa.runs.passes import Pass, open_passes, release_memory
-from zeroiqa.runs.run import Run, tidy
+from zeroiqa.runs.run import Run
 from zeroiqa.runs.stages import method_of, run_shards
 
 _WATCH_SECONDS = 0.2
@@ -142,7 +142,6 @@ class _Workers:
                 time.sleep(0.001)
         for slot in self._slots:
             _end(slot)
-        tidy(self._run)
 
 
 def _pool(run: Run, place: Place) -> Any:

@@ -21,7 +21,7 @@ from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.local import in_passes
 from zeroiqa.runs.executors.worker import Outcome, Worker
 from zeroiqa.runs.passes import open_passes
-from zeroiqa.runs.run import Run, tidy
+from zeroiqa.runs.run import Run
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
@@ -91,7 +91,6 @@ class _Actor:
                 error=f"A node of the cluster does not see the current folder {folder} "
                 f"({error.strerror}); start from a folder that all nodes share."
             )
-        tidy(run)  # leftovers of this node's killed actors
         self._worker = Worker(run)
         return Outcome()
 
@@ -113,7 +112,7 @@ class _Actors:
                 f"The Ray cluster has no GPU, and --gpus {gpus} asks for some; leave it out to use the CPUs."
             )
         needs = {"num_cpus": 1} if gpus is None else {"num_gpus": 1}
-        self._ray, self._run, self._gpus, self._most = ray, run, gpus, most
+        self._ray, self._gpus, self._most = ray, gpus, most
         self._actor = ray.remote(_Actor).options(**needs, max_restarts=-1, max_task_retries=0)
         self._greeting = (ray.put(run), Path.cwd(), gpus is not None)
         self._all: list[Any] = []
@@ -193,7 +192,6 @@ class _Actors:
         """End the actors: what they have not committed is not wanted any more."""
         for actor in self._all:
             self._ray.kill(actor)
-        tidy(self._run)
 
 
 @contextmanager
