@@ -42,6 +42,7 @@ LEVELS = (
         "webp_chunks",
         "pixels",
         "reading",
+        "suspicion",
         "inputs",
         "path_lists",
         "tabular",
