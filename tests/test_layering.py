@@ -41,6 +41,7 @@ LEVELS = (
         "tiff_samples",
         "webp_chunks",
         "pixels",
+        "first_bytes",
         "reading",
         "suspicion",
         "inputs",

@@ -116,6 +116,27 @@ def unsupported_kind(head: bytes, path: str) -> str | None:
     return next((kind for kind, magic in _KNOWN_BUT_UNSUPPORTED if magic.match(head)), None)
 
 
+def check_format(head: bytes, shown: str, name: str) -> str:
+    """The format of a file by its first bytes.
+
+    Raises:
+        ImageError: it is none that is read.
+    """
+    unsupported = unsupported_kind(head[:1024], name)
+    if unsupported:
+        raise ImageError(f"{shown} is {unsupported}, which is not read; convert it to PNG or JPEG first.")
+    kind = file_format(head[:64])
+    if kind is None:
+        raise ImageError(f"{shown} is not an image that can be read: it begins with {head[:16]!r}.")
+    return kind
+
+
+def check_pixels(width: int, height: int, most: int, shown: str) -> None:
+    """Raise `ImageError` if a picture has more pixels than are decoded."""
+    if width * height > most:
+        raise ImageError(f"{shown} is {width} x {height} pixels; at most {most} are decoded; scale it down.")
+
+
 def is_unread_picture(path: str) -> bool:
     """Whether a file is called like a picture of a format that is not read, such as .nef, .psd or .jxl."""
     return _RAW_NAME.fullmatch(path) is not None or _PICTURE_NAME.fullmatch(path) is not None
@@ -148,11 +169,18 @@ def read_heif(data: bytes, shown: str) -> Picture:
     Raises:
         ImageError: an AVIF file says that it is larger than the pictures that are coded in it.
     """
-    extent = max((_number(each[1]) * _number(each[2]) for each in _EXTENT.finditer(data)), default=0)
+    across, down = largest_extent(data)
+    extent = across * down
     coded = [_av1_pixels(f"{_number(header):0128b}") for header in _AV1_HEADER.findall(data)]
     if all(coded) and 0 < sum(coded) < extent:  # parts of a grid are smaller than it, together they are not
         raise damaged(shown, f"its header says {extent} pixels, and {sum(coded)} are coded")
     return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent)
+
+
+def largest_extent(data: bytes) -> tuple[int, int]:
+    """Width and height of the largest picture that is spoken of; 0 if there is none."""
+    sizes = ((_number(each[1]), _number(each[2])) for each in _EXTENT.finditer(data))
+    return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
 
 
 def _av1_pixels(bits: str) -> int:

@@ -262,13 +262,8 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _format(data: bytes, shown: str, path: str) -> str:
-    unsupported = containers.unsupported_kind(data[:1024], path)
-    if unsupported:
-        raise ImageError(f"{shown} is {unsupported}, which is not read; convert it to PNG or JPEG first.")
-    kind = containers.file_format(data[:64])
-    if kind is None:
-        raise ImageError(f"{shown} is not an image that can be read: it begins with {data[:16]!r}.")
+def _format(data: bytes, shown: str, name: str) -> str:
+    kind = containers.check_format(data[:1024], shown, name)
     if kind == "AVIF" and not features.check("avif"):
         raise ImageError(
             f"{shown} is an AVIF image, which this Pillow cannot read; pip install --upgrade pillow."
@@ -370,10 +365,7 @@ def _pillow_errors(shown: str) -> Iterator[None]:
 
 
 def _check_size(width: int, height: int, policy: DecodePolicy, shown: str) -> None:
-    if width * height > policy.max_pixels:
-        raise ImageError(
-            f"{shown} is {width} x {height} pixels; at most {policy.max_pixels} are decoded; scale it down."
-        )
+    containers.check_pixels(width, height, policy.max_pixels, shown)
     if min(width, height) < policy.min_side:
         raise ImageError(
             f"{shown} is {width} x {height} pixels; at least {policy.min_side} on the shorter side are "

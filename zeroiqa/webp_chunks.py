@@ -31,7 +31,7 @@ def read_webp(data: bytes, shown: str) -> Picture:
             continue
         if not whole:
             raise damaged(shown, "the file ends inside its image data")
-        size = size or _size(kind, body)
+        size = size or picture_size(chunk)
         frames += kind in (b"ANMF", b"VP8 ", b"VP8L")
         if kind == b"VP8X" and len(body) >= 10:
             parts.append(struct.pack("<4sIB", kind, len(body), body[0] & _ALPHA_OR_ANIMATION))
@@ -58,8 +58,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bool, memoryview]]:
         position = after
 
 
-def _size(kind: bytes, body: memoryview) -> tuple[int, int] | None:
+def picture_size(chunk: bytes | memoryview) -> tuple[int, int] | None:
     """Width and height that the first chunk of pixels or the extended header says."""
+    kind, body = bytes(chunk[:4]), chunk[8:]
     if kind == b"VP8X" and len(body) >= 10:
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
     if kind == b"VP8L" and len(body) >= 5:
