@@ -7,6 +7,7 @@ which cannot be silenced in a thread-safe way: it is only given what decides pix
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from zeroiqa.errors import ImageError
@@ -59,10 +60,13 @@ _PICTURE_NAME = re.compile(
 
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
 _AV1_HEADER = re.compile(rb"\x12\0\x0a[\x06-\x7f](.{16})", re.DOTALL)
+_OVERLAY = re.compile(rb"infe[\x02\x03]\0\0.(?:..|....)\0\0iovl", re.DOTALL)
 _EXTENT = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
 
 BLANK_PIXELS = 32_000_000
 """Up to this many may have next to no data: a blank picture of WebP or AVIF is a few bytes at any size."""
+_MOST_HEADERS = 4096
+"""Of AV1 pictures in a file: a grid of tiles of 256 x 256 pixels."""
 _PIXELS_OF_A_BYTE = 100_000
 """The most of a larger picture in any format; blank AVIF, the most compact, reaches half of that."""
 
@@ -167,14 +171,19 @@ def read_heif(data: bytes, shown: str) -> Picture:
     """A HEIC or AVIF file without its EXIF item, which says nothing about pixels: both rotate by properties.
 
     Raises:
-        ImageError: an AVIF file says that it is larger than the pictures that are coded in it.
+        ImageError: an AVIF file says that it is larger than the pictures that are coded in it, or it has more
+            pictures than any.
     """
     across, down = largest_extent(data)
     extent = across * down
-    coded = [_av1_pixels(f"{_number(header):0128b}") for header in _AV1_HEADER.findall(data)]
+    headers = [each[1] for each in islice(_AV1_HEADER.finditer(data), _MOST_HEADERS + 1)]
+    if len(headers) > _MOST_HEADERS:
+        raise ImageError(f"{shown} is an AVIF image of more than {_MOST_HEADERS} parts; save it again.")
+    coded = [_av1_pixels(f"{_number(header):0128b}") for header in headers]
     if all(coded) and 0 < sum(coded) < extent:  # parts of a grid are smaller than it, together they are not
         raise damaged(shown, f"its header says {extent} pixels, and {sum(coded)} are coded")
-    return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent)
+    slow = "a picture of pictures upon each other" if _OVERLAY.search(data) else ""
+    return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent, slow=slow)
 
 
 def largest_extent(data: bytes) -> tuple[int, int]:

@@ -23,8 +23,8 @@ _BITS_OF_A_BLOCK = {0xC0: 2, 0xC1: 2, 0xC2: 1}
 """The fewest: a Huffman code takes a bit, and each block has one for DC and, unless later scans have it, one
 for AC. Arithmetic coding has no such bound."""
 
-_SEGMENTS = 10_000
-"""A profile and other metadata in parts of 64 kB are some hundred."""
+_MARKERS = 10_000
+"""A profile and other metadata in parts of 64 kB are some hundred, and so are the tables of many scans."""
 _SCANS = 100
 """Cameras write 1, progressive encoders 6 to 20."""
 _SCAN_WORK = 5_000_000_000
@@ -67,10 +67,12 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
     """
     kept: list[bytes | memoryview] = [b"\xff\xd8"]
     scans: list[bytes] = []
-    view, position, end, exif, scan = memoryview(data), 2, len(data), b"", 0
+    view, position, end, exif, scan, left = memoryview(data), 2, len(data), b"", 0, _MARKERS
     frame: _Frame | None = None
     while (found := _MARKER.search(data, position)) and found[0] != _END:
-        marker, start, position = found[0][1], found.start(), found.end()
+        marker, start, position, left = found[0][1], found.start(), found.end(), left - 1
+        if not left:
+            raise ImageError(f"{shown} is a JPEG of more than {_MARKERS} markers; save it again.")
         if marker in _BARE:
             continue
         body = data[position + 2 : position + int.from_bytes(data[position : position + 2], "big")]
@@ -92,7 +94,7 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
             kept.append(_colours(marker, body) if marker in (_JFIF, _ADOBE) else view[start:position])
     if not (scan and frame):
         raise damaged(shown, "it holds no picture" if found else "the file ends before its image data")
-    _check_scans(frame, scans, shown)
+    _check_scans(frame, len(scans), 1 if found else 1 + len(_TAILS), shown)
     if not found and not _all_sent(frame, scans):
         raise damaged(shown, "the file ends before its last scan")
     stream = data[scan : found.end()] if found else _without_padding(data[scan:end]) + _END
@@ -111,7 +113,7 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
 def frame_size(data: bytes) -> tuple[int, int]:
     """Width and height by the frame header of a large file; 0 if markers do not lead to it one by one."""
     position = 2
-    for _ in range(_SEGMENTS):
+    for _ in range(_MARKERS):
         segment = data[position : position + 9]
         if len(segment) < 9 or segment[0] != 0xFF or segment[1] in (0x00, 0xD9, 0xDA):
             break
@@ -158,12 +160,12 @@ def _blocks(frame: _Frame) -> int:
     )
 
 
-def _check_scans(frame: _Frame, scans: list[bytes], shown: str) -> None:
+def _check_scans(frame: _Frame, scans: int, times: int, shown: str) -> None:
     """Refuse what would take minutes: a scan is a few bytes in the file and a pass over all pixels."""
-    most = max(1, min(_SCANS, _SCAN_WORK // max(1, frame.width * frame.height)))
-    if len(scans) > most:
+    most = max(1, min(_SCANS, _SCAN_WORK // max(1, frame.width * frame.height * times)))
+    if scans > most:
         raise ImageError(
-            f"{shown} is a JPEG of {len(scans)} scans; at its size at most {most} are decoded; save it again."
+            f"{shown} is a JPEG of {scans} scans; at its size at most {most} are decoded; save it again."
         )
 
 

@@ -6,10 +6,13 @@ import struct
 from collections.abc import Iterator
 
 from zeroiqa.containers import Picture, damaged
+from zeroiqa.errors import ImageError
 
 _FRAME = (b"ALPH", b"VP8 ", b"VP8L")
 _LOSSY_RATIO = 1000
 """Pixels of a byte: the modes of 16 x 16 pixels take 3 bits (RFC 6386, 11.2); lossless has no bound."""
+_MOST_CHUNKS = 1 << 16
+"""Besides frames, a file has some ten."""
 _ALPHA_OR_ANIMATION = 0x12
 """The flags of the extended header that speak of pixels."""
 
@@ -23,12 +26,15 @@ def read_webp(data: bytes, shown: str) -> Picture:
     parts: list[bytes | memoryview] = []
     size: tuple[int, int] | None = None
     exif, frames = b"", 0
-    for kind, whole, chunk in _chunks(data):
+    for kind, whole, chunk in _chunks(data, shown):
         body = chunk[8:]
         if kind == b"EXIF" and not exif:
             exif = bytes(body)
         if kind not in (*_FRAME, b"VP8X", b"ANIM", b"ANMF"):
             continue
+        if not whole and frames:  # and the first one is: no more was read, or there is no more
+            frames += 1
+            break
         if not whole:
             raise damaged(shown, "the file ends inside its image data")
         size = size or picture_size(chunk)
@@ -47,13 +53,16 @@ def read_webp(data: bytes, shown: str) -> Picture:
     return Picture(riff + kept, exif, frames > 1, size, needed, len(kept))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bool, memoryview]]:
+def _chunks(data: bytes, shown: str) -> Iterator[tuple[bytes, bool, memoryview]]:
     """Type of each chunk, whether it is whole, and its bytes, header and padding included."""
-    view, position = memoryview(data), 12
+    view, position, left = memoryview(data), 12, _MOST_CHUNKS
     end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     while position + 8 <= end:
         length = int.from_bytes(view[position + 4 : position + 8], "little")
         after = position + 8 + length + length % 2
+        left -= 1
+        if not left:
+            raise ImageError(f"{shown} is a WebP of more than {_MOST_CHUNKS} chunks; save it again.")
         yield bytes(view[position : position + 4]), position + 8 + length <= len(data), view[position:after]
         position = after
 
