@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image as PilImage
+from PIL import features
 
 from tests.imagefiles import chunk, noise, png, quadrants, save, tiff
 
@@ -334,6 +335,13 @@ def tiff_claim_fax(n: int) -> bytes:
 
 
 @attack
+def tiff_claim_false_counts(n: int) -> bytes:
+    data = _tiff_claim(7, save(quadrants()[..., 0].copy(), "JPEG"))
+    at = data.index(struct.pack("<HHI", 279, 3, 1))
+    return data[:at] + struct.pack("<HHII", 279, 4, 1, 1 << 31) + data[at + 12 :]
+
+
+@attack
 def tiff_claim_jpeg(n: int) -> bytes:
     return _tiff_claim(7, save(quadrants()[..., 0].copy(), "JPEG"))
 
@@ -342,8 +350,8 @@ def tiff_claim_jpeg(n: int) -> bytes:
 def tiff_strips_of_one_place(n: int) -> bytes:
     """Each of the strips is the whole file, in which much has to be read for little."""
     rows = min(n, 20_000)
-    stream = b"".join(b"\0\0\0\xff\xff" for _ in range(n // 5))  # empty blocks of Deflate
-    body = np.frombuffer(b"\x78\x9c" + stream, np.uint8)[None]
+    row = b"\1\x40\0\xbf\xff" + bytes(64) + struct.pack(">I", zlib.adler32(bytes(64)))
+    body = np.frombuffer(b"\x78\x9c" + b"\0\0\0\xff\xff" * (n // 5) + row, np.uint8)[None]  # empty blocks
     tags = {256: (64,), 257: (rows,), 258: (8,), 259: (8,), 262: (1,), 277: (1,), 278: (1,)}
     return tiff(body, "<", tags | {273: (8,) * rows, 279: (body.size,) * rows})
 
@@ -355,6 +363,13 @@ def tiff_tiles_of_one_pixel(n: int) -> bytes:
     body = noise(1, 64)
     tags |= {259: (1,), 324: (8,) * side**2, 325: (1,) * side**2}
     return tiff(body, "<", tags, bare=True)
+
+
+@attack
+def tiff_jpeg_scans(n: int) -> bytes:
+    body = jpeg_scans(n)
+    tags = {256: (48,), 257: (32,), 258: (8, 8, 8), 259: (7,), 262: (6,), 277: (3,), 278: (32,), 530: (2, 2)}
+    return tiff(np.frombuffer(body, np.uint8)[None], "<", tags)
 
 
 # ------------------------------------------------------------------------------------------------- BMP, HEIF
@@ -391,3 +406,43 @@ def bmp_run_lengths_of_one_pixel(n: int) -> bytes:
 @attack
 def bmp_jumps(n: int) -> bytes:
     return _bmp(SIDE, SIDE, 8, 1, b"\0\2\xff\xff" * min(n, 63) + b"\0\1")
+
+
+def _avif(**options: object) -> bytes:
+    return save(quadrants(64, 96), "AVIF", **options) if features.check("avif") else b""
+
+
+@attack
+def avif_headers(n: int) -> bytes:
+    return _avif() + b"\x12\0\x0a\x0a" + (b"\x12\0\x0a\x0a" + bytes(16)) * (n // 4)
+
+
+@attack
+def avif_extents(n: int) -> bytes:
+    return _avif() + (b"ispe" + bytes(4) + struct.pack(">II", 96, 64)) * (n // 4)
+
+
+@attack
+def avif_items(n: int) -> bytes:
+    return _avif() + b"infe\2\0\0\0\1\0\0mime" * (n // 4)
+
+
+@attack
+def avif_claim(n: int) -> bytes:
+    data = _avif()
+    return data.replace(
+        b"ispe" + bytes(4) + struct.pack(">II", 96, 64), b"ispe" + bytes(4) + struct.pack(">II", SIDE, SIDE)
+    )
+
+
+@attack
+def avif_frames(n: int) -> bytes:
+    """The frames of one picture once more and once more, and lengths that cover them."""
+    data = _avif()
+    start = data.index(b"mdat") + 4
+    frame = data.index(b"\x0a", start)
+    once = len(data) - start
+    more = data[frame:] * min(n // 1000, 20_000)
+    for width in (once, once + 8):
+        data = data.replace(struct.pack(">I", width), struct.pack(">I", width + len(more)))
+    return data + more
