@@ -309,27 +309,27 @@ def _decode(
         return _finished(samples, content.orientation, policy, (_SEVERAL,) if content.several else ())
     if isinstance(content, Bitmap):
         return _finished(bmp_fields.samples(content, shown), 1, policy)
-    samples, picture = _decoded(kind, content, policy, shown)
+    samples, orientation, several = _decoded(kind, content, policy, shown)
     if any(
         not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
         for other in content.variants
     ):
         raise containers.damaged(shown, "the file ends inside its image data")
-    several = content.several or bool(getattr(picture, "is_animated", False))
-    orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
     notes = ((_SEVERAL,) if several else ()) + ((_NO_END,) if content.variants else ())
     return _finished(samples, orientation, policy, notes)
 
 
 def _decoded(
     kind: str, content: Picture, policy: DecodePolicy, shown: str
-) -> tuple[npt.NDArray[Any], PilImage.Image]:
-    """The samples that Pillow reads, and its picture."""
+) -> tuple[npt.NDArray[Any], int, bool]:
+    """The samples that Pillow reads, their orientation, and whether there are other frames."""
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
     picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)
     containers.check_claim(content, picture.width, picture.height, shown)
-    return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), picture
+    several = content.several or bool(getattr(picture, "is_animated", False))
+    orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
+    return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), orientation, several
 
 
 def _finished(
@@ -361,7 +361,8 @@ def _pillow_errors(shown: str) -> Iterator[None]:
             f"{shown} has more pixels than Pillow reads of it; convert it to PNG first."
         ) from error
     except Exception as error:  # on damaged data Pillow's plugins raise nearly everything
-        raise containers.damaged(shown, f"{error}".rstrip(".") or type(error).__name__) from error
+        said = " ".join(f"{error}".split()).rstrip(".")  # libheif writes several lines
+        raise containers.damaged(shown, said or type(error).__name__) from error
 
 
 def _check_size(width: int, height: int, policy: DecodePolicy, shown: str) -> None:
