@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import io
 import random
+import re
+import struct
+import zlib
 
 from PIL import Image as PilImage
 
 from tests.imagefiles import ENCODED, noise, png, save, tiff_picture
 
-KINDS = ("bytes flipped", "cut", "swapped", "header changed", "zeroed", "doubled")
+KINDS = ("bytes flipped", "cut", "swapped", "header changed", "size changed", "zeroed", "doubled")
+SIDES = (0, 1, 15, 64, 4000, 10_000, 15_000, 15_800, 16_383, 65_535)
 
 
 def _seeds() -> dict[str, bytes]:
@@ -46,10 +50,43 @@ def _seeds() -> dict[str, bytes]:
 SEEDS = _seeds()
 
 
+def resized(data: bytes, width: int, height: int) -> bytes:
+    """The file with another size in its header, and a checksum that fits."""
+    out = bytearray(data)
+    frame = re.search(rb"\xff[\xc0-\xc2]\0.\x08", data, re.DOTALL)
+    extent = data.find(b"ispe")
+    if data.startswith(b"\x89PNG"):
+        out[16:24] = struct.pack(">II", width, height)
+        out[29:33] = struct.pack(">I", zlib.crc32(out[12:29]))
+    elif data.startswith(b"GIF"):
+        out[6:10] = struct.pack("<HH", width, height)
+    elif data.startswith(b"BM"):
+        out[18:26] = struct.pack("<ii", width, height)
+    elif data[12:16] == b"VP8X":
+        out[24:30] = (width % 2**24).to_bytes(3, "little") + (height % 2**24).to_bytes(3, "little")
+    elif data[12:16] == b"VP8 ":
+        out[26:30] = struct.pack("<HH", width & 0x3FFF, height & 0x3FFF)
+    elif data[12:16] == b"VP8L":
+        out[21:25] = struct.pack("<I", width & 0x3FFF | (height & 0x3FFF) << 14)
+    elif data.startswith(b"II*"):
+        (start,) = struct.unpack_from("<I", data, 4)
+        for entry in range(start + 2, start + 26, 12):  # width and height come first
+            if struct.unpack_from("<H", data, entry)[0] in (256, 257):
+                side = width if struct.unpack_from("<H", data, entry)[0] == 256 else height
+                struct.pack_into("<HII", out, entry + 2, 4, 1, side)
+    elif extent > 0:
+        out[extent + 8 : extent + 16] = struct.pack(">II", width, height)
+    elif frame:
+        out[frame.start() + 5 : frame.start() + 9] = struct.pack(">HH", height, width)
+    return bytes(out)
+
+
 def mutated(data: bytes, kind: str, chance: random.Random) -> bytes:
     """`data` with a damage of this kind."""
     out = bytearray(data)
     start, end = sorted(chance.randrange(len(data) + 1) for _ in range(2))
+    if kind == "size changed":
+        return resized(data, chance.choice(SIDES), chance.choice(SIDES))
     if kind == "cut":
         return bytes(out[:start])
     if kind == "swapped":

@@ -34,6 +34,7 @@ LEVELS = (
         "containers",
         "bmp_fields",
         "gif_blocks",
+        "heif_items",
         "jpeg_markers",
         "png_chunks",
         "tiff_compression",

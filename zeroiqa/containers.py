@@ -10,6 +10,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
+from zeroiqa import heif_items
 from zeroiqa.errors import ImageError
 from zeroiqa.suspicion import Facts
 
@@ -60,11 +61,14 @@ _PICTURE_NAME = re.compile(
 
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]\0\0.(?:..|....)\0\0)Exif", re.DOTALL)
 _AV1_HEADER = re.compile(rb"\x12\0\x0a[\x06-\x7f](.{16})", re.DOTALL)
-_OVERLAY = re.compile(rb"infe[\x02\x03]\0\0.(?:..|....)\0\0iovl", re.DOTALL)
 _EXTENT = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
 
 BLANK_PIXELS = 32_000_000
 """Up to this many may have next to no data: a blank picture of WebP or AVIF is a few bytes at any size."""
+_MOST_WORK = 1_000_000_000
+"""Pixels that are decoded of a HEIC or AVIF file: four times the largest picture."""
+_MOOV = 4096
+"""Within so many bytes, a sequence of images says that it is one."""
 _MOST_HEADERS = 4096
 """Of AV1 pictures in a file: a grid of tiles of 256 x 256 pixels."""
 _PIXELS_OF_A_BYTE = 100_000
@@ -171,8 +175,8 @@ def read_heif(data: bytes, shown: str) -> Picture:
     """A HEIC or AVIF file without its EXIF item, which says nothing about pixels: both rotate by properties.
 
     Raises:
-        ImageError: an AVIF file says that it is larger than the pictures that are coded in it, or it has more
-            pictures than any.
+        ImageError: an AVIF file says that it is larger than the pictures that are coded in it, or pictures
+            are to be decoded again and again.
     """
     across, down = largest_extent(data)
     extent = across * down
@@ -182,8 +186,24 @@ def read_heif(data: bytes, shown: str) -> Picture:
     coded = [_av1_pixels(f"{_number(header):0128b}") for header in headers]
     if all(coded) and 0 < sum(coded) < extent:  # parts of a grid are smaller than it, together they are not
         raise damaged(shown, f"its header says {extent} pixels, and {sum(coded)} are coded")
-    slow = "a picture of pictures upon each other" if _OVERLAY.search(data) else ""
-    return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent, slow=slow)
+    return Picture(
+        _EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent, slow=_slow(data, extent, shown)
+    )
+
+
+def _slow(data: bytes, extent: int, shown: str) -> str:
+    """What a HEIC or AVIF file is if its decoder has more to do than its size shows."""
+    try:
+        asked = heif_items.work(data)
+    except ValueError as error:
+        raise damaged(shown, error) from error
+    if asked is not None and asked > _MOST_WORK:
+        raise damaged(shown, f"of {extent} pixels, its pictures make {asked} to be decoded")
+    if asked is None:
+        return "an image whose parts cannot be told"
+    if b"moov" in data[:_MOOV]:
+        return "a sequence of images"
+    return f"made of {asked / 1e6:.0f} megapixels" if asked > max(BLANK_PIXELS, 2 * extent) else ""
 
 
 def largest_extent(data: bytes) -> tuple[int, int]:

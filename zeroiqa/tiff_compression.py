@@ -33,8 +33,11 @@ _SHARED = 16
 """How often a byte may be part of a strip or tile; blank tiles of some writers are the same one."""
 _OF_BYTES = {NONE: 1, 5: 2600, 8: 1032, 32773: 64, 32946: 1032, 34925: 7100, 50000: 32768}
 """Compressions of bytes (LZW, Deflate, PackBits, LZMA, Zstandard) -> how many a byte can become at most."""
-_OF_PIXELS = (2, 3, 4, OLD_JPEG, 7, 32771, 50001)
-"""Compressions of fax, JPEG and WebP."""
+_OF_PIXELS = {2: 0, 3: 0, 4: 0, OLD_JPEG: 512, 7: 512, 32771: 0, 50001: 0}
+"""Compressions of fax, JPEG and WebP -> how many pixels a byte can become at most, 0 if that is not bounded.
+
+Of JPEG, a block of 64 has a bit at least; of fax, a whole row can be one (ITU-T T.6); WebP may be lossless.
+"""
 _OPTIONAL = {34925: "lzma", 50000: "zstd", 50001: "webp"}
 """Those that not every libtiff has -> Pillow's name."""
 _NAMES = {
@@ -173,9 +176,7 @@ def _distinct(counts: Sequence[int], picture: Directory) -> int:
     """
     there, most = sum(counts), _SHARED * len(picture.data)
     if there > most:
-        raise ValueError(
-            f"its {len(counts)} strips or tiles have {there} bytes, and it has {len(picture.data)}"
-        )
+        raise ValueError(f"its strips or tiles have {there} bytes, and the file has {len(picture.data)}")
     return min(there, len(picture.data)) or len(picture.data)
 
 
@@ -214,7 +215,9 @@ def opened(picture: Directory, shown: str) -> PilImage.Image:
                 raise ValueError(f"its tag {tag} is damaged")
             entries[tag] = kind, number, packed
     there = _distinct(picture.values(tags.STRIP_BYTES) or picture.values(tags.TILE_BYTES), picture)
-    check_claim(Picture(b"", there=there), *picture.size, shown)
+    ratio = (_OF_BYTES | _OF_PIXELS)[picture.value(tags.COMPRESSION, NONE)]
+    needed = picture.size[0] * picture.size[1] // ratio if ratio else 0
+    check_claim(Picture(b"", needed=needed, there=there), *picture.size, shown)
     try:
         return _loaded(_with_directory(picture, entries))
     except SyntaxError as error:
