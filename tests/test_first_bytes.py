@@ -177,6 +177,11 @@ def test_slices_of_an_open_file_are_those_of_its_bytes(tmp_path):
         ):
             assert peek[start:stop] == data[start:stop]
         assert len(peek) == len(data)
+    with Counted(path) as counted:  # one request for an object of a store
+        peek = Peek(counted, len(data) + 7, least=MEBIBYTE)
+        assert peek[:8] == b"xxxxxxx" + data[:1]
+        assert peek[: len(peek)] == path.read_bytes()
+        assert counted.count == len(peek)
 
 
 def test_orientation_and_pixels_of_a_file_of_ordinary_size_are_untouched(tmp_path):

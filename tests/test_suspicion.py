@@ -46,7 +46,7 @@ def test_what_may_take_long_is_said(facts, said):
     assert suspicion(facts) == said
 
 
-@pytest.mark.parametrize("name", [name for name in SEEDS if "animated WEBP" not in name])
+@pytest.mark.parametrize("name", SEEDS)
 def test_opened_files_of_every_format_are_not_suspicious_and_decode_after_a_journey(name):
     found = opened(SEEDS[name], name=name)
     assert found.suspicion is None

@@ -24,10 +24,17 @@ _MOST_BOXES = 64
 
 
 class Peek:
-    """An open file as if it were its bytes: only what is sliced is read, and a little more."""
+    """An open file as if it were its bytes: only what is sliced is read, and a little more.
 
-    def __init__(self, file: IO[bytes], size: int, start: int = 0) -> None:
-        self._file, self._size, self._start = file, size, start
+    Args:
+        file: The file.
+        size: Of the part that is looked at.
+        start: Where that begins.
+        least: How much is read at once, if there is as much; of a store, each request takes long.
+    """
+
+    def __init__(self, file: IO[bytes], size: int, start: int = 0, least: int = HEAD) -> None:
+        self._file, self._size, self._start, self._least = file, size, start, least
         self._window, self._at = b"", 0
 
     def __len__(self) -> int:
@@ -37,7 +44,7 @@ class Peek:
         start, stop, _ = key.indices(self._size)
         if start < self._at or stop > self._at + len(self._window):
             self._file.seek(self._start + start)
-            wanted = min(max(stop - start, HEAD), self._size - start)
+            wanted = min(max(stop - start, self._least), self._size - start)
             self._window, self._at = bytes(self._file.read(wanted)), start
         return self._window[start - self._at : max(start, stop) - self._at]
 

@@ -78,7 +78,8 @@ class DecodePolicy:
       warning, if every pixel and every scan is there. Metadata, damaged or not, decide nothing. Damage
       inside JPEG, WebP or AVIF data that their decoders accept is not found.
     * More than `max_pixels` is an error, found in the header before anything is allocated, and so are pixels
-      for which the data cannot be enough, and a JPEG of more scans than encoders write.
+      for which the data cannot be enough, and more scans, markers, chunks, blocks, tags or pictures within
+      pictures than encoders write. Of a file of more than 64 MiB and 8 bytes a pixel, only that much is read.
     * A shorter side under `min_side` is an error; one under 64 pixels, or an aspect over 8:1, is a warning.
     """
 

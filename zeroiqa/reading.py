@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from zeroiqa.errors import ImageError, UserError, printable
-from zeroiqa.first_bytes import AT_ONCE, Peek, most_bytes
-from zeroiqa.storage import AccessDeniedError, RemotePath, location
+from zeroiqa.first_bytes import AT_ONCE, HEAD, Peek, most_bytes
+from zeroiqa.storage import AccessDeniedError, RemotePath, is_remote, location
 
 _HEADER = tarfile.BLOCKSIZE
 _NAME_BYTES = 100  # of a name in a header; longer ones, and often those beyond ASCII, are written before it
@@ -65,9 +65,8 @@ def read(source: Stored, max_pixels: int) -> bytes:
                 "put the old file back, or score the new one in another run (-o)."
             )
         _check_time(source, modified, shown)
-        most = most_bytes(Peek(file, size), max_pixels, shown, source.path)
-        file.seek(0)
-        return bytes(file.read(most))
+        content = Peek(file, size, least=AT_ONCE if is_remote(source.place) else HEAD)
+        return content[: most_bytes(content, max_pixels, shown, source.path)]
 
 
 def _check_time(source: Stored, modified: int | None, shown: str) -> None:
@@ -104,9 +103,8 @@ def _member(file: IO[bytes], source: Stored, max_pixels: int, shown: str) -> byt
         raise ImageError(f"{shown} is empty (0 bytes); pack the archive again.")
     if source.bytes <= AT_ONCE:
         return data[_HEADER:]
-    most = most_bytes(Peek(file, source.bytes, source.offset), max_pixels, shown, source.path)
-    file.seek(source.offset)
-    return bytes(file.read(most))
+    content = Peek(file, source.bytes, source.offset)
+    return content[: most_bytes(content, max_pixels, shown, source.path)]
 
 
 @contextmanager

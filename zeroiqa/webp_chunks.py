@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from zeroiqa.containers import Picture, damaged
+from zeroiqa.containers import BLANK_PIXELS, Picture, damaged
 from zeroiqa.errors import ImageError
 
 _FRAME = (b"ALPH", b"VP8 ", b"VP8L")
@@ -48,8 +48,10 @@ def read_webp(data: bytes, shown: str) -> Picture:
         raise damaged(shown, "its WebP header is damaged")
     kept = b"".join(parts)
     riff = struct.pack("<4sI4s", b"RIFF", len(kept) + 4, b"WEBP")
-    lossy = any(bytes(part[:4]) == b"VP8 " for part in parts)
-    needed = size[0] * size[1] // _LOSSY_RATIO if lossy else 0
+    kinds = {bytes(part[:4]) for part in parts}
+    pixels = size[0] * size[1]
+    full = b"VP8 " in kinds or (b"ANMF" in kinds and pixels > BLANK_PIXELS)  # a canvas may be nearly empty
+    needed = pixels // _LOSSY_RATIO if full else 0
     return Picture(riff + kept, exif, frames > 1, size, needed, len(kept))
 
 
