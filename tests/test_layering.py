@@ -46,6 +46,7 @@ LEVELS = (
         "webp_chunks",
         "pixels",
         "reading",
+        "suspicion",
         "inputs",
         "path_lists",
         "tabular",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from zeroiqa.containers import Picture, damaged
 from zeroiqa.errors import ImageError
+from zeroiqa.suspicion import Facts
 
 if TYPE_CHECKING:
     Array = npt.NDArray[Any]
@@ -30,6 +31,18 @@ class Bitmap(NamedTuple):
     bits: int
     masks: tuple[int, int, int, int]
     offset: int
+    data: bytes
+    """The file."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    @property
+    def facts(self) -> Facts:
+        """What is to do to get the pixels."""
+        return Facts(self.width * self.height, len(self.data))
 
 
 def read_bmp(data: bytes, shown: str) -> Bitmap | Picture:
@@ -59,10 +72,10 @@ def read_bmp(data: bytes, shown: str) -> Bitmap | Picture:
         masks = (*stated[:3], stated[3] if named == 4 else 0) if any(stated) else masks
     if width <= 0 or not height:
         raise damaged(shown, "the size in its header is damaged")
-    return Bitmap(width, abs(height), height < 0, bits, masks, offset)
+    return Bitmap(width, abs(height), height < 0, bits, masks, offset, data)
 
 
-def samples(bitmap: Bitmap, data: bytes, shown: str) -> Array:
+def samples(bitmap: Bitmap, shown: str) -> Array:
     """Shape (height, width, 3 or 4), uint8: with alpha only where some pixel has any.
 
     Programs that know nothing of alpha leave its byte 0, whatever the header says.
@@ -70,7 +83,7 @@ def samples(bitmap: Bitmap, data: bytes, shown: str) -> Array:
     Raises:
         ImageError: the file ends before its pixels do.
     """
-    row = _row(bitmap.width, bitmap.bits)
+    data, row = bitmap.data, _row(bitmap.width, bitmap.bits)
     if bitmap.offset + row * bitmap.height > len(data):
         raise damaged(shown, "the file ends inside its pixels")
     rows = np.frombuffer(data, np.uint8, row * bitmap.height, bitmap.offset).reshape(bitmap.height, row)

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from zeroiqa.errors import ImageError
+from zeroiqa.suspicion import Facts
 
 _MAGIC = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
@@ -82,6 +83,20 @@ class Picture(NamedTuple):
     """How many bytes of pixels there are."""
     variants: tuple[bytes, ...] = ()
     """`data` with other ends: nothing is missing exactly if all give the same pixels."""
+    extent: int = 0
+    """Pixels that the file speaks of, where `size` is not known."""
+    passes: int = 1
+    """How often a decoder goes over the pixels."""
+    parts: int = 1
+    """How many chunks or blocks hold them."""
+    slow: str = ""
+    """What the file is if its kind alone is slow to decode."""
+
+    @property
+    def facts(self) -> Facts:
+        """What the decoder has to do."""
+        pixels = self.size[0] * self.size[1] if self.size else self.extent
+        return Facts(pixels, self.there, self.passes * (1 + len(self.variants)), self.parts, self.slow)
 
 
 def file_format(head: bytes) -> str | None:
@@ -137,7 +152,7 @@ def read_heif(data: bytes, shown: str) -> Picture:
     coded = [_av1_pixels(f"{_number(header):0128b}") for header in _AV1_HEADER.findall(data)]
     if all(coded) and 0 < sum(coded) < extent:  # parts of a grid are smaller than it, together they are not
         raise damaged(shown, f"its header says {extent} pixels, and {sum(coded)} are coded")
-    return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data))
+    return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent)
 
 
 def _av1_pixels(bits: str) -> int:

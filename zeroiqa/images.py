@@ -30,13 +30,15 @@ from PIL import (
 from PIL import Image as PilImage
 
 from zeroiqa import bmp_fields, containers, pixels, tiff_directories, tiff_samples
+from zeroiqa.bmp_fields import Bitmap
 from zeroiqa.containers import Picture
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.gif_blocks import read_gif
 from zeroiqa.jpeg_markers import read_jpeg
 from zeroiqa.png_chunks import read_png
 from zeroiqa.reading import Stored, read
-from zeroiqa.tiff_directories import exif_orientation
+from zeroiqa.suspicion import suspicion
+from zeroiqa.tiff_directories import Page, exif_orientation
 from zeroiqa.types import Image
 from zeroiqa.webp_chunks import read_webp
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
     from zeroiqa.types import Pixels
 
-__all__ = ["DecodePolicy", "decode", "from_array", "from_pil", "parse_colour"]
+__all__ = ["DecodePolicy", "Opened", "decode", "from_array", "from_pil", "opened", "parse_colour"]
 
 _SMALL_SIDE, _LONG_ASPECT = 64, 8
 _SEVERAL = "the file holds several frames or pages; the first one was used"
@@ -108,6 +110,60 @@ class DecodePolicy:
 _DEFAULT = DecodePolicy()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A file whose headers have been walked and are plausible; no pixel is decoded yet."""
+
+    kind: str
+    """JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF or HEIC."""
+    content: Picture | Bitmap | Page
+    policy: DecodePolicy
+    name: str
+    prompt: str | None = None
+
+    @property
+    def suspicion(self) -> str | None:
+        """Why decoding may take very long or much memory, for a sentence; None for ordinary photos."""
+        return suspicion(self.content.facts)
+
+    def decode(self) -> Image:
+        """The pixels. All that can hang or take much memory is done here.
+
+        Raises:
+            ImageError: they are damaged, or not all there.
+        """
+        shown = printable(self.name)
+        with _pillow_errors(shown):
+            rgb, notes = _decode(self.kind, self.content, self.policy, shown)
+        return Image(rgb, self.name, self.prompt, notes + _size_warnings(rgb))
+
+
+def opened(
+    data: bytes, policy: DecodePolicy = _DEFAULT, *, name: str = "image", prompt: str | None = None
+) -> Opened:
+    """Walk the headers of a file: a bounded piece of work, whatever the file is.
+
+    Args:
+        data: The bytes of the file.
+        policy: See `DecodePolicy`.
+        name: The image's name.
+        prompt: The text that the image was generated from.
+
+    Raises:
+        ImageError: it is no image that can be read, its size is outside the policy, or its headers claim what
+            cannot be there.
+    """
+    shown = printable(name)
+    kind = _format(data, shown, name)
+    with _pillow_errors(shown):
+        content = _CONTENT[kind](data, shown)
+    if content.size:
+        _check_size(*content.size, policy, shown)
+    if isinstance(content, Picture) and content.size:
+        containers.check_claim(content, *content.size, shown)
+    return Opened(kind, content, policy, name, prompt)
+
+
 def decode(
     source: str | os.PathLike[str] | Stored | bytes,
     policy: DecodePolicy = _DEFAULT,
@@ -134,11 +190,7 @@ def decode(
         stored = source if isinstance(source, Stored) else Stored(os.fspath(source))
         label = stored.path.encode(errors="backslashreplace").decode() if name is None else name
         data = read(stored, policy.max_pixels)
-    shown = printable(label)
-    kind = _format(data, shown, label)
-    with _pillow_errors(shown):
-        rgb, notes = _decode(kind, data, policy, shown)
-    return Image(rgb, label, prompt, notes + _size_warnings(rgb))
+    return opened(data, policy, name=label, prompt=prompt).decode()
 
 
 def from_array(
@@ -241,27 +293,27 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
-_CONTENT: dict[str, Callable[[bytes, str], Picture]] = {
+_CONTENT: dict[str, Callable[[bytes, str], Picture | Bitmap | Page]] = {
     "AVIF": containers.read_heif,
+    "BMP": bmp_fields.read_bmp,
     "GIF": read_gif,
     "HEIC": containers.read_heif,
     "JPEG": read_jpeg,
     "PNG": read_png,
+    "TIFF": tiff_directories.find_picture,
     "WEBP": read_webp,
 }
 
 
-def _decode(kind: str, data: bytes, policy: DecodePolicy, shown: str) -> tuple[Pixels, tuple[str, ...]]:
+def _decode(
+    kind: str, content: Picture | Bitmap | Page, policy: DecodePolicy, shown: str
+) -> tuple[Pixels, tuple[str, ...]]:
     """RGB and what is odd about the file."""
-    if kind == "TIFF":
-        directory, orientation, several = tiff_directories.find_picture(data, shown)
-        _check_size(*directory.size, policy, shown)
-        samples = tiff_samples.samples(directory, shown)
-        return _finished(samples, orientation, policy, (_SEVERAL,) if several else ())
-    content = bmp_fields.read_bmp(data, shown) if kind == "BMP" else _CONTENT[kind](data, shown)
-    if isinstance(content, bmp_fields.Bitmap):
-        _check_size(content.width, content.height, policy, shown)
-        return _finished(bmp_fields.samples(content, data, shown), 1, policy)
+    if isinstance(content, Page):
+        samples = tiff_samples.samples(content.directory, shown)
+        return _finished(samples, content.orientation, policy, (_SEVERAL,) if content.several else ())
+    if isinstance(content, Bitmap):
+        return _finished(bmp_fields.samples(content, shown), 1, policy)
     samples, picture = _decoded(kind, content, policy, shown)
     if any(
         not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
@@ -278,9 +330,6 @@ def _decoded(
     kind: str, content: Picture, policy: DecodePolicy, shown: str
 ) -> tuple[npt.NDArray[Any], PilImage.Image]:
     """The samples that Pillow reads, and its picture."""
-    if content.size:
-        _check_size(*content.size, policy, shown)
-        containers.check_claim(content, *content.size, shown)
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
     picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)

@@ -99,6 +99,7 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
         size=(frame.width, frame.height),
         needed=_blocks(frame) * _BITS_OF_A_BLOCK.get(frame.marker, 0) // 8,
         there=len(stream),
+        passes=len(scans),
         variants=() if found else tuple(b"".join([head, stream[:-2], tail, _END]) for tail in _TAILS),
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from zeroiqa.containers import damaged
 from zeroiqa.errors import ImageError
+from zeroiqa.suspicion import Facts
 
 NEW_SUBFILE, SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 FILL_ORDER, STRIPS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 266, 273, 274, 277, 278, 279
@@ -141,8 +143,30 @@ def _pictures(reader: _Reader) -> Iterator[Directory]:
         page = reader.directory(page.next)
 
 
-def find_picture(data: bytes, shown: str) -> tuple[Directory, int, bool]:
-    """The first picture of a TIFF file that is no thumbnail; its orientation; whether there are others.
+class Page(NamedTuple):
+    """The picture of a TIFF file."""
+
+    directory: Directory
+    orientation: int
+    """As in EXIF, 1 to 8."""
+    several: bool
+    """Whether there are others."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.directory.size
+
+    @property
+    def facts(self) -> Facts:
+        """What a decoder has to do."""
+        width, height = self.size
+        parts = max(self.directory.entries.get(tag, (0, 1))[1] for tag in (STRIPS, TILES))
+        return Facts(width * height, len(self.directory.data), parts=parts)
+
+
+def find_picture(data: bytes, shown: str) -> Page:
+    """The first picture of a TIFF file that is no thumbnail.
 
     Where all say that they are thumbnails, it is the largest.
 
@@ -174,7 +198,7 @@ def find_picture(data: bytes, shown: str) -> tuple[Directory, int, bool]:
         raise damaged(shown, "the file ends inside a directory of tags")
     turned = picture if ORIENTATION in picture.entries else first
     orientation = turned.value(ORIENTATION)
-    return picture, orientation if 1 <= orientation <= 8 else 1, several
+    return Page(picture, orientation if 1 <= orientation <= 8 else 1, several)
 
 
 def _refuse_raw(directory: Directory, shown: str) -> None:
