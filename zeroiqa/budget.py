@@ -1,7 +1,7 @@
 """How long reading and decoding one image may take, and what ends it then.
 
-Decoders of C cannot be interrupted, some of them keep Python's lock, and a read of a mount that hangs does not
-come back. So whoever is over the budget is left behind (a thread) or ends with its process, by a timer of C
+Decoders of C cannot be interrupted, some of them keep Python's lock, and a read of a mount that hangs does
+not come back. So what is over the budget is left behind (a thread) or ends with its process, by a timer of C
 that needs no lock. What models take is not counted, nor what waits for its turn.
 """
 

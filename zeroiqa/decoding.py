@@ -1,4 +1,4 @@
-"""From a file to pixels within a budget of time: here, or in a process of its own where that may be needed."""
+"""From a file to pixels within a budget of time: here, or in a process of its own where that is safer."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _groups(root: Path) -> Iterator[Memory]:
 
 
 def _mounts(root: Path) -> Iterator[tuple[str, Path, str]]:
-    """Where groups of memory are mounted: the kind, the folder, and the group that is seen there (proc(5))."""
+    """Where groups of memory are mounted: kind, folder, and the group that is seen there (proc(5))."""
     for line in _text(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         fields, (kind, *_, options) = before.split(), (after.split() or [""])

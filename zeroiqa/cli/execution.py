@@ -90,15 +90,13 @@ class Execution:
 def _within(image_seconds: float, execute: Execute) -> Execute:
     """The same for runs of which each image has that time to be read and decoded."""
 
-    def executed(
-        run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]
-    ) -> Iterator[int]:
+    def executed(run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
         return execute(replace(run, image_seconds=image_seconds), shards, on_images=on_images)
 
     return executed
 
 
-class _Seconds(click.ParamType):
+class _Seconds(click.ParamType[float]):
     """More than 0."""
 
     name = "seconds"

@@ -36,7 +36,7 @@ class Task:
 
     @property
     def careful(self) -> bool:
-        """Whether a worker died of the shard before: what may die of decoding is a child then, image by image."""
+        """Whether a worker has died of the shard: then a child decodes, which costs one image if it dies."""
         return self.deaths > 0 or self.images is not None or bool(self.poisoned)
 
 
