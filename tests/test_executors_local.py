@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from zeroiqa import runs
+from zeroiqa.child import without_interrupts
 from zeroiqa.inputs import find_images
 from zeroiqa.runs.executors import local
 from zeroiqa.runs.executors.places import Place
@@ -136,7 +137,7 @@ def sys_modules():
 def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
     pool = local._pool(run, Place(None, (), 1))
     try:
-        with local._without_interrupts():
+        with without_interrupts():
             worker = pool.submit(os.getpid)
         os.kill(worker.result(), signal.SIGINT)
         assert pool.submit(os.getcwd).result() == str(Path.cwd())

@@ -142,17 +142,16 @@ def _answered(questions: IO[bytes], answers: IO[bytes], watchdog: Watchdog) -> b
 
 def _limit_memory() -> None:
     """What this container does not have is refused to us, a `MemoryError`; else all of it might be killed."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform != "linux":
         return
+    import resource
+
     import psutil
 
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = psutil.Process().memory_info().vms + memory().available
-    least = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (least, most))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = psutil.Process().memory_info().data + memory().available
+    allowed = allowed if most == resource.RLIM_INFINITY else min(allowed, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
 
 
 def _portable(error: Exception) -> Exception:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from zeroiqa.budget import IMAGE_SECONDS, Budget, Guard, OverBudgetError, left_behind
 from zeroiqa.child import KILLS, Child, KilledError, killer
-from zeroiqa.errors import ImageError, printable
+from zeroiqa.errors import ImageError, UnreachableError, printable
 from zeroiqa.images import DecodePolicy, Opened, decode, opened
 from zeroiqa.reading import Stored, read
 from zeroiqa.types import Image
@@ -63,10 +63,10 @@ class Decoder:
         """The bytes of a file; see `reading.read`.
 
         Raises:
-            ImageError: it takes too long, too.
+            UnreachableError: it takes too long, too.
         """
         work = partial(read, source, policy.max_pixels)
-        with self._sentences(source.path):
+        with self._sentences(source.path, UnreachableError):
             return self._apart(work, budget) if self._all_apart else self._guard(work, budget)
 
     def decode(
@@ -94,19 +94,16 @@ class Decoder:
             UserError: an object store refuses everything or cannot be reached.
         """
         budget = budget or self.budget()
-        if self._all_apart:
-            content = source if isinstance(source, bytes) else self.read(source, policy, budget)
-            look(content)
-            with self._sentences(name):
-                return self._apart(partial(decode, content, policy, name=name, prompt=prompt), budget)
+        content = source if isinstance(source, bytes) else self.read(source, policy, budget)
+        look(content)
 
         def here() -> Image | Opened:
-            content = source if isinstance(source, bytes) else read(source, policy.max_pixels)
-            look(content)
             found = opened(content, policy, name=name, prompt=prompt)
             return found.decode() if found.suspicion is None else found
 
-        with self._sentences(name):
+        with self._sentences(name, ImageError):
+            if self._all_apart:
+                return self._apart(partial(decode, content, policy, name=name, prompt=prompt), budget)
             found = self._guard(here, budget)
             return found if isinstance(found, Image) else self._apart(found.decode, budget)
 
@@ -119,12 +116,12 @@ class Decoder:
         return self._child(work, budget)
 
     @contextmanager
-    def _sentences(self, name: str) -> Iterator[None]:
-        shown = printable(name)
+    def _sentences(self, name: str, too_long: type[ImageError]) -> Iterator[None]:
+        shown = printable(name.encode(errors="backslashreplace").decode())
         try:
             yield
         except OverBudgetError as error:
-            raise ImageError(
+            raise too_long(
                 f"{shown} took longer than {self._seconds:g} s to be read and decoded (--image-seconds); "
                 "leave it out or repair it, or allow more time."
             ) from error
