@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from zeroiqa.errors import UserError
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 IMAGE_SECONDS = 60.0
 """For one image, if nothing else is said."""
+_NAME = "within a budget"
 _WATCH_SECONDS = 0.2
 """Between two looks of a process for the one that it works for."""
 
@@ -75,7 +77,7 @@ class Guard(Protocol):
 def left_behind(work: Callable[[], T], budget: Budget) -> T:
     """Do it in a thread, which is left alone when it takes longer: for a process that shall not end.
 
-    Work that keeps Python's lock keeps us, too; such is for a `Child`.
+    Work that keeps Python's lock keeps us, too; such is for a `Child`. See `leave`.
     """
     done: Future[T] = Future()
 
@@ -86,13 +88,22 @@ def left_behind(work: Callable[[], T], budget: Budget) -> T:
             done.set_exception(error)
 
     with budget.spent() as seconds:
-        threading.Thread(target=do, daemon=True).start()
+        threading.Thread(target=do, name=_NAME, daemon=True).start()
         try:
             return done.result(seconds)
         except TimeoutError:
             if done.done():  # it is the work's own error, or it has just been done
                 return done.result()
             raise OverBudgetError from None
+
+
+def leave(code: int) -> None:
+    """End this process now if a thread was left behind: pyarrow waits in the end for reads of a store."""
+    if any(thread.name == _NAME for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
 class Watchdog:
