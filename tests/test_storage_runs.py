@@ -200,7 +200,9 @@ def test_an_object_that_never_comes_is_an_error_row_and_the_others_are_scored(
     for name in list(images)[:5]:
         bucket.put(f"in/{name}", images[name])
     bucket.put("in/stuck.png", images["000.png"])
-    with slow_proxy(os.environ["AWS_ENDPOINT_URL"], delay=0, stuck=b"in/stuck.png") as proxy:
+    with slow_proxy(
+        os.environ["AWS_ENDPOINT_URL"], delay=0, stuck=f"GET /{bucket.name}/in/stuck".encode()
+    ) as proxy:
         command = [bucket.address("in"), "-o", tmp_path / "run", *HOW, "--workers", workers]
         code, _, said = zeroiqa("score", *command, "--image-seconds", "2", AWS_ENDPOINT_URL=proxy.address)
     assert code == 0, said
