@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tests.imagefiles import noise, quadrants, save
+from tests.test_executors_local import KILLED, trapped
 from zeroiqa.decoding import Decoder
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import DecodePolicy, decode, opened
@@ -84,6 +85,16 @@ def test_a_file_that_takes_too_long_is_an_error_and_the_next_one_is_decoded(larg
     ):
         decoder.decode(large, POLICY, name="large.webp")
     assert Decoder(600.0).decode(large, POLICY, name="large.webp").size == (4200, 4200)
+
+
+def test_a_file_that_kills_the_child_is_an_error_and_the_next_one_is_decoded(tmp_path, monkeypatch):
+    (tmp_path / "killer.png").write_bytes(FILES["alpha.png"])
+    monkeypatch.setenv("PYTHONPATH", trapped(tmp_path)["PYTHONPATH"])
+    careful = Decoder().careful()
+    with pytest.raises(ImageError) as raised:
+        careful.decode(Stored(str(tmp_path / "killer.png")), POLICY, name="killer.png")
+    assert str(raised.value) == KILLED.format(tmp_path / "killer.png")
+    assert careful.decode(FILES["alpha.png"], POLICY, name="alpha.png").size == (80, 70)
 
 
 def test_reading_and_decoding_share_one_budget(tmp_path):

@@ -139,7 +139,9 @@ def test_images_are_decoded_carefully_from_the_first_death_of_their_shard_on():
     assert not first.careful and not second.careful
     attempts.finished(second)
     attempts.died(first)
-    assert (again := attempts.next()).shard == 5 and again.careful
+    again = attempts.next()
+    assert again.shard == 5 and again.careful
     attempts.died(again)
     attempts.died(attempts.next())
-    assert (half := attempts.next()).images == (50,) and half.careful
+    half = attempts.next()
+    assert half.images == (50,) and half.careful
