@@ -91,6 +91,15 @@ def test_waiting_for_the_process_and_for_its_start_costs_no_budget():
     assert all(each.left > 0 for each in budgets)  # whoever was the last one has waited for 1.5 seconds
 
 
+@pytest.mark.skipif(os.name != "posix", reason="asks for signals")
+def test_an_answer_that_nobody_waited_for_is_not_that_of_the_next_work(child):
+    me = threading.main_thread().ident
+    threading.Timer(0.2, signal.pthread_kill, (me, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        child(partial(time.sleep, 1000), Budget(AGES))
+    assert child(partial(len, b"next"), Budget(AGES)) == 4
+
+
 def test_the_process_ends_with_its_object():
     before = len(processes())
     child = Child()

@@ -35,11 +35,11 @@ import ctypes, os, signal, sys, time
 
 def spring(event, arguments):
     name = os.path.basename(str(arguments[0])) if event == "open" else ""
-    if "stuck" in name:
+    if "-stuck" in name:
         time.sleep(1000)
     elif "killer" in name and "zeroiqa" not in sys.orig_argv:
         os.kill(os.getpid(), signal.SIGKILL)
-    elif "hang" in name and "zeroiqa" not in sys.orig_argv:
+    elif "-hang" in name and "zeroiqa" not in sys.orig_argv:
         ctypes.PyDLL(None).sleep(1000)
 
 sys.addaudithook(spring)

@@ -65,12 +65,12 @@ class Child:
         """
         with self._lock:
             try:
-                self._process = self._process or _Process()
+                process, self._process = self._process or _Process(), None
                 with budget.spent() as seconds:
-                    result = self._process.answer((seconds, work))
+                    result = process.answer((seconds, work))
             except (OSError, EOFError, pickle.UnpicklingError) as error:
-                self._process = None  # which ends it, if it has not ended
                 raise (KilledError if budget.left > 0 else OverBudgetError) from error
+            self._process = process  # else it ends: its answer, if there is one, is for nobody
         if isinstance(result, _Raised):
             raise result.error
         return result  # type: ignore[no-any-return]  # what the work has returned
