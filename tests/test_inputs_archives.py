@@ -301,3 +301,26 @@ def test_an_object_is_decoded_by_its_address(bucket):
         decode(bucket.put("in/empty.png", b""))
     with pytest.raises(ImageError, match="has an empty part"):
         decode(bucket.address("in//x.png"))
+
+
+def test_headers_before_a_member_are_bounded_in_number_and_length(here):
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 4
+    chain = (long.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")) * 5000
+    Path("deep.tar").write_bytes(chain + tar({"a.jpg": picture(1)}))
+    with pytest.raises(UserError, match="has hundreds of headers before one file, so it is damaged"):
+        archives.members("deep.tar", (".jpg",))
+    wide = tarfile.TarInfo("././@PaxHeader")
+    wide.type, wide.size = tarfile.XHDTYPE, 3 << 30
+    with Path("wide.tar").open("wb") as file:
+        file.write(wide.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(4 << 30)
+    with pytest.raises(UserError, match="a header of 3221225472 bytes before byte 512"):
+        archives.members("wide.tar", (".jpg",))
+
+
+def test_a_text_that_is_too_long_for_a_prompt_is_not_read(here):
+    Path("a.tar").write_bytes(tar({"a.jpg": picture(1), "a.txt": b"x" * ((1 << 20) + 1)}))
+    with pytest.raises(UserError, match=r"a\.tar/a\.txt has 1048577 bytes and would be a prompt"):
+        archives.members("a.tar", (".jpg",), prompts=True)
+    assert [each.name for each in archives.members("a.tar", (".jpg",))] == ["a.jpg"]

@@ -18,6 +18,8 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz",
 
 _MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _BUFFER = 1 << 20  # bytes of one request: headers are small and often near each other
+_MOST_HEADER = 1 << 20  # bytes of names, times and attributes before a member; a name has 4,096 at the most
+_MOST_TEXT = 1 << 20  # bytes of a prompt
 
 
 class Member(NamedTuple):
@@ -53,18 +55,34 @@ def members(path: str, extensions: tuple[str, ...], *, prompts: bool = False) ->
             if each.name.lower().endswith(extensions):
                 found[each.name] = Member(each.name, each.offset_data, each.size, None)
             elif prompts and each.name.lower().endswith(".txt"):
+                text = f"{shown}/{printable(each.name)}"
+                if each.size > _MOST_TEXT:
+                    raise UserError(f"{text} has {each.size} bytes and would be a prompt; leave it out.")
                 file.seek(each.offset_data)
-                texts[each.name[:-4]] = _text(file.read(each.size), f"{shown}/{printable(each.name)}")
+                texts[each.name[:-4]] = _text(file.read(each.size), text)
     return [
         member._replace(prompt=next((texts[key] for key in _keys(member.name) if key in texts), None) or None)
         for member in found.values()
     ]
 
 
+class _Headers:
+    """An archive as `tarfile` reads it: a header that claims to be longer than any is not read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _MOST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes before byte {self._file.tell()}")
+        return self._file.read(size)
+
+
 def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
     """The regular files of an archive that are not hidden."""
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:") as archive:
             while (each := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # or all of them would stay in memory
                 hidden = any(part.startswith(".") or part == "__MACOSX" for part in _parts(each.name))
@@ -77,6 +95,10 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(f"it has no end mark after {end} bytes")
         if block.strip(b"\0"):
             raise tarfile.ReadError(f"there is no header at byte {end}")
+    except RecursionError as error:  # each header that belongs to the next one is a call more
+        raise UserError(
+            f"{shown} has hundreds of headers before one file, so it is damaged; copy it again."
+        ) from error
     except (tarfile.TarError, ValueError) as error:
         raise UserError(
             f"{shown} is damaged or cut off, or is no tar archive ({error}); copy it again."

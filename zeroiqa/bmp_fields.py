@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroiqa.containers import Picture, damaged
+from zeroiqa.containers import BLANK_PIXELS, Picture, damaged
 from zeroiqa.errors import ImageError
 from zeroiqa.suspicion import Facts
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _CORE = 12  # bytes of the oldest header, which has neither compression nor 16 bits
 _RGB, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6
+_RUN = 255
+_SLOW = 4 << 20  # bytes of run lengths; Pillow reads a million a second
 _UNREAD = {4: "JPEG inside", 5: "PNG inside"}
 _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 """Red, green, blue and alpha where the file does not say."""
@@ -63,8 +65,7 @@ def read_bmp(data: bytes, shown: str) -> Bitmap | Picture:
         )
         raise ImageError(f"{shown} is a BMP image with {kind}, which is not read; convert it to PNG first.")
     if size == _CORE or bits not in _MASKS or compression in (_RLE8, _RLE4):
-        needed = 0 if compression in (_RLE8, _RLE4) else _row(width, bits) * abs(height)
-        return Picture(data, needed=needed, there=max(0, len(data) - offset))
+        return _of_pillow(data, width, abs(height), 0 if compression in (_RLE8, _RLE4) else bits, offset)
     masks = _MASKS[bits]
     if compression != _RGB and len(data) >= 70:
         named = 4 if size >= 56 or compression == _ALPHA_FIELDS else 3
@@ -73,6 +74,19 @@ def read_bmp(data: bytes, shown: str) -> Bitmap | Picture:
     if width <= 0 or not height:
         raise damaged(shown, "the size in its header is damaged")
     return Bitmap(width, abs(height), height < 0, bits, masks, offset, data)
+
+
+def _of_pillow(data: bytes, width: int, height: int, bits: int, offset: int) -> Picture:
+    """What Pillow decodes; 0 bits are run lengths, 2 bytes for 1 to 255 pixels."""
+    pixels = width * height
+    if bits:
+        needed, slow = _row(width, bits) * height, ""
+    else:
+        data = data[: offset + 2 * max(0, pixels) + 4 * height]
+        needed = 2 * pixels // _RUN if pixels > BLANK_PIXELS else 0
+        slow = "a large bitmap of run lengths" if len(data) > _SLOW else ""
+    size = (width, height) if width > 0 else None
+    return Picture(data, size=size, needed=needed, there=max(0, len(data) - offset), slow=slow)
 
 
 def samples(bitmap: Bitmap, shown: str) -> Array:

@@ -7,8 +7,10 @@ which cannot be silenced in a thread-safe way: it is only given what decides pix
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
+from zeroiqa import heif_items
 from zeroiqa.errors import ImageError
 from zeroiqa.suspicion import Facts
 
@@ -63,6 +65,12 @@ _EXTENT = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
 
 BLANK_PIXELS = 32_000_000
 """Up to this many may have next to no data: a blank picture of WebP or AVIF is a few bytes at any size."""
+_MOST_WORK = 1_000_000_000
+"""Pixels that are decoded of a HEIC or AVIF file: four times the largest picture."""
+_MOOV = 4096
+"""Within so many bytes, a sequence of images says that it is one."""
+_MOST_HEADERS = 4096
+"""Of AV1 pictures in a file: a grid of tiles of 256 x 256 pixels."""
 _PIXELS_OF_A_BYTE = 100_000
 """The most of a larger picture in any format; blank AVIF, the most compact, reaches half of that."""
 
@@ -116,6 +124,27 @@ def unsupported_kind(head: bytes, path: str) -> str | None:
     return next((kind for kind, magic in _KNOWN_BUT_UNSUPPORTED if magic.match(head)), None)
 
 
+def check_format(head: bytes, shown: str, name: str) -> str:
+    """The format of a file by its first bytes.
+
+    Raises:
+        ImageError: it is none that is read.
+    """
+    unsupported = unsupported_kind(head[:1024], name)
+    if unsupported:
+        raise ImageError(f"{shown} is {unsupported}, which is not read; convert it to PNG or JPEG first.")
+    kind = file_format(head[:64])
+    if kind is None:
+        raise ImageError(f"{shown} is not an image that can be read: it begins with {head[:16]!r}.")
+    return kind
+
+
+def check_pixels(width: int, height: int, most: int, shown: str) -> None:
+    """Raise `ImageError` if a picture has more pixels than are decoded."""
+    if width * height > most:
+        raise ImageError(f"{shown} is {width} x {height} pixels; at most {most} are decoded; scale it down.")
+
+
 def is_unread_picture(path: str) -> bool:
     """Whether a file is called like a picture of a format that is not read, such as .nef, .psd or .jxl."""
     return _RAW_NAME.fullmatch(path) is not None or _PICTURE_NAME.fullmatch(path) is not None
@@ -146,13 +175,41 @@ def read_heif(data: bytes, shown: str) -> Picture:
     """A HEIC or AVIF file without its EXIF item, which says nothing about pixels: both rotate by properties.
 
     Raises:
-        ImageError: an AVIF file says that it is larger than the pictures that are coded in it.
+        ImageError: an AVIF file says that it is larger than the pictures that are coded in it, or pictures
+            are to be decoded again and again.
     """
-    extent = max((_number(each[1]) * _number(each[2]) for each in _EXTENT.finditer(data)), default=0)
-    coded = [_av1_pixels(f"{_number(header):0128b}") for header in _AV1_HEADER.findall(data)]
+    across, down = largest_extent(data)
+    extent = across * down
+    headers = [each[1] for each in islice(_AV1_HEADER.finditer(data), _MOST_HEADERS + 1)]
+    if len(headers) > _MOST_HEADERS:
+        raise ImageError(f"{shown} is an AVIF image of more than {_MOST_HEADERS} parts; save it again.")
+    coded = [_av1_pixels(f"{_number(header):0128b}") for header in headers]
     if all(coded) and 0 < sum(coded) < extent:  # parts of a grid are smaller than it, together they are not
         raise damaged(shown, f"its header says {extent} pixels, and {sum(coded)} are coded")
-    return Picture(_EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent)
+    return Picture(
+        _EXIF_ITEM.sub(rb"\1none", data), there=len(data), extent=extent, slow=_slow(data, extent, shown)
+    )
+
+
+def _slow(data: bytes, extent: int, shown: str) -> str:
+    """What a HEIC or AVIF file is if its decoder has more to do than its size shows."""
+    try:
+        asked = heif_items.work(data)
+    except ValueError as error:
+        raise damaged(shown, error) from error
+    if asked is not None and asked > _MOST_WORK:
+        raise damaged(shown, f"of {extent} pixels, its pictures make {asked} to be decoded")
+    if asked is None:
+        return "an image whose parts cannot be told"
+    if b"moov" in data[:_MOOV]:
+        return "a sequence of images"
+    return f"made of {asked / 1e6:.0f} megapixels" if asked > max(BLANK_PIXELS, 2 * extent) else ""
+
+
+def largest_extent(data: bytes) -> tuple[int, int]:
+    """Width and height of the largest picture that is spoken of; 0 if there is none."""
+    sizes = ((_number(each[1]), _number(each[2])) for each in _EXTENT.finditer(data))
+    return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
 
 
 def _av1_pixels(bits: str) -> int:

@@ -78,7 +78,8 @@ class DecodePolicy:
       warning, if every pixel and every scan is there. Metadata, damaged or not, decide nothing. Damage
       inside JPEG, WebP or AVIF data that their decoders accept is not found.
     * More than `max_pixels` is an error, found in the header before anything is allocated, and so are pixels
-      for which the data cannot be enough, and a JPEG of more scans than encoders write.
+      for which the data cannot be enough, and more scans, markers, chunks, blocks, tags or pictures within
+      pictures than encoders write. Of a file of more than 64 MiB and 8 bytes a pixel, only that much is read.
     * A shorter side under `min_side` is an error; one under 64 pixels, or an aspect over 8:1, is a warning.
     """
 
@@ -262,13 +263,8 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _format(data: bytes, shown: str, path: str) -> str:
-    unsupported = containers.unsupported_kind(data[:1024], path)
-    if unsupported:
-        raise ImageError(f"{shown} is {unsupported}, which is not read; convert it to PNG or JPEG first.")
-    kind = containers.file_format(data[:64])
-    if kind is None:
-        raise ImageError(f"{shown} is not an image that can be read: it begins with {data[:16]!r}.")
+def _format(data: bytes, shown: str, name: str) -> str:
+    kind = containers.check_format(data[:1024], shown, name)
     if kind == "AVIF" and not features.check("avif"):
         raise ImageError(
             f"{shown} is an AVIF image, which this Pillow cannot read; pip install --upgrade pillow."
@@ -314,27 +310,27 @@ def _decode(
         return _finished(samples, content.orientation, policy, (_SEVERAL,) if content.several else ())
     if isinstance(content, Bitmap):
         return _finished(bmp_fields.samples(content, shown), 1, policy)
-    samples, picture = _decoded(kind, content, policy, shown)
+    samples, orientation, several = _decoded(kind, content, policy, shown)
     if any(
         not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
         for other in content.variants
     ):
         raise containers.damaged(shown, "the file ends inside its image data")
-    several = content.several or bool(getattr(picture, "is_animated", False))
-    orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
     notes = ((_SEVERAL,) if several else ()) + ((_NO_END,) if content.variants else ())
     return _finished(samples, orientation, policy, notes)
 
 
 def _decoded(
     kind: str, content: Picture, policy: DecodePolicy, shown: str
-) -> tuple[npt.NDArray[Any], PilImage.Image]:
-    """The samples that Pillow reads, and its picture."""
+) -> tuple[npt.NDArray[Any], int, bool]:
+    """The samples that Pillow reads, their orientation, and whether there are other frames."""
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
     picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)
     containers.check_claim(content, picture.width, picture.height, shown)
-    return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), picture
+    several = content.several or bool(getattr(picture, "is_animated", False))
+    orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
+    return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), orientation, several
 
 
 def _finished(
@@ -366,14 +362,12 @@ def _pillow_errors(shown: str) -> Iterator[None]:
             f"{shown} has more pixels than Pillow reads of it; convert it to PNG first."
         ) from error
     except Exception as error:  # on damaged data Pillow's plugins raise nearly everything
-        raise containers.damaged(shown, f"{error}".rstrip(".") or type(error).__name__) from error
+        said = " ".join(f"{error}".split()).rstrip(".")  # libheif writes several lines
+        raise containers.damaged(shown, said or type(error).__name__) from error
 
 
 def _check_size(width: int, height: int, policy: DecodePolicy, shown: str) -> None:
-    if width * height > policy.max_pixels:
-        raise ImageError(
-            f"{shown} is {width} x {height} pixels; at most {policy.max_pixels} are decoded; scale it down."
-        )
+    containers.check_pixels(width, height, policy.max_pixels, shown)
     if min(width, height) < policy.min_side:
         raise ImageError(
             f"{shown} is {width} x {height} pixels; at least {policy.min_side} on the shorter side are "

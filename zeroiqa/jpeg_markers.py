@@ -12,6 +12,8 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 # APP1 to 13, APP15, comment; JFIF (APP0) and Adobe (APP14) say how the colours are stored
 _METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 _JFIF, _ADOBE = 0xE0, 0xEE
+_BARE = (0x01, 0xD8)
+"""Markers without a segment, besides restarts, which are only in image data."""
 _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xCA)
 _UNREAD = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "lossless (JPEG-LS)"} | dict.fromkeys(
@@ -21,6 +23,8 @@ _BITS_OF_A_BLOCK = {0xC0: 2, 0xC1: 2, 0xC2: 1}
 """The fewest: a Huffman code takes a bit, and each block has one for DC and, unless later scans have it, one
 for AC. Arithmetic coding has no such bound."""
 
+_MARKERS = 10_000
+"""A profile and other metadata in parts of 64 kB are some hundred, and so are the tables of many scans."""
 _SCANS = 100
 """Cameras write 1, progressive encoders 6 to 20."""
 _SCAN_WORK = 5_000_000_000
@@ -63,11 +67,13 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
     """
     kept: list[bytes | memoryview] = [b"\xff\xd8"]
     scans: list[bytes] = []
-    view, position, end, exif, scan = memoryview(data), 2, len(data), b"", 0
+    view, position, end, exif, scan, left = memoryview(data), 2, len(data), b"", 0, _MARKERS
     frame: _Frame | None = None
     while (found := _MARKER.search(data, position)) and found[0] != _END:
-        marker, start, position = found[0][1], found.start(), found.end()
-        if marker in (0x01, 0xD8):  # markers without a segment
+        marker, start, position, left = found[0][1], found.start(), found.end(), left - 1
+        if not left:
+            raise ImageError(f"{shown} is a JPEG of more than {_MARKERS} markers; save it again.")
+        if marker in _BARE:
             continue
         body = data[position + 2 : position + int.from_bytes(data[position : position + 2], "big")]
         position += int.from_bytes(data[position : position + 2], "big")
@@ -88,7 +94,7 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
             kept.append(_colours(marker, body) if marker in (_JFIF, _ADOBE) else view[start:position])
     if not (scan and frame):
         raise damaged(shown, "it holds no picture" if found else "the file ends before its image data")
-    _check_scans(frame, scans, shown)
+    _check_scans(frame, len(scans), 1 if found else 1 + len(_TAILS), shown)
     if not found and not _all_sent(frame, scans):
         raise damaged(shown, "the file ends before its last scan")
     stream = data[scan : found.end()] if found else _without_padding(data[scan:end]) + _END
@@ -102,6 +108,22 @@ def read_jpeg(data: bytes, shown: str) -> Picture:
         passes=len(scans),
         variants=() if found else tuple(b"".join([head, stream[:-2], tail, _END]) for tail in _TAILS),
     )
+
+
+def frame_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the frame header of a large file; 0 if markers do not lead to it one by one."""
+    position = 2
+    for _ in range(_MARKERS):
+        segment = data[position : position + 9]
+        if len(segment) < 9 or segment[0] != 0xFF or segment[1] in (0x00, 0xD9, 0xDA):
+            break
+        if segment[1] in _FRAME:
+            return int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big")
+        if segment[1] == 0xFF:  # may stand before a marker any number of times
+            position += 1
+        else:
+            position += 2 + (0 if segment[1] in _BARE else int.from_bytes(segment[2:4], "big"))
+    return 0, 0
 
 
 def _frame(marker: int, body: bytes, shown: str) -> _Frame:
@@ -138,12 +160,12 @@ def _blocks(frame: _Frame) -> int:
     )
 
 
-def _check_scans(frame: _Frame, scans: list[bytes], shown: str) -> None:
+def _check_scans(frame: _Frame, scans: int, times: int, shown: str) -> None:
     """Refuse what would take minutes: a scan is a few bytes in the file and a pass over all pixels."""
-    most = max(1, min(_SCANS, _SCAN_WORK // max(1, frame.width * frame.height)))
-    if len(scans) > most:
+    most = max(1, min(_SCANS, _SCAN_WORK // max(1, frame.width * frame.height * times)))
+    if scans > most:
         raise ImageError(
-            f"{shown} is a JPEG of {len(scans)} scans; at its size at most {most} are decoded; save it again."
+            f"{shown} is a JPEG of {scans} scans; at its size at most {most} are decoded; save it again."
         )
 
 

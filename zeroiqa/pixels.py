@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -33,8 +33,8 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
     Args:
         picture: Any mode; loaded here if it is not yet.
         shown: Its name for messages.
-        reopen: Gives the same picture, not loaded, once more; without it 16-bit colours keep only their high
-            byte.
+        reopen: Gives the same picture, not loaded, once more, so that this one may be closed; without it
+            16-bit colours keep only their high byte.
 
     Returns:
         Shape (height, width) or (height, width, C), C = 2, 3 or 4 as in `to_rgb`; uint8 or uint16.
@@ -52,19 +52,21 @@ def samples(picture: PilImage.Image, shown: str, reopen: Callable[[], ImageFile]
     if picture.mode.startswith("I;16"):
         return _keyed(array_of(picture), picture.info.get("transparency"))
     if reopen and deep == "LA;16B":
-        both = _reread(reopen, "RGBA")  # the bytes of two 16-bit samples
+        picture.close()
+        both = array_of(_reread(reopen, "RGBA"))  # the bytes of two 16-bit samples
         return both.view(">u2").astype(np.uint16)
     if reopen and deep in _DEEP_COLOURS:
-        wide = array_of(picture).astype(np.uint16) << 8 | _reread(reopen, _DEEP_COLOURS[deep])
+        wide = array_of(picture).astype(np.uint16)
+        picture.close()
+        np.left_shift(wide, 8, out=wide)
+        for top, low in _strips(_reread(reopen, _DEEP_COLOURS[deep])):
+            wide[top : top + len(low)] |= low
         return _keyed(wide, picture.info.get("transparency"))
     if picture.mode == "1" and not picture.has_transparency_data:
-        picture = picture.convert("L")
-    elif picture.has_transparency_data:
-        picture = picture.convert("LA") if picture.mode == "La" else picture
-        picture = picture.convert("RGBA")
-    elif picture.mode not in ("L", "RGB"):
-        picture = picture.convert("RGB")
-    return array_of(picture)
+        return array_of(picture, "L")
+    if picture.has_transparency_data:
+        return array_of(picture.convert("LA") if picture.mode == "La" else picture, "RGBA")
+    return array_of(picture, "" if picture.mode in ("L", "RGB") else "RGB")
 
 
 def upright(array: Array, orientation: int) -> Array:
@@ -111,18 +113,23 @@ def transparent(array: Array) -> bool:
     return int(array[..., -1].max()) <= (0 if array.dtype == np.uint8 else 128)
 
 
-def array_of(picture: PilImage.Image) -> Array:
-    """The samples of a loaded picture; strip by strip, which is four times as fast as all at once."""
-    rows = max(1, _STRIP // picture.width)
+def array_of(picture: PilImage.Image, mode: str = "") -> Array:
+    """The samples of a loaded picture, converted to another mode if one is given."""
     array: Array | None = None
-    for top in range(0, picture.height, rows):
-        bottom = min(top + rows, picture.height)
-        strip = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    for top, strip in _strips(picture, mode):
         if array is None:
             array = np.empty((picture.height, *strip.shape[1:]), strip.dtype.newbyteorder("="))
-        array[top:bottom] = strip
+        array[top : top + len(strip)] = strip
     assert array is not None
     return array
+
+
+def _strips(picture: PilImage.Image, mode: str = "") -> Iterator[tuple[int, Array]]:
+    """Strips of a picture, each with its first row: four times as fast as all at once, in less memory."""
+    rows = max(1, _STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        yield top, np.asarray(strip.convert(mode) if mode not in ("", strip.mode) else strip)
 
 
 def _rawmode(picture: PilImage.Image) -> str:
@@ -134,8 +141,8 @@ def _rawmode(picture: PilImage.Image) -> str:
     return str(arguments if isinstance(arguments, str) else (arguments or ("",))[0])
 
 
-def _reread(reopen: Callable[[], ImageFile], rawmode: str) -> Array:
-    """The samples under another reading of the same bytes.
+def _reread(reopen: Callable[[], ImageFile], rawmode: str) -> ImageFile:
+    """The picture under another reading of the same bytes.
 
     Pillow cannot hold 16-bit colours: it keeps the high byte of each sample, and, told the wrong byte order,
     the low.
@@ -146,7 +153,7 @@ def _reread(reopen: Callable[[], ImageFile], rawmode: str) -> Array:
         for tile in picture.tile
     ]
     picture.load()
-    return array_of(picture)
+    return picture
 
 
 def _keyed(array: Array, key: Any) -> Array:

@@ -20,6 +20,10 @@ _KEPT_TYPE = re.compile(rb"PLTE|tRNS|IDAT|IEND|eXIf")
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _BANDS = {_GREY: 1, _RGB: 3, _PALETTE: 1, 4: 2, 6: 4}
 _DEFLATE_RATIO = 1032  # a match of 258 bytes takes two bits at least
+_MOST_CHUNKS = 1 << 18
+"""2 GB in parts of 8 kB, as libpng writes them."""
+_MOST_CHECKED = 4
+"""How often a byte may be part of what is checked; once, if nothing is damaged."""
 
 
 def read_png(data: bytes, shown: str) -> Picture:
@@ -56,7 +60,27 @@ def read_png(data: bytes, shown: str) -> Picture:
         (width, height),
         needed=height * row // _DEFLATE_RATIO,
         there=there,
+        parts=len(pixels),
     )
+
+
+class _Checked:
+    """The bytes of a file, and how many may still be checked; a chunk can claim to be as long as it likes."""
+
+    def __init__(self, data: bytes, shown: str) -> None:
+        self.data, self.view, self.shown = data, memoryview(data), shown
+        self.left = _MOST_CHECKED * len(data)
+
+    def end(self, position: int) -> int:
+        """Where a chunk ends; 0 if it ends outside of the file or its checksum is wrong."""
+        end = position + 12 + int.from_bytes(self.view[position : position + 4], "big")
+        if end > len(self.view):
+            return 0
+        self.left -= end - position
+        if self.left < 0:
+            raise damaged(self.shown, "too many of its chunks are damaged")
+        stated = int.from_bytes(self.view[end - 4 : end], "big")
+        return end if zlib.crc32(self.view[position + 4 : end - 4]) == stated else 0
 
 
 def _chunks(data: bytes, shown: str) -> Iterator[tuple[bytes, memoryview]]:
@@ -64,12 +88,14 @@ def _chunks(data: bytes, shown: str) -> Iterator[tuple[bytes, memoryview]]:
 
     Where the length of an ancillary chunk is damaged, too, the next chunk that is whole is looked for.
     """
-    view, position, kind = memoryview(data), len(_SIGNATURE), b""
+    checked, view, position, kind, left = _Checked(data, shown), memoryview(data), 8, b"", _MOST_CHUNKS
     while kind != b"IEND":
-        kind = data[position + 4 : position + 8]
+        kind, left = data[position + 4 : position + 8], left - 1
         if len(kind) < 4:
             raise damaged(shown, "the file ends before the end chunk")
-        end = _end(view, position)
+        if not left:
+            raise ImageError(f"{shown} is a PNG of more than {_MOST_CHUNKS} chunks; save it again.")
+        end = checked.end(position)
         if end and (kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND") or kind[0] & 0x20):
             yield kind, view[position:end]
             position = end
@@ -88,29 +114,19 @@ def _chunks(data: bytes, shown: str) -> Iterator[tuple[bytes, memoryview]]:
                 shown, f"the file ends inside its {name} chunk" if ends else f"its {name} chunk is damaged"
             )
         else:
-            position = _after_damage(data, position, shown)
+            position = _after_damage(checked, position)
 
 
-def _end(view: memoryview, position: int) -> int:
-    """Where a chunk ends; 0 if it ends outside of the file or its checksum is wrong."""
-    length = int.from_bytes(view[position : position + 4], "big")
-    end = position + 12 + length
-    if end > len(view):
-        return 0
-    return (
-        end if zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end], "big") else 0
-    )
-
-
-def _after_damage(data: bytes, position: int, shown: str) -> int:
+def _after_damage(checked: _Checked, position: int) -> int:
     """Where the chunk after a damaged one begins."""
+    data = checked.data
     end = position + 12 + int.from_bytes(data[position : position + 4], "big")
     if _CHUNK_TYPE.fullmatch(data, end + 4, end + 8):
         return end
     for found in _KEPT_TYPE.finditer(data, position + 8):
-        if _end(memoryview(data), found.start() - 4):
+        if checked.end(found.start() - 4):
             return found.start() - 4
-    raise damaged(shown, "the file ends before the end chunk")
+    raise damaged(checked.shown, "the file ends before the end chunk")
 
 
 def _transparency(body: bytes, colour: int, depth: int) -> bytes:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from zeroiqa.errors import ImageError, UserError, printable
-from zeroiqa.storage import AccessDeniedError, RemotePath, location
+from zeroiqa.first_bytes import AT_ONCE, HEAD, Peek, most_bytes
+from zeroiqa.storage import AccessDeniedError, RemotePath, is_remote, location
 
 _HEADER = tarfile.BLOCKSIZE
 _NAME_BYTES = 100  # of a name in a header; longer ones, and often those beyond ASCII, are written before it
@@ -40,33 +41,32 @@ class Stored:
 
 
 def read(source: Stored, max_pixels: int) -> bytes:
-    """All bytes of an image, without ever waiting for a pipe or a device.
+    """The bytes of an image, without ever waiting for a pipe or a device.
 
     Args:
         source: Where it is.
-        max_pixels: How many its image may have; a file that could hold many more is not read.
+        max_pixels: How many its image may have; what is more than they can need is not read.
 
     Raises:
-        ImageError: it is not there, empty, too large, or not what was planned.
+        ImageError: it is not there, empty, no image, too large, or not what was planned.
         UserError: an object store refuses everything or cannot be reached.
     """
     shown = printable(source.path.encode(errors="backslashreplace").decode())
     with _opened(source, shown) as (file, size, modified):
         if source.archive is not None:
-            data = _member(file, source, shown)
+            data = _member(file, source, max_pixels, shown)
             _check_time(source, modified, shown)
             return data
         if not size:
             raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
-        if size > max_pixels * 8 + (64 << 20):  # 16-bit RGBA, uncompressed, and metadata
-            raise ImageError(f"{shown} has {size} bytes, too many for {max_pixels} pixels.")
         if source.bytes not in (0, size):
             raise ImageError(
                 f"{shown} has changed: it has {size} bytes and had {source.bytes} when the run was planned; "
                 "put the old file back, or score the new one in another run (-o)."
             )
         _check_time(source, modified, shown)
-        return bytes(file.read())
+        content = Peek(file, size, least=AT_ONCE if is_remote(source.place) else HEAD)
+        return content[: most_bytes(content, max_pixels, shown, source.path)]
 
 
 def _check_time(source: Stored, modified: int | None, shown: str) -> None:
@@ -79,11 +79,11 @@ def _check_time(source: Stored, modified: int | None, shown: str) -> None:
     )
 
 
-def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
+def _member(file: IO[bytes], source: Stored, max_pixels: int, shown: str) -> bytes:
     """Header and content in one read; the header says whether the archive is still the planned one."""
     assert source.offset is not None
     file.seek(source.offset - _HEADER)
-    data = bytes(file.read(_HEADER + source.bytes))
+    data = bytes(file.read(_HEADER + min(source.bytes, AT_ONCE)))
     name = source.path.removeprefix(f"{source.archive}/")
     try:
         header = tarfile.TarInfo.frombuf(data[:_HEADER], "utf-8", "surrogateescape")
@@ -92,7 +92,7 @@ def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
     if (
         header is None
         or header.size != source.bytes
-        or len(data) != _HEADER + source.bytes
+        or len(data) != _HEADER + min(source.bytes, AT_ONCE)
         or (len(name) < _NAME_BYTES and name.isascii() and header.name != name)
     ):
         raise ImageError(
@@ -101,7 +101,10 @@ def _member(file: IO[bytes], source: Stored, shown: str) -> bytes:
         )
     if not source.bytes:
         raise ImageError(f"{shown} is empty (0 bytes); pack the archive again.")
-    return data[_HEADER:]
+    if source.bytes <= AT_ONCE:
+        return data[_HEADER:]
+    content = Peek(file, source.bytes, source.offset)
+    return content[: most_bytes(content, max_pixels, shown, source.path)]
 
 
 @contextmanager

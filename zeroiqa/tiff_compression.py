@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import struct
+from bisect import bisect
 from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 NONE, OLD_JPEG = 1, 6
+_SHARED = 16
+"""How often a byte may be part of a strip or tile; blank tiles of some writers are the same one."""
 _OF_BYTES = {NONE: 1, 5: 2600, 8: 1032, 32773: 64, 32946: 1032, 34925: 7100, 50000: 32768}
 """Compressions of bytes (LZW, Deflate, PackBits, LZMA, Zstandard) -> how many a byte can become at most."""
-_OF_PIXELS = (2, 3, 4, OLD_JPEG, 7, 32771, 50001)
-"""Compressions of fax, JPEG and WebP."""
+_OF_PIXELS = {2: 0, 3: 0, 4: 0, OLD_JPEG: 512, 7: 512, 32771: 0, 50001: 0}
+"""Compressions of fax, JPEG and WebP -> how many pixels a byte can become at most, 0 if that is not bounded.
+
+Of JPEG, a block of 64 has a bit at least; of fax, a whole row can be one (ITU-T T.6); WebP may be lossless.
+"""
 _OPTIONAL = {34925: "lzma", 50000: "zstd", 50001: "webp"}
 """Those that not every libtiff has -> Pillow's name."""
 _NAMES = {
@@ -121,7 +127,8 @@ def grid(picture: Directory, bits: int, plane: int) -> Grid:
     if len(offsets) < count:
         raise ValueError(f"it has {len(offsets)} strips or tiles and needs {count}")
     if len(counts) < count:  # old writers leave them out
-        counts = tuple(max(0, len(picture.data) - offset) for offset in offsets)
+        ends = sorted({*offsets, len(picture.data)})
+        counts = tuple(ends[min(bisect(ends, offset), len(ends) - 1)] - offset for offset in offsets)
     return Grid(
         tiled, across, down, (width * bits + 7) // 8, (across * bits + 7) // 8, height, offsets, counts
     )
@@ -137,8 +144,8 @@ def rows(picture: Directory, grid: Grid, compression: int, shown: str) -> Array:
         return _stored(picture.data, grid, shown)
     if any(map(lambda offset, count: offset + count > len(picture.data), grid.offsets, grid.counts)):
         raise damaged(shown, "the file ends inside its samples")
-    needed = grid.row * grid.rows // _OF_BYTES[compression]
-    claim = Picture(b"", needed=needed, there=sum(grid.counts))
+    there = _distinct(grid.counts, picture)
+    claim = Picture(b"", needed=grid.row * grid.rows // _OF_BYTES[compression], there=there)
     check_claim(claim, *picture.size, shown)
     numbers: dict[int, Sequence[int]] = {
         tags.WIDTH: [grid.row], tags.HEIGHT: [grid.rows], tags.BITS: [8], tags.COMPRESSION: [compression],
@@ -159,6 +166,18 @@ def rows(picture: Directory, grid: Grid, compression: int, shown: str) -> Array:
         for tag, values in numbers.items()
     }
     return pixels.array_of(_loaded(_with_directory(picture, entries)))
+
+
+def _distinct(counts: Sequence[int], picture: Directory) -> int:
+    """How many bytes of pixels there are; all of the file where it is not said.
+
+    Raises:
+        ValueError: strips or tiles lie upon each other, so that a few bytes are decompressed again and again.
+    """
+    there, most = sum(counts), _SHARED * len(picture.data)
+    if there > most:
+        raise ValueError(f"its strips or tiles have {there} bytes, and the file has {len(picture.data)}")
+    return min(there, len(picture.data)) or len(picture.data)
 
 
 def _stored(data: bytes, grid: Grid, shown: str) -> Array:
@@ -195,8 +214,10 @@ def opened(picture: Directory, shown: str) -> PilImage.Image:
             if kind not in _NOT_WHOLE.get(tag, _WHOLE) or len(packed) < tags.BYTES[kind] * number:
                 raise ValueError(f"its tag {tag} is damaged")
             entries[tag] = kind, number, packed
-    there = sum(picture.values(tags.STRIP_BYTES) or picture.values(tags.TILE_BYTES)) or len(picture.data)
-    check_claim(Picture(b"", there=there), *picture.size, shown)
+    there = _distinct(picture.values(tags.STRIP_BYTES) or picture.values(tags.TILE_BYTES), picture)
+    ratio = (_OF_BYTES | _OF_PIXELS)[picture.value(tags.COMPRESSION, NONE)]
+    needed = picture.size[0] * picture.size[1] // ratio if ratio else 0
+    check_claim(Picture(b"", needed=needed, there=there), *picture.size, shown)
     try:
         return _loaded(_with_directory(picture, entries))
     except SyntaxError as error:

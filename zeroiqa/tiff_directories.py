@@ -24,6 +24,7 @@ _MOST_VALUES = 1 << 22
 _REDUCED_OR_MASK = 0b101  # bits of NewSubfileType
 _RAW_TAGS = {33421: "CFA", 33422: "CFA", 50706: "DNG"}
 _RAW_PHOTOMETRIC = {32803: "CFA", 34892: "linear raw"}
+_WIDTHS = {"H": 2, "I": 4, "Q": 8}
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 BYTES = {
     1: 1,
@@ -51,6 +52,7 @@ class Directory:
     """One picture of a file: where the values of its tags are."""
 
     data: bytes
+    """The file; `find_picture` only slices and measures it, so that a `first_bytes.Peek` will do."""
     order: str
     """ "<" or ">", as in `struct`."""
     big: bool
@@ -72,9 +74,10 @@ class Directory:
         if kind not in _CODES or not number:
             return ()
         number = min(number, most)
-        if position + number * BYTES[kind] > len(self.data):
+        after = position + number * BYTES[kind]
+        if after > len(self.data):
             raise ValueError(f"its tag {tag} points beyond the end of the file")
-        return struct.unpack_from(f"{self.order}{number}{_CODES[kind]}", self.data, position)
+        return struct.unpack(f"{self.order}{number}{_CODES[kind]}", self.data[position:after])
 
     def value(self, tag: int, default: int = 0) -> int:
         """The first number under a tag."""
@@ -103,7 +106,7 @@ class _Reader:
         self.word, self.first = ("Q", 8) if self.big else ("I", 4)
 
     def number(self, code: str, offset: int) -> int:
-        return int(struct.unpack_from(self.order + code, self.data, offset)[0])
+        return int(struct.unpack(self.order + code, self.data[offset : offset + _WIDTHS[code]])[0])
 
     def directory(self, offset: int) -> Directory | None:
         """None if it was read before or would be one too many."""
@@ -120,10 +123,11 @@ class _Reader:
         start, head, inline = offset + (8 if self.big else 2), f"{self.order}HH{self.word}", self.first
         size = struct.calcsize(head) + inline
         inside = min(count, (len(self.data) - start) // size)
+        block = self.data[start : start + inside * size]
         entries: dict[int, tuple[int, int, int]] = {}
-        for each in range(start, start + inside * size, size):
-            tag, kind, number = struct.unpack_from(head, self.data, each)
-            position = each + size - inline
+        for each in range(0, len(block), size):
+            tag, kind, number = struct.unpack_from(head, block, each)
+            position = start + each + size - inline
             if BYTES.get(kind, 0) * number > inline:
                 position = self.number(self.word, position)
             entries.setdefault(tag, (kind, number, position))
@@ -199,6 +203,14 @@ def find_picture(data: bytes, shown: str) -> Page:
     turned = picture if ORIENTATION in picture.entries else first
     orientation = turned.value(ORIENTATION)
     return Page(picture, orientation if 1 <= orientation <= 8 else 1, several)
+
+
+def pixels_of_all(data: bytes) -> int:
+    """How many pixels all pictures of a file have together, as far as they are looked at."""
+    try:
+        return sum(each.size[0] * each.size[1] for each in _pictures(_Reader(data)))
+    except ValueError:
+        return 0
 
 
 def _refuse_raw(directory: Directory, shown: str) -> None:

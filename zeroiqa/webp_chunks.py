@@ -5,11 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from zeroiqa.containers import Picture, damaged
+from zeroiqa.containers import BLANK_PIXELS, Picture, damaged
+from zeroiqa.errors import ImageError
 
 _FRAME = (b"ALPH", b"VP8 ", b"VP8L")
 _LOSSY_RATIO = 1000
 """Pixels of a byte: the modes of 16 x 16 pixels take 3 bits (RFC 6386, 11.2); lossless has no bound."""
+_MOST_CHUNKS = 1 << 16
+"""Besides frames, a file has some ten."""
 _ALPHA_OR_ANIMATION = 0x12
 """The flags of the extended header that speak of pixels."""
 
@@ -23,15 +26,18 @@ def read_webp(data: bytes, shown: str) -> Picture:
     parts: list[bytes | memoryview] = []
     size: tuple[int, int] | None = None
     exif, frames = b"", 0
-    for kind, whole, chunk in _chunks(data):
+    for kind, whole, chunk in _chunks(data, shown):
         body = chunk[8:]
         if kind == b"EXIF" and not exif:
             exif = bytes(body)
         if kind not in (*_FRAME, b"VP8X", b"ANIM", b"ANMF"):
             continue
+        if not whole and frames:  # and the first one is: no more was read, or there is no more
+            frames += 1
+            break
         if not whole:
             raise damaged(shown, "the file ends inside its image data")
-        size = size or _size(kind, body)
+        size = size or picture_size(chunk)
         frames += kind in (b"ANMF", b"VP8 ", b"VP8L")
         if kind == b"VP8X" and len(body) >= 10:
             parts.append(struct.pack("<4sIB", kind, len(body), body[0] & _ALPHA_OR_ANIMATION))
@@ -42,24 +48,30 @@ def read_webp(data: bytes, shown: str) -> Picture:
         raise damaged(shown, "its WebP header is damaged")
     kept = b"".join(parts)
     riff = struct.pack("<4sI4s", b"RIFF", len(kept) + 4, b"WEBP")
-    lossy = any(bytes(part[:4]) == b"VP8 " for part in parts)
-    needed = size[0] * size[1] // _LOSSY_RATIO if lossy else 0
+    kinds = {bytes(part[:4]) for part in parts}
+    pixels = size[0] * size[1]
+    full = b"VP8 " in kinds or (b"ANMF" in kinds and pixels > BLANK_PIXELS)  # a canvas may be nearly empty
+    needed = pixels // _LOSSY_RATIO if full else 0
     return Picture(riff + kept, exif, frames > 1, size, needed, len(kept))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bool, memoryview]]:
+def _chunks(data: bytes, shown: str) -> Iterator[tuple[bytes, bool, memoryview]]:
     """Type of each chunk, whether it is whole, and its bytes, header and padding included."""
-    view, position = memoryview(data), 12
+    view, position, left = memoryview(data), 12, _MOST_CHUNKS
     end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     while position + 8 <= end:
         length = int.from_bytes(view[position + 4 : position + 8], "little")
         after = position + 8 + length + length % 2
+        left -= 1
+        if not left:
+            raise ImageError(f"{shown} is a WebP of more than {_MOST_CHUNKS} chunks; save it again.")
         yield bytes(view[position : position + 4]), position + 8 + length <= len(data), view[position:after]
         position = after
 
 
-def _size(kind: bytes, body: memoryview) -> tuple[int, int] | None:
+def picture_size(chunk: bytes | memoryview) -> tuple[int, int] | None:
     """Width and height that the first chunk of pixels or the extended header says."""
+    kind, body = bytes(chunk[:4]), chunk[8:]
     if kind == b"VP8X" and len(body) >= 10:
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
     if kind == b"VP8L" and len(body) >= 5:
