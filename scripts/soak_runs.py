@@ -5,11 +5,12 @@ python scripts/soak_runs.py --executor ray --kills 200 --images 2000
 python scripts/soak_runs.py --executor namespaces --kills 0 --rounds 20
 
 Each round makes a run in a new folder by `zeroiqa score` (fake raters, grid segmenter) while its workers,
-the command itself and, with Ray, whole nodes of a cluster on this machine are killed. Afterwards it has to
-equal a run that nobody has disturbed, byte for byte. With `namespaces`, two whole commands work on one folder
-at once, each in a PID namespace of its own, as containers with one host name do; both must end well. The
-summary is printed as JSON; the exit code is 1 if anything was wrong. The same seed makes the same choices,
-but not at the same moments.
+the command itself and, with Ray, whole nodes of a cluster on this machine are killed. Some images hang what
+opens them: a worker with Python's lock in its hands, the command itself without. Afterwards it has to equal a
+run that nobody has disturbed, byte for byte. With `namespaces`, two whole commands work on one folder at
+once, each in a PID namespace of its own, as containers with one host name do; both must end well. The summary
+is printed as JSON; the exit code is 1 if anything was wrong. The same seed makes the same choices, but not at
+the same moments.
 """
 
 from __future__ import annotations
@@ -38,9 +39,20 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 RATERS = ("--rater", "fake", "--rater", "fake:2")
 STAGES = ("regions", "ratings/fake", "ratings/fake%3A2")
-PATIENCE = 3.0
-"""Seconds that a run may go on without a new part until something is killed nevertheless."""
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+PATIENCE = 10.0
+"""Seconds that a run may go on without a new part until something is killed nevertheless; longer than a
+worker, and then its child, wait for an image that hangs."""
+IMAGE_SECONDS = 2.0
+TRAP = """
+import ctypes, os, sys, time
+
+def spring(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("-hang.png"):
+        time.sleep(1000) if "zeroiqa" in sys.orig_argv else ctypes.PyDLL(None).sleep(1000)
+
+sys.addaudithook(spring)
+"""
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
@@ -50,8 +62,11 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 @click.option("--kills", default=20, show_default=True, help="Processes to kill at least.")
 @click.option("--rounds", "least", default=1, show_default=True, help="Runs to make at least.")
 @click.option("--minutes", default=0.0, show_default=True, help="Go on for that long at least.")
+@click.option("--hangs", default=2, show_default=True, help="Images that hang, besides.")
 @click.option("--seed", type=int, help="Of all choices.  [default: a new one]")
-def main(executor: str, images: int, kills: int, least: int, minutes: float, seed: int | None) -> None:
+def main(
+    executor: str, images: int, kills: int, least: int, minutes: float, hangs: int, seed: int | None
+) -> None:
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     print(f"seed {seed}", file=sys.stderr)
     chance = random.Random(seed)
@@ -59,9 +74,12 @@ def main(executor: str, images: int, kills: int, least: int, minutes: float, see
     killed: Counter[str] = Counter()
     problems: list[str] = []
     rounds = 0
-    with tempfile.TemporaryDirectory(prefix="soak-") as name, arena(executor) as field:
+    with tempfile.TemporaryDirectory(prefix="soak-") as name, trap(Path(name)), arena(executor) as field:
         folder = Path(name)
         make_images(folder / "images", images, chance)
+        for number in chance.sample(range(images - 1), hangs):
+            path = folder / "images" / f"{number:05}.png"
+            path.rename(path.with_name(f"{number:05}-hang.png"))
         finish(start_run(folder, "whole", ["--workers", "1"]))
         while rounds < least or killed.total() < kills or time.monotonic() - start < 60 * minutes:
             rounds += 1
@@ -77,6 +95,7 @@ def main(executor: str, images: int, kills: int, least: int, minutes: float, see
         "seed": seed,
         "rounds": rounds,
         "images": images,
+        "hanging": hangs,
         "kills": dict(killed),
         "seconds": round(time.monotonic() - start, 1),
         "problems": problems,
@@ -145,6 +164,15 @@ def children() -> list[psutil.Process]:
 
 
 @contextmanager
+def trap(folder: Path) -> Iterator[None]:
+    """All processes that are started inside the block have it."""
+    (folder / "trap").mkdir()
+    (folder / "trap" / "sitecustomize.py").write_text(TRAP)
+    os.environ["PYTHONPATH"] = f"{folder / 'trap'}{os.pathsep}{ROOT}"
+    yield
+
+
+@contextmanager
 def arena(executor: str) -> Iterator[Arena]:
     if executor in ("process", "namespaces"):
         yield Arena(["--workers", "1"], None)
@@ -153,7 +181,6 @@ def arena(executor: str) -> Iterator[Arena]:
     else:
         with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # socket names must be short
             os.environ |= {
-                "PYTHONPATH": str(ROOT),
                 "RAY_TMPDIR": folder,
                 "RAY_USAGE_STATS_ENABLED": "0",
             }
@@ -183,9 +210,8 @@ def start_run(
 ) -> subprocess.Popen[str]:
     command = [*within, sys.executable, "-m", "zeroiqa", "score", "images", "-o", name, *RATERS]
     return subprocess.Popen(
-        [*command, "--segmenter", "grid", "--lambda", "1", *options],
+        [*command, "--segmenter", "grid", "--lambda", "1", "--image-seconds", str(IMAGE_SECONDS), *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -131,3 +131,17 @@ def test_chance_does_not_blame_an_image():
             done.append(task)
     assert sorted(task.shard for task in done) == [0, 1, 2, 3]
     assert not any(task.poisoned for task in done)
+
+
+def test_images_are_decoded_carefully_from_the_first_death_of_their_shard_on():
+    attempts = Attempts([5, 6], lambda shard: {10 * shard: "a.png", 10 * shard + 1: "b.png"})
+    first, second = attempts.next(), attempts.next()
+    assert not first.careful and not second.careful
+    attempts.finished(second)
+    attempts.died(first)
+    again = attempts.next()
+    assert again.shard == 5 and again.careful
+    attempts.died(again)
+    attempts.died(attempts.next())
+    half = attempts.next()
+    assert half.images == (50,) and half.careful

@@ -18,29 +18,52 @@ import pytest
 from PIL import Image
 
 from zeroiqa import runs
+from zeroiqa.child import without_interrupts
 from zeroiqa.inputs import find_images
 from zeroiqa.runs.executors import local
 from zeroiqa.runs.executors.places import Place
 from zeroiqa.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
+KILLED = "{}: the process that worked on it was killed, 3 times; leave it out or repair it."
+SLOW = (
+    "{} took longer than {} s to be read and decoded (--image-seconds); leave it out or repair it, or allow "
+    "more time."
+)
 TRAP = """
-import os, signal, sys
+import ctypes, os, signal, sys, time
 
 def spring(event, arguments):
-    if event == "open" and "killer" in os.path.basename(str(arguments[0])) and "zeroiqa" not in sys.orig_argv:
+    name = os.path.basename(str(arguments[0])) if event == "open" else ""
+    if "-stuck" in name:
+        time.sleep(1000)
+    elif "killer" in name and "zeroiqa" not in sys.orig_argv:
         os.kill(os.getpid(), signal.SIGKILL)
+    elif "-hang" in name and "zeroiqa" not in sys.orig_argv:
+        ctypes.PyDLL(None).sleep(1000)
 
 sys.addaudithook(spring)
 """
-"""Kills the process that opens a file called killer, unless it is the main one."""
+"""Kills the process that opens a file called killer, and hangs the one that opens a file called hang, with
+Python's lock, unless it is the main one; a file called stuck hangs every thread that opens it."""
 
 
-def make_images(folder, count, killers=()):
+TRAP_FOR_RATERS = """
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_name == "_draw" and frame.f_locals["view"].image_size == (48, 65):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if "zeroiqa" not in sys.orig_argv:
+    sys.setprofile(watch)
+"""
+"""Kills the process that rates a picture of an odd width, unless it is the main one."""
+
+
+def make_images(folder, count, killers=(), hangs=()):
     folder.mkdir()
     random_pixels = np.random.default_rng(0)
     for number in range(count):
-        name = f"{number:02}-killer" if number in killers else f"{number:02}"
+        name = f"{number:02}" + ("-killer" if number in killers else "-hang" if number in hangs else "")
         pixels = random_pixels.integers(0, 256, (48, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
 
@@ -64,7 +87,9 @@ def soak(executor, kills, images):
     """The soak script for a short time; it prints its seed."""
     command = [sys.executable, str(ROOT / "scripts" / "soak_runs.py"), "--executor", executor]
     done = subprocess.run(
-        [*command, "--kills", str(kills), "--images", str(images)], capture_output=True, text=True
+        [*command, "--kills", str(kills), "--images", str(images), "--hangs", "0"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     print(done.stderr)
@@ -80,24 +105,42 @@ def test_random_kills_leave_every_image_with_exactly_one_row(executor, images):
     assert executor == "process" or killed["worker"] > 0
 
 
-def test_images_that_kill_their_process_are_the_only_error_rows(tmp_path):
-    killers = (0, 12, 13)  # a shard of its own; two in a shard of eight
-    make_images(tmp_path / "images", 20, killers)
-    (tmp_path / "trap").mkdir()
-    (tmp_path / "trap" / "sitecustomize.py").write_text(TRAP)
+def trapped(folder, trap=TRAP):
+    """The environment of processes for which there is a trap."""
+    (folder / "trap").mkdir()
+    (folder / "trap" / "sitecustomize.py").write_text(trap)
+    return {"PYTHONPATH": f"{folder / 'trap'}:{ROOT}"}
+
+
+def test_images_that_kill_or_hang_their_process_are_the_only_error_rows(tmp_path):
+    killers, hangs = (2,), (12,)  # in shards of two and of eight
+    make_images(tmp_path / "images", 20, hangs=hangs)
+    for number in killers:
+        Image.new("RGB", (65, 48)).save(tmp_path / "images" / f"{number:02}.png")
     options = ("images", "--rater", "fake", "--segmenter", "grid", "--lambda", "1")
-    trapped = {"PYTHONPATH": f"{tmp_path / 'trap'}:{ROOT}"}
-    done = score(tmp_path, *options, "-o", "run", "--workers", "2", **trapped)
+    variables = trapped(tmp_path, TRAP + TRAP_FOR_RATERS)
+    done = score(tmp_path, *options, "-o", "run", "--workers", "2", "--image-seconds", "1.5", **variables)
     assert done.returncode == 0, done.stderr
-    assert "20 images, 3 with an error" in done.stderr
+    assert "20 images, 2 with an error" in done.stderr
     assert score(tmp_path, *options, "-o", "whole", "--workers", "1").returncode == 0
     found, whole = rows(tmp_path / "run"), rows(tmp_path / "whole")
-    assert {name for name, row in found.items() if row["error"]} == {f"{n:02}-killer" for n in killers}
-    assert found["12-killer"]["error"] == (
-        "images/12-killer.png: the process that worked on it was killed, 3 times; leave it out or repair it."
-    )
-    assert all(found[name] == whole[name] for name in found if "killer" not in name)
+    assert {name: row["error"] for name, row in found.items() if row["error"]} == {
+        **{f"{n:02}": KILLED.format(f"images/{n:02}.png") for n in killers},
+        **{f"{n:02}-hang": SLOW.format(f"images/{n:02}-hang.png", 1.5) for n in hangs},
+    }
+    assert all(found[name] == whole[name] for name in found if not found[name]["error"])
     assert not list((tmp_path / "run").rglob(".zeroiqa-*"))
+
+
+def test_one_process_leaves_a_file_behind_that_cannot_be_read_and_scores_the_others(tmp_path):
+    make_images(tmp_path / "images", 5)
+    (tmp_path / "images" / "02.png").rename(tmp_path / "images" / "02-stuck.png")
+    options = ("images", "--rater", "fake", "--segmenter", "grid", "--image-seconds", "1")
+    done = score(tmp_path, *options, "-o", "run", "--workers", "1", **trapped(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "run")
+    assert [name for name, row in found.items() if row["status"] == "ok"] == ["00", "01", "03", "04"]
+    assert found["02-stuck"]["error"] == SLOW.format("images/02-stuck.png", 1)
 
 
 @pytest.fixture
@@ -136,7 +179,7 @@ def sys_modules():
 def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
     pool = local._pool(run, Place(None, (), 1))
     try:
-        with local._without_interrupts():
+        with without_interrupts():
             worker = pool.submit(os.getpid)
         os.kill(worker.result(), signal.SIGINT)
         assert pool.submit(os.getcwd).result() == str(Path.cwd())
@@ -195,6 +238,7 @@ def test_interrupted_command_leaves_no_process(tmp_path):
         (["--ray", "auto", "--device", "cuda:1"], "Ray gives each actor its own"),
         (["--workers", "none"], "'none' is neither a number from 1 on nor auto"),
         (["--ray", "auto", "--gpus", "0"], "0 is not in the range"),
+        (["--image-seconds", "nan"], "'nan' is not a number of seconds above 0, nor inf."),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(tmp_path, options, sentence):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_executors_local import ROOT, TRAP, make_images, rows, score, soak
+from tests.test_executors_local import KILLED, ROOT, SLOW, TRAP, make_images, rows, score, soak
 
 pytest.importorskip("ray")
 
@@ -69,17 +69,18 @@ def test_run_on_a_cluster_equals_one_in_this_process_and_stdout_holds_nothing_el
     assert (folder / "run" / "scores.csv").read_bytes() == (folder / "whole" / "scores.csv").read_bytes()
 
 
-def test_images_that_kill_their_actor_are_the_only_error_rows(cluster, tmp_path):
+def test_images_that_kill_or_hang_their_actor_are_the_only_error_rows(cluster, tmp_path):
     address, variables = cluster
-    killers = (12, 13)
-    make_images(tmp_path / "images", 20, killers)
-    done = score(tmp_path, *OPTIONS, "-o", "run", "--ray", address, "--format", "csv", **variables)
+    make_images(tmp_path / "images", 20, killers=(12,), hangs=(2, 13))
+    command = (*OPTIONS, "-o", "run", "--ray", address, "--format", "csv", "--image-seconds", "1.5")
+    done = score(tmp_path, *command, **variables)
     assert done.returncode == 0, done.stderr
-    assert "20 images, 2 with an error" in done.stderr
+    assert "20 images, 3 with an error" in done.stderr
     assert all(line.startswith(("path,", "images/")) for line in done.stdout.splitlines())
-    found = rows(tmp_path / "run")
-    assert {name for name, row in found.items() if row["error"]} == {f"{n:02}-killer" for n in killers}
-    assert "images/12-killer.png: the process that worked on it was killed" in found["12-killer"]["error"]
+    assert {name: row["error"] for name, row in rows(tmp_path / "run").items() if row["error"]} == {
+        "12-killer": KILLED.format("images/12-killer.png"),
+        **{f"{n:02}-hang": SLOW.format(f"images/{n:02}-hang.png", 1.5) for n in (2, 13)},
+    }
 
 
 IDLE_DEATH = """

@@ -28,9 +28,13 @@ LEVELS = (
         "model_options",
         "version",
         "storage",
+        "limits",
+        "budget",
     ),
     (
         "images",
+        "child",
+        "decoding",
         "containers",
         "bmp_fields",
         "gif_blocks",

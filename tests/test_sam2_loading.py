@@ -261,7 +261,9 @@ def test_typo_in_the_configuration(own: Path) -> None:
 def test_weights_that_do_not_fit_into_memory(tiny_sam2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import psutil
 
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(
+        psutil, "virtual_memory", lambda: type("Memory", (), {"total": 10**6, "available": 1000})
+    )
     assert "GiB of memory on cpu" in refusal("sam2", tiny_sam2)
 
 

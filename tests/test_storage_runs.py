@@ -193,6 +193,21 @@ def test_images_of_a_store_are_read_many_at_once(filled, local_scores, tmp_path)
     assert proxy.most_waiting >= 8
 
 
+def test_an_object_that_never_comes_is_an_error_row_and_the_others_are_scored(bucket, images, tmp_path):
+    for name in list(images)[1:6]:
+        bucket.put(f"in/{name}", images[name])
+    bucket.put("in/stuck.png", images["000.png"])
+    with slow_proxy(
+        os.environ["AWS_ENDPOINT_URL"], delay=0, stuck=f"GET /{bucket.name}/in/stuck".encode()
+    ) as proxy:
+        command = [bucket.address("in"), "-o", tmp_path / "run", *HOW, "--workers", "1"]
+        code, _, said = zeroiqa("score", *command, "--image-seconds", "2", AWS_ENDPOINT_URL=proxy.address)
+    assert code == 0, said
+    assert "6 images, 1 with an error" in said
+    rows = (tmp_path / "run/scores.csv").read_text().splitlines()
+    assert "in/stuck.png took longer than 2 s to be read and decoded (--image-seconds); " in rows[-1]
+
+
 # ---------------------------------------------------------------------------------- a store that refuses
 
 

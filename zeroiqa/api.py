@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
+from zeroiqa.budget import IMAGE_SECONDS
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import decode, from_array, from_pil
+from zeroiqa.images import from_array, from_pil
 from zeroiqa.inputs import find_images
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
+from zeroiqa.reading import Stored
 from zeroiqa.results import ImageScore, ImageScores
 from zeroiqa.settings import DEFAULT_PRESET, load_settings
 from zeroiqa.standards import check_prompts
@@ -53,7 +55,9 @@ class Overrides(TypedDict, total=False):
     offline: bool
 
 
-def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) -> Method:
+def load_method(
+    preset: str = DEFAULT_PRESET, *, image_seconds: float = IMAGE_SECONDS, **overrides: Unpack[Overrides]
+) -> Method:
     """Build segmenter and raters once, for many calls of `score` or `score_images`.
 
     Weights are loaded by the first image and stay: of an ensemble of models all are in memory at once, while
@@ -61,6 +65,7 @@ def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) ->
 
     Args:
         preset: Name of a preset, or path of a TOML file.
+        image_seconds: How long reading and decoding one image may take, more than 0; `inf` does not end it.
         **overrides: Fields of the preset to replace, such as `lam=1.0` or `crop="mask"`.
 
     Raises:
@@ -69,7 +74,7 @@ def load_method(preset: str = DEFAULT_PRESET, **overrides: Unpack[Overrides]) ->
     fields: dict[str, Any] = dict(overrides)
     if "lam" in fields:
         fields["lambda"] = fields.pop("lam")
-    return build_method(load_settings(preset, fields))
+    return build_method(load_settings(preset, fields), image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:
@@ -173,7 +178,8 @@ def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> 
         return image
     name = _name(image, position)
     if isinstance(image, str | os.PathLike | bytes):
-        return decode(image, method.policy, name=name, prompt=prompt)
+        source = image if isinstance(image, bytes) else Stored(os.fspath(image))
+        return method.decoder.decode(source, method.policy, name=name, prompt=prompt)
     if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
         return from_array(image, method.policy, name=name, prompt=prompt)
     if hasattr(image, "getbands"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from zeroiqa.errors import UserError
+from zeroiqa.limits import memory
 
 if TYPE_CHECKING:
     import torch
@@ -73,16 +74,14 @@ def check_memory(name: str, size: int, device: torch.device) -> None:
     Raises:
         UserError: less memory is free.
     """
-    import psutil
-
     if device.type != "cpu":
         return
-    free = psutil.virtual_memory().available
+    limit, free = memory()
     if size > free:
         raise UserError(
             f"The weights of {name} need {size / 2**30:.1f} GiB of memory on {device}, found "
-            f"{free / 2**30:.1f} GiB free; choose a smaller model, a smaller type (--dtype bfloat16, "
-            "--load-in-8bit) or another device (--device)."
+            f"{free / 2**30:.1f} GiB free of {limit / 2**30:.1f} GiB; choose a smaller model, a smaller "
+            "type (--dtype bfloat16, --load-in-8bit) or another device (--device)."
         )
 
 

@@ -23,6 +23,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.limits import cores
 
 _CHUNK = 64 << 20
 """Bytes that one thread hashes; a file's hash is that of its chunks' hashes."""
@@ -31,7 +32,8 @@ _REMEMBERED = 256 << 20
 """Bytes of a file from which on its hash is remembered."""
 _FRESH = 2_000_000_000
 """Nanoseconds that a file must have been left alone; the coarsest clocks of file systems tick as slowly."""
-_THREADS = min(8, os.cpu_count() or 1)
+_THREADS = 8
+"""At most; no more than there are cores."""
 
 
 def fingerprint(folder: Path, files: Iterable[Path], described: bytes = b"") -> str:
@@ -116,7 +118,7 @@ def _hash(path: Path, size: int) -> str:
     if len(starts) < 2:
         digest.update(_hash_chunk(path, 0))
         return digest.hexdigest()
-    with ThreadPoolExecutor(_THREADS) as threads:
+    with ThreadPoolExecutor(min(_THREADS, cores())) as threads:
         for part in threads.map(lambda start: _hash_chunk(path, start), starts):
             digest.update(part)
     return digest.hexdigest()

@@ -6,10 +6,12 @@ image --segment--> regions --crop--> views --rate--> ratings --aggregate--> scor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from zeroiqa.aggregate import Aggregation
+from zeroiqa.budget import IMAGE_SECONDS
+from zeroiqa.decoding import Decoder
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import DecodePolicy, parse_colour
 from zeroiqa.raters import build_rater, has_own_scale
@@ -33,6 +35,8 @@ class Method:
     standards: tuple[Standard, ...]
     crop: CropMode
     aggregation: Aggregation
+    decoder: Decoder = field(default_factory=Decoder, compare=False)
+    """Reads and decodes images within their time."""
 
     @property
     def images_per_call(self) -> int:
@@ -57,12 +61,15 @@ class Method:
         return {standard.name: standard.kind for standard in self.standards}
 
 
-def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Method:
+def build_method(
+    settings: Settings, raters: Sequence[str] | None = None, *, image_seconds: float = IMAGE_SECONDS
+) -> Method:
     """Build the parts; weights are loaded later, by the first image.
 
     Args:
         settings: What to build.
         raters: Those of the settings' raters that are wanted; all if left out.
+        image_seconds: How long reading and decoding one image may take.
 
     Raises:
         UserError: a name is unknown, or a rater cannot rate under a standard.
@@ -92,6 +99,7 @@ def build_method(settings: Settings, raters: Sequence[str] | None = None) -> Met
         standards=standards,
         crop=settings.crop,
         aggregation=settings.aggregation,
+        decoder=Decoder(image_seconds),
     )
 
 

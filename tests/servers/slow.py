@@ -12,15 +12,19 @@ from urllib.parse import urlsplit
 
 
 class SlowProxy(socketserver.ThreadingTCPServer):
-    """Each connection of a client is one to the server; answers begin `delay` seconds late."""
+    """Each connection of a client is one to the server; answers begin `delay` seconds late.
+
+    Requests in which `stuck` occurs are never answered.
+    """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, server: str, delay: float) -> None:
+    def __init__(self, server: str, delay: float, stuck: bytes | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
         self.server = (urlsplit(server).hostname, urlsplit(server).port)
         self.delay = delay
+        self.stuck = stuck
         self.waiting = 0
         self.most_waiting = 0
         self.lock = threading.Lock()
@@ -46,6 +50,8 @@ class _Connection(socketserver.BaseRequestHandler):
             threading.Thread(target=self.answer, args=(upstream,), daemon=True).start()
             while data := self.request.recv(1 << 16):
                 self.server.wait()
+                if self.server.stuck is not None and self.server.stuck in data:
+                    continue
                 upstream.sendall(data)
 
     def answer(self, upstream: socket.socket) -> None:
@@ -58,9 +64,9 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def slow_proxy(server: str, delay: float) -> Iterator[SlowProxy]:
+def slow_proxy(server: str, delay: float, stuck: bytes | None = None) -> Iterator[SlowProxy]:
     """Yield a proxy of a server of that address."""
-    with SlowProxy(server, delay) as proxy:
+    with SlowProxy(server, delay, stuck) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, daemon=True)
         thread.start()
         try:

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from zeroiqa.budget import leave
 from zeroiqa.cli.ablate import ablate
 from zeroiqa.cli.baselines import baselines
 from zeroiqa.cli.bench import bench
@@ -73,4 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if arguments is None:
+        leave(code)
+    sys.exit(code)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from zeroiqa.budget import IMAGE_SECONDS
 from zeroiqa.cli.options import Command, with_options
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Execution:
     workers: str = "auto"
     ray: str | None = None
     gpus: int | None = None
+    image_seconds: float = IMAGE_SECONDS
 
     def executor(self, images: int, settings: Settings) -> Executor:
         """Choose an executor.
@@ -66,7 +68,8 @@ class Execution:
                 f"--device {settings.device} is one GPU, but each of {count} workers gets its own; leave "
                 f"--device out, or set CUDA_VISIBLE_DEVICES to the GPUs to be used."
             )
-        return Executor(partial(local.execute, workers=count), f"{count} process{'es' if count > 1 else ''}")
+        execute = _within(self.image_seconds, partial(local.execute, workers=count))
+        return Executor(execute, f"{count} process{'es' if count > 1 else ''}")
 
     def _on_ray(self, address: str, settings: Settings) -> Executor:
         if self.workers != "auto":
@@ -79,17 +82,43 @@ class Execution:
 
         ray.check_installed()
         return Executor(
-            partial(ray.execute, address=address, gpus=self.gpus),
+            _within(self.image_seconds, partial(ray.execute, address=address, gpus=self.gpus)),
             f"actors of the Ray cluster {address}" + (f", {self.gpus} GPUs" if self.gpus else ""),
         )
+
+
+def _within(image_seconds: float, execute: Execute) -> Execute:
+    """The same for runs of which each image has that time to be read and decoded."""
+
+    def executed(run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
+        return execute(replace(run, image_seconds=image_seconds), shards, on_images=on_images)
+
+    return executed
+
+
+class _Seconds(click.ParamType[float]):
+    """More than 0."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not seconds > 0:
+            self.fail(f"{value!r} is not a number of seconds above 0, nor inf.", param, context)
+        return seconds
 
 
 def execution_options(command: Command) -> Command:
     """Where the work is done; the command gets an `Execution` as `execution`."""
 
     @wraps(command)
-    def bundled(*arguments: Any, workers: str, ray: str | None, gpus: int | None, **options: Any) -> Any:
-        return command(*arguments, execution=Execution(workers, ray, gpus), **options)
+    def bundled(
+        *arguments: Any, workers: str, ray: str | None, gpus: int | None, image_seconds: float, **options: Any
+    ) -> Any:
+        return command(*arguments, execution=Execution(workers, ray, gpus, image_seconds), **options)
 
     wrapped: Any = bundled
     decorated: Command = with_options(
@@ -112,6 +141,14 @@ def execution_options(command: Command) -> Command:
             "--gpus",
             type=click.IntRange(min=1),
             help="With --ray: actors that each have one GPU; without, one actor for each CPU.",
+        ),
+        click.option(
+            "--image-seconds",
+            type=_Seconds(),
+            default=IMAGE_SECONDS,
+            show_default=f"{IMAGE_SECONDS:g}",
+            help="How long reading and decoding one image may take; then it is an error. Models take their "
+            "time. `inf` waits for ever.",
         ),
     )
     return decorated

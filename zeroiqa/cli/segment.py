@@ -21,6 +21,7 @@ from zeroiqa.cli.options import (
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
+    from zeroiqa.decoding import Decoder
     from zeroiqa.runs import Run
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
@@ -72,7 +73,7 @@ def segment(
         click.echo(f"Warning: {warning}", err=True)
     refuse_copies(run)
     try:
-        drawn = _segment(run, executor, overlays)
+        drawn = _segment(run, executor, overlays, execution.image_seconds)
         found = _write(run)
     except KeyboardInterrupt:
         click.echo(
@@ -82,12 +83,14 @@ def segment(
     _summarise(run, found, drawn)
 
 
-def _segment(run: Run, executor: Executor, overlays: bool) -> int:
+def _segment(run: Run, executor: Executor, overlays: bool, image_seconds: float) -> int:
     """Do what is left of the run; the number of overlays that are there then."""
-    drawn = 0
+    from zeroiqa.decoding import Decoder
+
+    drawn, decoder = 0, Decoder(image_seconds)
     for shard in _finished_shards(run, executor):
         if overlays:
-            drawn += _draw(run, shard)
+            drawn += _draw(run, shard, decoder)
     return drawn
 
 
@@ -101,10 +104,10 @@ def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
     yield from finished_shards(run, range(run.n_shards), executor, doing="segmenting")
 
 
-def _draw(run: Run, shard: int) -> int:
+def _draw(run: Run, shard: int, decoder: Decoder) -> int:
     """Paint the overlays of a shard that are not there; how many are there then."""
     from zeroiqa.errors import ImageError
-    from zeroiqa.images import DecodePolicy, decode, parse_colour
+    from zeroiqa.images import DecodePolicy, parse_colour
     from zeroiqa.report.overlay import labelled, overlay
     from zeroiqa.runs.files import created
     from zeroiqa.runs.regions import read_segmented
@@ -118,7 +121,7 @@ def _draw(run: Run, shard: int) -> int:
         if row.error is None and not path.exists():
             try:
                 stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
-                image = decode(stored, policy)
+                image = decoder.decode(stored, policy, name=planned.path)
             except ImageError as error:
                 click.echo(f"Warning: no overlay: {error}", err=True)
                 continue

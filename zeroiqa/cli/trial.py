@@ -81,8 +81,8 @@ def _speed(what: str, seconds: float, count: int, source: str, why_not: str) -> 
 
 def _decoded(sources: Sequence[Source], method: Method) -> tuple[list[Image], float]:
     """Images, and the seconds that they took."""
-    from zeroiqa.images import decode
     from zeroiqa.reading import Stored
+    from zeroiqa.runs.plan import escaped
 
     images: list[Image] = []
     seconds, begun = 0.0, time.perf_counter()
@@ -92,7 +92,9 @@ def _decoded(sources: Sequence[Source], method: Method) -> tuple[list[Image], fl
         stored = Stored(source.path, source.bytes, source.archive, source.offset)
         start = time.perf_counter()
         try:
-            images.append(decode(stored, method.policy, prompt=source.prompt))
+            images.append(
+                method.decoder.decode(stored, method.policy, name=escaped(source.path), prompt=source.prompt)
+            )
         except ImageError:
             continue
         seconds += time.perf_counter() - start

@@ -104,7 +104,8 @@ def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) 
 
 def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
     from zeroiqa.errors import printable
-    from zeroiqa.images import decode
+    from zeroiqa.reading import Stored
+    from zeroiqa.runs.plan import escaped
     from zeroiqa.standards import check_prompts
 
     check_prompts(method.standards, [(source.path, source.prompt) for source in sources])
@@ -114,7 +115,10 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
             click.echo(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
             continue
         try:
-            images.append(decode(source.path, method.policy, prompt=source.prompt))
+            image = Stored(source.path)
+            images.append(
+                method.decoder.decode(image, method.policy, name=escaped(source.path), prompt=source.prompt)
+            )
         except ImageError as error:
             click.echo(f"Left out: {error}", err=True)
     if not images:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 
 from zeroiqa.devices import is_device_gone, is_out_of_memory
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.limits import cores
 from zeroiqa.raters.batching import TokenBudget, run_in_batches
 from zeroiqa.raters.chat_inputs import (
     Collation,
@@ -100,7 +100,7 @@ class ChatEngine:
             """Name of a path -> why it is not, or not fully, in use."""
             self.preprocessor = replace(self.preprocessor, least_side=self._least_side(check, prompt))
         self._own = local()
-        threads = min(_THREADS, os.cpu_count() or 1)
+        threads = min(_THREADS, cores())
         self._pool = None if loaded.device.type == "cpu" else ThreadPoolExecutor(threads, "prepare")
 
     def level_tokens(self, prompt: FilledPrompt, k: int) -> AnswerTokens:

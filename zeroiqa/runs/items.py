@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from zeroiqa.budget import Budget
 from zeroiqa.errors import ImageError, UserError, printable
-from zeroiqa.images import decode
 from zeroiqa.pipeline import Method, find_regions
-from zeroiqa.reading import read
 from zeroiqa.runs import store
 from zeroiqa.runs.plan import Planned, escaped, planned
 from zeroiqa.runs.prefetch import ahead
@@ -57,6 +56,8 @@ class Item(NamedTuple):
     """Why an image that has regions is not rated."""
     content_hash: bytes | None = None
     """Of the bytes that were decoded."""
+    budget: Budget | None = None
+    """What is left of its time after it was read; None until then."""
 
     @property
     def wanted(self) -> bool:
@@ -135,8 +136,9 @@ def _read(item: Item, method: Method) -> Item:
     stored = item.planned.stored
     if not item.wanted or not is_remote(stored.place):
         return item
+    budget = method.decoder.budget()
     try:
-        return item._replace(content=read(stored, method.policy.max_pixels))
+        return item._replace(content=method.decoder.read(stored, method.policy, budget), budget=budget)
     except Exception as error:
         return _failed(item, error)
 
@@ -144,17 +146,26 @@ def _read(item: Item, method: Method) -> Item:
 def _decoded(item: Item, method: Method) -> Item:
     if not item.wanted:
         return item
-    planned, content = item.planned, item.content
-    try:
-        if content is None:
-            content = read(planned.stored, method.policy.max_pixels)
+    planned, found = item.planned, b""
+
+    def look(content: bytes) -> None:
+        nonlocal found
         found = store.content_hash(content)
         if item.row is not None and item.row.content_hash not in (None, found):
             raise ImageError(
                 f"{printable(planned.path)} has changed: it is not the file whose regions were found; put "
                 "the old file back, or score the new one in another run (-o)."
             )
-        image = decode(content, method.policy, name=planned.path, prompt=planned.prompt)
+
+    try:
+        image = method.decoder.decode(
+            planned.stored if item.content is None else item.content,
+            method.policy,
+            name=planned.path,
+            prompt=planned.prompt,
+            look=look,
+            budget=item.budget,
+        )
     except Exception as error:
         return _failed(item, error)
     return item._replace(image=image, content=None, content_hash=found)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from zeroiqa.limits import cores
+
 T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
 
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = 4
+"""At most; no more than there are cores."""
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def ahead(
     second: Callable[[U], V],
     count: int,
     *,
-    threads: int = _THREADS,
+    threads: int | None = None,
 ) -> Iterator[Iterator[V]]:
     """Yield an iterator over second(first(item)) in the order of the items.
 
@@ -34,12 +36,12 @@ def ahead(
         first: Run in several threads at once.
         second: Run in one thread of its own, item after item.
         count: How many items may be in work or finished before their turn; 0 works without threads.
-        threads: How many call `first`.
+        threads: How many call `first`; one for each core, up to 4, if left out.
     """
     if count == 0:
         yield (second(first(item)) for item in items)
         return
-    with ThreadPoolExecutor(threads) as several, ThreadPoolExecutor(1) as one:
+    with ThreadPoolExecutor(threads or min(_THREADS, cores())) as several, ThreadPoolExecutor(1) as one:
         waiting: deque[Future[V]] = deque()
 
         def start(item: T) -> None:

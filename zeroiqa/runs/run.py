@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import Answers
+from zeroiqa.budget import IMAGE_SECONDS
 from zeroiqa.errors import UserError
 from zeroiqa.raters.direction import lower_is_better
 from zeroiqa.runs import events, findings, plan, record, store
@@ -59,6 +60,8 @@ class Run:
     empty in runs that do not say it."""
     ignore_times: bool = False
     """Whether an image of the planned size is taken though its file was written again since."""
+    image_seconds: float = IMAGE_SECONDS
+    """How long reading and decoding one image may take."""
 
     @property
     def n_images(self) -> int:

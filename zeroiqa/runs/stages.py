@@ -37,7 +37,7 @@ def method_of(run: Run, raters: Sequence[str] | None = None) -> Method:
         UserError: a name stands for something else than at the start (another version, an edited file).
     """
     check_version(run.folder, run.identity)
-    method = build_method(run.settings, raters)
+    method = build_method(run.settings, raters, image_seconds=run.image_seconds)
     today = method_identity(run.settings, method)
     today["raters"] = {**run.identity["raters"], **today["raters"]}
     changed = differences(run.identity, {**run.identity, **today})

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from zeroiqa.decoding import Decoder
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.heads.lmm4lmm.data import CORRESPONDENCE, Example
 from zeroiqa.heads.lmm4lmm.folds import Folds
 from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS, level_in, level_of, levels_of
 from zeroiqa.heads.lmm4lmm.training_options import Stage
-from zeroiqa.images import decode
+from zeroiqa.images import DecodePolicy
+from zeroiqa.limits import cores
+from zeroiqa.reading import Stored
 
 LEAST_VALIDATION = 3
 """Examples; a rank correlation of fewer says nothing."""
@@ -48,8 +50,9 @@ def check_images(lessons: Lessons, share: int = 0, shares: int = 1) -> None:
         UserError: some cannot be decoded.
     """
     paths = sorted({lesson.path for lesson in (*lessons.train, *lessons.validation)})[share::shares]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        wrong = [sentence for sentence in pool.map(_mistake, paths) if sentence]
+    decoder = Decoder()
+    with ThreadPoolExecutor(cores()) as pool:
+        wrong = [sentence for sentence in pool.map(lambda path: _mistake(path, decoder), paths) if sentence]
     if wrong:
         raise UserError(
             f"{len(wrong):,} of the {len(paths):,} images cannot be learnt from; leave them out. The first: "
@@ -57,9 +60,9 @@ def check_images(lessons: Lessons, share: int = 0, shares: int = 1) -> None:
         )
 
 
-def _mistake(path: Path) -> str:
+def _mistake(path: Path, decoder: Decoder) -> str:
     try:
-        decode(path)
+        decoder.decode(Stored(str(path)), DecodePolicy(), name=str(path))
     except ImageError as error:
         return str(error)
     return ""

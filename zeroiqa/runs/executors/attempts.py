@@ -1,5 +1,8 @@
 """What becomes of a shard whose worker was killed: it is tried again, then searched for images that kill.
 
+A worker that reads or decodes an image for too long ends itself, which is the same: the next one finds that
+image, since it has a child decode. So only what kills by being segmented or rated has to be searched for.
+
 Bookkeeping without processes, the same for all executors that have workers.
 """
 
@@ -9,10 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from zeroiqa.child import KILLS, killer
 from zeroiqa.errors import UserError
 
-KILLS = 3
-"""Workers that a shard, or an image alone, may kill before it is blamed; one may be killed by chance."""
 _IN_A_ROW = 6
 """Workers that may be killed in a row before a plain picture has to show that one can live at all."""
 _SEARCHES = 3
@@ -31,6 +33,11 @@ class Task:
     """Images that nobody shall touch, with the error of their rows."""
     deaths: int = 0
     """Workers that were killed by it."""
+
+    @property
+    def careful(self) -> bool:
+        """Whether a worker has died of the shard: then a child decodes, which costs one image if it dies."""
+        return self.deaths > 0 or self.images is not None or bool(self.poisoned)
 
 
 @dataclass
@@ -140,11 +147,8 @@ class Attempts:
         self._searches[shard].trials += 2
 
     def _blame(self, shard: int, image: int) -> None:
-        name = self._images_of(shard)[image]
         self._searches[shard].found = True
-        self._searches[shard].poisoned[image] = (
-            f"{name}: the process that worked on it was killed, {KILLS} times; leave it out or repair it."
-        )
+        self._searches[shard].poisoned[image] = killer(self._images_of(shard)[image])
 
     def _tried(self, shard: int) -> None:
         self._searches[shard].trials -= 1

@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zeroiqa.budget import end_with
+from zeroiqa.child import without_interrupts
 from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.places import Place, places
@@ -23,8 +25,6 @@ from zeroiqa.runs.passes import Pass, open_passes, release_memory
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.stages import method_of, run_shards
 
-_WATCH_SECONDS = 0.2
-"""Between two looks of a worker for the main process."""
 _START_SECONDS = 5.0
 """For a task to be on its way to its worker, at most."""
 
@@ -113,7 +113,7 @@ class _Workers:
             if slot.pool is None:
                 slot.pool = _pool(self._run, slot.place)
             try:
-                with _without_interrupts():  # the process that may be started here inherits it
+                with without_interrupts():  # the process that may be started here inherits it
                     future = slot.pool.submit(_do, raters, task)
             except BrokenProcessPool:  # it was killed with nothing to do
                 _end(slot)
@@ -161,26 +161,13 @@ def _end(slot: _Slot) -> None:
         slot.pool = None
 
 
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C reaches all processes at once; only the main one shall hear it, and end the others."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 _here: list[Worker] = []
 """In a worker process: the worker."""
 
 
 def _start_worker(run: Run, place: Place, main_process: int, current_folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for systems without masks
-    threading.Thread(target=_end_with, args=(main_process,), daemon=True).start()
+    threading.Thread(target=end_with, args=(main_process,), daemon=True).start()
     os.chdir(current_folder)
     place.enter()
     _here.append(Worker(run))
@@ -188,12 +175,3 @@ def _start_worker(run: Run, place: Place, main_process: int, current_folder: Pat
 
 def _do(raters: tuple[str, ...], task: Task) -> Outcome:
     return _here[0].do(raters, task)
-
-
-def _end_with(main_process: int) -> None:
-    """End this process when the main one has ended: a resumed run may be at the same shard already."""
-    import psutil
-
-    while os.getppid() == main_process if os.name == "posix" else psutil.pid_exists(main_process):
-        time.sleep(_WATCH_SECONDS)
-    os._exit(1)

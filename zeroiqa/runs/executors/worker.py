@@ -6,9 +6,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING, NamedTuple
 
+from zeroiqa.budget import Watchdog
+from zeroiqa.decoding import Decoder
 from zeroiqa.errors import UserError
 from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.passes import release_memory
@@ -31,19 +34,23 @@ class Outcome(NamedTuple):
 class Worker:
     """Does one task after another; weights are loaded once for each pass.
 
+    It ends its process when it reads and decodes one image for longer than the run allows.
+
     Args:
         run: The run.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._decoder = Decoder(run.image_seconds, Watchdog())
         self._held: tuple[tuple[str, ...], Method] | None = None
 
     def do(self, raters: tuple[str, ...], task: Task) -> Outcome:
         """Do a task with some of the run's raters."""
         with _heard() as warnings:
             try:
-                self._do(self._method(raters), task)
+                decoder = self._decoder.careful() if task.careful else self._decoder
+                self._do(replace(self._method(raters), decoder=decoder), task)
             except UserError as error:
                 return Outcome(warnings(), str(error))
         return Outcome(warnings())
