@@ -111,7 +111,7 @@ class Explainer:
         return UserError(f"{self} cannot be reached{self._through} ({reason}); {remedy}.")
 
     async def _status_error(self, status: int, response: Any) -> Exception:
-        said = self.quoted(_explanation(response.text))
+        said = self.quoted(explanation(response.text))
         if 300 <= status < 400:
             return self._redirect(status, response.headers.get("location", ""))
         if status in (401, 403):
@@ -199,7 +199,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     return iter(seen)
 
 
-def _explanation(body: str) -> str:
+def explanation(body: str) -> str:
     """The message within an error's body, of which each server has a shape of its own."""
     try:
         found = json.loads(body)
