@@ -112,18 +112,18 @@ ATTACKS: dict[str, tuple[Play, str]] = {
     "gzip that is none": (whole(BODY, "Content-Encoding: gzip"), "called gzip and is not"),
     "header lines without end": (
         repeated(b"HTTP/1.1 200 OK\r\n", b"x-a: b\r\n" * 1000, 200, b"\r\n" + BODY),
-        "does not speak HTTP as it should",
+        "speaks no HTTP, or breaks off",
     ),
     "a header line without end": (
         repeated(b"HTTP/1.1 200 OK\r\nx-a: ", BLANK, 16, b"\r\n\r\n" + BODY),
-        "does not speak HTTP as it should",
+        "speaks no HTTP, or breaks off",
     ),
-    "no HTTP": (lambda send: send(b"hello\n" * 9), "does not speak HTTP as it should"),
+    "no HTTP": (lambda send: send(b"hello\n" * 9), "speaks no HTTP, or breaks off"),
     "a body that ends early": (
         lambda send: send(head(f"Content-Length: {len(BODY) + 9}") + BODY),
-        "does not speak HTTP as it should",
+        "speaks no HTTP, or breaks off",
     ),
-    "nothing at all": (lambda send: None, "does not speak HTTP as it should"),
+    "nothing at all": (lambda send: None, "speaks no HTTP, or breaks off"),
     "a charset that unpacks": (
         whole(zlib.compress(BODY + b" " * (64 << 20), 1), "Content-Type: text/plain; charset=zlib"),
         "no JSON",

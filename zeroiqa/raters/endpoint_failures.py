@@ -102,7 +102,7 @@ class Explainer:
         reason = self.quoted(str(error.__cause__ or error)) or self.quoted(type(causes[-1]).__name__)
         if "RemoteProtocolError" in names:
             return UserError(
-                f"{self} does not speak HTTP as it should, or breaks off{self._through} ({reason}); see "
+                f"{self} cannot be reached{self._through}: it speaks no HTTP, or breaks off ({reason}); see "
                 "whether it still runs, and whether the address has the right port."
             )
         remedy = "start it, or correct the address"
