@@ -225,9 +225,10 @@ class Server:
         """The body of an answer; whatever goes wrong on the way becomes a sentence, but for its bounds."""
         try:
             return str((await asking).text)
-        except UnboundedError:
-            raise
         except Exception as error:
+            for found in (error, error.__cause__):  # older clients wrap whatever happens
+                if isinstance(found, UnboundedError):
+                    raise found from None
             raise await self._explainer.explain(error, seconds) from None
 
 

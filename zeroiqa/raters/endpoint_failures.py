@@ -16,6 +16,7 @@ from zeroiqa.raters.endpoint_address import Address, Limits
 from zeroiqa.raters.endpoint_answers import as_text
 from zeroiqa.raters.endpoint_proxy import Proxy
 from zeroiqa.raters.endpoint_secrets import without_secrets
+from zeroiqa.raters.endpoint_transport import REDIRECTED
 
 _LONGEST_QUOTE = 200
 """Characters of a server's own words within a sentence."""
@@ -113,7 +114,7 @@ class Explainer:
     async def _status_error(self, status: int, response: Any) -> Exception:
         said = self.quoted(explanation(response.text))
         if 300 <= status < 400:
-            return self._redirect(status, response.headers.get("location", ""))
+            return self._redirect(status, response.headers.get(REDIRECTED, ""))
         if status in (401, 403):
             found = "refuses the key" if self.key else "wants a key"
             return UserError(f"{self} {found} (HTTP {status}: {said}); set ZEROIQA_API_KEY to a valid one.")

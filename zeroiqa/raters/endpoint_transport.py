@@ -17,7 +17,9 @@ MOST_BYTES = 1 << 20
 """Of an answer, as it is sent and unpacked; one with the 20 likeliest tokens has 5,000."""
 _LONGEST_WAIT = 60.0
 """Seconds that a server may ask us to wait before the next attempt; who asks for more is asked as usual."""
-_KEPT = ("location", "x-should-retry")
+REDIRECTED = "x-redirected-to"
+"""The header in which the target of a redirect is passed on; under its own name it would be read."""
+_KEPT = {"location": REDIRECTED, "x-should-retry": "x-should-retry"}
 
 
 class UnboundedError(Exception):
@@ -59,7 +61,7 @@ class BoundedTransport:
                     await answer.aclose()
         except TimeoutError:
             raise self.library.ReadTimeout(f"no whole answer in {seconds:g} s", request=request) from None
-        headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+        headers = {ours: answer.headers[name] for name, ours in _KEPT.items() if name in answer.headers}
         if (wait := _wait(answer.headers)) is not None:
             headers["retry-after"] = f"{wait:.3f}"
         headers["content-type"] = "application/json"
