@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from zeroiqa.errors import ImageError
+from zeroiqa.raters.template_rendering import UnboundedTemplateError
 from zeroiqa.standards import FilledPrompt
 
 Message: TypeAlias = dict[str, Any]
@@ -113,6 +114,8 @@ class ChatTemplate:
             messages = [*self._messages(prompt), {"role": "assistant", "content": content, **fields}]
             try:
                 yield self.render(messages, tokenize=False, continue_final_message=goes_on)
+            except UnboundedTemplateError:
+                raise
             except Exception:
                 continue
 

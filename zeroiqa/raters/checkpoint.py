@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import struct
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.fingerprint import fingerprint
 from zeroiqa.hub import Source
 from zeroiqa.raters.downloads import config_file
+from zeroiqa.raters.model_files import (
+    MOST_INDEX,
+    check_archive,
+    check_descriptions,
+    is_outside,
+    leads_outside,
+    read_json,
+)
+from zeroiqa.raters.safetensors_header import count_numbers
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -65,9 +71,15 @@ class Checkpoint:
         """Refuse what would be another model of the same fingerprint; to be called before weights are read.
 
         Raises:
-            UserError: an index names a file outside of the folder, or an adapter would be left out silently.
+            UserError: a file is beyond all bounds, or names one outside of the folder, a header of weights is
+                damaged, or an adapter would be left out silently.
         """
         indexed_files(self.folder)
+        check_descriptions(self.folder)
+        self.count_weights()
+        for pattern in PICKLED:
+            for path in self.folder.glob(pattern):
+                check_archive(path)
         if (self.folder / _ADAPTER).is_file() and find_spec("peft") is None:
             raise UserError(
                 f"{self.name} holds an adapter ({_ADAPTER}), which is applied only where the package peft is "
@@ -75,14 +87,12 @@ class Checkpoint:
             )
 
     def count_weights(self) -> int:
-        """How many numbers the safetensors files hold, by their headers; 0 where there are none."""
-        headers = (_read_header(path) for path in self.folder.glob("*.safetensors"))
-        return sum(
-            math.prod(tensor["shape"])
-            for header in headers
-            for name, tensor in header.items()
-            if name != "__metadata__"
-        )
+        """How many numbers the safetensors files hold, by their headers; 0 where there are none.
+
+        Raises:
+            UserError: a header is damaged.
+        """
+        return sum(count_numbers(path) for path in self.folder.glob("*.safetensors"))
 
 
 def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = False) -> Checkpoint:
@@ -107,21 +117,21 @@ def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = F
 def indexed_files(folder: Path) -> list[str]:
     """The names of files that the folder's indices of sharded weights give, each once, sorted.
 
-    A damaged index names none: loading refuses it. Links are followed, since the hub's cache is made of them:
-    what they lead to is hashed.
+    A damaged index names none: loading refuses it. Links are followed within the folder and within the hub's
+    cache, which is made of them: what they lead to is hashed.
 
     Raises:
-        UserError: a name leads out of the folder, so that the fingerprint would not know the weights.
+        UserError: a name or a link leads out of the folder, so that the fingerprint would not know the
+            weights, or an index is longer than any.
     """
     found: set[str] = set()
     for index in sorted(folder.glob(_INDEX)):
         try:
-            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            names = read_json(index, MOST_INDEX)["weight_map"].values()
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         for name in filter(lambda name: isinstance(name, str), names):
-            place = PureWindowsPath(name)  # it knows the separators and roots of all systems
-            if place.anchor or ".." in place.parts:
+            if is_outside(name) or leads_outside(folder / name, folder):
                 raise UserError(
                     f"The index {printable(str(index))} names {printable(name)}, a file outside of its "
                     "folder; put all weights into the folder and name them by where they are in it."
@@ -132,7 +142,7 @@ def indexed_files(folder: Path) -> list[str]:
 
 def _read_config(path: Path, name: str) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except OSError as error:
         raise UserError(
             f"{name} holds no config.json ({error.strerror}); give the folder that `zeroiqa models pull` or "
@@ -143,17 +153,6 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"The file {path} holds no configuration; fetch the model again.")
     return config
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """Names, types and shapes of the tensors; empty for a damaged file, which loading will refuse."""
-    with path.open("rb") as file:
-        length = file.read(8)
-        try:
-            header = json.loads(file.read(struct.unpack("<Q", length)[0]))
-        except (struct.error, ValueError, OverflowError, MemoryError):
-            return {}
-    return header if isinstance(header, dict) else {}
 
 
 def _counted_files(folder: Path) -> set[Path]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from zeroiqa.errors import UserError
 from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
 from zeroiqa.model_options import ModelOptions
+from zeroiqa.raters.model_files import MOST_INDEX, read_json
 from zeroiqa.raters.native import is_native
 
 _CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
@@ -129,7 +129,7 @@ def is_head(folder: Path) -> bool:
 def _family(folder: Path) -> str:
     """The model type of config.json; empty where there is none."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
     except (OSError, ValueError):
         return ""
     return str(config.get("model_type")) if isinstance(config, dict) else ""
@@ -141,7 +141,7 @@ def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[
     if folder is None or f"{whole}.index.json" not in there:
         return (whole,)
     try:
-        index = json.loads((folder / f"{whole}.index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / f"{whole}.index.json", MOST_INDEX)
         return tuple(sorted(set(index["weight_map"].values()) - there))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return (f"{whole}.index.json",)  # it is there, and cannot be read

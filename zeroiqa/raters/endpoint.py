@@ -7,44 +7,35 @@ that token. The prompt is the one that models on this machine get, as far as a s
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.errors import ImageError, UserError
 from zeroiqa.model_options import ModelOptions
-from zeroiqa.opencv import cv2
 from zeroiqa.raters.endpoint_address import find_key, find_limits, parse_address
-from zeroiqa.raters.endpoint_answers import (
-    Answer,
-    first_token,
-    has_distribution,
-    listed_levels,
-    read_digit,
-    read_levels,
-)
+from zeroiqa.raters.endpoint_answers import has_distribution, read_digit, read_levels
 from zeroiqa.raters.endpoint_client import (
     NO_THOUGHT,
     Dialect,
     Question,
-    RefusalError,
     Server,
+    as_url,
+    encode,
     open_server,
     run_aside,
 )
-from zeroiqa.raters.endpoint_thoughts import answer_at_once, ask_first
-from zeroiqa.raters.likeliest import FirstToken, off_the_scale
-from zeroiqa.standards import FilledPrompt
+from zeroiqa.raters.endpoint_failures import RefusalError
+from zeroiqa.raters.endpoint_meeting import Known, fault, meet
+from zeroiqa.raters.endpoint_secrets import holds_secret
+from zeroiqa.raters.endpoint_thoughts import ask_first
+from zeroiqa.raters.likeliest import FirstToken
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
-    from zeroiqa.standards import Standard
+    from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import Pixels, View
 
     Row: TypeAlias = list[Rating | None]
@@ -57,19 +48,6 @@ VERSION = 1
 _KINDS = ("word", "number", "sentence", "float")
 _EXAMPLE = "a photo of a cat"  # in place of an image's own prompt
 _FLOAT_TOKENS = 8  # of an answer under a standard of kind "float", as for models on this machine
-_OF_ONE_VIEW = (400, 413, 422, 500)
-"""Statuses that may be the fault of one view (too large for the model's context, say) or of everything."""
-_PROBE = FilledPrompt(
-    "You judge the quality of images.", "Rate the quality of the image from 1 to 7. Answer with one digit."
-)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What asking the server once has shown."""
-
-    model: str
-    dialect: Dialect
 
 
 class EndpointRater:
@@ -92,8 +70,13 @@ class EndpointRater:
                 "leave out --offline."
             )
         self._limits, self._key = find_limits(), find_key()
+        if holds_secret(argument, [self._key]):
+            raise UserError(
+                "The address or the model of the rater openai holds a part of the key, and both are written "
+                "into the run folder; leave it out there."
+            )
         self._digits_suffice = digits_suffice
-        self._met: _Known | None = None
+        self._met: Known | None = None
         self._kept: dict[bytes, Rating | None] = {}
         """What the other views got in a call that failed for one of them."""
 
@@ -110,7 +93,7 @@ class EndpointRater:
             UserError: the server cannot be used.
         """
         known = self._known()
-        return f"endpoint {VERSION} {self._address.url} {printable(known.model)} {_reads(known.dialect)}"
+        return f"endpoint {VERSION} {self._address.url} {known.shown} {_reads(known.dialect)}"
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` if the server cannot be used, or the standard asks for something else."""
@@ -147,7 +130,7 @@ class EndpointRater:
         turns = known.dialect.messages(question)
         return {
             "server": self._address.url,
-            "model": printable(known.model),
+            "model": known.shown,
             "reads": _reads(known.dialect),
             "prompt": "\n".join(f"{turn['role']}: {_text(turn['content'])}" for turn in turns),
         }
@@ -165,14 +148,15 @@ class EndpointRater:
         found = []
         async with open_server(self._address, self._limits, self._key) as server:
             for picture in pixels:
-                question = Question(_as_url(encode(picture)), prompt)
+                question = Question(as_url(encode(picture)), prompt)
                 try:
-                    found.append(await ask_first(server, known.model, question, known.dialect, k))
+                    first = await ask_first(server, known.model, question, known.dialect, k)
                 except RefusalError as refusal:
-                    raise await _fault(server, known, refusal) from None
+                    raise await fault(server, known, refusal) from None
+                found.append(server.shown(first))
         return found
 
-    def _known(self) -> _Known:
+    def _known(self) -> Known:
         if self._met is None:
             run_aside(self._meet())
         assert self._met is not None
@@ -180,24 +164,12 @@ class EndpointRater:
 
     async def _meet(self) -> None:
         async with open_server(self._address, self._limits, self._key) as server:
-            self._met = await self._find_out(server)
+            self._met = await self._greet(server)
 
-    async def _find_out(self, server: Server) -> _Known:
+    async def _greet(self, server: Server) -> Known:
         if self._key and not (self._address.is_encrypted or self._address.is_local):
             _LOG.warning("The key for %s travels unencrypted; use https where you can.", self._address.url)
-        listed = await server.models()
-        model = self._address.model or _only(server, listed)
-        dialect, answer = await _agree(server, model, listed)
-        dialect, answer = await answer_at_once(server, model, _probe(), dialect, answer)
-        if dialect.top and not has_distribution(answer):
-            dialect = replace(dialect, top=0)
-        first = answer.positions[0].token.text if answer.positions else answer.text
-        if answer.cut and not first.strip("\u2581\u0120 \t\n"):
-            dialect = replace(dialect, blank_first=True)
-            dialect, answer = await answer_at_once(server, model, _probe(), dialect, answer)
-        if warning := off_the_scale(str(server), first_token(answer, 7)):
-            _LOG.warning("%s", warning)
-        return _Known(model, await _with_level_ids(server, model, dialect) if dialect.top else dialect)
+        return await meet(server, self._address.model)
 
     async def _rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[Row]:
         """All views, a bounded number at a time; a view's standards follow each other.
@@ -209,7 +181,7 @@ class EndpointRater:
         slots = asyncio.Semaphore(self._limits.concurrency)
         async with open_server(self._address, self._limits, self._key) as server:
             if self._met is None:
-                self._met = await self._find_out(server)
+                self._met = await self._greet(server)
             known = self._met
 
             async def row(view: View) -> Row | ImageError:
@@ -236,7 +208,7 @@ class EndpointRater:
     async def _row(
         self,
         server: Server,
-        known: _Known,
+        known: Known,
         view: View,
         standards: Sequence[Standard],
         got: dict[bytes, Rating | None],
@@ -245,7 +217,7 @@ class EndpointRater:
         if any(0xD800 <= ord(character) <= 0xDFFF for character in view.prompt or ""):
             raise ImageError("The prompt holds bytes that are not Unicode and cannot be sent; correct it.")
         png = await asyncio.to_thread(encode, view.pixels)
-        url = _as_url(png)
+        url = as_url(png)
         found: Row = []
         for standard, prompt in zip(standards, prompts, strict=True):
             key = blake2b(png + repr((standard.hash, prompt)).encode(errors="backslashreplace")).digest()
@@ -257,7 +229,7 @@ class EndpointRater:
         return found
 
     async def _rating(
-        self, server: Server, known: _Known, question: Question, standard: Standard
+        self, server: Server, known: Known, question: Question, standard: Standard
     ) -> Rating | None:
         from zeroiqa.raters.chat import parse_number
 
@@ -267,7 +239,7 @@ class EndpointRater:
         try:
             answer = await server.ask(known.model, question, known.dialect, levels=levels)
         except RefusalError as refusal:
-            raise await _fault(server, known, refusal) from None
+            raise await fault(server, known, refusal) from None
         if not levels:
             value = parse_number(answer.text, standard.k)
             return None if value is None else Rating(logprobs=(), mass=1.0, value=value)
@@ -278,23 +250,6 @@ class EndpointRater:
         if not has_distribution(answer):
             raise UserError(f"{server} gives log-probabilities no longer; see what became of it, then go on.")
         return read_levels(answer, standard.k)
-
-
-def encode(pixels: Pixels) -> bytes:
-    """RGB, shape (height, width, 3), as PNG: lossless, for the artefacts of a JPEG would be judged as well.
-
-    Raises:
-        ImageError: it is empty or too large for the format.
-    """
-    try:
-        done, png = cv2.imencode(
-            ".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        )
-    except cv2.error:
-        done = False
-    if not done:
-        raise ImageError("A view cannot be written as PNG for the server.")
-    return bytes(png.tobytes())
 
 
 def _reads(dialect: Dialect) -> str:
@@ -310,87 +265,6 @@ def _reads(dialect: Dialect) -> str:
         refused.append("system turn")
     reads += f" without {', '.join(refused)}" if refused else ""
     return reads + (f" with {json.dumps(NO_THOUGHT[dialect.no_thought])}" if dialect.no_thought else "")
-
-
-def _only(server: Server, listed: list[str] | None) -> str:
-    """The model of a server that has one."""
-    if listed is None:
-        raise UserError(
-            f"{server} does not list its models; name one after a #, and see whether the address should end "
-            "in /v1."
-        )
-    if len(listed) != 1:
-        found = f"{len(listed)} models: {server.quoted_names(listed)}" if listed else "no model"
-        raise UserError(f"{server} lists {found}; name the one that shall rate after a #.")
-    return listed[0]
-
-
-async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[Dialect, Answer]:
-    """How to ask the server, and what it answered to the probe: less and less is asked until it answers."""
-    dialect: Dialect | None = Dialect()
-    while True:
-        assert dialect is not None
-        try:
-            return dialect, await server.ask(model, _probe(), dialect)
-        except RefusalError as refusal:
-            dialect = dialect.simpler(refusal.said) if refusal.status in (400, 422) else None
-            if dialect is None:
-                raise _refused(server, model, listed, refusal) from None
-
-
-async def _with_level_ids(server: Server, model: str, dialect: Dialect) -> Dialect:
-    """Ask for the levels' own tokens where the server can list them; then no level is ever out of the list.
-
-    It is tried, for a server that does not know the field may refuse it, or ignore it.
-    """
-    ids: set[int] = set()
-    for separator in (" ", "\n"):  # 7 as it is written after a space, and alone
-        ids |= await server.token_ids(model, separator.join("123456789"))
-    if not ids:
-        return dialect
-    asking = replace(dialect, level_ids=tuple(sorted(ids)))
-    try:
-        answer = await server.ask(model, _probe(), asking)
-    except RefusalError:
-        return dialect
-    return asking if listed_levels(answer) == set(range(1, 10)) else dialect
-
-
-async def _fault(server: Server, known: _Known, refusal: RefusalError) -> UserError:
-    """Whose fault a refusal is: the view's, if the server still answers to another one."""
-    if refusal.status in _OF_ONE_VIEW:
-        try:
-            await server.ask(known.model, _probe(), known.dialect)
-        except RefusalError:
-            pass
-        else:
-            return ImageError(f"{server} refuses a view (HTTP {refusal.status}: {refusal.said}).")
-    return _refused(server, known.model, [known.model], refusal)
-
-
-def _refused(server: Server, model: str, listed: list[str] | None, refusal: RefusalError) -> UserError:
-    why = f"HTTP {refusal.status}: {refusal.said}"
-    if refusal.status >= 500:
-        return UserError(f"{server} fails ({why}); see its log, then give the same command again.")
-    if refusal.status == 404 and not listed:
-        return UserError(f"{server} has nothing to ask ({why}); see whether the address should end in /v1.")
-    if listed and model not in listed:
-        found = "has no model" if refusal.status == 404 else "does not rate by"
-        return UserError(f"{server} {found} {model} ({why}); it lists {server.quoted_names(listed)}.")
-    return UserError(
-        f"{server} does not rate ({why}); put that right, or choose another model that sees images."
-    )
-
-
-def _probe() -> Question:
-    """A small picture with some detail, and a question that has a level as its answer."""
-    rows, columns = np.mgrid[0:64, 0:64]
-    pixels = np.stack([rows * 4, columns * 4, (rows ^ columns) * 4], axis=-1).astype(np.uint8)
-    return Question(_as_url(encode(pixels)), _PROBE)
-
-
-def _as_url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _text(content: Any) -> str:

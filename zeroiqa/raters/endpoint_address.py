@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.raters.endpoint_proxy import is_loopback
 
 FORM = "openai:http://HOST:PORT/v1#MODEL"
 _KEYS = ("ZEROIQA_API_KEY", "OPENAI_API_KEY")
@@ -25,11 +25,7 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether the server is on this machine, by its name."""
-        host = urlsplit(self.url).hostname or ""
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+        return is_loopback(urlsplit(self.url).hostname or "")
 
     @property
     def is_encrypted(self) -> bool:

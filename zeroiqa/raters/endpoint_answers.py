@@ -105,12 +105,27 @@ def read_json(text: str) -> Any:
     """Parse a body.
 
     Raises:
-        GarbledError: it is no JSON.
+        GarbledError: it is no JSON, or names a field twice, so that its readers would differ.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise GarbledError(f"no JSON: {text}") from None
+
+
+def as_text(value: Any) -> str:
+    """JSON for a sentence; what is nested too deeply to be written is not."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return "something that is nested too deeply"
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(fields)
+    if len(found) < len(fields):
+        raise GarbledError(f"an object with a field twice: {', '.join(name for name, _ in fields)}")
+    return found
 
 
 def has_distribution(answer: Answer) -> bool:
@@ -232,7 +247,7 @@ def _top(entry: Any) -> tuple[Token, ...]:
 def _token(entry: Any) -> Token:
     text, logprob = (entry.get("token"), entry.get("logprob")) if isinstance(entry, dict) else (None, None)
     if not isinstance(text, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
-        raise GarbledError(f"a log-probability that is {json.dumps(entry)}")
+        raise GarbledError(f"a log-probability that is {as_text(entry)}")
     if not logprob <= 1e-3:  # rounding, but no NaN and no logit
         raise GarbledError(f"a log-probability of {logprob}")
     return Token(text, min(float(max(logprob, _LEAST)), 0.0))

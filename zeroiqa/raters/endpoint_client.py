@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import base64
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from zeroiqa.errors import UserError, printable
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.opencv import cv2
 from zeroiqa.raters.endpoint_address import Address, Limits
 from zeroiqa.raters.endpoint_answers import Answer, GarbledError, is_model, read_answer, read_json
+from zeroiqa.raters.endpoint_failures import Explainer, RefusalError
+from zeroiqa.raters.endpoint_proxy import find_proxy
+from zeroiqa.raters.endpoint_transport import UnboundedError, bounded_client
+from zeroiqa.raters.likeliest import FirstToken
 from zeroiqa.standards import FilledPrompt
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+    from zeroiqa.types import Pixels
+
 T = TypeVar("T")
 
 _GREETING_SECONDS = 10.0
 """Patience with questions that need no model."""
-_LONGEST_QUOTE = 200
-"""Characters of a server's own words within a sentence."""
+_MOST_TOKENS = 4
+"""Of one character, as bytes of UTF-8."""
 _EXTRAS: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": False}, "repetition_penalty": 1.0}
 """Fields beyond OpenAI's, sent to servers that take them. Thinking: the answer would begin with a thought.
 Penalty: servers take the model's own default, which punishes the levels that the prompt names."""
@@ -40,17 +47,6 @@ NO_THOUGHT: tuple[dict[str, Any], ...] = (
     {"reasoning": {"enabled": False}},
 )
 """Fields that forbid a thought, each known to some server, in the order of trying; first `_EXTRAS` alone."""
-
-
-class RefusalError(Exception):
-    """The server will not answer this one request."""
-
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(status, said)
-        self.status = status
-        """HTTP status, 4xx or 5xx."""
-        self.said = said
-        """The server's own words, short, printable and without the key."""
 
 
 class Question(NamedTuple):
@@ -128,11 +124,12 @@ class Dialect:
 class Server:
     """Asks one server; to be had from `open_server`, and used within its event loop."""
 
-    def __init__(self, client: AsyncOpenAI, address: Address, limits: Limits, key: str) -> None:
-        self._client, self._address, self._limits, self._key = client, address, limits, key
+    def __init__(self, client: AsyncOpenAI, explainer: Explainer) -> None:
+        self._client, self._explainer = client, explainer
+        self._address, self._limits = explainer.address, explainer.limits
 
     def __str__(self) -> str:
-        return f"The server {self._address.url}"
+        return str(self._explainer)
 
     async def models(self) -> list[str] | None:
         """Names of the models that the server lists; None where it has no such list.
@@ -146,6 +143,12 @@ class Server:
             listed = read_json(await self._said(client.models.with_raw_response.list(), seconds))
         except (RefusalError, GarbledError):
             return None
+        except UnboundedError as error:
+            if self._address.model:
+                return None
+            raise UserError(
+                f"{self} lists its models by {error}, which is not read; name one after a #."
+            ) from None
         data = listed.get("data") if isinstance(listed, dict) else None
         if not isinstance(data, list):
             return None
@@ -170,17 +173,16 @@ class Server:
             messages=dialect.messages(question),  # type: ignore[arg-type]
             extra_body=dialect.fields(question, levels=levels),
         )
-        text = await self._said(asking, self._limits.timeout)
         try:
-            answer = read_answer(text)
-        except GarbledError as error:
+            answer = read_answer(await self._said(asking, self._limits.timeout))
+        except (GarbledError, UnboundedError) as error:
             raise UserError(
-                f"{self} does not answer as OpenAI's would, but with {self._quoted(str(error))}; check the "
+                f"{self} does not answer as OpenAI's would, but with {self.quoted(str(error))}; check the "
                 "address."
             ) from None
         if not is_model(model, answer.model):
             raise UserError(
-                f"{self} was asked for {printable(model)}, but {self._quoted(answer.model)} answered; name "
+                f"{self} was asked for {self.quoted(model)}, but {self.quoted(answer.model)} answered; name "
                 "the model that shall rate after a #."
             )
         return answer
@@ -198,56 +200,36 @@ class Server:
         except Exception:  # a server without it may do whatever it likes
             return set()
         tokens = record.get("tokens") if isinstance(record, dict) else None
-        if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+        if not isinstance(tokens, list) or len(tokens) > _MOST_TOKENS * len(text):
             return set()
-        return set(tokens)
+        return {*tokens} if all(type(token) is int and 0 <= token < 1 << 31 for token in tokens) else set()
 
     def quoted_names(self, names: list[str]) -> str:
         """Models for a sentence."""
         more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        return ", ".join(self._quoted(name) for name in names[:10]) + more
+        return ", ".join(self.quoted(name) for name in names[:10]) + more
+
+    def hidden(self, text: str) -> str:
+        """Words of the server as they are, but without the key."""
+        return self._explainer.hidden(text)
+
+    def shown(self, first: FirstToken) -> FirstToken:
+        """The likeliest tokens as they may be shown."""
+        return first._replace(likeliest=tuple((self.hidden(text), share) for text, share in first.likeliest))
+
+    def quoted(self, text: str) -> str:
+        """Words of the server for a sentence: short, printable, without the key."""
+        return self._explainer.quoted(text)
 
     async def _said(self, asking: Awaitable[Any], seconds: float) -> str:
-        """The body of an answer; whatever goes wrong on the way becomes a sentence."""
-        import openai
-
+        """The body of an answer; whatever goes wrong on the way becomes a sentence, but for its bounds."""
         try:
             return str((await asking).text)
-        except openai.APITimeoutError:
-            remedy = "" if seconds < self._limits.timeout else ", or set ZEROIQA_ENDPOINT_TIMEOUT higher"
-            raise UserError(
-                f"{self} gave no answer within {seconds:g} seconds; see whether it is the right one and not "
-                f"overloaded{remedy}."
-            ) from None
-        except openai.APIConnectionError as error:
-            reason = self._quoted(str(error.__cause__ or error))
-            raise UserError(
-                f"{self} cannot be reached ({reason}); start it, or correct the address."
-            ) from None
-        except openai.APIStatusError as error:
-            raise self._status_error(error.status_code, error.response.text) from None
-        except Exception as error:  # of whatever lies between the server and us
-            reason = self._quoted(f"{type(error).__name__}: {error}")
-            raise UserError(f"{self} cannot be asked ({reason}); check the address.") from None
-
-    def _status_error(self, status: int, body: str) -> Exception:
-        said = self._quoted(_explanation(body))
-        if status in (401, 403):
-            found = "refuses the key" if self._key else "wants a key"
-            return UserError(f"{self} {found} (HTTP {status}: {said}); set ZEROIQA_API_KEY to a valid one.")
-        if status == 429:
-            return UserError(
-                f"{self} accepts no more requests (HTTP 429: {said}); give the same command again later, or "
-                f"set ZEROIQA_ENDPOINT_CONCURRENCY below {self._limits.concurrency}."
-            )
-        return RefusalError(status, said)
-
-    def _quoted(self, text: str) -> str:
-        """Words of a server, fit for a sentence: without the key, control characters and line ends."""
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        text = printable(" ".join(text.split())).rstrip(".;, ")
-        return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+        except Exception as error:
+            for found in (error, error.__cause__):  # older clients wrap whatever happens
+                if isinstance(found, UnboundedError):
+                    raise found from None
+            raise await self._explainer.explain(error, seconds) from None
 
 
 @asynccontextmanager
@@ -258,22 +240,26 @@ async def open_server(address: Address, limits: Limits, key: str) -> AsyncIterat
         UserError: the package openai is missing.
     """
     try:
-        from openai import AsyncOpenAI, Timeout
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
     except ImportError:
         raise UserError(
             "A server is asked by the package openai, which is missing; pip install 'zeroiqa[endpoint]'."
         ) from None
+    proxy = find_proxy(address.url)
+    explainer = Explainer(address, limits, proxy, key)
     try:
         client = AsyncOpenAI(
             base_url=address.url,
             api_key=key or "none",  # the client insists on one; servers that want none do not look
             timeout=Timeout(limits.timeout, connect=min(limits.timeout, _GREETING_SECONDS)),
             max_retries=limits.retries,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=bounded_client(DefaultAsyncHttpxClient, proxy.url if proxy else None),
         )
-    except Exception as error:  # a host that is no name, certificates that are not there
-        raise UserError(f"The server {address.url} cannot be asked ({error}); check the address.") from None
+    except Exception as error:  # a host that is no name, certificates or a proxy that are not there
+        raise await explainer.explain(error, 0) from None
     async with client:
-        yield Server(client, address, limits, key)
+        yield Server(client, explainer)
 
 
 def run_aside(work: Coroutine[Any, Any, T]) -> T:
@@ -299,13 +285,23 @@ def run_aside(work: Coroutine[Any, Any, T]) -> T:
             raise
 
 
-def _explanation(body: str) -> str:
-    """The message within an error's body, of which each server has a shape of its own."""
+def encode(pixels: Pixels) -> bytes:
+    """RGB, shape (height, width, 3), as PNG: lossless, for the artefacts of a JPEG would be judged as well.
+
+    Raises:
+        ImageError: it is empty or too large for the format.
+    """
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return body or "no explanation"
-    for key in ("error", "message", "detail"):
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-    return found if isinstance(found, str) else json.dumps(found)
+        done, png = cv2.imencode(
+            ".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        )
+    except cv2.error:
+        done = False
+    if not done:
+        raise ImageError("A view cannot be written as PNG for the server.")
+    return bytes(png.tobytes())
+
+
+def as_url(png: bytes) -> str:
+    """A PNG as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

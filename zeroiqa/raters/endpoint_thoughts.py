@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from zeroiqa.errors import UserError
 from zeroiqa.raters.endpoint_answers import Answer, first_token
-from zeroiqa.raters.endpoint_client import NO_THOUGHT, Dialect, Question, RefusalError, Server
+from zeroiqa.raters.endpoint_client import NO_THOUGHT, Dialect, Question, Server
+from zeroiqa.raters.endpoint_failures import RefusalError
 from zeroiqa.raters.likeliest import FirstToken
 from zeroiqa.raters.thoughts import find_thought
 
@@ -61,15 +62,15 @@ async def answer_at_once(
                 "%s begins with a thought (%r); with %s it does not, and the mass on the levels is %.2g, not "
                 "%.2g.",
                 server,
-                thought[:_QUOTED],
+                server.hidden(thought)[:_QUOTED],
                 json.dumps(fields),
                 rest,
                 mass,
             )
             return asking, found
     raise UserError(
-        f"{server} begins its answers with a thought ({thought[:_QUOTED]!r}), whatever is asked of it, so "
-        "that no level comes first; start it without reasoning, or choose another model."
+        f"{server} begins its answers with a thought ({server.hidden(thought)[:_QUOTED]!r}), whatever is "
+        "asked of it, so that no level comes first; start it without reasoning, or choose another model."
     )
 
 

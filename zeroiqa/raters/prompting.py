@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.raters.chat_template import PROBE, ChatTemplate, Message, layout
+from zeroiqa.raters.template_rendering import UnboundedTemplateError, bounded, variables
 from zeroiqa.raters.thoughts import closings, find_thought, unpaired_tags
 from zeroiqa.standards import load_standard
 
@@ -31,7 +32,7 @@ _EMPTY: dict[str, Any] = {"tools": [], "documents": []}
 """For templates that count what is not there."""
 _DAY = datetime(2024, 7, 26)
 """Today, for templates that write the date: no score may depend on it: Llama's without a clock."""
-_DATE = re.compile(r"strftime_now\(\s*(?:format\s*=\s*)?(['\"])(.*?)\1\s*\)")
+_DATE = re.compile(r"strftime_now\(\s*(?:format\s*=\s*)?(['\"])(.{0,99}?)\1\s*\)")
 _ABOUT_THOUGHT = re.compile(r"think|thought|reason|effort|(?<![a-z])cot(?![a-z])|reflect", re.IGNORECASE)
 _NEGATIVE = re.compile(r"no|skip|disable|without|hide|omit|suppress", re.IGNORECASE)
 _LEAST_THOUGHT = ("none", "off", "no", "disabled", "no_think", 0, "minimal", "low")
@@ -46,7 +47,7 @@ def read_template(processor: Any, model: str) -> ChatTemplate:
         UserError: there is no template, it takes no image or no text, or it ends within a thought.
     """
     source = _source(processor, model)
-    render = _undated(processor.apply_chat_template, source, model)
+    render = _undated(bounded(processor.apply_chat_template, model), source, model)
     special = (*_special_tokens(processor.tokenizer), *getattr(processor, "control_texts", ()))
     template = _find_layout(render, special, getattr(processor, "image_token", None), model)
     known = (source, *map(str, processor.tokenizer.added_tokens_decoder.values()))
@@ -101,6 +102,8 @@ def _try(render: Render, messages: list[Message]) -> tuple[str, str]:
     """What a template writes, and what it fails with; either is empty."""
     try:
         return render(messages, add_generation_prompt=True, tokenize=False), ""
+    except UnboundedTemplateError:
+        raise
     except Exception as error:  # each template raises errors of its own
         return "", " ".join(f"it fails with {type(error).__name__}: {error}".split())[:200]
 
@@ -146,7 +149,7 @@ def _without_thought(template: ChatTemplate, source: str, known: Sequence[str], 
 
 def _variants(template: ChatTemplate, source: str) -> tuple[list[ChatTemplate], list[ChatTemplate]]:
     """The template with thinking off by a variable that is yes or no, and by one that has names for it."""
-    names = sorted(name for name in _variables(source) if _ABOUT_THOUGHT.search(name))
+    names = sorted(name for name in variables(source) if _ABOUT_THOUGHT.search(name))
     off = {name: bool(_NEGATIVE.match(name)) for name in names}
     flags: list[dict[str, Any]] = [{name: value} for name, value in off.items()]
     if len(flags) > 1:
@@ -160,6 +163,8 @@ def _variants(template: ChatTemplate, source: str) -> tuple[list[ChatTemplate], 
             variant = replace(template, render=partial(template.render, **choice))
             try:
                 text = variant.text(PROBE)
+            except UnboundedTemplateError:
+                raise
             except Exception:  # a value that it does not know
                 continue
             is_written = (
@@ -169,18 +174,6 @@ def _variants(template: ChatTemplate, source: str) -> tuple[list[ChatTemplate], 
                 changed.append(variant)
         found.append(changed)
     return found[0], found[1]
-
-
-def _variables(source: str) -> set[str]:
-    """What a template does not define itself."""
-    from jinja2 import Environment, TemplateError, meta
-
-    plain = re.sub(r"\{%-?\s*(?:end)?generation\s*-?%\}", "", source)  # a tag of transformers' own
-    environment = Environment(extensions=["jinja2.ext.loopcontrols"])
-    try:
-        return meta.find_undeclared_variables(environment.parse(plain))
-    except TemplateError:
-        return set()
 
 
 def _finished(template: ChatTemplate, known: Iterable[str]) -> ChatTemplate | None:

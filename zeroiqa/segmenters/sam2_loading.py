@@ -26,6 +26,8 @@ from zeroiqa.devices import check_memory, is_out_of_memory
 from zeroiqa.errors import UserError
 from zeroiqa.fingerprint import file_hash
 from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file
+from zeroiqa.raters.model_files import check_archive
+from zeroiqa.segmenters.sam2_yaml import check_numbers, check_text
 
 _MODEL = "sam2.modeling.sam2_base.SAM2Base"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -149,11 +151,15 @@ def build_model(config: Path) -> Any:
     """
     omegaconf = import_module("omegaconf")
     try:
+        check_text(config)
         cfg = omegaconf.OmegaConf.load(config)
+        check_numbers(config, omegaconf.OmegaConf.to_container(cfg))
         for key, value in _POSTPROCESSING.items():
             omegaconf.OmegaConf.update(cfg, f"model.sam_mask_decoder_extra_args.{key}", value, force_add=True)
         omegaconf.OmegaConf.resolve(cfg)
         root, targets = cfg.model.get("_target_"), set(_targets(cfg.model))
+    except UserError:
+        raise
     except Exception as error:  # OSError, YAML's, OmegaConf's, and whatever a list brings about
         raise UserError(f"The configuration {config} cannot be read ({_line(error)}).") from error
     foreign = sorted(targets - _known_targets())
@@ -274,6 +280,7 @@ def _targets(node: Any) -> Iterator[str]:
 
 def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint in the layout of the official ones."""
+    check_archive(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -6,7 +6,6 @@ LoRA's A and B, queries, keys and values in one matrix. LoRA is merged, W + 2 B 
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.raters.checkpoint import indexed_files
+from zeroiqa.raters.model_files import MOST_INDEX, check_descriptions, read_json
 
 LORA_SCALE = 2.0
 """alpha / rank: 16 / 8 in the published training."""
@@ -143,7 +143,7 @@ def _shown(folder: Path) -> str:
 def _config(folder: Path) -> Lmm4LmmConfig:
     path = folder / "config.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{_shown(path)} cannot be read ({error}); give a complete checkpoint.") from error
     if not isinstance(record, dict):
@@ -154,12 +154,13 @@ def _config(folder: Path) -> Lmm4LmmConfig:
 def _files(folder: Path, allow_pickle: bool) -> list[Path]:
     """The shards; the index says which there must be."""
     indexed_files(folder)  # refuses those outside of it
+    check_descriptions(folder)
     kinds = (("model.safetensors", "*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin"))
     for whole, pattern in kinds[: 2 if allow_pickle else 1]:
         index = folder / f"{whole}.index.json"
         if index.is_file():
             try:
-                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+                names = sorted(set(read_json(index, MOST_INDEX)["weight_map"].values()))
             except (OSError, ValueError, KeyError, AttributeError) as error:
                 raise UserError(f"{_shown(index)} is damaged ({error!r}); download it again.") from error
             lacking = [name for name in names if not (folder / name).is_file()]
