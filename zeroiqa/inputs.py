@@ -310,30 +310,18 @@ def _hidden(name: str) -> bool:
 
 def _listed(rows: Iterable[Listed], folder: str, shown: str) -> Iterator[Source]:
     """Sources of listed paths, relative to the list's folder or else to the current one."""
+    without_suffix = path_lists.images_without_suffix(EXTENSIONS)
     empty = True
     for path, prompt in rows:
         empty = False
         if is_remote(path):
             yield Source(path, 0, prompt)
-        elif is_remote(folder) and not path.startswith("/"):
+        elif is_remote(folder) and not path_lists.spellings(path)[-1].startswith("/"):
             yield Source(f"{location(folder) / path}", 0, prompt)
         else:
-            yield _source(_beside(path, folder))._replace(prompt=prompt)
+            yield _source(path_lists.beside(path, folder, without_suffix))._replace(prompt=prompt)
     if empty:
         raise UserError(f"{shown} lists no images; write one path per line.")
-
-
-def _beside(path: str, folder: str) -> str:
-    """Where a listed path leads: beside the list, or from the current folder.
-
-    Every character of it counts as long as a file is called so; else it is read without the blanks around it,
-    and \\ as Windows has it.
-    """
-    for written in dict.fromkeys((path, path.strip(), path.strip().replace("\\", "/"))):
-        for place in (os.path.join(folder, written), written):
-            if written and os.path.lexists(place):
-                return place
-    return os.path.join(folder, path.strip() or path)
 
 
 def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:

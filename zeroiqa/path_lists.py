@@ -1,21 +1,32 @@
-"""Lists of images in files: a path per line, or tables with a column of paths."""
+"""Lists of images in files: a path per line, or tables with a column of paths; where such paths lead."""
+# ruff: noqa: PTH118, PTH207
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from zeroiqa import table_files
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import explaining, location
-from zeroiqa.table_files import decoded
-from zeroiqa.tabular import IMAGE_COLUMNS, first_names, named_column, read_table
+from zeroiqa.table_files import decoded, read_whole
+from zeroiqa.table_rows import explained
+from zeroiqa.table_text import begins_a_table
+from zeroiqa.tabular import IMAGE_COLUMNS, first_names, named_column, prompt_column, read_table
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
+_LOG = logging.getLogger(__name__)
 SUFFIXES = (".txt", ".lst", *table_files.SUFFIXES)
+_FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Listed(NamedTuple):
@@ -37,31 +48,83 @@ def read_list(path: str) -> Iterator[Listed]:
     shown = printable(path)
     suffix = location(path).suffix.lower()
     if suffix in (".txt", ".lst"):
-        yield from lines(_text(path, shown))
+        text = decoded(read_whole(location(path)), shown)
+        yield from _table(path, shown) if begins_a_table(text) else lines(text)
     elif suffix == ".parquet":
         yield from _parquet(path, shown)
     else:
         yield from _table(path, shown)
 
 
-def _text(path: str, shown: str) -> str:
-    try:
-        return decoded(location(path).read_bytes(), shown)
-    except OSError as error:
-        raise _unreadable(error, shown) from error
-
-
-def _unreadable(error: OSError, shown: str) -> UserError:
-    return UserError(
-        f"{shown} cannot be read: {error.strerror or error}; change its mode or name another list."
-    )
-
-
 def lines(text: str) -> Iterator[Listed]:
     """One path per line, or per NUL if there is one."""
-    if "\0" in text:
-        return (Listed(path, None) for path in text.split("\0") if path)
-    return (Listed(path, None) for line in text.split("\n") if (path := line.removesuffix("\r")))
+    end = "\0" if "\0" in text else "\n" if "\n" in text else "\r"
+    return (Listed(path, None) for line in text.split(end) if (path := line.removesuffix("\r")))
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    r"""What a listed path may mean: itself, without blanks around it, with / for \, the path of a URL."""
+    stripped = text.strip()
+    return tuple(dict.fromkeys((text, stripped, stripped.replace("\\", "/"), _path_of_url(stripped))))
+
+
+def _path_of_url(text: str) -> str:
+    """The path of a file:// URL; what is none stays as it is."""
+    url = _FILE_URL.fullmatch(text)
+    return unquote(url[1], errors="surrogateescape") if url else text
+
+
+def beside(path: str, folder: str, without_suffix: Callable[[str], Sequence[str]]) -> str:
+    """Where a listed path leads: beside the list, or from the current folder.
+
+    Every character of it counts as long as a file is called so; then the other `spellings` do; then it may
+    lack the suffix of the one image that is called so.
+
+    Args:
+        path: As it is listed.
+        folder: That of the list.
+        without_suffix: As `images_without_suffix` gives it.
+
+    Raises:
+        UserError: two images have a name without suffix.
+    """
+    written = [each for each in spellings(path) if each]
+    places = [place for each in written for place in (os.path.join(folder, each), each)]
+    for place in places:
+        if os.path.lexists(place) and not os.path.isdir(place):
+            return place
+    for place in places:
+        images = without_suffix(place)
+        if len(images) > 1:
+            raise UserError(
+                f"{printable(path)} may be {printable(images[0])} or {printable(images[1])}; "
+                "write the names with their suffixes."
+            )
+        if images:
+            return images[0]
+    return os.path.join(folder, _path_of_url(path.strip()) or path)
+
+
+def images_without_suffix(suffixes: tuple[str, ...]) -> Callable[[str], Sequence[str]]:
+    """A function from a path to the images beside it that are called so, but for their suffix.
+
+    Args:
+        suffixes: Of images, in lower case. Each folder is listed once.
+    """
+
+    @cache
+    def listed(folder: str) -> Mapping[str, list[str]]:
+        stems: dict[str, list[str]] = defaultdict(list)
+        try:
+            names = sorted(os.listdir(folder or "."))
+        except (OSError, ValueError):
+            return stems
+        for name in names:
+            if name.lower().endswith(suffixes):
+                stems[name.rpartition(".")[0]].append(os.path.join(folder, name))
+        return stems
+
+    return lambda path: listed(os.path.dirname(path)).get(os.path.basename(path), ())
 
 
 def checked_prompt(text: str | None, shown: str) -> str | None:
@@ -79,8 +142,10 @@ def checked_prompt(text: str | None, shown: str) -> str | None:
 
 def _table(path: str, shown: str) -> Iterator[Listed]:
     table = read_table(location(path), strict=False)
+    for note in table.notes:
+        _LOG.warning("%s", note)
     column = _column_of_paths(table.header, shown)
-    prompt = _column_of_prompts(table.header, shown)
+    prompt = prompt_column(table.header, shown)
     for row, cells in enumerate(table.rows):
         if cells[column].strip():
             yield Listed(cells[column], checked_prompt(cells[prompt] if prompt is not None else None, shown))
@@ -101,31 +166,26 @@ def _column_of_paths(header: Sequence[str], shown: str) -> int:
     return column
 
 
-def _column_of_prompts(header: Sequence[str], shown: str) -> int | None:
-    """The column `prompt`, or else, beside `file_name`, the column `text`, as Hugging Face has it."""
-    place = named_column(header, ("prompt",), "prompts", shown)
-    if place is None and "file_name" in map(str.lower, header):
-        return named_column(header, ("text",), "prompts", shown)
-    return place
-
-
 def _parquet(path: str, shown: str) -> Iterator[Listed]:
-    import pyarrow as pa
+    """What a Parquet file lists, in batches: it may have any size."""
     import pyarrow.parquet as pq
 
     place = location(path)
     try:
-        if isinstance(place, Path):
-            with pq.ParquetFile(place) as table:
-                yield from _parquet_rows(table, shown)
-        else:
-            with explaining(place), place.open() as content, pq.ParquetFile(content) as table:
-                yield from _parquet_rows(table, shown)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise _unreadable(error, shown) from error
-        reason = " ".join(str(error).split())
-        raise UserError(f"{shown} is damaged or no Parquet file ({reason}); write it again.") from error
+        with explained(shown, "Parquet file"):
+            if isinstance(place, Path):
+                with pq.ParquetFile(place) as table:
+                    yield from _parquet_rows(table, shown)
+            else:
+                with explaining(place), place.open() as content, pq.ParquetFile(content) as table:
+                    yield from _parquet_rows(table, shown)
+    except UserError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            raise UserError(
+                f"{shown} cannot be read: {cause.strerror or cause}; change its mode or name another list."
+            ) from cause
+        raise
 
 
 def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
@@ -133,7 +193,7 @@ def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
 
     names = table.schema_arrow.names
     column = names[_column_of_paths(names, shown)]
-    place = _column_of_prompts(names, shown)
+    place = prompt_column(names, shown)
     prompt = None if place is None else names[place]
     for name in (column, prompt):
         kind = pa.string() if name is None else table.schema_arrow.field(name).type
