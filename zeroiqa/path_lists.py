@@ -1,5 +1,5 @@
 """Lists of images in files: a path per line, or tables with a column of paths; where such paths lead."""
-# ruff: noqa: PTH118, PTH207
+# ruff: noqa: PTH112, PTH118, PTH119, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _parquet(path: str, shown: str) -> Iterator[Listed]:
 
     place = location(path)
     try:
-        with explained(shown, "Parquet file"):
+        with explained(shown, "is damaged or no Parquet file"):
             if isinstance(place, Path):
                 with pq.ParquetFile(place) as table:
                     yield from _parquet_rows(table, shown)

@@ -120,7 +120,7 @@ def decoded(data: bytes, shown: str, *, strict: bool = False) -> str:
 def _parquet(data: bytes, shown: str) -> Rows:
     import pyarrow.parquet as pq
 
-    with explained(shown, "Parquet file"), pq.ParquetFile(io.BytesIO(data)) as file:
+    with explained(shown, "is damaged or no Parquet file"), pq.ParquetFile(io.BytesIO(data)) as file:
         header = tuple(file.schema_arrow.names)
         check_size(len(header), file.metadata.num_rows + 1, shown)
         cells = list(bounded(chain([header], _parquet_rows(file, shown)), shown))

@@ -64,7 +64,8 @@ def _loads(text: str, shown: str) -> Any:
 
 
 def _lines(text: str, shown: str) -> tuple[list[_Record], list[int]]:
-    records, numbers = [], []
+    records: list[_Record] = []
+    numbers: list[int] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -97,8 +98,8 @@ def _records(document: Any, shown: str) -> Sequence[_Record]:
         if not any(isinstance(each, dict | list) for each in document.values()):
             return [{"image": name, "score": value} for name, value in document.items()]
         if all(isinstance(each, dict) for each in document.values()):
-            named = any(map(names_images, next(iter(document.values()))))
-            return [each if named else {"image": name} | each for name, each in document.items()]
+            complete = any(map(names_images, next(iter(document.values()))))
+            return [each if complete else {"image": name} | each for name, each in document.items()]
     raise UserError(
         f"{shown} has no object with an image in line 1 or below; a list of such objects, one to a line, or "
         "an object of names and scores is expected."

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from zeroiqa.errors import UserError
 
 Cells: TypeAlias = tuple[str, ...]
+Row = TypeVar("Row", bound=tuple[object, ...])
 
 MAX_BYTES = 256 << 20
 """Of a file that is read whole."""
@@ -37,7 +38,7 @@ class Rows:
     """Sentences on what of the file is not read."""
 
 
-def bounded(rows: Iterable[Cells], shown: str) -> Iterator[Cells]:
+def bounded(rows: Iterable[Row], shown: str) -> Iterator[Row]:
     """The rows, as long as they fit into memory.
 
     Raises:
@@ -85,12 +86,12 @@ def text_of(value: object) -> str:
 
 
 @contextmanager
-def explained(shown: str, kind: str) -> Iterator[None]:
+def explained(shown: str, said: str) -> Iterator[None]:
     """Turn whatever a parser stumbles over into a sentence.
 
     Args:
         shown: The file, for a message.
-        kind: What it is read as, for a message.
+        said: What is wrong with it, for a message.
 
     Raises:
         UserError: in place of any other exception.
@@ -101,4 +102,4 @@ def explained(shown: str, kind: str) -> Iterator[None]:
         raise
     except Exception as error:  # damaged files make zipfile, XML, Arrow and json raise nearly anything
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise UserError(f"{shown} is damaged or no {kind} ({reason}); write or fetch it again.") from error
+        raise UserError(f"{shown} {said} ({reason}); write or fetch it again.") from error

@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +27,7 @@ _MAX_SHEET = 1 << 30
 _CHUNK = 1 << 20
 _LONGEST_TAG = 1 << 16
 _TAG = re.compile(rb"<(?:\w+:)?(row|c|f)(?=[\s/>])([^<>]*)")
+_NUMBER = re.compile(rb"\sr=[\"']0*(\d+)")
 _HIDDEN = re.compile(rb"\shidden=[\"'](?:1|true)")
 
 
@@ -57,19 +58,19 @@ def read_workbook(data: bytes, sheet: str | None, shown: str) -> Rows:
         raise UserError(
             f"Reading {shown} needs the package openpyxl, which is not installed; pip install openpyxl."
         ) from error
-    with explained(shown, "xlsx file"), warnings.catch_warnings():
+    with explained(shown, "cannot be read as an xlsx file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about styles and validation, which no score is in
         counted = _count(data, shown)
         with closing(_opened(data, values=True)) as book:
             page, notes = _page(book, sheet, shown)
-            cells = list(bounded(_values(_rows_of(page)), shown))
+            cells = list(map(_texts, bounded(_rows_of(page, values=True), shown)))
             if len(cells) > MAX_ROWS:
                 raise _too_many_rows(shown)
-            of = counted.get(page._worksheet_path, _Counted(formulas=1))
+            of = counted.get(getattr(page, "_worksheet_path", ""), _Counted(formulas=1))
         formulas: Mapping[tuple[int, int], str] = {}
         if of.formulas and any(not cell for row in cells for cell in row):
             with closing(_opened(data, values=False)) as book:
-                places = list(_formulas(_rows_of(book[page.title])))
+                places = list(_formulas(book[page.title]))
             formulas = {place: name for place, name in places if _is_empty(cells, *place)}
     if of.hidden:
         notes += (f"{of.hidden:,} hidden rows of {shown} count like those that are shown.",)
@@ -90,7 +91,7 @@ def _page(book: Any, sheet: str | None, shown: str) -> tuple[ReadOnlyWorksheet, 
     if sheet is not None and sheet not in pages:
         raise UserError(f"{shown} has no sheet {sheet}; it has {first_names(pages, 5)}.")
     first = next(iter(pages))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if sheet is None and len(pages) > 1:
         others = first_names([name for name in pages if name != first], 3)
         notes = (
@@ -99,22 +100,25 @@ def _page(book: Any, sheet: str | None, shown: str) -> tuple[ReadOnlyWorksheet, 
     return pages[sheet or first], notes
 
 
-def _rows_of(page: Any) -> Iterator[Any]:
+def _rows_of(page: Any, *, values: bool) -> Iterator[Any]:
     """As many rows as there can be, and one more: a row may claim any number, what precedes it is made up.
 
     Some programs write wrong dimensions, and rows would be lost.
     """
     page.reset_dimensions()
-    return islice(page.iter_rows(), MAX_ROWS + 1)
+    return islice(page.iter_rows(values_only=values), MAX_ROWS + 1)
 
 
-def _values(rows: Iterable[Iterable[Any]]) -> Iterator[Cells]:
-    return (tuple(text_of(cell.value) for cell in row) for row in rows)
+def _texts(values: tuple[object, ...]) -> Cells:
+    end = len(values)
+    while end and values[end - 1] is None:  # formats of whole columns and rows make empty cells
+        end -= 1
+    return tuple(map(text_of, values[:end]))
 
 
-def _formulas(rows: Iterable[Iterable[Any]]) -> Iterator[tuple[tuple[int, int], str]]:
+def _formulas(page: Any) -> Iterator[tuple[tuple[int, int], str]]:
     """The cells that hold a formula: place and name."""
-    for row, each in enumerate(rows):
+    for row, each in enumerate(_rows_of(page, values=False)):
         for column, cell in enumerate(each):
             if cell.data_type == "f":
                 yield (row, column), f"{cell.column_letter}{row + 1}"
@@ -165,7 +169,10 @@ def _count_sheet(archive: zipfile.ZipFile, part: zipfile.ZipInfo, shown: str) ->
             cut = len(chunk) if cut < 0 else cut
             for name, attributes in _TAG.findall(chunk[:cut]):
                 if name == b"row":
+                    numbered = _NUMBER.search(attributes)
                     rows, width = rows + 1, 0
+                    if rows > MAX_ROWS or (numbered and int(numbered[1]) > MAX_ROWS):
+                        raise _too_many_rows(shown)
                     hidden += _HIDDEN.search(attributes) is not None
                 elif name == b"c":
                     cells, width = cells + 1, width + 1
@@ -173,8 +180,6 @@ def _count_sheet(archive: zipfile.ZipFile, part: zipfile.ZipInfo, shown: str) ->
                 else:
                     formulas += 1
             rest = chunk[cut:]
-            if rows > MAX_ROWS:
-                raise _too_many_rows(shown)
             check_size(1, cells, shown)
     return _Counted(rows, cells, formulas, hidden)
 

@@ -103,15 +103,15 @@ class Table:
         """Where a row is in the file, for a message."""
         return f"{self.unit} {self.lines[row]}"
 
-    def numbers(self, column: int, of: int | None = None) -> tuple[float | None, ...]:
-        """The numbers of a column, None for blanks.
+    def numbers(self, column: int, of: int) -> tuple[float | None, ...]:
+        """The numbers of a column, None for blanks; rows without an image may hold anything.
 
         A decimal comma counts where commas do not end the cells, no number of the column has a point, and
         thousands cannot be meant.
 
         Args:
             column: Its place.
-            of: The column of the images, to name one in a message.
+            of: The column of the images.
 
         Raises:
             UserError: a cell holds something else, or it is not certain which number it is.
@@ -120,7 +120,7 @@ class Table:
         values = []
         for row, cells in enumerate(self.rows):
             value = plain_number(cells[column], decimal_comma=decimal_comma)
-            if value is None and not is_blank(cells[column]):
+            if value is None and not is_blank(cells[column]) and cells[of].strip():
                 raise self._no_number(row, column, of)
             values.append(value)
         return tuple(values)
@@ -148,16 +148,16 @@ class Table:
             )
         return True
 
-    def _no_number(self, row: int, column: int, of: int | None) -> UserError:
+    def _no_number(self, row: int, column: int, of: int) -> UserError:
         text = self.rows[row][column]
-        if of is None:
-            found = f"has {printable(text[:40])!r} in {self.place(row)}, column {self._head(column)}"
-        else:
-            image = printable(self.rows[row][of].strip()[:200])
-            found = f"gives {image} the score {printable(text[:40])!r} in {self.place(row)}"
+        image = printable(self.rows[row][of].strip()[:200])
+        where = f"{self.place(row)}, column {self._head(column)}"
         kind = "a date and no number" if _DATE.match(text) else "no finite number"
         advice = "write decimals with a point" if has_comma(text) else "correct it"
-        return UserError(f"{self.shown} {found}, which is {kind}; {advice}.")
+        return UserError(
+            f"{self.shown} gives {image} the score {printable(text[:40])!r} in {where}, which is {kind}; "
+            f"{advice}."
+        )
 
     def _head(self, column: int) -> str:
         return printable(self.header[column][:60])

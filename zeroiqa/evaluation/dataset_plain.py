@@ -157,7 +157,7 @@ def _scales(samples: Sequence[Sample], scores: list[_Column]) -> dict[str, Scale
 
 
 def _score_columns(table: Table) -> list[_Column]:
-    """Columns mos, dmos, <aspect>_mos, mos_<aspect> or of `SCORE_COLUMNS`, with any of - _ or a space between."""
+    """Columns mos, dmos, <aspect>_mos, mos_<aspect>, or those of `SCORE_COLUMNS`; - _ or blanks between."""
     plain = {letters(name) for name in SCORE_COLUMNS}
     found: dict[str, _Column] = {}
     for place, name in enumerate(table.header):

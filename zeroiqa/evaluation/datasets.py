@@ -79,9 +79,9 @@ def read_mos_file(path: Path, root: Path | None = None, *, runs: Iterable[Origin
     """Read any table of scores: CSV with any delimiter, .xlsx, .json, .jsonl or .parquet.
 
     Its columns, in any case: one of `zeroiqa.tabular.IMAGE_COLUMNS` (image, path, file_name ...); mos, dmos
-    or one of `zeroiqa.tabular.SCORE_COLUMNS` for quality, or one for each aspect such as quality_mos and mos_align; and, if there are any,
-    prompt, model, distortion, level, reference, subset, style, task, split. The scale of an aspect is from
-    its least to its greatest score.
+    or one of `zeroiqa.tabular.SCORE_COLUMNS` for quality, or one for each aspect such as quality_mos and
+    mos_align; and, if there are any, prompt, model, distortion, level, reference, subset, style, task, split.
+    The scale of an aspect is from its least to its greatest score.
 
     A path counts from the root, or is that of an image of a run as it was given to the run, or else counts
     from the current folder if no root is given; a bare name is the one image at any depth below the root that

@@ -71,7 +71,7 @@ def read_external(
         used = columns
     unused = [table.header[place] for place in others if place not in used]
     said = [f"Columns of {path.name} that are not used: {', '.join(unused)}."] if unused else []
-    values = {place: table.numbers(place) for _, place, _ in parts}
+    values = {place: table.numbers(place, key) for _, place, _ in parts}
     lower = {name.casefold() for name in lower_is_better}
     return [
         Method(
@@ -112,8 +112,8 @@ def _check_names(path: Path, table: Table, columns: Sequence[int]) -> None:
     twice = [table.header[place] for place in columns if counted[table.header[place].casefold()] > 1]
     if twice:
         raise UserError(
-            f"The file {path} has columns of one name, {' and '.join(map(printable, twice[:2]))}; leave one of "
-            "them or rename the others."
+            f"The file {path} has columns of one name, {' and '.join(map(printable, twice[:2]))}; leave one "
+            "of them or rename the others."
         )
 
 

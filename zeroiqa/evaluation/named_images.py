@@ -4,7 +4,7 @@ A path is that file. A bare name is the one image of that name. A path of anothe
 at it here, is told by its end. Where nothing is called so, a name may lack the suffix of the one image that
 is called so but for it. Upper and lower case differ.
 """
-# ruff: noqa: PTH100, PTH114, PTH117, PTH118, PTH119, PTH120, PTH202
+# ruff: noqa: PTH100, PTH112, PTH114, PTH117, PTH118, PTH119, PTH120, PTH122, PTH202
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class NamedImages:
             UserError: two images have it.
         """
         how: Literal["same", "stem"] = "same" if name in self._by_name else "stem"
-        named = sorted(self._by_name.get(name) or self._by_stem.get(name, ()), reverse=True)
+        named = sorted(self._by_name.get(name) or self._by_stem.get(name) or (), reverse=True)
         below = "" if folder is None else os.path.join(os.path.abspath(folder), "")
         named = [place for place in named if place.startswith(below)] or named
         places = {self._real(place): place for place in named}
@@ -128,7 +128,7 @@ class NamedImages:
         wanted = PurePath(os.path.normpath(text)).parts
         fitting: dict[int, list[str]] = defaultdict(list)
         last = wanted[-1] if wanted else ""
-        for path in self._by_name.get(last) or self._by_stem.get(last, ()):
+        for path in self._by_name.get(last) or self._by_stem.get(last) or ():
             shared = 1 + _common_end(wanted[:-1], PurePath(path).parts[:-1])
             if self._is_end(path, shared, size):
                 fitting[shared].append(path)
