@@ -20,7 +20,9 @@ def table(folder, *rows, name="scores.csv"):
 
 
 @pytest.mark.parametrize("image", ["image", "path", "Name", " FILENAME "])
-@pytest.mark.parametrize("score", ["mos", "MOS", "score", "quality_mos", "mos_quality"])
+@pytest.mark.parametrize(
+    "score", ["mos", " MOS ", "score", "quality_mos", "mos_quality", "gt_score", "GT-MOS"]
+)
 def test_columns_go_by_several_names(image, score, tmp_path):
     layouts.put(tmp_path, ("a.jpg", "b.jpg"))
     dataset = read_mos_file(table(tmp_path, (image, score), ("a.jpg", 1.5), ("b.jpg", 4)))
@@ -66,6 +68,27 @@ def test_the_development_layout_and_paths_from_elsewhere_are_found(tmp_path):
         "images/ss01 (1057).jpg",
         "images/sub/b.jpg",
     ]
+
+
+def test_names_may_lack_their_suffix_and_strangers_are_counted(tmp_path):
+    layouts.put(tmp_path, ("a.jpg", "in/b.v1.PNG", "in/b.txt", "c.jpg", "d.png"))
+    url = f"file://{tmp_path}/d.png"
+    rows = (("a", 1), ("in/b.v1", 2), ("gone", 3), ("c.jpg", 4), (url, 5))
+    dataset = read_mos_file(table(tmp_path, ("image_key", "gt_score"), *rows))
+    found = [sample.path.relative_to(tmp_path).as_posix() for sample in dataset.samples]
+    assert found == ["a.jpg", "in/b.v1.PNG", "c.jpg", "d.png"]
+    assert dataset.notes == (
+        "2 of the names of scores.csv have no suffix (a, in/b.v1); each means the one image that is called "
+        "so.",
+        f"Left out: 1 opinion whose image is not below {tmp_path} (gone).",
+    )
+    layouts.put(tmp_path, ("a.png", "in/b.v1.gif"))
+    for name, said in (
+        ("a", "names a, which 2 images"),
+        ("in/b.v1", "in/b.v1 may be .* with their suffixes"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_mos_file(table(tmp_path, ("image", "mos"), (name, 1), ("c.jpg", 4)))
 
 
 def test_folders_in_a_name_must_agree(tmp_path):

@@ -19,6 +19,7 @@ _LOOKED_AT = 100  # rows from which the delimiter is found
 _PREAMBLE = 10  # rows among which the header is looked for
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEP = re.compile(r'"?sep=([,;:|!&^~\t ])"?[,;\t ]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_MARK = re.compile(r"#+\s*(?=[^\s,;\t|])")  # of a comment; a column may be called # as well
 _END = "\x1e"  # stands after the last line: it is a row of its own unless a quote is open
 
 
@@ -88,21 +89,16 @@ def _begin(text: str) -> _Begin:
     named = _SEP.match(text)
     if named:
         return _Begin(named.end(), 1, named[1])
-    offset, count, comment = 0, 0, None
+    offset = count = 0
+    marked = None
     for line in islice(_lines(text, 0), _LOOKED_AT):
-        if line.startswith("#"):
-            comment = (offset, count, line)
-        elif line.strip():
-            break
+        mark = _MARK.match(line)
+        if mark and _is_header(line[mark.end() :]):
+            marked = _Begin(offset + mark.end(), count, None)
+        elif line.strip() and not line.startswith("#"):
+            return _Begin(offset, count, None) if _is_header(line) else marked or _Begin(0, 0, None)
         offset, count = offset + len(line), count + 1
-    else:
-        line = ""
-    if comment and _is_header(line):
-        return _Begin(offset, count, None)
-    mark = re.match(r"#+\s*(?=[^\s,;\t|])", comment[2]) if comment else None
-    if comment and mark and _is_header(comment[2][mark.end() :]):
-        return _Begin(comment[0] + mark.end(), comment[1], None)
-    return _Begin(0, 0, None)
+    return marked or _Begin(0, 0, None)
 
 
 def _is_header(line: str) -> bool:

@@ -68,7 +68,7 @@ def read_workbook(data: bytes, sheet: str | None, shown: str) -> Rows:
                 raise _too_many_rows(shown)
             of = counted.get(getattr(page, "_worksheet_path", ""), _Counted(formulas=1))
         formulas: Mapping[tuple[int, int], str] = {}
-        if of.formulas and any(not cell for row in cells for cell in row):
+        if of.formulas:
             with closing(_opened(data, values=False)) as book:
                 places = list(_formulas(book[page.title]))
             formulas = {place: name for place, name in places if _is_empty(cells, *place)}
