@@ -44,6 +44,7 @@ LEVELS = (
         "reading",
         "inputs",
         "path_lists",
+        "listed_images",
         "tabular",
         "table_columns",
         "table_files",

@@ -79,13 +79,18 @@ def test_lists_are_read_as_people_have_them(here, name, content):
     assert found == [(here / "in/a.jpg", 5), (here / "in/b", 5)]
 
 
-def test_a_listed_name_without_suffix_is_the_one_image_of_that_name(here):
-    make("in/a.v1.JPG", "in/a.txt", "b.png", "in/c.jpg", "in/c.png", "in/d/e.jpg")
-    make("in/l.csv", content=b"name\na.v1\nb\nd\n")
-    assert paths_of("in/l.csv") == ["in/a.v1.JPG", "b.png", "in/d"]
-    make("in/l.csv", content=b"name\nc\n")
-    with pytest.raises(UserError, match=r"c may be in/c\.jpg or in/c\.png; write the names with their suf"):
-        find_images(["in/l.csv"])
+def test_a_listed_name_without_suffix_or_folder_is_the_one_image_of_that_name(here, caplog):
+    make("in/a.v1.JPG", "in/a.txt", "b.png", "in/c.jpg", "in/c.png", "in/d/e.jpg", "in/d/f.png", "in/f/f.png")
+    make("in/l.csv", content=b"name\na.v1\nb\nd\ne.jpg\ne\ngone.jpg\n")
+    assert paths_of("in/l.csv") == ["in/a.v1.JPG", "b.png", "in/d", "in/d/e.jpg", "in/gone.jpg"]
+    assert caplog.messages == [
+        "4 of the names of in/l.csv lack a suffix or a folder; each means the one image that is called so "
+        "(a.v1 is in/a.v1.JPG, b is b.png, e.jpg is in/d/e.jpg and 1 more)."
+    ]
+    for name, said in (("c", r"c may be in/c\.jpg or in/c\.png"), ("f.png", r"f\.png may be in/d/f\.png or")):
+        make("in/l.csv", content=f"name\n{name}\n".encode())
+        with pytest.raises(UserError, match=f"{said}.*; write their whole paths"):
+            find_images(["in/l.csv"])
 
 
 def test_a_first_line_that_may_be_a_path_is_no_header(here):

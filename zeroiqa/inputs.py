@@ -23,6 +23,7 @@ from typing import NamedTuple, TextIO
 from zeroiqa import archives, path_lists
 from zeroiqa.containers import is_unread_picture
 from zeroiqa.errors import UserError, printable
+from zeroiqa.listed_images import ListedImages, spellings
 from zeroiqa.path_lists import Listed, checked_prompt
 from zeroiqa.storage import Entry, RemotePath, is_remote, location
 from zeroiqa.table_files import decoded
@@ -310,16 +311,18 @@ def _hidden(name: str) -> bool:
 
 def _listed(rows: Iterable[Listed], folder: str, shown: str) -> Iterator[Source]:
     """Sources of listed paths, relative to the list's folder or else to the current one."""
-    without_suffix = path_lists.images_without_suffix(EXTENSIONS)
+    images = ListedImages(folder, EXTENSIONS)
     empty = True
     for path, prompt in rows:
         empty = False
         if is_remote(path):
             yield Source(path, 0, prompt)
-        elif is_remote(folder) and not path_lists.spellings(path)[-1].startswith("/"):
+        elif is_remote(folder) and not spellings(path)[-1].startswith("/"):
             yield Source(f"{location(folder) / path}", 0, prompt)
         else:
-            yield _source(path_lists.beside(path, folder, without_suffix))._replace(prompt=prompt)
+            yield _source(images.place(path))._replace(prompt=prompt)
+    for note in images.notes(shown):
+        _LOG.warning("%s", note)
     if empty:
         raise UserError(f"{shown} lists no images; write one path per line.")
 

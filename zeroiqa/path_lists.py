@@ -1,17 +1,11 @@
-"""Lists of images in files: a path per line, or tables with a column of paths; where such paths lead."""
-# ruff: noqa: PTH112, PTH118, PTH119, PTH120, PTH208
+"""Lists of images in files: a path per line, or tables with a column of paths."""
 
 from __future__ import annotations
 
 import logging
-import os
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
 
 from zeroiqa import table_files
 from zeroiqa.errors import UserError, printable
@@ -26,7 +20,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 SUFFIXES = (".txt", ".lst", *table_files.SUFFIXES)
-_FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Listed(NamedTuple):
@@ -60,71 +53,6 @@ def lines(text: str) -> Iterator[Listed]:
     """One path per line, or per NUL if there is one."""
     end = "\0" if "\0" in text else "\n" if "\n" in text else "\r"
     return (Listed(path, None) for line in text.split(end) if (path := line.removesuffix("\r")))
-
-
-def spellings(text: str) -> tuple[str, ...]:
-    r"""What a listed path may mean: itself, without blanks around it, with / for \, the path of a URL."""
-    stripped = text.strip()
-    return tuple(dict.fromkeys((text, stripped, stripped.replace("\\", "/"), _path_of_url(stripped))))
-
-
-def _path_of_url(text: str) -> str:
-    """The path of a file:// URL; what is none stays as it is."""
-    url = _FILE_URL.fullmatch(text)
-    return unquote(url[1], errors="surrogateescape") if url else text
-
-
-def beside(path: str, folder: str, without_suffix: Callable[[str], Sequence[str]]) -> str:
-    """Where a listed path leads: beside the list, or from the current folder.
-
-    Every character of it counts as long as a file is called so; then the other `spellings` do; then it may
-    lack the suffix of the one image that is called so.
-
-    Args:
-        path: As it is listed.
-        folder: That of the list.
-        without_suffix: As `images_without_suffix` gives it.
-
-    Raises:
-        UserError: two images have a name without suffix.
-    """
-    written = [each for each in spellings(path) if each]
-    places = [place for each in written for place in (os.path.join(folder, each), each)]
-    for place in places:
-        if os.path.lexists(place) and not os.path.isdir(place):
-            return place
-    for place in places:
-        images = without_suffix(place)
-        if len(images) > 1:
-            raise UserError(
-                f"{printable(path)} may be {printable(images[0])} or {printable(images[1])}; "
-                "write the names with their suffixes."
-            )
-        if images:
-            return images[0]
-    return os.path.join(folder, _path_of_url(path.strip()) or path)
-
-
-def images_without_suffix(suffixes: tuple[str, ...]) -> Callable[[str], Sequence[str]]:
-    """A function from a path to the images beside it that are called so, but for their suffix.
-
-    Args:
-        suffixes: Of images, in lower case. Each folder is listed once.
-    """
-
-    @cache
-    def listed(folder: str) -> Mapping[str, list[str]]:
-        stems: dict[str, list[str]] = defaultdict(list)
-        try:
-            names = sorted(os.listdir(folder or "."))
-        except (OSError, ValueError):
-            return stems
-        for name in names:
-            if name.lower().endswith(suffixes):
-                stems[name.rpartition(".")[0]].append(os.path.join(folder, name))
-        return stems
-
-    return lambda path: listed(os.path.dirname(path)).get(os.path.basename(path), ())
 
 
 def checked_prompt(text: str | None, shown: str) -> str | None:

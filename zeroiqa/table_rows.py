@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, printable
 
 Cells: TypeAlias = tuple[str, ...]
 Row = TypeVar("Row", bound=tuple[object, ...])
@@ -101,5 +101,5 @@ def explained(shown: str, said: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # damaged files make zipfile, XML, Arrow and json raise nearly anything
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        reason = printable(" ".join(str(error).split())[:200].rstrip(".")) or type(error).__name__
         raise UserError(f"{shown} {said} ({reason}); write or fetch it again.") from error

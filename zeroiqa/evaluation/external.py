@@ -15,7 +15,7 @@ from zeroiqa.baselines import named_like
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.matching import Origin
 from zeroiqa.evaluation.methods import Direction, Method
-from zeroiqa.tabular import IMAGE_COLUMNS, Table, letters, read_table
+from zeroiqa.tabular import IMAGE_COLUMNS, Table, first_names, letters, read_table
 
 _SCORES = ("score", "scores", "value", "prediction")
 _METHODS = ("method", "metric", "model")
@@ -55,7 +55,7 @@ def read_external(
     if key is None or not columns:
         raise UserError(
             f"The file {path} needs a column path and a column of scores for each method, found "
-            f"{', '.join(table.header) or 'nothing'}."
+            f"{first_names(table.header) or 'nothing'}."
         )
     rows = [row for row, cells in enumerate(table.rows) if cells[key].strip()]
     if method is not None and score is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from zeroiqa.evaluation.dataset_files import FileTree
 from zeroiqa.evaluation.dataset_types import Sample, some
 from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
-from zeroiqa.path_lists import spellings
+from zeroiqa.listed_images import spellings
 
 
 class Opinion(NamedTuple):
@@ -85,7 +86,9 @@ def _find(text: str, images: NamedImages, root: str, there: Places, shown: str) 
 
 def _file(found: Found | None) -> Found | None:
     """What was found, unless it is no file."""
-    return None if found is not None and found.how == "other" and not Path(found.path).is_file() else found
+    if found is not None and found.how == "other" and not os.path.isfile(found.path):  # noqa: PTH113 -- any name
+        return None
+    return found
 
 
 def one_for_each(

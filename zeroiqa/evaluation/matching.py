@@ -13,7 +13,7 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
 from zeroiqa.inputs import EXTENSIONS
-from zeroiqa.path_lists import spellings
+from zeroiqa.listed_images import spellings
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset

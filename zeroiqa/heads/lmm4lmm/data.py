@@ -12,6 +12,8 @@ A plain table (whatever `zeroiqa.tabular` reads): a column `image`; `mos` or `an
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.inputs import EXTENSIONS
-from zeroiqa.path_lists import beside, images_without_suffix
+from zeroiqa.listed_images import ListedImages
 from zeroiqa.table_files import SUFFIXES, decoded, read_whole
 from zeroiqa.tabular import (
     IMAGE_COLUMNS,
@@ -31,6 +33,7 @@ from zeroiqa.tabular import (
     read_table,
 )
 
+_LOG = logging.getLogger(__name__)
 PERCEPTION = "How would you rate the quality of this image?"
 CORRESPONDENCE = "How would you rate the correspondence of this image and its prompt? prompt: {prompt}"
 
@@ -93,7 +96,7 @@ def read_examples(path: Path) -> Examples:
 
 def _check_files(examples: Iterable[Example], listed: Path) -> None:
     files = {example.path: example.image for example in examples}
-    missing = [path for path in files if not path.is_file()]
+    missing = [path for path in files if not os.path.isfile(path)]  # noqa: PTH113 -- any name is no error
     if missing:
         raise UserError(
             f"{len(missing):,} of the {len(files):,} images of {printable(str(listed))} have no file, such "
@@ -190,7 +193,7 @@ def _table(path: Path) -> Examples:
     table = read_table(path)
     shown = printable(str(path))
     columns = _columns(table, shown)
-    find = images_without_suffix(EXTENSIONS)
+    images = ListedImages(str(path.parent), EXTENSIONS)
     mos = table.numbers(columns["mos"], columns["image"]) if "mos" in columns else None
     parts: dict[str, list[Example]] = {"train": [], "test": []}
     for row, cells in enumerate(table.rows):
@@ -199,9 +202,11 @@ def _table(path: Path) -> Examples:
         part, question = _asked(known, label)
         if mos is not None and mos[row] is None:
             raise UserError(f"{label} has the rating {known['mos'][:40]!r}; fill it or remove the line.")
-        file = Path(beside(known["image"], str(path.parent), find))
+        file = Path(images.place(known["image"]))
         rating = None if mos is None else mos[row]
         parts[part].append(Example(known["image"], file, question, rating, known.get("answer")))
+    for note in (*table.notes, *images.notes(shown)):
+        _LOG.warning("%s", note)
     return Examples(tuple(parts["train"]), tuple(parts["test"]))
 
 
