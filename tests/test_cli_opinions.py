@@ -103,7 +103,7 @@ def test_a_table_may_lie_anywhere_if_its_paths_are_those_of_the_run(prefix, suff
         done = evaluated(give, folder, run, path)
         assert images_of(done) == 6
         assert "1 opinion whose image is not below" in done.stdout
-        assert ("6 of the names of people.csv have no suffix" in done.stdout) == (not suffix)
+        assert ("Names of people.csv without suffix: 6" in done.stdout) == (not suffix)
     done = give(
         tmp_path, "compare", made / "run", "--mos", path, "--external", path, "--resamples", 0,
     )  # fmt: skip

@@ -84,9 +84,11 @@ def test_a_listed_name_without_suffix_or_folder_is_the_one_image_of_that_name(he
     make("in/l.csv", content=b"name\na.v1\nb\nd\ne.jpg\ne\ngone.jpg\n")
     assert paths_of("in/l.csv") == ["in/a.v1.JPG", "b.png", "in/d", "in/d/e.jpg", "in/gone.jpg"]
     assert caplog.messages == [
-        "4 of the names of in/l.csv lack a suffix or a folder; each means the one image that is called so "
+        "Names of in/l.csv that lack a suffix or a folder: 4; each means the one image that is called so "
         "(a.v1 is in/a.v1.JPG, b is b.png, e.jpg is in/d/e.jpg and 1 more)."
     ]
+    make("l.csv", content=b"name\ne.jpg\na.v1\n")
+    assert paths_of("l.csv") == ["in/d/e.jpg", "in/a.v1.JPG"]
     for name, said in (("c", r"c may be in/c\.jpg or in/c\.png"), ("f.png", r"f\.png may be in/d/f\.png or")):
         make("in/l.csv", content=f"name\n{name}\n".encode())
         with pytest.raises(UserError, match=f"{said}.*; write their whole paths"):

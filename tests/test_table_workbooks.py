@@ -80,7 +80,7 @@ def test_numbers_as_text_titles_merged_cells_and_hidden_rows_are_read(tmp_path):
     assert table.header == ("Image Name", "MOS") and table.numbers(1, 0) == (1.5, 2, 3)
     assert table.notes == (
         "Of the 2 sheets of t.xlsx the first is read, Sheet, not Notes.",
-        "1 hidden rows of t.xlsx count like those that are shown.",
+        "Hidden rows of t.xlsx, which count like those that are shown: 1.",
     )
 
 

@@ -77,7 +77,7 @@ class ListedImages:
             return ()
         more = f" and {len(self._guessed) - _NAMED:,} more" if len(self._guessed) > _NAMED else ""
         return (
-            f"{len(self._guessed):,} of the names of {shown} lack a suffix or a folder; each means the one "
+            f"Names of {shown} that lack a suffix or a folder: {len(self._guessed):,}; each means the one "
             f"image that is called so ({', '.join(self._guessed[:_NAMED])}{more}).",
         )
 
@@ -106,7 +106,8 @@ class ListedImages:
     def _below(self) -> Mapping[str, list[str]]:
         """The images at any depth below the list's folder by their names, with and without suffix."""
         found: dict[str, list[str]] = defaultdict(list)
-        for folder, folders, names in os.walk(self._folder or "."):
+        for walked, folders, names in os.walk(self._folder or "."):
+            folder = walked if self._folder else os.path.relpath(walked).removeprefix(".")
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if name.lower().endswith(self._suffixes) and not name.startswith("."):

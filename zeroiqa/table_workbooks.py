@@ -73,7 +73,7 @@ def read_workbook(data: bytes, sheet: str | None, shown: str) -> Rows:
                 places = list(_formulas(book[page.title]))
             formulas = {place: name for place, name in places if _is_empty(cells, *place)}
     if of.hidden:
-        notes += (f"{of.hidden:,} hidden rows of {shown} count like those that are shown.",)
+        notes += (f"Hidden rows of {shown}, which count like those that are shown: {of.hidden:,}.",)
     return Rows(cells, list(range(1, len(cells) + 1)), unit="row", formulas=formulas, notes=notes)
 
 

@@ -54,7 +54,9 @@ def read_plain(table: Table, root: Path | None, runs: Iterable[Origin]) -> Datas
     if unused:
         notes.append(f"Columns of {table.shown} that were not used: {some(map(printable, unused), 8)}.")
     notes += table.formula_note([score.place for score in scores])
-    tree = FileTree.scan(Path(str(table.path)).parent if root is None else root)
+    tree = FileTree.scan(Path(str(table.path)).parent if root is None else root, partly=root is None)
+    if tree.unread:
+        notes.append(f"Folders that cannot be listed, passed over: {some(map(printable, tree.unread), 3)}.")
     there = Places(tree, OwnPaths(runs), "." if root is None else None)
     return _found(table, there, opinions, scores, notes)
 

@@ -180,8 +180,8 @@ def _notes(
 def without_suffix_note(names: list[str], what: str) -> str:
     """A sentence on names that were told without their suffixes."""
     return (
-        f"{len(names):,} of the names of {what} have no suffix ({some(map(printable, names), 3)}); each "
-        "means the one image that is called so."
+        f"Names of {what} without suffix: {len(names):,} ({some(map(printable, names), 3)}); each means the "
+        "one image that is called so."
     )
 
 
