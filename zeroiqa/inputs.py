@@ -78,10 +78,10 @@ def find_images(
       out; such an image is called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched
       for them;
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
-      separator), .csv, .tsv, .xlsx, .jsonl and .parquet a header or keys with one column of
-      `zeroiqa.tabular.IMAGE_COLUMNS` (path, image, file_name ...) and, if there is one, `prompt`; a path is
-      looked for beside the list, then in the current folder, as it is written or else without blanks around
-      it and with / for \\; a listed file that is missing becomes an error row;
+      separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
+      header or keys with one column of `zeroiqa.tabular.IMAGE_COLUMNS` (path, image, file_name ...) and, if
+      there is one, `prompt`; where a path leads says `zeroiqa.listed_images`; a listed file that is missing
+      becomes an error row;
     * "-": such lines from standard input, from the current folder;
     * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
       below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a

@@ -11,7 +11,7 @@ from zeroiqa import table_files
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import explaining, location
 from zeroiqa.table_files import decoded, read_whole
-from zeroiqa.table_rows import explained
+from zeroiqa.table_rows import BATCH, MAX_TEXT, explained, too_much_text
 from zeroiqa.table_text import begins_a_table
 from zeroiqa.tabular import IMAGE_COLUMNS, first_names, named_column, prompt_column, read_table
 
@@ -128,8 +128,12 @@ def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
         kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise UserError(f"{shown} has the column {name} of type {kind}, which is no text; write paths.")
-    for batch in table.iter_batches(columns=[column] if prompt is None else [column, prompt]):
+    size = 0
+    for batch in table.iter_batches(BATCH, columns=[column] if prompt is None else [column, prompt]):
         texts = batch[prompt].to_pylist() if prompt is not None else [None] * batch.num_rows
         for listed, text in zip(batch[column].to_pylist(), texts, strict=True):
+            size += len(listed or "") + len(text or "")
+            if size > MAX_TEXT:
+                raise too_much_text(shown)
             if listed:
                 yield Listed(listed, text or None)

@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import Location, explaining
 from zeroiqa.table_json import read_json
-from zeroiqa.table_rows import MAX_BYTES, Cells, Rows, bounded, check_size, explained, text_of, too_large
+from zeroiqa.table_rows import (
+    BATCH,
+    MAX_BYTES,
+    MAX_TEXT,
+    Cells,
+    Rows,
+    bounded,
+    check_size,
+    explained,
+    text_of,
+    too_large,
+    too_much_text,
+)
 from zeroiqa.table_text import separated
 from zeroiqa.table_workbooks import read_workbook
 
@@ -29,9 +41,6 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjso
 """What tables are called, those among them that are refused with advice."""
 _JSON = (".json", ".jsonl", ".ndjson")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_BATCH = 4096
-_UNPACKED = 4 * MAX_BYTES
-"""Bytes of the columns of a Parquet file in memory."""
 _UTF16 = (
     (re.compile(rb"(?:[\t\n\r -~]\0){4}"), "utf-16-le"),
     (re.compile(rb"(?:\0[\t\n\r -~]){4}"), "utf-16-be"),
@@ -129,9 +138,11 @@ def _parquet(data: bytes, shown: str) -> Rows:
 
 def _parquet_rows(file: pq.ParquetFile, shown: str) -> Iterator[Cells]:
     size = 0
-    for batch in file.iter_batches(_BATCH):
-        size += batch.nbytes
-        if size > _UNPACKED:
-            raise too_large(shown)
+    for batch in file.iter_batches(BATCH):
         columns = [column.to_pylist() for column in batch.columns]
-        yield from (tuple(map(text_of, row)) for row in zip(*columns, strict=True))
+        for row in zip(*columns, strict=True):
+            cells = tuple(map(text_of, row))
+            size += sum(map(len, cells))
+            if size > MAX_TEXT:
+                raise too_much_text(shown)
+            yield cells

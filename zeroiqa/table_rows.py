@@ -15,6 +15,10 @@ Row = TypeVar("Row", bound=tuple[object, ...])
 
 MAX_BYTES = 256 << 20
 """Of a file that is read whole."""
+MAX_TEXT = 1 << 30
+"""Characters of a Parquet file, whose kilobytes may unpack to anything."""
+BATCH = 1024
+"""Rows of a Parquet file that are unpacked at once."""
 MAX_COLUMNS = 16_384
 """As many as Excel has."""
 MAX_CELLS = 20_000_000
@@ -70,8 +74,13 @@ def too_large(shown: str) -> UserError:
     """The sentence for a file that is not read because of its size."""
     return UserError(
         f"{shown} is larger than the {MAX_BYTES >> 20} MiB that are read of a list or table; split it, "
-        "or write a list as .parquet, which may have any size."
+        "or write a list as .parquet, of which only the column of paths is read."
     )
+
+
+def too_much_text(shown: str) -> UserError:
+    """The sentence for a Parquet file that unpacks to more than is read."""
+    return UserError(f"{shown} unpacks to more than 1 GiB of text, which is not read; split it.")
 
 
 def text_of(value: object) -> str:

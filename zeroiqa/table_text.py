@@ -17,7 +17,6 @@ _DELIMITERS = (",", ";", "\t", "|")
 _NO_DELIMITER = "\x1f"  # of a table with a single column, where a comma is part of the cell
 _LOOKED_AT = 100  # rows from which the delimiter is found
 _PREAMBLE = 10  # rows among which the header is looked for
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEP = re.compile(r'"?sep=([,;:|!&^~\t ])"?[,;\t ]*(?:\r\n|\r|\n)', re.IGNORECASE)
 _MARK = re.compile(r"#+\s*(?=[^\s,;\t|])")  # of a comment; a column may be called # as well
 _END = "\x1e"  # stands after the last line: it is a row of its own unless a quote is open
@@ -110,8 +109,16 @@ def _bare(cell: str) -> str:
 
 
 def _lines(text: str, offset: int) -> Iterator[str]:
-    """The lines with what ends them, one after the other: a copy of all of them would double a large file."""
-    return (found[0] for found in _LINE.finditer(text, offset))
+    r"""The lines with what ends them (\n, \r or \r\n), one by one: a copy of all would double a file."""
+    feed = -1
+    while offset < len(text):
+        if feed < offset:
+            found = text.find("\n", offset)
+            feed = len(text) if found < 0 else found
+        end = text.find("\r", offset, feed)
+        end = feed if end < 0 or end + 1 == feed else end
+        yield text[offset : end + 1]
+        offset = end + 1
 
 
 def _delimiter(text: str, offset: int, suffix: str) -> str:
