@@ -94,6 +94,23 @@ def test_a_path_is_that_path_however_it_is_spelled(prefix, made, give):
     assert ("6 absolute paths of opinions.csv" in done.stdout) == (prefix == "/elsewhere/A/")
 
 
+@pytest.mark.parametrize("prefix", ["A/", "./A/", "{here}/A/", "file://{here}/A/"])
+@pytest.mark.parametrize("suffix", [".png", ""])
+def test_a_table_may_lie_anywhere_if_its_paths_are_those_of_the_run(prefix, suffix, made, give, tmp_path):
+    rows = [f"{prefix.format(here=made)}{n}{suffix},{value}" for n, value in enumerate(OPINIONS)]
+    path = opinions(tmp_path, *rows, "D/0.png,3", name="people.csv", header="# 2020\n#image,gt score")
+    for folder, run in ((made, "run"), (tmp_path, made / "run")):
+        done = evaluated(give, folder, run, path)
+        assert images_of(done) == 6
+        assert "1 opinion whose image is not below" in done.stdout
+        assert ("Names of people.csv without suffix: 6" in done.stdout) == (not suffix)
+    done = give(
+        tmp_path, "compare", made / "run", "--mos", path, "--external", path, "--resamples", 0,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("image of people.csv without an opinion (D/0.png)") == 1
+
+
 def test_a_bare_name_is_the_one_image_that_is_called_so(made, give):
     opinions(made, *rows_of(""))
     done = evaluated(give, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 
 import pytest
@@ -20,7 +21,9 @@ def table(folder, *rows, name="scores.csv"):
 
 
 @pytest.mark.parametrize("image", ["image", "path", "Name", " FILENAME "])
-@pytest.mark.parametrize("score", ["mos", "MOS", "score", "quality_mos", "mos_quality"])
+@pytest.mark.parametrize(
+    "score", ["mos", " MOS ", "score", "quality_mos", "mos_quality", "gt_score", "GT-MOS"]
+)
 def test_columns_go_by_several_names(image, score, tmp_path):
     layouts.put(tmp_path, ("a.jpg", "b.jpg"))
     dataset = read_mos_file(table(tmp_path, (image, score), ("a.jpg", 1.5), ("b.jpg", 4)))
@@ -68,6 +71,26 @@ def test_the_development_layout_and_paths_from_elsewhere_are_found(tmp_path):
     ]
 
 
+def test_names_may_lack_their_suffix_and_strangers_are_counted(tmp_path):
+    layouts.put(tmp_path, ("a.jpg", "in/b.v1.PNG", "in/b.txt", "c.jpg", "d.png"))
+    url = f"file://{tmp_path}/d.png"
+    rows = (("a", 1), ("in/b.v1", 2), ("gone", 3), ("c.jpg", 4), (url, 5))
+    dataset = read_mos_file(table(tmp_path, ("image_key", "gt_score"), *rows))
+    found = [sample.path.relative_to(tmp_path).as_posix() for sample in dataset.samples]
+    assert found == ["a.jpg", "in/b.v1.PNG", "c.jpg", "d.png"]
+    assert dataset.notes == (
+        "Names of scores.csv without suffix: 2 (a, in/b.v1); each means the one image that is called so.",
+        f"Left out: 1 opinion whose image is not below {tmp_path} (gone).",
+    )
+    layouts.put(tmp_path, ("a.png", "in/b.v1.gif"))
+    for name, said in (
+        ("a", "names a, which 2 images"),
+        ("in/b.v1", "in/b.v1 may be .* with their suffixes"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_mos_file(table(tmp_path, ("image", "mos"), (name, 1), ("c.jpg", 4)))
+
+
 def test_folders_in_a_name_must_agree(tmp_path):
     layouts.put(tmp_path, ("DALLE3/001.png", "ELLA/001.png"))
     tree = FileTree.scan(tmp_path)
@@ -93,6 +116,27 @@ def test_hidden_files_and_circles_of_links_are_passed_by(tmp_path):
     layouts.put(tmp_path, ("a/x.jpg", "a/._x.jpg", ".cache/y.jpg"))
     (tmp_path / "a" / "again").symlink_to(tmp_path)
     assert [file.path for file in FileTree.scan(tmp_path).images()] == ["a/x.jpg"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_beside_the_table_that_cannot_be_listed_is_a_note(tmp_path):
+    layouts.put(tmp_path, ("a.jpg", "locked/b.jpg"))
+    path = table(tmp_path, ("image", "mos"), ("a.jpg", 1))
+    (tmp_path / "locked").chmod(0)
+    try:
+        assert read_mos_file(path).notes == (
+            f"Folders that cannot be listed, passed over: {tmp_path / 'locked'}.",
+        )
+        with pytest.raises(UserError, match="locked cannot be listed"):
+            read_mos_file(path, tmp_path)
+    finally:
+        (tmp_path / "locked").chmod(0o755)
+
+
+def test_a_link_onto_itself_is_no_folder(tmp_path):
+    layouts.put(tmp_path, ("a.jpg",))
+    (tmp_path / "loop").symlink_to("loop")
+    assert len(read_mos_file(table(tmp_path, ("image", "mos"), ("a.jpg", 1))).samples) == 1
 
 
 def test_missing_and_unscored_images_are_counted(tmp_path):

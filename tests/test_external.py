@@ -86,6 +86,9 @@ def test_a_column_comes_before_the_name(write):
         ("path,a\nx.png,good\ny.png,1\n", "'good' in line 2, column a"),
         ("path,a\nx.png,good\n", "needs a column path and a column of scores"),
         ("path,lower_is_better\nx.png,1\n", "needs a column path and a column of scores"),
+        ("path,a,A\nx.png,1,2\n", "has columns of one name, a and A; leave one of them or rename"),
+        ("path,image,a\nx.png,x,2\n", "2 columns of paths, path and image; leave one of them"),
+        ("path,a\nx.png,1_0\ny.png,1\n", "'1_0' in line 2, column a"),
         ("", "is empty"),
     ],
 )

@@ -91,9 +91,9 @@ def test_a_table_of_questions_has_answers(tmp_path):
     ("text", "words"),
     [
         ("image,quality\na.png,1\n", "columns image, quality"),
-        ("image,mos\na.png,good\n", "line 2 has the rating 'good'"),
+        ("image,mos\na.png,good\n", "the score 'good' in line 2"),
         ("image,mos\na.png,nan\n", "rating 'nan'"),
-        ("image,mos\na.png\n", "line 2 has 1 cells, its header 2"),
+        ("image,mos\na.png\n", "line 2 has an empty mos"),
         ("image,mos\na.png,\n", "line 2 has an empty mos"),
         ("image,mos,prompt,question\na.png,1,x,y\n", "both a prompt and a question"),
         ("image,mos,split\na.png,1,dev\n", "split 'dev'"),
@@ -101,7 +101,7 @@ def test_a_table_of_questions_has_answers(tmp_path):
         ("image,mos,split\na.png,1,train\na.png,2,test\n", "1 images in both .* such as a.png"),
         ("image,mos\n", "no training examples"),
         ('image,mos\n"a.png,1\n', "damaged near line"),
-        ("", "columns none"),
+        ("", "is empty; a table with a header"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_sentence(tmp_path, text, words):
@@ -148,8 +148,8 @@ def test_what_is_wrong_with_a_meta_file_is_one_sentence(tmp_path, more, words):
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"ratings\.xlsx is no training data by its name"):
-        read_examples(tmp_path / "ratings.xlsx")
+    with pytest.raises(UserError, match=r"ratings\.jpg is no training data by its name"):
+        read_examples(tmp_path / "ratings.jpg")
 
 
 def test_five_folds_share_out_the_training_examples():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from tests.database_layouts import put_xlsx
 from tests.test_inputs import find_images, make, paths_of
@@ -55,12 +59,77 @@ def test_csv_column_of_paths_goes_by_several_names(here, column):
         ("metadata.csv", b"file_name,mos\nin/a.jpg,1\nin/b,\n"),
         ("l.jsonl", b'{"file_name": "in/a.jpg"}\n{"file_name": "in/b"}\n'),
         ("l.txt", b" in/a.jpg\nin/b \n"),
+        ("l.txt", b"in/a.jpg\rin/b\r"),
+        ("l.txt", b"in/a.jpg\0in/b\0"),
+        ("l.txt", "in/a.jpg\r\nin/b\r\n".encode("utf-16-le")),
+        ("l.txt", b"id\tfile_name\n1\tin/a.jpg\n2\tin/b\n"),
+        ("l.csv", b"image_key;gt_score\nin/a.jpg;1,5\nin/b;2,5\n"),
+        ("l.csv", b"filepath,mos\nfile:%(here)s/in/a.jpg,1\nfile://localhost%(here)s/in/%%62,2\n"),
+        ("l.txt", b"file://%(here)s/in/a%%2Ejpg\nfile://%(here)s/in/b\n"),
+        ("l.csv", b"name\nin/a\nin/b\n"),
+        ("l.json", b'[{"image": "in/a.jpg"}, {"image": "in/b"}]'),
+        ("l.json", b'{"in/a.jpg": 1, "in/b": 2}'),
+        ("l.jsonl", b'["in/a.jpg", "in/b"]'),
     ],
 )
 def test_lists_are_read_as_people_have_them(here, name, content):
     make("in/a.jpg", "in/b")
-    make(name, content=content)
-    assert find_images([name]) == [Source("in/a.jpg", 5, None), Source("in/b", 5, None)]
+    make(name, content=content % {b"here": os.fsencode(here)} if b"file:" in content else content)
+    found = [(Path(source.path).absolute(), source.bytes) for source in find_images([name])]
+    assert found == [(here / "in/a.jpg", 5), (here / "in/b", 5)]
+
+
+def test_a_listed_name_without_suffix_or_folder_is_the_one_image_of_that_name(here, caplog):
+    make("in/a.v1.JPG", "in/a.txt", "b.png", "in/c.jpg", "in/c.png", "in/d/e.jpg", "in/d/f.png", "in/f/f.png")
+    make("in/l.csv", content=b"name\na.v1\nb\nd\ne.jpg\ne\ngone.jpg\n")
+    assert paths_of("in/l.csv") == ["in/a.v1.JPG", "b.png", "in/d", "in/d/e.jpg", "in/gone.jpg"]
+    assert caplog.messages == [
+        "Names of in/l.csv that lack a suffix or a folder: 4; each means the one image that is called so "
+        "(a.v1 is in/a.v1.JPG, b is b.png, e.jpg is in/d/e.jpg and 1 more)."
+    ]
+    make("l.csv", content=b"name\ne.jpg\na.v1\n")
+    assert paths_of("l.csv") == ["in/d/e.jpg", "in/a.v1.JPG"]
+    for name, said in (("c", r"c may be in/c\.jpg or in/c\.png"), ("f.png", r"f\.png may be in/d/f\.png or")):
+        make("in/l.csv", content=f"name\n{name}\n".encode())
+        with pytest.raises(UserError, match=f"{said}.*; write their whole paths"):
+            find_images(["in/l.csv"])
+
+
+def test_a_first_line_that_may_be_a_path_is_no_header(here):
+    make("image, a.jpg", "path")
+    make("l.txt", content=b"image, a.jpg\npath\n")
+    assert paths_of("l.txt") == ["image, a.jpg", "path"]
+
+
+def test_a_workbook_of_two_sheets_says_which_one_is_read(here, caplog):
+    make("a.jpg")
+    book = Workbook()
+    assert book.active is not None
+    book.active.append(["image"])
+    book.active.append(["a.jpg"])
+    book.create_sheet("more")
+    book.save("l.xlsx")
+    assert paths_of("l.xlsx") == ["a.jpg"]
+    assert "Of the 2 sheets of l.xlsx the first is read, Sheet, not more." in caplog.text
+
+
+def test_text_of_a_parquet_file_that_is_no_text_is_one_sentence(here):
+    column = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+    )
+    pq.write_table(pa.table({"path": column}), "l.parquet")
+    with pytest.raises(UserError, match=r"l\.parquet is damaged or no Parquet file \(.*codec can't decode"):
+        find_images(["l.parquet"])
+
+
+@pytest.mark.parametrize("name", ["l.txt", "l.csv", "l.json"])
+def test_a_list_that_does_not_fit_into_memory_is_refused(here, name):
+    with Path(name).open("wb") as file:
+        file.truncate(10 << 30)  # no block of it is written
+    with pytest.raises(
+        UserError, match=r"larger than the 256 MiB that are read of a list or table; split it"
+    ):
+        find_images([name])
 
 
 def test_a_workbook_is_a_list(here):
@@ -166,7 +235,7 @@ def test_list_without_images_is_an_error(here, name, content):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=300), st.sampled_from(["l.txt", "l.csv", "l.tsv"]))
+@given(st.binary(max_size=300), st.sampled_from(["l.txt", "l.csv", "l.tsv", "l.json", "l.xlsx", "l.parquet"]))
 def test_any_bytes_as_a_list_give_sources_or_a_user_error(here, content, name):
     Path(name).write_bytes(content)
     try:

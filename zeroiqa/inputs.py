@@ -3,7 +3,7 @@
 All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
 files lists in a second, and a path stays as the user wrote it.
 """
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH116, PTH120, PTH122, PTH207
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from typing import NamedTuple, TextIO
 from zeroiqa import archives, path_lists
 from zeroiqa.containers import is_unread_picture
 from zeroiqa.errors import UserError, printable
+from zeroiqa.listed_images import ListedImages, spellings
 from zeroiqa.path_lists import Listed, checked_prompt
 from zeroiqa.storage import Entry, RemotePath, is_remote, location
 from zeroiqa.table_files import decoded
@@ -77,10 +78,10 @@ def find_images(
       out; such an image is called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched
       for them;
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
-      separator), .csv, .tsv, .xlsx, .jsonl and .parquet a header or keys with one column of
-      `zeroiqa.tabular.IMAGE_COLUMNS` (path, image, file_name ...) and, if there is one, `prompt`; a path is
-      looked for beside the list, then in the current folder, as it is written or else without blanks around
-      it and with / for \\; a listed file that is missing becomes an error row;
+      separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
+      header or keys with one column of `zeroiqa.tabular.IMAGE_COLUMNS` (path, image, file_name ...) and, if
+      there is one, `prompt`; where a path leads says `zeroiqa.listed_images`; a listed file that is missing
+      becomes an error row;
     * "-": such lines from standard input, from the current folder;
     * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
       below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a
@@ -310,30 +311,20 @@ def _hidden(name: str) -> bool:
 
 def _listed(rows: Iterable[Listed], folder: str, shown: str) -> Iterator[Source]:
     """Sources of listed paths, relative to the list's folder or else to the current one."""
+    images = ListedImages(folder, EXTENSIONS)
     empty = True
     for path, prompt in rows:
         empty = False
         if is_remote(path):
             yield Source(path, 0, prompt)
-        elif is_remote(folder) and not path.startswith("/"):
+        elif is_remote(folder) and not spellings(path)[-1].startswith("/"):
             yield Source(f"{location(folder) / path}", 0, prompt)
         else:
-            yield _source(_beside(path, folder))._replace(prompt=prompt)
+            yield _source(images.place(path))._replace(prompt=prompt)
+    for note in images.notes(shown):
+        _LOG.warning("%s", note)
     if empty:
         raise UserError(f"{shown} lists no images; write one path per line.")
-
-
-def _beside(path: str, folder: str) -> str:
-    """Where a listed path leads: beside the list, or from the current folder.
-
-    Every character of it counts as long as a file is called so; else it is read without the blanks around it,
-    and \\ as Windows has it.
-    """
-    for written in dict.fromkeys((path, path.strip(), path.strip().replace("\\", "/"))):
-        for place in (os.path.join(folder, written), written):
-            if written and os.path.lexists(place):
-                return place
-    return os.path.join(folder, path.strip() or path)
 
 
 def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from zeroiqa import table_files
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import explaining, location
-from zeroiqa.table_files import decoded
-from zeroiqa.tabular import IMAGE_COLUMNS, first_names, named_column, read_table
+from zeroiqa.table_files import decoded, read_whole
+from zeroiqa.table_rows import BATCH, MAX_TEXT, explained, too_much_text
+from zeroiqa.table_text import begins_a_table
+from zeroiqa.tabular import IMAGE_COLUMNS, first_names, named_column, prompt_column, read_table
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
+_LOG = logging.getLogger(__name__)
 SUFFIXES = (".txt", ".lst", *table_files.SUFFIXES)
 
 
@@ -37,31 +41,18 @@ def read_list(path: str) -> Iterator[Listed]:
     shown = printable(path)
     suffix = location(path).suffix.lower()
     if suffix in (".txt", ".lst"):
-        yield from lines(_text(path, shown))
+        text = decoded(read_whole(location(path)), shown)
+        yield from _table(path, shown) if begins_a_table(text) else lines(text)
     elif suffix == ".parquet":
         yield from _parquet(path, shown)
     else:
         yield from _table(path, shown)
 
 
-def _text(path: str, shown: str) -> str:
-    try:
-        return decoded(location(path).read_bytes(), shown)
-    except OSError as error:
-        raise _unreadable(error, shown) from error
-
-
-def _unreadable(error: OSError, shown: str) -> UserError:
-    return UserError(
-        f"{shown} cannot be read: {error.strerror or error}; change its mode or name another list."
-    )
-
-
 def lines(text: str) -> Iterator[Listed]:
     """One path per line, or per NUL if there is one."""
-    if "\0" in text:
-        return (Listed(path, None) for path in text.split("\0") if path)
-    return (Listed(path, None) for line in text.split("\n") if (path := line.removesuffix("\r")))
+    end = "\0" if "\0" in text else "\n" if "\n" in text else "\r"
+    return (Listed(path, None) for line in text.split(end) if (path := line.removesuffix("\r")))
 
 
 def checked_prompt(text: str | None, shown: str) -> str | None:
@@ -79,8 +70,10 @@ def checked_prompt(text: str | None, shown: str) -> str | None:
 
 def _table(path: str, shown: str) -> Iterator[Listed]:
     table = read_table(location(path), strict=False)
+    for note in table.notes:
+        _LOG.warning("%s", note)
     column = _column_of_paths(table.header, shown)
-    prompt = _column_of_prompts(table.header, shown)
+    prompt = prompt_column(table.header, shown)
     for row, cells in enumerate(table.rows):
         if cells[column].strip():
             yield Listed(cells[column], checked_prompt(cells[prompt] if prompt is not None else None, shown))
@@ -101,31 +94,26 @@ def _column_of_paths(header: Sequence[str], shown: str) -> int:
     return column
 
 
-def _column_of_prompts(header: Sequence[str], shown: str) -> int | None:
-    """The column `prompt`, or else, beside `file_name`, the column `text`, as Hugging Face has it."""
-    place = named_column(header, ("prompt",), "prompts", shown)
-    if place is None and "file_name" in map(str.lower, header):
-        return named_column(header, ("text",), "prompts", shown)
-    return place
-
-
 def _parquet(path: str, shown: str) -> Iterator[Listed]:
-    import pyarrow as pa
+    """What a Parquet file lists, in batches: it may have any size."""
     import pyarrow.parquet as pq
 
     place = location(path)
     try:
-        if isinstance(place, Path):
-            with pq.ParquetFile(place) as table:
-                yield from _parquet_rows(table, shown)
-        else:
-            with explaining(place), place.open() as content, pq.ParquetFile(content) as table:
-                yield from _parquet_rows(table, shown)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise _unreadable(error, shown) from error
-        reason = " ".join(str(error).split())
-        raise UserError(f"{shown} is damaged or no Parquet file ({reason}); write it again.") from error
+        with explained(shown, "is damaged or no Parquet file"):
+            if isinstance(place, Path):
+                with pq.ParquetFile(place) as table:
+                    yield from _parquet_rows(table, shown)
+            else:
+                with explaining(place), place.open() as content, pq.ParquetFile(content) as table:
+                    yield from _parquet_rows(table, shown)
+    except UserError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            raise UserError(
+                f"{shown} cannot be read: {cause.strerror or cause}; change its mode or name another list."
+            ) from cause
+        raise
 
 
 def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
@@ -133,15 +121,19 @@ def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
 
     names = table.schema_arrow.names
     column = names[_column_of_paths(names, shown)]
-    place = _column_of_prompts(names, shown)
+    place = prompt_column(names, shown)
     prompt = None if place is None else names[place]
     for name in (column, prompt):
         kind = pa.string() if name is None else table.schema_arrow.field(name).type
         kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise UserError(f"{shown} has the column {name} of type {kind}, which is no text; write paths.")
-    for batch in table.iter_batches(columns=[column] if prompt is None else [column, prompt]):
+    size = 0
+    for batch in table.iter_batches(BATCH, columns=[column] if prompt is None else [column, prompt]):
         texts = batch[prompt].to_pylist() if prompt is not None else [None] * batch.num_rows
         for listed, text in zip(batch[column].to_pylist(), texts, strict=True):
+            size += len(listed or "") + len(text or "")
+            if size > MAX_TEXT:
+                raise too_much_text(shown)
             if listed:
                 yield Listed(listed, text or None)

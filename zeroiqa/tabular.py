@@ -1,22 +1,44 @@
-"""Tables of images: a header, rows of text, and which of the columns names the image."""
+"""Tables of images: a header, rows of text, which column names the image, and the numbers of the others.
+
+The one reader of what people bring: lists of images, opinions, scores of other tools, ratings to train on.
+"""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.plain_numbers import has_comma, is_blank, may_be_thousands, plain_number
 from zeroiqa.storage import Location
-from zeroiqa.table_files import Cells, Rows, read_rows_of
+from zeroiqa.table_columns import (
+    IMAGE_COLUMNS,
+    SCORE_COLUMNS,
+    first_names,
+    letters,
+    named_column,
+    prompt_column,
+)
+from zeroiqa.table_files import read_rows_of, read_whole
+from zeroiqa.table_rows import Cells, Rows, check_size
+from zeroiqa.table_text import header_place
 
-IMAGE_COLUMNS = ("path", "image", "file", "filename", "name", "image_name", "image_path", "image_file",
-                 "file_path", "img", "img_name", "img_path", "dist_img")  # fmt: skip
-"""What the column of the images may be called, in any case, with any of - _ or a space between, or none."""
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
-_BLANK = ("", "nan", "na", "n/a", "#n/a", "none", "null", "nil", "-", "--", "?")
+__all__ = [
+    "IMAGE_COLUMNS",
+    "SCORE_COLUMNS",
+    "Table",
+    "first_names",
+    "is_blank",
+    "letters",
+    "named_column",
+    "open_rows",
+    "plain_number",
+    "prompt_column",
+    "read_table",
+]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -29,10 +51,14 @@ class Table:
     """As long as the header each."""
     lines: tuple[int, ...] = ()
     """Of each row, its line or row number in the file."""
-    decimal_comma: bool = False
-    """Whether 2,5 may be a number."""
+    delimiter: str = ""
+    """What ends the cells in the file; empty where they are no text between delimiters."""
+    unit: str = "line"
+    """What `lines` counts: line, row or record."""
     formulas: Mapping[tuple[int, int], str] = field(default_factory=dict)
     """Row and column -> name of the Excel cell there, a formula whose value is not stored."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what of the file is not read."""
 
     @property
     def shown(self) -> str:
@@ -59,6 +85,10 @@ class Table:
                 f"{self.shown} has no column {' and no column '.join(missing)}; "
                 f"its columns are {first_names(self.header) or 'none'}."
             )
+        there = [name.strip().lower() for name in self.header]
+        twice = [name for name in wanted if there.count(name.lower()) > 1]
+        if twice:
+            raise UserError(f"{self.shown} has the column {twice[0]} more than once; leave one of them.")
         return [places[name.lower()] for name in wanted]
 
     def column(self, names: Collection[str], what: str) -> int | None:
@@ -69,37 +99,68 @@ class Table:
         """
         return named_column(self.header, names, what, self.shown)
 
-    def number(self, row: int, column: int) -> float | None:
-        """The number in a cell, None for a blank one.
+    def place(self, row: int) -> str:
+        """Where a row is in the file, for a message."""
+        return f"{self.unit} {self.lines[row]}"
+
+    def numbers(self, column: int, of: int) -> tuple[float | None, ...]:
+        """The numbers of a column, None for blanks; rows without an image may hold anything.
+
+        A decimal comma counts where commas do not end the cells, no number of the column has a point, and
+        thousands cannot be meant.
+
+        Args:
+            column: Its place.
+            of: The column of the images.
 
         Raises:
-            UserError: it is something else, or no finite number.
+            UserError: a cell holds something else, or it is not certain which number it is.
         """
-        text = self.rows[row][column]
-        value = number(text, decimal_comma=self.decimal_comma)
-        if value is None and not is_blank(text):
-            raise UserError(
-                f"{self.shown} has {printable(text[:40])!r} in line {self.lines[row]}, column "
-                f"{printable(self.header[column])}, which is no finite number; correct it."
-            )
-        return value
+        decimal_comma = self._has_decimal_commas(column)
+        values = []
+        for row, cells in enumerate(self.rows):
+            value = plain_number(cells[column], decimal_comma=decimal_comma)
+            if value is None and not is_blank(cells[column]) and cells[of].strip():
+                raise self._no_number(row, column, of)
+            values.append(value)
+        return tuple(values)
 
     def has_numbers(self, column: int) -> bool:
         """Whether any cell of a column is a number."""
-        return any(number(cells[column], decimal_comma=self.decimal_comma) is not None for cells in self.rows)
+        return any(plain_number(cells[column], decimal_comma=True) is not None for cells in self.rows)
 
-    def check_decimals(self, column: int) -> None:
-        """Raise UserError if a column has both decimal commas and decimal points."""
-        signs: dict[str, Cells] = {}
+    def _has_decimal_commas(self, column: int) -> bool:
+        with_comma = [text for cells in self.rows if has_comma(text := cells[column])]
+        if not with_comma or self.delimiter == ",":
+            return False
+        comma, where = (
+            printable(with_comma[0].strip()),
+            f"{self.shown} has %s in its column {self._head(column)}",
+        )
         for cells in self.rows:
-            if number(cells[column], decimal_comma=True) is not None:
-                signs.setdefault("," if "," in cells[column] else "." if "." in cells[column] else "", cells)
-        if self.decimal_comma and {",", "."} <= signs.keys():
-            one, other = (printable(signs[sign][column].strip()) for sign in ",.")
+            if "." in cells[column] and plain_number(cells[column]) is not None:
+                both = f"both {comma} and {printable(cells[column].strip())}"
+                raise UserError(f"{where % both}; write all numbers with a decimal point.")
+        if self.delimiter != ";" and may_be_thousands(with_comma):
             raise UserError(
-                f"{self.shown} has both {one} and {other} in its column {printable(self.header[column])}; "
-                "write all numbers with a decimal point."
+                f"{where % comma}, where the comma may part thousands or decimals; write decimals with a "
+                "point and thousands without a sign."
             )
+        return True
+
+    def _no_number(self, row: int, column: int, of: int) -> UserError:
+        text = self.rows[row][column]
+        image = printable(self.rows[row][of].strip()[:200])
+        where = f"{self.place(row)}, column {self._head(column)}"
+        kind = "a date and no number" if _DATE.match(text) else "no finite number"
+        advice = "write decimals with a point" if has_comma(text) else "correct it"
+        return UserError(
+            f"{self.shown} gives {image} the score {printable(text[:40])!r} in {where}, which is {kind}; "
+            f"{advice}."
+        )
+
+    def _head(self, column: int) -> str:
+        return printable(self.header[column][:60])
 
     def formula_note(self, columns: Collection[int]) -> tuple[str, ...]:
         """A sentence on Excel cells of some columns that hold a formula without a stored value, if any do."""
@@ -121,71 +182,75 @@ def read_table(
     strict: bool = True,
     ragged: bool = False,
 ) -> Table:
-    """Read a file with a header: CSV with any delimiter, .xlsx, .jsonl, .parquet.
+    """Read a file with a header: CSV with any delimiter, .xlsx, .json, .jsonl, .parquet.
 
     Args:
         path: On the disk or in an object store.
         sheet: Of a workbook; the first one if not given.
-        header: Columns that mark the header where it does not come first; empty if it does.
+        header: Columns that mark the header where it does not come first. Without them it is the first line,
+            or after titles that which names the images.
         strict: Refuse text that is not UTF-8; else such bytes stay what they are, as Python has paths.
         ragged: Leave out what stands in a row beyond the header; else that is an error.
 
     Raises:
-        UserError: the file cannot be read, is damaged, or has no header.
+        UserError: the file cannot be read, is damaged or too large, or has no header.
     """
     found = open_rows(path, sheet=sheet, strict=strict)
+    shown = printable(path.name)
+    if not any(map(any, found.cells)):
+        raise UserError(f"{shown} is empty; a table with a header is expected there.")
+    place = _marked(found, header, shown) if header else header_place(found.cells)
+    if not ragged:
+        _check_widths(found, place, shown)
+    return _table(path, found, place, shown)
+
+
+def _marked(found: Rows, header: Sequence[str], shown: str) -> int:
+    """Which row has all the columns that mark the header."""
     wanted = {name.lower() for name in header}
     for place, row in enumerate(found.cells):
         if any(row) and wanted <= {cell.strip().lower() for cell in row}:
-            if not ragged:
-                _check_widths(found, place, printable(path.name))
-            return _table(path, found, place)
-    if header and any(map(any, found.cells)):
-        first = next(row for row in found.cells if any(row))
-        raise UserError(
-            f"{printable(path.name)} has no line with the columns {', '.join(header)}; "
-            f"its first line is {first_names(filter(None, first))}."
-        )
-    raise UserError(f"{printable(path.name)} is empty; a table with a header is expected there.")
+            return place
+    first = next(row for row in found.cells if any(row))
+    raise UserError(
+        f"{shown} has no line with the columns {', '.join(header)}; "
+        f"its first line is {first_names([cell for cell in first if cell])}."
+    )
 
 
 def open_rows(path: Location, *, sheet: str | None = None, strict: bool = True) -> Rows:
     """All rows of a file that may lack a header.
 
     Raises:
-        UserError: it cannot be read or is damaged.
+        UserError: it cannot be read, is damaged or too large.
     """
-    shown = printable(path.name)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{printable(str(path))} cannot be read: {error.strerror or error}; "
-            "change its mode or name another file."
-        ) from error
-    return read_rows_of(data, path.suffix, shown, sheet=sheet, strict=strict)
+    return read_rows_of(read_whole(path), path.suffix, printable(path.name), sheet=sheet, strict=strict)
 
 
-def _table(path: Location, found: Rows, head: int) -> Table:
-    header = tuple(cell.strip() for cell in found.cells[head])
+def _table(path: Location, found: Rows, head: int, shown: str) -> Table:
+    header = tuple(cell.strip().removeprefix("\ufeff") for cell in found.cells[head])
     width = len(header)
+    with_formulas = {place for place, column in found.formulas if column < width}
     kept = [
         place
         for place in range(head + 1, len(found.cells))
-        if any(found.cells[place]) or any((place, column) in found.formulas for column in range(width))
+        if any(found.cells[place]) or place in with_formulas
     ]
+    check_size(width, len(kept) + 1, shown)  # short rows become as long as the header
     rows = {place: row for row, place in enumerate(kept)}
     return Table(
         path,
         header,
         tuple((*found.cells[place], *[""] * width)[:width] for place in kept),
         tuple(found.lines[place] for place in kept),
-        found.delimiter != ",",
+        found.delimiter,
+        found.unit,
         {
             (rows[place], column): name
             for (place, column), name in found.formulas.items()
             if place in rows and column < width
         },
+        found.notes,
     )
 
 
@@ -199,53 +264,3 @@ def _check_widths(found: Rows, head: int, shown: str) -> None:
                 f"{shown} has {len(row)} cells in line {line} and {width} in its header; "
                 f"put quotes around a cell that holds {sign}, and write decimals with a point."
             )
-
-
-def named_column(header: Sequence[str], names: Collection[str], what: str, shown: str) -> int | None:
-    """The place of the one column that has one of the names, in any spelling; None if there is none.
-
-    Args:
-        header: Names of the columns.
-        names: Those that fit.
-        what: What such a column holds, for a message.
-        shown: The file, for a message.
-
-    Raises:
-        UserError: there are several; the message names them.
-    """
-    wanted = {letters(name) for name in names}
-    fitting = [place for place, name in enumerate(header) if letters(name) in wanted]
-    if len(fitting) > 1:
-        named = " and ".join(printable(header[place]) for place in fitting)
-        raise UserError(
-            f"{shown} has {len(fitting)} columns of {what}, {named}; leave one of them or rename the others."
-        )
-    return fitting[0] if fitting else None
-
-
-def letters(name: str) -> str:
-    """A column's name without case, spaces, - and _."""
-    return re.sub(r"[\s_-]+", "", name.casefold())
-
-
-def number(text: str, *, decimal_comma: bool = False) -> float | None:
-    """The finite number that a cell holds, or None."""
-    text = text.strip()
-    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
-        text = text.replace(",", ".")
-    if not _NUMBER.fullmatch(text):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-def is_blank(text: str) -> bool:
-    """Whether a cell stands for no value."""
-    return text.strip().lower() in _BLANK
-
-
-def first_names(names: Iterable[str], limit: int = 12) -> str:
-    """The first of some names for a message, and how many more there are."""
-    listed = [printable(name) for name in names]
-    more = f" and {len(listed) - limit:,} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.matching import Origin
     from zeroiqa.evaluation.methods import Method
     from zeroiqa.runs import Run
 
@@ -72,15 +74,18 @@ def compare(
     from zeroiqa.evaluation.comparison import compare as compared
     from zeroiqa.evaluation.external import read_externals
     from zeroiqa.evaluation.methods import published_methods
-    from zeroiqa.evaluation.run_scores import check_standards
+    from zeroiqa.evaluation.run_scores import check_standards, origin_of
     from zeroiqa.runs import load_run
 
     loaded = [load_run(run) for run in runs]
     check_standards(loaded, aspect, standards)
     methods = [method for run in loaded for method in _of_run(run, aspect, standards, members, by_name)]
-    methods += read_externals(files, lower)
+    origins = [origin_of(run) for run in loaded] if tables or files else []
+    methods += read_externals(files, lower, dict.fromkeys(each for own in origins for each in own.folders))
     needs_images = bool(methods or baselines)
-    datasets = [_dataset(name, needs_images) for name in names] + list(map(_opinions, tables))
+    datasets = [_dataset(name, needs_images) for name in names] + [
+        _opinions(each, origins) for each in tables
+    ]
     if not datasets:
         raise click.UsageError("Give at least one --dataset NAME=DIR or --mos FILE.")
     methods += [_of_baseline(name, datasets, aspect) for name in baselines]
@@ -119,14 +124,14 @@ def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by
     ]
 
 
-def _opinions(text: str) -> Dataset:
+def _opinions(text: str, runs: Sequence[Origin]) -> Dataset:
     """The table FILE, or FILE=DIR where no file is called so."""
     from zeroiqa.evaluation.datasets import read_mos_file
 
     file, _, folder = text.rpartition("=")
     if file and not Path(text).exists():
-        return read_mos_file(Path(file), Path(folder))
-    return read_mos_file(Path(text))
+        return read_mos_file(Path(file), Path(folder), runs=runs)
+    return read_mos_file(Path(text), runs=runs)
 
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:

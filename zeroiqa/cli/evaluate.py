@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from zeroiqa.storage import Location, location
 if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Joined
     from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.matching import Origin
     from zeroiqa.evaluation.records import Report
     from zeroiqa.runs import Run
 
@@ -65,10 +66,10 @@ def evaluate(
 ) -> None:
     """Compare the scores of RUN with the opinions of people on the same images.
 
-    The opinions are those of a dataset (--dataset and --root) or of a table (--mos: .csv, .xlsx, .jsonl,
-    .parquet) with a column image and a column mos, or dmos where lower is better. A path in it counts from
-    --root (the table's folder, if not given); a bare name is the one image below it that is called so. Other
-    arithmetic (--lambda, --readout ...) needs no new run.
+    The opinions are those of a dataset (--dataset and --root) or of a table (--mos: .csv, .xlsx, .json,
+    .jsonl, .parquet) with a column image and a column mos, or dmos where lower is better. A path in it counts
+    from --root (the table's folder, if not given), or is that of an image as RUN was given it; a bare name is
+    the one image below --root that is called so. Other arithmetic (--lambda, --readout ...) needs no new run.
     """
     from zeroiqa.evaluation.agreement import join, measure, measure_groups, pointing_up
     from zeroiqa.evaluation.agreement_report import agreement_report
@@ -77,13 +78,14 @@ def evaluate(
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
-    dataset = read_opinions(name, root, mos, split)
+    origin = origin_of(loaded, by_name=by_name)
+    dataset = read_opinions(name, root, mos, split, [origin])
     chosen = [] if standard is None else [standard]
     check_standards([loaded], aspect, chosen)
     lower = loaded.lower_is_better
     arithmetic = given(**choices)
     scored = scores_of(loaded, label_of(loaded, aspect, chosen), arithmetic)
-    joined = join(pointing_up(scored, lower), dataset, aspect, origin_of(loaded, by_name=by_name))
+    joined = join(pointing_up(scored, lower), dataset, aspect, origin)
     found = measure(joined, resamples=resamples)
     report = agreement_report(
         found,
@@ -106,8 +108,10 @@ def evaluate(
         _write(output, report, joined, f"{run.name} on {dataset.name}", lower)
 
 
-def read_opinions(name: str | None, root: Path | None, mos: Path | None, split: str | None) -> Dataset:
-    """The dataset that the options name.
+def read_opinions(
+    name: str | None, root: Path | None, mos: Path | None, split: str | None, runs: Iterable[Origin] = ()
+) -> Dataset:
+    """The dataset that the options name; a table may name images as they were given to the runs.
 
     Raises:
         UserError: it cannot be read.
@@ -115,7 +119,7 @@ def read_opinions(name: str | None, root: Path | None, mos: Path | None, split: 
     from zeroiqa.evaluation.datasets import read_dataset, read_mos_file
 
     if mos is not None and name is None:
-        return read_mos_file(mos, root)
+        return read_mos_file(mos, root, runs=runs)
     if name is None or root is None or mos is not None:
         raise click.UsageError("Give --dataset NAME and --root DIR, or --mos FILE.")
     return read_dataset(name, root, split=split)

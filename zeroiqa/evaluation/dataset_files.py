@@ -34,13 +34,19 @@ class FileTree:
     root: Path
     by_name: dict[str, list[File]]
     """By the file's own name without case."""
+    unread: tuple[str, ...] = ()
+    """Folders in it that cannot be listed."""
 
     @classmethod
-    def scan(cls, root: Path) -> FileTree:
+    def scan(cls, root: Path, *, partly: bool = False) -> FileTree:
         """List a folder with everything in it; links to folders are followed, but not in a circle.
 
+        Args:
+            root: The folder.
+            partly: Pass over folders that cannot be listed.
+
         Raises:
-            UserError: it is no folder, or one in it cannot be listed.
+            UserError: it is no folder, or one in it cannot be listed and must be.
         """
         if not root.is_dir():
             what = "is no folder" if root.exists() else "does not exist"
@@ -48,10 +54,11 @@ class FileTree:
                 f"{printable(str(root))} {what}; give the folder that the database was unpacked to."
             )
         found: dict[str, list[File]] = {}
-        for path in _walk(str(root), "", set()):
+        unread: list[str] | None = [] if partly else None
+        for path in _walk(str(root), "", set(), unread):
             file = File(path, _folded(path))
             found.setdefault(file.parts[-1], []).append(file)
-        return cls(root, found)
+        return cls(root, found, tuple(unread or ()))
 
     def files(self) -> Iterator[File]:
         """Every file below the folder."""
@@ -108,15 +115,19 @@ class FileTree:
         return f"{counts} (in it: {some(map(printable, top), 4)})"
 
 
-def _walk(folder: str, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, below: str, seen: set[tuple[int, int]], unread: list[str] | None) -> Iterator[str]:
+    """The files below a folder; adds what cannot be listed to a list, if there is one."""
     try:
         status = os.stat(folder)  # noqa: PTH116
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as listing:
-            entries = sorted((entry.name, entry.path, entry.is_dir()) for entry in listing)
+            entries = sorted((entry.name, entry.path, _is_folder(entry)) for entry in listing)
     except OSError as error:
+        if unread is not None:
+            unread.append(folder)
+            return
         raise UserError(
             f"{printable(folder)} cannot be listed: {error.strerror}; change its mode or leave it out."
         ) from error
@@ -124,6 +135,13 @@ def _walk(folder: str, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         if name.startswith("."):
             continue
         if is_folder:
-            yield from _walk(path, f"{below}{name}/", seen)
+            yield from _walk(path, f"{below}{name}/", seen, unread)
         else:
             yield below + name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link onto itself
+        return False

@@ -13,7 +13,7 @@ from zeroiqa.evaluation.dataset_cards import DatasetCard, ScoreFile
 from zeroiqa.evaluation.dataset_files import FileTree
 from zeroiqa.evaluation.dataset_tables import read_mat, read_pairs
 from zeroiqa.evaluation.dataset_types import Question, Scale
-from zeroiqa.tabular import Table, is_blank, number, read_table
+from zeroiqa.tabular import Table, is_blank, plain_number, read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,7 +157,7 @@ def score_of(text: str, name: str, source: str) -> float | None:
     Raises:
         UserError: it is something else.
     """
-    value = number(text)
+    value = plain_number(text)
     if value is None and not is_blank(text):
         raise UserError(
             f"{source} gives {printable(name)} the score {printable(text[:40])!r}, "

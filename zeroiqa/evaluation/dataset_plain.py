@@ -10,9 +10,10 @@ from typing import NamedTuple, get_args
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_files import FileTree
 from zeroiqa.evaluation.dataset_types import Dataset, LeftOut, Sample, Scale, left_out_note, some, suggestion
-from zeroiqa.evaluation.listed_opinions import Opinion, one_for_each, where_images_are
+from zeroiqa.evaluation.listed_opinions import Opinion, Places, one_for_each, where_images_are
+from zeroiqa.evaluation.matching import Origin, OwnPaths
 from zeroiqa.standards import Aspect
-from zeroiqa.tabular import IMAGE_COLUMNS, Table, read_table
+from zeroiqa.tabular import IMAGE_COLUMNS, SCORE_COLUMNS, Table, letters, prompt_column, read_table
 
 GROUP_COLUMNS = ("model", "distortion", "level", "reference", "subset", "style", "task", "split")
 """Columns that are taken over as groups."""
@@ -29,7 +30,7 @@ class _Column(NamedTuple):
     name: str
 
 
-def read_plain(table: Table, root: Path) -> Dataset:
+def read_plain(table: Table, root: Path | None, runs: Iterable[Origin]) -> Dataset:
     """Read a table with a column of images and one or more of scores.
 
     Raises:
@@ -45,15 +46,19 @@ def read_plain(table: Table, root: Path) -> Dataset:
             f"{some(map(printable, table.header), 12)}, and one of {names} is needed."
         )
     groups = {name: place for name in GROUP_COLUMNS if (place := table.column((name,), name)) is not None}
-    prompt = table.column(("prompt",), "prompts")
+    prompt = prompt_column(table.header, table.shown)
     opinions = _opinions(table, image, scores, groups, prompt)
     used = {image, prompt, *groups.values(), *(score.place for score in scores)}
     unused = [name for place, name in enumerate(table.header) if place not in used and name]
-    notes = (
-        [f"Columns of {table.shown} that were not used: {some(map(printable, unused), 8)}."] if unused else []
-    )
+    notes = list(table.notes)
+    if unused:
+        notes.append(f"Columns of {table.shown} that were not used: {some(map(printable, unused), 8)}.")
     notes += table.formula_note([score.place for score in scores])
-    return _found(table, root, opinions, scores, notes)
+    tree = FileTree.scan(Path(str(table.path)).parent if root is None else root, partly=root is None)
+    if tree.unread:
+        notes.append(f"Folders that cannot be listed, passed over: {some(map(printable, tree.unread), 3)}.")
+    there = Places(tree, OwnPaths(runs), "." if root is None else None)
+    return _found(table, there, opinions, scores, notes)
 
 
 def _opinions(
@@ -64,45 +69,32 @@ def _opinions(
     Raises:
         UserError: a row names no image, or a score is no number.
     """
-    for score in scores:
-        table.check_decimals(score.place)
+    values = {score.aspect: table.numbers(score.place, image) for score in scores}
     said = []
     for row, cells in enumerate(table.rows):
         if not cells[image].strip():
             cell = table.formulas.get((row, image))
             why = f", as {cell} is a formula whose value is not stored" if cell else ""
             raise UserError(
-                f"{table.shown} has 1 line without the name of an image (line {table.lines[row]}{why}); "
+                f"{table.shown} has 1 line without the name of an image ({table.place(row)}{why}); "
                 "add it or delete the line."
             )
-        known = {score.aspect: _score(table, row, score, cells[image]) for score in scores}
         sample = Sample(
             cells[image].strip(),
             Path(),
-            {aspect: value for aspect, value in known.items() if value is not None},
+            {aspect: value for aspect, column in values.items() if (value := column[row]) is not None},
             (cells[prompt] or None) if prompt is not None else None,
             {name: cells[place].strip() for name, place in groups.items() if cells[place].strip()},
         )
-        said.append(Opinion(cells[image], table.lines[row], sample))
+        said.append(Opinion(cells[image], table.place(row), sample))
     return said
 
 
-def _score(table: Table, row: int, column: _Column, name: str) -> float | None:
-    try:
-        return table.number(row, column.place)
-    except UserError:
-        text = table.rows[row][column.place]
-        raise UserError(
-            f"{table.shown} gives {printable(name.strip())} the score {printable(text[:40])!r} in line "
-            f"{table.lines[row]}, which is no finite number; correct it."
-        ) from None
-
-
 def _found(
-    table: Table, root: Path, opinions: list[Opinion], scores: list[_Column], notes: list[str]
+    table: Table, there: Places, opinions: list[Opinion], scores: list[_Column], notes: list[str]
 ) -> Dataset:
-    tree = FileTree.scan(root)
-    places, more = where_images_are(opinions, tree, table.shown)
+    tree, root = there.tree, there.tree.root
+    places, more = where_images_are(opinions, there, table.shown)
     samples, missing, doubled = one_for_each(opinions, places, table.shown)
     if not any(sample.scores for sample in samples):
         raise _without_images(table, tree, opinions)
@@ -167,13 +159,14 @@ def _scales(samples: Sequence[Sample], scores: list[_Column]) -> dict[str, Scale
 
 
 def _score_columns(table: Table) -> list[_Column]:
-    """Columns mos, dmos, score, <aspect>_mos or mos_<aspect>, with any of - _ or a space between."""
+    """Columns mos, dmos, <aspect>_mos, mos_<aspect>, or those of `SCORE_COLUMNS`; - _ or blanks between."""
+    plain = {letters(name) for name in SCORE_COLUMNS}
     found: dict[str, _Column] = {}
     for place, name in enumerate(table.header):
         words = re.split(r"[ _-]+", name.lower())
         kind = next((word for word in ("dmos", "mos") if word in words), "")
         others = [word for word in words if word != kind]
-        if name.lower() == "score":
+        if letters(name) in plain:
             kind, others = "mos", []
         if not kind or len(others) > 1 or (others and others[0] in _STATISTICS):
             continue

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
-from zeroiqa.table_files import Cells, decoded
-from zeroiqa.tabular import Table, number, open_rows
+from zeroiqa.table_files import decoded, read_whole
+from zeroiqa.table_rows import Cells
+from zeroiqa.tabular import Table, open_rows, plain_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +37,9 @@ def read_pairs(path: Path) -> Table:
             continue
         first, _, rest = text.strip().replace("\t", " ").partition(" ")
         name, _, score = text.strip().replace("\t", " ").rpartition(" ")
-        if number(first) is not None:
+        if plain_number(first) is not None:
             name, score = rest, first
-        if number(score) is None or not name.strip():
+        if plain_number(score) is None or not name.strip():
             raise UserError(
                 f"{printable(path.name)}, line {line}: found {printable(text[:60])!r}; "
                 "an image and its score are expected, with a space between."
@@ -76,11 +77,7 @@ def read_text(path: Path) -> str:
     Raises:
         UserError: the file cannot be read, or is no such text.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{printable(str(path))} cannot be read: {error.strerror}.") from error
-    return decoded(data, printable(path.name), strict=True)
+    return decoded(read_whole(path), printable(path.name), strict=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ A score is never flipped or scaled, and nothing is left out in silence: what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from zeroiqa.evaluation.dataset_generated import aigciqa2023_listing, evalmi50k_
 from zeroiqa.evaluation.dataset_layouts import Listing, livec_listing, table_listing
 from zeroiqa.evaluation.dataset_plain import open_plain, read_plain
 from zeroiqa.evaluation.dataset_types import Dataset, Question, Sample, Scale
+from zeroiqa.evaluation.matching import Origin
 
 __all__ = [
     "Dataset",
@@ -74,27 +75,30 @@ def read_dataset(name: str, root: Path, *, split: str | None = None) -> Dataset:
     return assemble(card, _READERS[card.reader](card, tree, wanted), tree, wanted)
 
 
-def read_mos_file(path: Path, root: Path | None = None) -> Dataset:
-    """Read any table of scores: CSV with any delimiter, .xlsx, .jsonl or .parquet.
+def read_mos_file(path: Path, root: Path | None = None, *, runs: Iterable[Origin] = ()) -> Dataset:
+    """Read any table of scores: CSV with any delimiter, .xlsx, .json, .jsonl or .parquet.
 
     Its columns, in any case: one of `zeroiqa.tabular.IMAGE_COLUMNS` (image, path, file_name ...); mos, dmos
-    or score for quality, or one for each aspect such as quality_mos and mos_align; and, if there are any,
-    prompt, model, distortion, level, reference, subset, style, task, split. The scale of an aspect is from
-    its least to its greatest score.
+    or one of `zeroiqa.tabular.SCORE_COLUMNS` for quality, or one for each aspect such as quality_mos and
+    mos_align; and, if there are any, prompt, model, distortion, level, reference, subset, style, task, split.
+    The scale of an aspect is from its least to its greatest score.
 
-    A path counts from the root; a bare name is the one image at any depth below it that is called so. Rows
-    without a score or an image do not count, and their number is a note.
+    A path counts from the root, or is that of an image of a run as it was given to the run, or else counts
+    from the current folder if no root is given; a bare name is the one image at any depth below the root that
+    is called so. All may lack the suffix. Rows without a score or an image do not count, and their number is
+    a note.
 
     Args:
         path: The table.
         root: The folder of the images; the table's own folder if not given.
+        runs: Those whose images the opinions are about.
 
     Raises:
         UserError: the table cannot be read, or lacks a column or has it twice; a bare name is that of two
             images; rows of one image differ; a score is no number, an aspect is unknown, or no image is
             found.
     """
-    return read_plain(open_plain(path), path.parent if root is None else root)
+    return read_plain(open_plain(path), root, runs)
 
 
 def content_split(dataset: Dataset, test_share: float, seed: int) -> tuple[Dataset, Dataset]:

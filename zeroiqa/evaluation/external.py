@@ -8,14 +8,14 @@ are better: of its method in a long file, of all methods in a wide one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from zeroiqa.baselines import named_like
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.matching import Origin
 from zeroiqa.evaluation.methods import Direction, Method
-from zeroiqa.tabular import IMAGE_COLUMNS, Table, letters, read_table
+from zeroiqa.tabular import IMAGE_COLUMNS, Table, first_names, letters, read_table
 
 _SCORES = ("score", "scores", "value", "prediction")
 _METHODS = ("method", "metric", "model")
@@ -33,12 +33,15 @@ _DIRECTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Column, named as by `letters` -> its words for "lower is better", and for "higher is better"."""
 
 
-def read_external(path: Path, lower_is_better: Iterable[str] = ()) -> list[Method]:
+def read_external(
+    path: Path, lower_is_better: Iterable[str] = (), folders: Iterable[str] = ()
+) -> list[Method]:
     """The methods of a file, in the order in which it has them. Columns of text are passed over, and said.
 
     Args:
         path: A table with a header, as `zeroiqa.tabular.read_table` takes it.
         lower_is_better: Names of methods whose direction the user has said; others are ignored here.
+        folders: What relative paths may count from beside the file's own folder and the current one.
 
     Raises:
         UserError: it cannot be read, has no such columns, a score is no number, or a direction is none.
@@ -52,7 +55,7 @@ def read_external(path: Path, lower_is_better: Iterable[str] = ()) -> list[Metho
     if key is None or not columns:
         raise UserError(
             f"The file {path} needs a column path and a column of scores for each method, found "
-            f"{', '.join(table.header) or 'nothing'}."
+            f"{first_names(table.header) or 'nothing'}."
         )
     rows = [row for row, cells in enumerate(table.rows) if cells[key].strip()]
     if method is not None and score is not None:
@@ -68,30 +71,31 @@ def read_external(path: Path, lower_is_better: Iterable[str] = ()) -> list[Metho
         used = columns
     unused = [table.header[place] for place in others if place not in used]
     said = [f"Columns of {path.name} that are not used: {', '.join(unused)}."] if unused else []
-    for place in {place for _, place, _ in parts}:
-        table.check_decimals(place)
+    values = {place: table.numbers(place, key) for _, place, _ in parts}
     lower = {name.casefold() for name in lower_is_better}
     return [
         Method(
             name,
             f"external scores, {path.name}",
             source=str(path),
-            scored=tuple((table.rows[row][key], table.number(row, place)) for row in own),
+            scored=tuple((table.rows[row][key], values[place][row]) for row in own),
             direction=_direction(table, name, own, way, name.casefold() in lower),
-            origin=Origin((str(path.parent), "."), names=True, what=path.name),
-            notes=(*said, *table.formula_note([place])),
+            origin=Origin((str(path.parent), ".", *folders), names=True, what=path.name),
+            notes=(*table.notes, *said, *table.formula_note([place])),
         )
         for name, place, own in parts
     ]
 
 
-def read_externals(paths: Sequence[Path], lower_is_better: Sequence[str] = ()) -> list[Method]:
+def read_externals(
+    paths: Sequence[Path], lower_is_better: Sequence[str] = (), folders: Collection[str] = ()
+) -> list[Method]:
     """The methods of several files.
 
     Raises:
         UserError: as `read_external`, or a name in `lower_is_better` is that of none of the methods.
     """
-    methods = [method for path in paths for method in read_external(path, lower_is_better)]
+    methods = [method for path in paths for method in read_external(path, lower_is_better, folders)]
     known = {method.name.casefold() for method in methods}
     unknown = [name for name in lower_is_better if name.casefold() not in known]
     if unknown:
@@ -104,10 +108,13 @@ def read_externals(paths: Sequence[Path], lower_is_better: Sequence[str] = ()) -
 
 
 def _check_names(path: Path, table: Table, columns: Sequence[int]) -> None:
-    counted = Counter(table.header[place] for place in columns)
-    twice = [name for name, count in counted.items() if count > 1]
+    counted = Counter(table.header[place].casefold() for place in columns)
+    twice = [table.header[place] for place in columns if counted[table.header[place].casefold()] > 1]
     if twice:
-        raise UserError(f"The file {path} has the column {twice[0]} more than once; leave one of them.")
+        raise UserError(
+            f"The file {path} has columns of one name, {' and '.join(map(printable, twice[:2]))}; leave one "
+            "of them or rename the others."
+        )
 
 
 def _direction(table: Table, name: str, rows: Iterable[int], column: int | None, said: bool) -> Direction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,9 @@ from typing import NamedTuple
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_files import FileTree
 from zeroiqa.evaluation.dataset_types import Sample, some
-from zeroiqa.evaluation.named_images import NamedImages, is_bare, is_of_elsewhere, spellings
+from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
+from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
+from zeroiqa.listed_images import spellings
 
 
 class Opinion(NamedTuple):
@@ -19,53 +22,73 @@ class Opinion(NamedTuple):
 
     image: str
     """As it is written."""
-    line: int
+    place: str
+    """Where in the file it is, such as line 3."""
     sample: Sample
     """What it says; the path of the image is not known yet."""
 
 
+class Places(NamedTuple):
+    """Where the images of opinions are looked for, one after the other."""
+
+    tree: FileTree
+    """Below this folder."""
+    runs: OwnPaths
+    """Among the images of runs, by the paths that were given to these."""
+    folder: str | None = None
+    """From this folder."""
+
+
 def where_images_are(
-    opinions: Sequence[Opinion], tree: FileTree, shown: str
+    opinions: Sequence[Opinion], there: Places, shown: str
 ) -> tuple[list[str | None], list[str]]:
     """The path of the image that each row means, None where it is not there; and notes.
 
-    A path counts from the root of the tree; a bare name is the one image below it that is called so; an
-    absolute path of another machine is told by its end.
+    A path counts from the root of the tree, or is that of an image of a run; a bare name is the one image
+    below the root that is called so; an absolute path of another machine is told by its end. All may lack
+    their suffix.
 
     Raises:
-        UserError: two images have a bare name.
+        UserError: two images have a bare name, or a name without suffix.
     """
-    root = str(tree.root)
-    images = NamedImages((str(tree.root / file.path) for file in tree.files()), root)
-    places: list[str | None] = []
-    elsewhere = []
-    for opinion in opinions:
-        place, by_end = _place(opinion.image, images, root, shown)
-        places.append(place)
-        if by_end:
-            elsewhere.append(opinion.sample.name)
-    notes = [
-        f"{len(elsewhere):,} absolute path{'s' if len(elsewhere) > 1 else ''} of {shown} "
-        f"({some(map(printable, elsewhere), 3)}) {'are' if len(elsewhere) > 1 else 'is'} not here; what ends "
-        f"like {'them' if len(elsewhere) > 1 else 'it'} below {printable(root)} was taken."
-    ]
-    return places, notes if elsewhere else []
+    root = str(there.tree.root)
+    images = NamedImages((str(there.tree.root / file.path) for file in there.tree.files()), root)
+    found = [_find(opinion.image, images, root, there, shown) for opinion in opinions]
+    named = list(zip((opinion.sample.name for opinion in opinions), found, strict=True))
+    by_end = [name for name, each in named if each is not None and each.how == "end"]
+    by_stem = [name for name, each in named if each is not None and each.how == "stem"]
+    notes = [without_suffix_note(by_stem, shown)] if by_stem else []
+    if by_end:
+        notes.append(
+            f"{len(by_end):,} absolute path{'s' if len(by_end) > 1 else ''} of {shown} "
+            f"({some(map(printable, by_end), 3)}) {'are' if len(by_end) > 1 else 'is'} not here; what ends "
+            f"like {'them' if len(by_end) > 1 else 'it'} below {printable(root)} was taken."
+        )
+    return [None if each is None else each.path for each in found], notes
 
 
-def _place(text: str, images: NamedImages, root: str, shown: str) -> tuple[str | None, bool]:
-    """Where the image of a cell is, and whether the end of its path alone says so."""
-    for written in spellings(text):
-        if is_bare(written):
-            found = images.called(written, shown)
-        else:
-            found = images.at(written, (root,))
-            if found is not None and found.how == "other" and not Path(found.path).is_file():
-                found = None
-            if found is None and is_of_elsewhere(written):
-                found = images.ending_like(written)
+def _find(text: str, images: NamedImages, root: str, there: Places, shown: str) -> Found | None:
+    """The image of a cell."""
+    for written in filter(None, spellings(text)):
+        bare = is_bare(written)
+        found = images.called(written, shown) if bare else _file(images.at(written, (root,)))
+        found = found or there.runs.at(written)
+        if found is None and not bare and there.folder is not None:
+            found = _file(images.at(written, (there.folder,)))
+        if found is None and not bare:
+            found = images.without_suffix(written, (root, there.folder or root))
+        if found is None and is_of_elsewhere(written):
+            found = images.ending_like(written)
         if found is not None:
-            return found.path, found.how == "end"
-    return None, False
+            return found
+    return None
+
+
+def _file(found: Found | None) -> Found | None:
+    """What was found, unless it is no file."""
+    if found is not None and found.how == "other" and not os.path.isfile(found.path):  # noqa: PTH113 -- any name
+        return None
+    return found
 
 
 def one_for_each(
@@ -107,7 +130,7 @@ def one_for_each(
 
 def _differing(images: Sequence[Sequence[Opinion]], shown: str) -> str:
     first = images[0]
-    written = ", ".join(f"{printable(each.image.strip())} in line {each.line}" for each in first[:3])
+    written = ", ".join(f"{printable(each.image.strip())} in {each.place}" for each in first[:3])
     count = f"; {len(images):,} images have such lines" if len(images) > 1 else ""
     return (
         f"{shown} names {printable(first[0].sample.name)} more than once, with different opinions "

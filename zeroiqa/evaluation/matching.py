@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
-from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, spellings
+from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
+from zeroiqa.inputs import EXTENSIONS
+from zeroiqa.listed_images import spellings
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset
@@ -37,6 +40,48 @@ class Origin:
     """Whether the file's name alone says which image it is, wherever both are: for copies of the images."""
     what: str = "the run"
     """Who names the images, for a message."""
+
+
+class OwnPaths:
+    """The images of some runs by their paths as they were given to them, relative or absolute.
+
+    Args:
+        origins: Of the runs.
+    """
+
+    def __init__(self, origins: Iterable[Origin]) -> None:
+        self._files: dict[str, tuple[str, Origin]] = {}
+        self._without_suffix: dict[str, set[str]] = defaultdict(set)
+        for origin in origins:
+            for path, (file, _) in origin.files.items():
+                absolute = (os.path.abspath(os.path.join(folder, file)) for folder in origin.folders)  # noqa: PTH100, PTH118
+                for key in (os.path.normpath(path), *absolute):
+                    self._files.setdefault(key, (file, origin))
+                    stem, suffix = os.path.splitext(key)  # noqa: PTH122
+                    if suffix.lower() in EXTENSIONS:
+                        self._without_suffix[stem].add(key)
+
+    def at(self, text: str) -> Found | None:
+        """The image whose path was given as a text, perhaps without its suffix.
+
+        Raises:
+            UserError: two images differ from it in nothing but their suffixes.
+        """
+        key = os.path.normpath(text)
+        if key in self._files:
+            return Found(self._place(*self._files[key]), "same")
+        fitting = sorted(self._without_suffix.get(key, ()))
+        if len(fitting) > 1:
+            raise UserError(
+                f"{printable(text)} may be {printable(fitting[0])} or {printable(fitting[1])}; "
+                "write the names with their suffixes."
+            )
+        return Found(self._place(*self._files[fitting[0]]), "stem") if fitting else None
+
+    @staticmethod
+    def _place(file: str, origin: Origin) -> str:
+        places = [os.path.abspath(os.path.join(folder, file)) for folder in origin.folders]  # noqa: PTH100, PTH118
+        return next(filter(os.path.lexists, places), places[0])
 
 
 class Matched(NamedTuple):
@@ -66,6 +111,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
     paths: dict[str, str] = {}
     strangers: list[str] = []
     by_end: list[str] = []
+    by_stem: list[str] = []
     twice: list[str] = []
     example = ""
     for path, score in scored:
@@ -77,6 +123,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
         elif name not in scores:
             scores[name], paths[name] = score, path
             by_end += [path] if found.how == "end" else []
+            by_stem += [path] if found.how == "stem" else []
         elif found.how == "end" or scores[name] != score:
             raise UserError(
                 f"{what} has {printable(name)} of {dataset.name} twice, as {printable(paths[name])} and "
@@ -86,7 +133,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
             twice.append(path)
     if not scores:
         raise NothingInCommonError(_nothing(len(strangers), example, dataset, origin))
-    return Matched(scores, strangers, _notes(by_end, twice, dataset, origin))
+    return Matched(scores, strangers, _notes(by_end, by_stem, twice, dataset, origin))
 
 
 def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:
@@ -95,18 +142,23 @@ def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> F
         called = images.called(PurePath(file).name, origin.what, advice="leave --by-name out")
         return None if called is None else called._replace(how="end")
     root = () if dataset.root is None else (str(dataset.root),)
+    folders = (*origin.folders, *(root if origin.names else ()))
     for written in spellings(file) if origin.names else (file,):
         found = None
         if origin.names and is_bare(written):
             found = images.called(written, origin.what, origin.folders[0])
-        found = found or images.at(written, (*origin.folders, *(root if origin.names else ())))
+        found = found or images.at(written, folders)
+        if found is None and origin.names:
+            found = images.without_suffix(written, folders)
         found = found or images.ending_like(os.path.join(origin.folders[0], written), size)  # noqa: PTH118
         if found is not None:
             return found
     return None
 
 
-def _notes(by_end: list[str], twice: list[str], dataset: Dataset, origin: Origin) -> tuple[str, ...]:
+def _notes(
+    by_end: list[str], by_stem: list[str], twice: list[str], dataset: Dataset, origin: Origin
+) -> tuple[str, ...]:
     notes = []
     if origin.by_name:
         notes.append(f"Which image of {dataset.name} is which of {origin.what} was told by file names alone")
@@ -115,12 +167,22 @@ def _notes(by_end: list[str], twice: list[str], dataset: Dataset, origin: Origin
             f"{len(by_end):,} of the images of {origin.what} are not at their paths here "
             f"({some(map(printable, by_end), 3)}); they were told by the ends of their paths"
         )
+    if by_stem:
+        notes.append(without_suffix_note(by_stem, origin.what).removesuffix("."))
     if twice:
         notes.append(
             f"{len(twice):,} more paths of {origin.what} lead to images that it has already, with equal "
             f"scores, counted once: {some(map(printable, twice), 3)}"
         )
     return tuple(notes)
+
+
+def without_suffix_note(names: list[str], what: str) -> str:
+    """A sentence on names that were told without their suffixes."""
+    return (
+        f"Names of {what} without suffix: {len(names):,} ({some(map(printable, names), 3)}); each means the "
+        "one image that is called so."
+    )
 
 
 def _nothing(count: int, example: str, dataset: Dataset, origin: Origin) -> str:

@@ -1,9 +1,10 @@
 """Which image a path or a name means, among those of a folder.
 
 A path is that file. A bare name is the one image of that name. A path of another machine, where nothing is
-at it here, is told by its end. Upper and lower case differ.
+at it here, is told by its end. Where nothing is called so, a name may lack the suffix of the one image that
+is called so but for it. Upper and lower case differ.
 """
-# ruff: noqa: PTH100, PTH114, PTH117, PTH118, PTH119, PTH120, PTH202
+# ruff: noqa: PTH100, PTH112, PTH114, PTH117, PTH118, PTH119, PTH120, PTH122, PTH202
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.inputs import EXTENSIONS
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|//")
 """How absolute paths of Windows begin, with / between their parts."""
@@ -26,8 +28,9 @@ class Found(NamedTuple):
 
     path: str
     """One of the images, as it was given; or the absolute path of another file that is there."""
-    how: Literal["same", "other", "end"]
-    """One of the images; a file that is none of them; one of the images by the end of its path."""
+    how: Literal["same", "other", "end", "stem"]
+    """One of the images; a file that is none of them; one of the images by the end of its path, or without
+    its suffix."""
 
 
 class NamedImages:
@@ -43,20 +46,43 @@ class NamedImages:
         self._given = {os.path.abspath(path): path for path in paths}
         self._real_folder = cache(os.path.realpath)
         self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
         for path in self._given:
-            self._by_name[os.path.basename(path)].append(path)
+            name = os.path.basename(path)
+            self._by_name[name].append(path)
+            if name.lower().endswith(EXTENSIONS):
+                self._by_stem[os.path.splitext(name)[0]].append(path)
 
     def at(self, text: str, folders: Sequence[str]) -> Found | None:
         """What a path means that counts from the first of the folders in which something is there."""
         for folder in folders:
             place = os.path.abspath(os.path.join(folder, text))
             same = place if place in self._given else None
-            if same is None and os.path.lexists(place):
+            if same is None and os.path.lexists(place) and not os.path.isdir(place):
                 same = self._by_real_path.get(self._real(place))
                 if same is None:
                     return Found(place, "other")
             if same is not None:
                 return Found(self._given[same], "same")
+        return None
+
+    def without_suffix(self, text: str, folders: Sequence[str]) -> Found | None:
+        """What a path means that lacks its suffix and counts from the first folder in which such an image is.
+
+        Raises:
+            UserError: two images differ from it in nothing but their suffixes.
+        """
+        named = self._by_stem.get(os.path.basename(text), ())
+        for folder in folders if named else ():
+            place = os.path.abspath(os.path.join(folder, text))
+            fitting = [path for path in named if os.path.splitext(path)[0] == place]
+            if len(fitting) > 1:
+                raise UserError(
+                    f"{printable(text)} may be {printable(fitting[0])} or {printable(fitting[1])}; "
+                    "write the names with their suffixes."
+                )
+            if fitting:
+                return Found(self._given[fitting[0]], "stem")
         return None
 
     def called(
@@ -73,7 +99,8 @@ class NamedImages:
         Raises:
             UserError: two images have it.
         """
-        named = sorted(self._by_name.get(name, ()), reverse=True)
+        how: Literal["same", "stem"] = "same" if name in self._by_name else "stem"
+        named = sorted(self._by_name.get(name) or self._by_stem.get(name) or (), reverse=True)
         below = "" if folder is None else os.path.join(os.path.abspath(folder), "")
         named = [place for place in named if place.startswith(below)] or named
         places = {self._real(place): place for place in named}
@@ -83,7 +110,7 @@ class NamedImages:
                 f"{what} names {printable(name)}, which {len(places)} images are called, such as "
                 f"{printable(one)} and {printable(other)}; {advice}."
             )
-        return Found(self._given[next(iter(places.values()))], "same") if places else None
+        return Found(self._given[next(iter(places.values()))], how) if places else None
 
     def ending_like(self, text: str, size: int = 0) -> Found | None:
         """The image that an absolute path of elsewhere means: below the root it is called as the path ends.
@@ -100,8 +127,9 @@ class NamedImages:
         """
         wanted = PurePath(os.path.normpath(text)).parts
         fitting: dict[int, list[str]] = defaultdict(list)
-        for path in self._by_name.get(wanted[-1], ()) if wanted else ():
-            shared = _common_end(wanted, PurePath(path).parts)
+        last = wanted[-1] if wanted else ""
+        for path in self._by_name.get(last) or self._by_stem.get(last) or ():
+            shared = 1 + _common_end(wanted[:-1], PurePath(path).parts[:-1])
             if self._is_end(path, shared, size):
                 fitting[shared].append(path)
         if not fitting:
@@ -146,12 +174,6 @@ def is_bare(text: str) -> bool:
 def is_of_elsewhere(text: str) -> bool:
     """Whether a path is absolute, here or on Windows."""
     return os.path.isabs(text) or _ELSEWHERE.match(text) is not None
-
-
-def spellings(text: str) -> tuple[str, ...]:
-    r"""What a cell may mean: as it is, without blanks around it, with / for \."""
-    stripped = text.strip()
-    return tuple(dict.fromkeys((text, stripped, stripped.replace("\\", "/"))))
 
 
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:

@@ -5,25 +5,35 @@ The published layout: a .json file of one or more data sets, each with `root` (f
 the root), `mos` and `conversations` ([{from: human, value: question}, {from: gpt, value: answer}]). Paths in
 a meta file count from its folder. A .jsonl file alone is training examples, their images below its folder.
 
-A plain table (.csv, .tsv): a column `image`; `mos` or `answer`, or both; perhaps `prompt` (rated is then the
-correspondence) or `question`; perhaps `split` (train or test).
+A plain table (whatever `zeroiqa.tabular` reads): a column `image`; `mos` or `answer`, or both; perhaps
+`prompt` (rated is then the correspondence) or `question`; perhaps `split` (train or test).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-from collections import Counter
+import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.table_files import decoded
+from zeroiqa.inputs import EXTENSIONS
+from zeroiqa.listed_images import ListedImages
+from zeroiqa.table_files import SUFFIXES, decoded, read_whole
+from zeroiqa.tabular import (
+    IMAGE_COLUMNS,
+    SCORE_COLUMNS,
+    Table,
+    first_names,
+    plain_number,
+    prompt_column,
+    read_table,
+)
 
+_LOG = logging.getLogger(__name__)
 PERCEPTION = "How would you rate the quality of this image?"
 CORRESPONDENCE = "How would you rate the correspondence of this image and its prompt? prompt: {prompt}"
 
@@ -54,20 +64,24 @@ class Examples(NamedTuple):
 
 
 def read_examples(path: Path) -> Examples:
-    """Read a meta file (.json), a .jsonl file or a table (.csv, .tsv).
+    """Read a meta file (.json), conversations (.jsonl) or a table (.csv, .xlsx, .jsonl, .parquet ...).
 
     Raises:
         UserError: a file is missing, damaged or of another layout, a rating is no finite number, an image has
             no file, or is in both parts.
     """
-    readers = {".json": _meta, ".jsonl": _jsonl_alone, ".csv": _table, ".tsv": _table}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    suffix = path.suffix.lower()
+    if suffix not in (".txt", *SUFFIXES):
         raise UserError(
             f"{printable(str(path))} is no training data by its name; give a meta file (.json), "
-            "conversations (.jsonl) or a table (.csv, .tsv)."
+            "conversations (.jsonl) or a table (.csv, .xlsx, .parquet ...)."
         )
-    examples = reader(path)
+    if suffix == ".json" and _is_meta(path):
+        examples = _meta(path)
+    elif suffix == ".jsonl" and _has_conversations(path):
+        examples = Examples(tuple(_jsonl(path, path.parent)), ())
+    else:
+        examples = _table(path)
     if not examples.train:
         raise UserError(f"{printable(str(path))} holds no training examples; check that it is complete.")
     _check_files((*examples.train, *examples.test), path)
@@ -82,7 +96,7 @@ def read_examples(path: Path) -> Examples:
 
 def _check_files(examples: Iterable[Example], listed: Path) -> None:
     files = {example.path: example.image for example in examples}
-    missing = [path for path in files if not path.is_file()]
+    missing = [path for path in files if not os.path.isfile(path)]  # noqa: PTH113 -- any name is no error
     if missing:
         raise UserError(
             f"{len(missing):,} of the {len(files):,} images of {printable(str(listed))} have no file, such "
@@ -91,12 +105,7 @@ def _check_files(examples: Iterable[Example], listed: Path) -> None:
 
 
 def _text(path: Path) -> str:
-    try:
-        return decoded(path.read_bytes(), printable(str(path)))
-    except OSError as error:
-        raise UserError(
-            f"{printable(str(path))} cannot be read: {error.strerror or error}; name another file."
-        ) from error
+    return decoded(read_whole(path), printable(str(path)))
 
 
 def _meta(path: Path) -> Examples:
@@ -122,14 +131,26 @@ def _meta(path: Path) -> Examples:
     return Examples(tuple(train), tuple(test))
 
 
-def _jsonl_alone(path: Path) -> Examples:
-    return Examples(tuple(_jsonl(path, path.parent)), ())
+def _is_meta(path: Path) -> bool:
+    """Whether a .json file is of data sets rather than of records."""
+    sets = _json(_text(path), printable(str(path)))
+    values = sets.values() if isinstance(sets, dict) else ()
+    return any(isinstance(one, dict) and {"root", "annotation_train"} & one.keys() for one in values)
+
+
+def _has_conversations(path: Path) -> bool:
+    """Whether the first line has something that a table has not, or is damaged."""
+    first = next(filter(str.strip, _text(path).split("\n")), "")
+    try:
+        return "conversations" in json.loads(first)
+    except (ValueError, TypeError, RecursionError):
+        return True
 
 
 def _json(text: str, shown: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{shown} is no JSON: {error}; write it again.") from error
 
 
@@ -162,55 +183,58 @@ def _turns(turns: object, label: str) -> tuple[str, str]:
 
 
 def _number(value: object, label: str) -> float:
-    try:
-        number = float(value) if isinstance(value, str | int | float) else math.nan
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or isinstance(value, bool):
+    number = None if isinstance(value, bool) else plain_number(str(value))
+    if number is None:
         raise UserError(f"{label} has the rating {str(value)[:40]!r}; a finite number is needed.")
     return number
 
 
 def _table(path: Path) -> Examples:
+    table = read_table(path)
     shown = printable(str(path))
-    text = _text(path)
-    header = text.partition("\n")[0]
-    tab = path.suffix.lower() == ".tsv"
-    delimiter = "\t" if tab else ";" if ";" in header and "," not in header else ","
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    columns = _columns(table, shown)
+    images = ListedImages(str(path.parent), EXTENSIONS)
+    mos = table.numbers(columns["mos"], columns["image"]) if "mos" in columns else None
     parts: dict[str, list[Example]] = {"train": [], "test": []}
-    try:
-        names = [name.strip().lower() for name in next(rows, [])]
-        _check_header(names, shown)
-        for cells in rows:
-            if not cells:
-                continue
-            label = f"{shown} line {rows.line_num}"
-            if len(cells) != len(names):
-                raise UserError(
-                    f"{label} has {len(cells)} cells, its header {len(names)}; is a comma unquoted?"
-                )
-            part, example = _row(dict(zip(names, map(str.strip, cells), strict=True)), label, path.parent)
-            parts[part].append(example)
-    except csv.Error as error:
-        raise UserError(
-            f"{shown} is damaged near line {rows.line_num}: {error}; is a quote missing?"
-        ) from error
+    for row, cells in enumerate(table.rows):
+        label = f"{shown} {table.place(row)}"
+        known = {name: cells[place].strip() for name, place in columns.items()}
+        part, question = _asked(known, label)
+        if mos is not None and mos[row] is None:
+            raise UserError(f"{label} has the rating {known['mos'][:40]!r}; fill it or remove the line.")
+        file = Path(images.place(known["image"]))
+        rating = None if mos is None else mos[row]
+        parts[part].append(Example(known["image"], file, question, rating, known.get("answer")))
+    for note in (*table.notes, *images.notes(shown)):
+        _LOG.warning("%s", note)
     return Examples(tuple(parts["train"]), tuple(parts["test"]))
 
 
-def _check_header(names: list[str], shown: str) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if "image" not in names or not {"mos", "answer"} & {*names} or twice:
+def _columns(table: Table, shown: str) -> dict[str, int]:
+    """Places of the columns by what they hold: image; mos or answer; perhaps prompt, question, split."""
+    found = {
+        "image": table.column(IMAGE_COLUMNS, "images"),
+        "mos": table.column(("mos", *SCORE_COLUMNS), "ratings"),
+        "prompt": prompt_column(table.header, shown),
+        **{name: table.column((name,), f"{name}s") for name in ("answer", "question", "split")},
+    }
+    columns = {name: place for name, place in found.items() if place is not None}
+    if "image" not in columns or not {"mos", "answer"} & columns.keys():
         raise UserError(
-            f"{shown} has the columns {', '.join(names)[:80] or 'none'}; image and mos or answer are needed, "
+            f"{shown} has the columns {first_names(table.header)}; image and mos or answer are needed, "
             "each once."
         )
-    if {"prompt", "question"} <= {*names}:
+    if {"prompt", "question"} <= columns.keys():
         raise UserError(f"{shown} has both a prompt and a question column; leave the one that is to be used.")
+    return columns
 
 
-def _row(cells: Mapping[str, str], label: str, folder: Path) -> tuple[str, Example]:
+def _asked(cells: Mapping[str, str], label: str) -> tuple[str, str]:
+    """The part that a row belongs to, and its question.
+
+    Raises:
+        UserError: a cell is empty, or the part is none.
+    """
     asked = next((name for name in ("prompt", "question") if name in cells), None)
     empty = [name for name in ("image", "mos", "answer", asked) if name in cells and not cells[name or ""]]
     if empty:
@@ -223,5 +247,4 @@ def _row(cells: Mapping[str, str], label: str, folder: Path) -> tuple[str, Examp
         "prompt": CORRESPONDENCE.format(prompt=cells.get("prompt", "")),
         "question": cells.get("question", ""),
     }[asked]
-    mos = _number(cells["mos"], label) if "mos" in cells else None
-    return part, Example(cells["image"], folder / cells["image"], question, mos, cells.get("answer"))
+    return part, question
