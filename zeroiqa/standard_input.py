@@ -23,6 +23,7 @@ KEPT = Path("zeroiqa-runs", "stdin")
 """Where an image is kept: workers read it there, and so does whoever resumes the run."""
 _LARGEST_LIST = 256 << 20
 _LARGEST_IMAGE = 1 << 30
+_BLOCK = 512
 _PIECE = 1 << 20
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _NO_LIST = re.compile(
@@ -49,10 +50,10 @@ def read_standard_input(stream: TextIO | None) -> str | Iterator[Listed]:
     raw: IO[bytes] | None = getattr(stream, "buffer", None)
     if raw is None:
         return path_lists.lines(stream.read())
-    head = _read(raw, HEAD)
-    if begins_like_an_image(head):
+    head = _read(raw, _BLOCK)
+    if begins_like_an_image(head[:HEAD]):
         return _kept(head, raw)
-    if _NO_LIST.match(head):
+    if _NO_LIST.match(head) or head[257:262] == b"ustar":
         raise UserError(
             "Standard input is neither a list of paths nor an image that is read; write it to a file and "
             "name that, or convert it first."
@@ -97,7 +98,7 @@ def _written(file: IO[bytes], head: bytes, raw: IO[bytes]) -> str:
         file.write(piece)
         piece = raw.read(_PIECE)
     file.close()
-    kind = file_format(head) or ""
+    kind = file_format(head[:HEAD]) or ""
     path = KEPT / f"{digest.hexdigest()[:32]}{_SUFFIXES.get(kind, f'.{kind.lower()}')}"
     if not path.is_file() or path.stat().st_size != size:  # else it keeps its time, by which a run knows it
         os.replace(file.name, path)  # noqa: PTH105

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, TypeAlias, TypeVar
 
 import click
@@ -96,6 +97,35 @@ def image_options(command: Command) -> Command:
         click.option("--background", help="Colour under transparent pixels, as #rrggbb."),
         click.option("--max-pixels", type=int, help="Refuse larger images."),
     )
+
+
+def selection_options(command: Command) -> Command:
+    """Which of the images found are wanted; the command gets a `Selection` as `selection`."""
+
+    @wraps(command)
+    def bundled(*arguments: Any, include: tuple[str, ...], exclude: tuple[str, ...], **options: Any) -> Any:
+        from zeroiqa.selection import Selection
+
+        return command(*arguments, selection=Selection.of(include, exclude), **options)
+
+    wrapped: Any = bundled
+    decorated: Command = with_options(
+        wrapped,
+        click.option(
+            "--include",
+            multiple=True,
+            metavar="PATTERN",
+            help="Take images only whose name, or that of a folder that they are in, fits ('*_final.png', "
+            "'drafts/'); with / inside, whose path below the folder named does ('2019/**'). Repeat for more.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave out images that fit, also of those that --include takes.",
+        ),
+    )
+    return decorated
 
 
 def device_options(command: Command) -> Command:

@@ -17,6 +17,7 @@ from zeroiqa.cli.options import (
     given,
     image_options,
     segmenter_options,
+    selection_options,
 )
 from zeroiqa.storage import Location, location
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from zeroiqa.runs import Run
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
+    from zeroiqa.selection import Selection
 
 
 LONGEST = 1024
@@ -38,6 +40,7 @@ PAPER_MASKS = 7.22
 @segmenter_options
 @device_options
 @image_options
+@selection_options
 @execution_options
 @ignore_times_option
 @click.option(
@@ -52,6 +55,7 @@ def segment(
     execution: Execution,
     ignore_times: bool,
     overlays: bool,
+    selection: Selection,
     **choices: Any,
 ) -> None:
     """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
@@ -65,7 +69,7 @@ def segment(
     from zeroiqa.settings import load_segmentation_settings
 
     settings = load_segmentation_settings(given(**choices))
-    sources = find_images(paths, sys.stdin)
+    sources = find_images(paths, sys.stdin, selection=selection)
     executor = execution.executor(len(sources), settings)
     run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
     for warning in run.warnings:

@@ -6,19 +6,21 @@ import itertools
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import click
 
-from zeroiqa.cli.options import given, model_options, segmenter_options
+from zeroiqa.cli.options import given, model_options, segmenter_options, selection_options
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
     from zeroiqa.pipeline import Method
+    from zeroiqa.selection import Selection
     from zeroiqa.settings import Settings
     from zeroiqa.types import Image, Rater, Rating, Region
 
@@ -39,7 +41,8 @@ ROUNDING_OF_COARSER_TYPES = 2e-2
 @segmenter_options
 @click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
 @model_options
-def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> None:
+@selection_options
+def verify(paths: tuple[str, ...], preset: str, deep: bool, selection: Selection, **choices: Any) -> None:
     """Check that batch size, order and worker count leave every rating unchanged; or check a run folder.
 
     Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
@@ -52,7 +55,7 @@ def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> N
     from zeroiqa.runs.record import NAME
 
     if len(paths) == 1 and (location(paths[0]) / NAME).is_file():
-        if given(**choices):
+        if given(**choices, **asdict(selection)):
             raise click.UsageError("A run is checked with its own settings; leave the options out.")
         _check_run(location(paths[0]), deep=deep)
     elif deep:
@@ -60,7 +63,7 @@ def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> N
             "--deep reads the images of a run again; name the run's folder, and nothing else."
         )
     else:
-        _check_rating(paths, preset, choices)
+        _check_rating(paths, preset, selection, choices)
 
 
 def _check_run(folder: Location, *, deep: bool) -> None:
@@ -81,7 +84,7 @@ def _check_run(folder: Location, *, deep: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) -> None:
+def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, choices: dict[str, Any]) -> None:
     from zeroiqa import samples
     from zeroiqa.inputs import find_images
     from zeroiqa.pipeline import build_method
@@ -89,7 +92,7 @@ def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) 
 
     settings = load_settings(preset, given(**choices))
     method = build_method(settings)
-    sources = find_images(paths or [str(samples.folder())])
+    sources = find_images(paths or [str(samples.folder())], selection=selection)
     images = _decodable(sources, method)
     readable = {image.name for image in images}
     reference, checks = _in_this_process(images, settings, method)
