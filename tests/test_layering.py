@@ -19,6 +19,7 @@ PACKAGE = Path(zeroiqa.__file__).parent
 LEVELS = (
     (
         "errors",
+        "names",
         "types",
         "registry",
         "opencv",
@@ -52,6 +53,7 @@ LEVELS = (
         "path_lists",
         "tabular",
         "table_files",
+        "csv_files",
         "archives",
         "standards",
         "views",
@@ -65,7 +67,7 @@ LEVELS = (
     ),
     ("segmenters", "raters", "baselines", "heads"),
     ("answers", "settings", "presets", "pipeline", "results", "runs", "evaluation", "benchmark"),
-    ("api", "report", "cli", "__main__"),
+    ("api", "report", "cli", "console", "__main__"),
 )
 """From the lowest to the highest; a module imports from its own level and from those below."""
 

@@ -19,6 +19,7 @@ from typing import NamedTuple, TextIO
 from zeroiqa import archives, path_lists
 from zeroiqa.errors import UserError, printable
 from zeroiqa.folders import ALL, Walk, split_pattern
+from zeroiqa.names import meanings
 from zeroiqa.passed_over import PassedOver
 from zeroiqa.path_lists import Listed, checked_prompt
 from zeroiqa.remote_folders import REQUESTS, beginning, matching_objects, objects_below
@@ -290,10 +291,10 @@ def _listed(rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve) -> It
 def _beside(path: str, folder: str) -> str:
     """Where a listed path leads: beside the list, or from the current folder.
 
-    Every character of it counts as long as a file is called so; else it is read without the blanks around it,
-    and \\ as Windows has it.
+    Every character of it counts as long as a file is called so; else escapes mean what they do in our tables,
+    blanks around it do not count, and \\ is / as on Windows.
     """
-    for written in dict.fromkeys((path, path.strip(), path.strip().replace("\\", "/"))):
+    for written in dict.fromkeys((*meanings(path), path.strip(), path.strip().replace("\\", "/"))):
         for place in (os.path.join(folder, written), written):
             if written and os.path.lexists(place):
                 return place

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
+from zeroiqa.console import write_machine_readable
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
 
@@ -165,15 +167,23 @@ def _flag(name: str, text: str) -> Callable[[Command], Command]:
 pickle_option = _flag("--allow-pickle", "Read weights that are not safetensors.")
 
 
+def _machine_readable(_: click.Context, __: click.Parameter, style: str) -> str:
+    if style not in ("table", "markdown", "latex"):
+        write_machine_readable()
+    return style
+
+
 def format_option(command: Command) -> Command:
     """What is written to standard output."""
     return click.option(
         "--format",
         "style",
-        type=click.Choice(["table", "csv", "json", "jsonl"]),
+        type=click.Choice(["table", "csv", "excel-csv", "json", "jsonl"]),
         default="table",
         show_default=True,
-        help="What to print: the worst and best images, or every row.",
+        callback=_machine_readable,
+        help="What to print: the worst and best images, or every row; excel-csv is for spreadsheets: what "
+        "would be a formula there (a name that begins with =, +, - or @) gets a ' before it.",
     )(command)
 
 
@@ -184,9 +194,10 @@ def table_options(command: Command) -> Command:
         click.option(
             "--format",
             "style",
-            type=click.Choice(["table", "markdown", "latex", "csv", "json", "jsonl"]),
+            type=click.Choice(["table", "markdown", "latex", "csv", "excel-csv", "json", "jsonl"]),
             default="table",
             show_default=True,
+            callback=_machine_readable,
             help="Tables to read, or for programs one record for each number, in full precision.",
         ),
         click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     ASPECTS,
     arithmetic_options,
@@ -105,7 +106,7 @@ def _settings(
         choices["standards"] = _word_standards(aspects, choices["standards"], preset)
     settings = load_settings(preset, given(**choices))
     if settings.raters == load_settings(preset).raters:
-        click.echo(f"{preset}: {preset_description(preset)}", err=True)
+        say(f"{preset}: {preset_description(preset)}", err=True)
     return settings
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     device_options,
     given,
@@ -73,15 +74,13 @@ def segment(
     executor = execution.executor(len(sources), settings)
     run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
     for warning in run.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     refuse_copies(run)
     try:
         drawn = _segment(run, executor, overlays)
         found = _write(run)
     except KeyboardInterrupt:
-        click.echo(
-            f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True
-        )
+        say(f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True)
         raise click.exceptions.Exit(130) from None
     _summarise(run, found, drawn)
 
@@ -124,7 +123,7 @@ def _draw(run: Run, shard: int) -> int:
                 stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
                 image = decode(stored, policy)
             except ImageError as error:
-                click.echo(f"Warning: no overlay: {error}", err=True)
+                say(f"Warning: no overlay: {error}", err=True)
                 continue
             masks = sum(region.kind == "object" for region in row.regions)
             picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
@@ -159,14 +158,14 @@ def _write(run: Run) -> RegionStatistics:
 
 
 def _summarise(run: Run, found: RegionStatistics, drawn: int) -> None:
-    click.echo(f"images   {found.images + found.errors}, {found.errors} with an error")
+    say(f"images   {found.images + found.errors}, {found.errors} with an error")
     if found.images:
         counts = list(found.masks.elements())
         regions = found.mean + found.complements / found.images
-        click.echo(
+        say(
             f"masks    {found.mean:.2f} an image, from {min(counts)} to {max(counts)}, "
             f"median {statistics.median(counts):g}; the paper's setting: {PAPER_MASKS} on SPAQ"
         )
-        click.echo(f"regions  {regions:.2f} an image, the complements included")
+        say(f"regions  {regions:.2f} an image, the complements included")
     pictures = f", overlays/ ({drawn} picture{'s' if drawn > 1 else ''})" if drawn else ""
-    click.echo(f"written  regions.parquet, coco.json{pictures} in {run.folder}")
+    say(f"written  regions.parquet, coco.json{pictures} in {run.folder}")

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options, segmenter_options, selection_options
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.storage import Location, location
@@ -76,10 +77,10 @@ def _check_run(folder: Location, *, deep: bool) -> None:
     run = load_run(folder)
     for check in itertools.chain(check_run(run), map(check_images, [run] if deep else [])):
         verdict = f"{len(check.damages)} DAMAGED, " if check.damages else ""
-        click.echo(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
+        say(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
         damages += check.damages
     for damage in damages:
-        click.echo(f"Error: {damage}", err=True)
+        say(f"Error: {damage}", err=True)
     if damages:
         raise click.exceptions.Exit(1)
 
@@ -114,12 +115,12 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
     images = []
     for source in sources:
         if not all(standard.suits(source.prompt) for standard in method.standards):
-            click.echo(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
+            say(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
             continue
         try:
             images.append(decode(source.path, method.policy, prompt=source.prompt))
         except ImageError as error:
-            click.echo(f"Left out: {error}", err=True)
+            say(f"Left out: {error}", err=True)
     if not images:
         raise UserError("None of the images can be decoded; give at least one that can.")
     return images
@@ -221,7 +222,7 @@ def _same(name: str, ratings: Ratings, reference: Ratings, allowed: Mapping[str,
         said = f"identical ({len(reference)} ratings)"
     else:
         said = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
-    click.echo(f"{name:<24} {said}")
+    say(f"{name:<24} {said}")
     return not changed
 
 

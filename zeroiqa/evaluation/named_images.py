@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.names import meanings
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|//")
 """How absolute paths of Windows begin, with / between their parts."""
@@ -149,9 +150,9 @@ def is_of_elsewhere(text: str) -> bool:
 
 
 def spellings(text: str) -> tuple[str, ...]:
-    r"""What a cell may mean: as it is, without blanks around it, with / for \."""
+    r"""What a cell may mean: as it is, without escapes or blanks around it, with / for \."""
     stripped = text.strip()
-    return tuple(dict.fromkeys((text, stripped, stripped.replace("\\", "/"))))
+    return tuple(dict.fromkeys((*meanings(text), stripped, stripped.replace("\\", "/"))))
 
 
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
