@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import NoReturn
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(
+        signal.SIGINT, lambda *_: os._exit(130)
+    )  # until `console` is there: no traceback of imports
 
 from zeroiqa import console
 

@@ -5,6 +5,7 @@ Nothing else of the package is imported here, so that it holds while the rest is
 
 from __future__ import annotations
 
+import atexit
 import errno
 import io
 import os
@@ -41,13 +42,16 @@ def take_over() -> None:
     A stream that was closed when the process began takes everything, so that no file gets its number. What a
     stream cannot encode is written as escapes.
     """
+    if isinstance(signal.getsignal(signal.SIGINT), _Interrupts):
+        return
     for number in (0, 1, 2):
         _fill(number)
     sys.stdout = _wrapped(sys.stdout, 1)
     sys.stderr = _wrapped(sys.stderr, 2)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever began us wants no Ctrl-C
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else whoever began us wants no Ctrl-C
         signal.signal(signal.SIGINT, _Interrupts())
         sys.unraisablehook = _unraisable
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the last that is done
 
 
 def begin() -> None:
