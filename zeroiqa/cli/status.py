@@ -16,6 +16,7 @@ import click
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.console import is_lost
+from zeroiqa.names import harmless
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _screen(style: str) -> Iterator[Callable[[list[str], Live], None]]:
         from rich.text import Text
 
         with Display(auto_refresh=False) as display:
-            yield lambda lines, _: display.update(Text("\n".join(lines)), refresh=True)
+            yield lambda lines, _: display.update(Text("\n".join(map(harmless, lines))), refresh=True)
         return
     last = -float("inf")
 
