@@ -20,7 +20,7 @@ EXTENSIONS = (
 SYSTEM_FOLDERS = frozenset(
     (
         "@eadir", "#recycle", "#snapshot", "@tmp",  # Synology
-        "@recycle", "@recently-snapshot", "@transcode",  # QNAP
+        "@recycle", "@recently-snapshot", "@transcode", "@__thumb",  # QNAP
         "~snapshot", "network trash folder", "temporary items", "thevolumesettingsfolder",  # NetApp, netatalk
         "$recycle.bin", "recycler", "recycled", "system volume information", "found.000",  # Windows
         "lost+found", "lost.dir", "__macosx",  # Linux, Android, archives of macOS
@@ -54,9 +54,9 @@ def begins_like_an_image(head: bytes) -> bool:
     kind = file_format(head)
     if kind is None or unsupported_kind(head, "") is not None:
         return False
-    return (
-        bool(_BMP.match(head)) if kind == "BMP" else min(head) < 9
-    )  # text has no such bytes, binary heads have
+    if kind == "BMP":
+        return _BMP.match(head) is not None
+    return min(head) < 9  # which no text has, but a name may begin with GIF89a
 
 
 class Sieve:
