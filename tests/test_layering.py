@@ -19,6 +19,7 @@ PACKAGE = Path(zeroiqa.__file__).parent
 LEVELS = (
     (
         "errors",
+        "names",
         "types",
         "registry",
         "opencv",
@@ -50,6 +51,12 @@ LEVELS = (
         "reading",
         "suspicion",
         "inputs",
+        "selection",
+        "passed_over",
+        "sieve",
+        "folders",
+        "remote_folders",
+        "standard_input",
         "path_lists",
         "listed_images",
         "tabular",
@@ -60,6 +67,7 @@ LEVELS = (
         "table_text",
         "table_workbooks",
         "plain_numbers",
+        "csv_files",
         "archives",
         "standards",
         "views",
@@ -73,7 +81,7 @@ LEVELS = (
     ),
     ("segmenters", "raters", "baselines", "heads"),
     ("answers", "settings", "presets", "pipeline", "results", "runs", "evaluation", "benchmark"),
-    ("api", "report", "cli", "__main__"),
+    ("api", "report", "cli", "console", "__main__"),
 )
 """From the lowest to the highest; a module imports from its own level and from those below."""
 

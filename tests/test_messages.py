@@ -14,7 +14,8 @@ import pytest
 
 import zeroiqa.pipeline
 from zeroiqa import runs, samples
-from zeroiqa.cli.messages import warnings_printed
+from zeroiqa.cli import main
+from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.inputs import find_images
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.attempts import Task
@@ -44,6 +45,32 @@ def test_each_warning_is_one_line_and_said_once(capsys):
     assert capsys.readouterr().err == (
         "Warning: The fast path of A is left.\nWarning: The fast path of B is left.\n"
     )
+
+
+def test_no_name_is_obeyed_by_the_terminal(capsys):
+    with warnings_printed():
+        LOG.warning("The model \x1b[31m%s is left.", "\u202eA")
+    say("run \x1b[2J\nsecond line\x9b1m")
+    with pytest.raises(SystemExit):
+        main(["--no\x1b[31mthing"])
+    with pytest.raises(SystemExit):
+        main(["status", "no\rrun\x07"])
+    shown = capsys.readouterr()
+    assert shown.out == "run \\x1b[2J\nsecond line\\x9b1m\n"
+    assert not set(shown.err) & set("\x1b\r\x07\u202e")
+    assert r"--no\x1b[31mthing" in shown.err and r"no\rrun\x07 does not exist" in shown.err
+
+
+def test_lines_for_people_are_said_by_say_alone():
+    """`click.echo` writes whatever is in a name; documents of JSON hold none of it."""
+    folder = Path(zeroiqa.__file__).parent / "cli"
+    wrong = {
+        path.name: line.strip()
+        for path in folder.glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"click\.(secho|echo)\((?!json\.dumps)", line) and path.name != "messages.py"
+    }
+    assert wrong == {}
 
 
 def test_warning_while_a_bar_is_shown_has_a_line_of_its_own():

@@ -14,6 +14,7 @@ from zeroiqa.inputs import find_images
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.reading import Stored
 from zeroiqa.results import ImageScore, ImageScores
+from zeroiqa.selection import Selection
 from zeroiqa.settings import DEFAULT_PRESET, load_settings
 from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
@@ -112,6 +113,8 @@ def score_images(
     *,
     prompts: Sequence[str | None] | None = None,
     method: Method | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> ImageScores:
     """Score many images; a bad one becomes a result with `status` "error" and never stops the others.
 
@@ -121,6 +124,9 @@ def score_images(
         prompts: One text prompt per image, for the aspect correspondence. An image without one has the scores
             of the other standards, and a warning.
         method: From `load_method`; the embedded preset if left out.
+        include: Patterns of names, as of `zeroiqa.selection.Selection`: take images only that fit one. Those
+            of a folder, a glob pattern or a list alone are asked.
+        exclude: Patterns of names: leave out images that fit one.
 
     Returns:
         The results in the order of the images; `.to_pandas()` makes a table of them.
@@ -131,9 +137,11 @@ def score_images(
     """
     method = method or load_method()
     if isinstance(images, str | os.PathLike):
-        sources = find_images([os.fspath(images)])
+        sources = find_images([os.fspath(images)], selection=Selection.of(include, exclude))
         images = [source.path for source in sources]
         prompts = [source.prompt for source in sources] if prompts is None else prompts
+    elif include or exclude:
+        raise UserError("include and exclude choose in a folder, a glob pattern or a list; name one of them.")
     if prompts is not None:
         images = list(images)
         if len(prompts) != len(images):

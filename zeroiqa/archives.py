@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.sieve import HEAD, Sieve, keys_of
 from zeroiqa.storage import location
 
 SUFFIX = ".tar"
@@ -34,13 +35,13 @@ class Member(NamedTuple):
     """The text beside it."""
 
 
-def members(path: str, extensions: tuple[str, ...], *, prompts: bool = False) -> list[Member]:
-    """The images of an archive in its order; hidden ones (`._x`, `__MACOSX`) are left out.
+def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
+    """The images of an archive in its order.
 
     Args:
         path: Of the archive, or its address in an object store.
-        extensions: What makes a member an image, in lower case.
-        prompts: Take the prompt of KEY.jpg from KEY.txt.
+        sieve: Tells what is an image, whether the text KEY.txt is the prompt of KEY.jpg, and counts the rest.
+        within: What precedes the names of members where the sieve sees them: the archive as a folder.
 
     Raises:
         UserError: it is compressed, damaged, cut off or no archive, or a prompt is not UTF-8 text.
@@ -52,16 +53,26 @@ def members(path: str, extensions: tuple[str, ...], *, prompts: bool = False) ->
     texts: dict[str, str] = {}
     with _opened(path, shown) as file:
         for each in _files(file, shown):
-            if each.name.lower().endswith(extensions):
+            below = "/".join((*filter(None, [within]), *_parts(each.name)))
+
+            def head(each: tarfile.TarInfo = each) -> bytes:
+                file.seek(each.offset_data)
+                return file.read(min(HEAD, each.size))
+
+            if not sieve.reaches(below):
+                continue
+            if sieve.keeps(below, head):
                 found[each.name] = Member(each.name, each.offset_data, each.size, None)
-            elif prompts and each.name.lower().endswith(".txt"):
+            elif sieve.prompts and each.name.lower().endswith(".txt"):
                 text = f"{shown}/{printable(each.name)}"
                 if each.size > _MOST_TEXT:
                     raise UserError(f"{text} has {each.size} bytes and would be a prompt; leave it out.")
                 file.seek(each.offset_data)
                 texts[each.name[:-4]] = _text(file.read(each.size), text)
     return [
-        member._replace(prompt=next((texts[key] for key in _keys(member.name) if key in texts), None) or None)
+        member._replace(
+            prompt=next((texts[key] for key in keys_of(member.name) if key in texts), None) or None
+        )
         for member in found.values()
     ]
 
@@ -80,13 +91,12 @@ class _Headers:
 
 
 def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
-    """The regular files of an archive that are not hidden."""
+    """The regular files of an archive."""
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:") as archive:
             while (each := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # or all of them would stay in memory
-                hidden = any(part.startswith(".") or part == "__MACOSX" for part in _parts(each.name))
-                if each.isreg() and not each.issparse() and not hidden:
+                if each.isreg() and not each.issparse():
                     yield each
             end = archive.offset
         file.seek(end)
@@ -107,12 +117,6 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
 
 def _parts(name: str) -> list[str]:
     return [part for part in name.split("/") if part not in (".", "..")]
-
-
-def _keys(name: str) -> tuple[str, str]:
-    """What the text beside an image may be called: by its last suffix, or by all of them (WebDataset)."""
-    folder, slash, file = name.rpartition("/")
-    return name.rpartition(".")[0], f"{folder}{slash}{file.partition('.')[0]}"
 
 
 def _text(data: bytes, shown: str) -> str:

@@ -4,10 +4,15 @@ A message is one sentence (two at most): what is wrong, what was found, what to 
 """
 
 from typing import ClassVar
+from zeroiqa.names import harmless
 
 
 class UserError(Exception):
     """Something that the user can put right; the command line prints the message and exits with 1."""
+
+    def __str__(self) -> str:
+        """The message; no terminal obeys what a name in it holds, and it is one line."""
+        return harmless(super().__str__())
 
 
 class ImageError(UserError):

@@ -3,45 +3,40 @@
 All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
 files lists in a second, and a path stays as the user wrote it.
 """
-# ruff: noqa: PTH100, PTH112, PTH116, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120, PTH122, PTH207
 
 from __future__ import annotations
 
-import functools
 import glob
 import itertools
 import logging
 import os
-import re
 import stat
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TextIO
 
 from zeroiqa import archives, path_lists
-from zeroiqa.containers import is_unread_picture
 from zeroiqa.errors import UserError, printable
+from zeroiqa.folders import ALL, Walk, split_pattern
 from zeroiqa.listed_images import ListedImages, spellings
+from zeroiqa.passed_over import PassedOver
 from zeroiqa.path_lists import Listed, checked_prompt
+from zeroiqa.remote_folders import REQUESTS, beginning, matching_objects, objects_below
+from zeroiqa.selection import Selection
+from zeroiqa.sieve import EXTENSIONS, Sieve
+from zeroiqa.standard_input import read_standard_input
 from zeroiqa.storage import Entry, RemotePath, is_remote, location
 from zeroiqa.table_files import decoded
 
 _LOG = logging.getLogger(__name__)
 
-EXTENSIONS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-    ".avif", ".avifs", ".heic", ".heif", ".hif",
-)  # fmt: skip
-"""What makes a file in a folder an image, in lower case; files named one by one may be called anything."""
-
 _WHAT = (
     "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .xlsx ...), a .tar archive or - for "
     "standard input"
 )
-_REQUESTS = 16
-"""To an object store at once."""
+_ARCHIVES = (archives.SUFFIX,)
+_ANY = Selection()
 
 
 class Source(NamedTuple):
@@ -62,39 +57,45 @@ class Source(NamedTuple):
 
 
 def find_images(
-    arguments: Sequence[str], stdin: TextIO | None = None, *, sidecar_prompts: bool = False
+    arguments: Sequence[str],
+    stdin: TextIO | None = None,
+    *,
+    sidecar_prompts: bool = False,
+    selection: Selection = _ANY,
 ) -> list[Source]:
     """The images that the arguments mean, in the order given, each once.
 
     An argument is
 
     * a file, whatever its name says (what is wrong with it becomes its error row);
-    * a folder: every file below it with one of `EXTENSIONS` in any case, by the bytes of the names, a
-      folder's content at the place of its name; hidden files and folders are left out, linked folders
-      followed, each folder once;
-    * a glob pattern (`**` for any depth) if no file is called so: the matches with one of `EXTENSIONS`,
-      sorted;
-    * a tar archive, not compressed: every member with one of `EXTENSIONS`, in its order, hidden ones left
-      out; such an image is called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched
-      for them;
+    * a folder: every file below it with one of `EXTENSIONS` in any case, or without a suffix if it begins
+      like an image; by the bytes of the names, a folder's content at the place of its name. Linked folders
+      are followed, each folder is visited once. Left out are hidden files and folders, those of systems
+      (`sieve.SYSTEM_FOLDERS`: recycle bins, thumbnails) and runs of ours;
+    * a glob pattern (`**` for any depth) if no file is called so: the matches that a folder would yield,
+      sorted, each by its shortest path;
+    * a tar archive, not compressed: the members that a folder would yield, in its order; such an image is
+      called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched for them;
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
       separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
       header or keys with one column of `zeroiqa.tabular.IMAGE_COLUMNS` (path, image, file_name ...) and, if
       there is one, `prompt`; where a path leads says `zeroiqa.listed_images`; a listed file that is missing
       becomes an error row;
-    * "-": such lines from standard input, from the current folder;
+    * "-": such lines from standard input, from the current folder; or one image, see `standard_input`;
     * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
       below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a
       pattern, and a relative path in a list is looked for beside the list alone. Lists on the disk may hold
       addresses.
 
-    Of an image that is named twice the first mention counts, with its prompt.
+    Of an image that is named twice the first mention counts, with its prompt. What was passed over is counted
+    in one warning.
 
     Args:
         arguments: See above.
         stdin: Read for "-"; `sys.stdin` if not given.
         sidecar_prompts: Take the prompt of photo.png from photo.txt beside it (in its archive), where no list
             gives one.
+        selection: What of all this is wanted, files named one by one and in lists included.
 
     Raises:
         UserError: an argument does not exist, cannot be read or leads to no image.
@@ -102,65 +103,92 @@ def find_images(
     if not arguments:
         raise UserError(f"No images are given; name {_WHAT}.")
     found: dict[str, Source] = {}
+    passed = PassedOver()
     for argument in arguments:
-        for source in _expand(argument, stdin, sidecar_prompts):
+        sieve = Sieve(selection, prompts=sidecar_prompts)
+        for source in _expand(argument, stdin, sieve):
             found.setdefault(source.path if is_remote(source.path) else os.path.abspath(source.path), source)
+        passed.add(sieve.passed)
+    if not found:
+        raise UserError(f"No image is left; passed over: {passed}.")
+    if said := str(passed):
+        _LOG.warning("Passed over: %s.", said)
     if not sidecar_prompts:
         return list(found.values())
-    with ThreadPoolExecutor(_REQUESTS) as threads:
+    with ThreadPoolExecutor(REQUESTS) as threads:
         return list((threads.map if any(map(is_remote, found)) else map)(_with_sidecar, found.values()))
 
 
-def _expand(argument: str, stdin: TextIO | None, sidecar_prompts: bool) -> Iterator[Source]:
+def _expand(argument: str, stdin: TextIO | None, sieve: Sieve) -> Iterator[Source]:
     if argument == "-":
-        stream = sys.stdin if stdin is None else stdin
-        raw = getattr(stream, "buffer", None)
-        text = stream.read() if raw is None else decoded(raw.read(), "standard input")
-        return _listed(path_lists.lines(text), "", "standard input")
+        read = read_standard_input(stdin)
+        if isinstance(read, str):
+            return iter([_source(read)])
+        return _listed(read, "", "standard input", sieve)
     if argument.lower().startswith("file://"):
         argument = str(location(argument))
     shown = printable(argument)
     if is_remote(argument):
-        return _remote(argument, shown, sidecar_prompts)
+        return _remote(argument, shown, sieve)
     try:
         mode = os.stat(argument).st_mode if os.path.lexists(argument) else None
     except OSError:  # a broken link or a folder without permission: the decoder says which
-        return iter([Source(argument, 0, None)])
+        return _named_itself(Source(argument, 0, None), sieve)
     except ValueError as error:
         raise UserError(f"{shown} is not a path: {error}.") from error
     if mode is None:
-        return _pattern(argument, shown, sidecar_prompts)
+        return _pattern(argument, shown, sieve)
     if stat.S_ISDIR(mode):
-        return _folder(argument, shown)
+        return _folder(argument, shown, sieve)
     if argument.lower().endswith((*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
         if not stat.S_ISREG(mode):
             raise UserError(
                 f"{shown} is not a regular file; write the list to a file, or pipe it and name - instead."
             )
-        return _named(argument, shown, sidecar_prompts)
-    return iter([_source(argument)])
+        return _list_or_archive(argument, shown, sieve)
+    return _named_itself(_source(argument), sieve)
 
 
-def _named(path: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
-    """What a list or an archive means."""
+def _named_itself(source: Source, sieve: Sieve) -> Iterator[Source]:
+    """An image whose own path is given, by the user or in a list."""
+    if sieve.wants(_as_written(source.path)):
+        yield source
+
+
+def _as_written(path: str) -> str:
+    """A path as a selection has it; of an object, what follows the bucket."""
+    if is_remote(path):
+        return path.partition("://")[2].partition("/")[2]
+    return os.path.normpath(path).replace(os.sep, "/")
+
+
+def _list_or_archive(path: str, shown: str, sieve: Sieve) -> Iterator[Source]:
     if path.lower().endswith(path_lists.SUFFIXES):
         folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
-        return _listed(path_lists.read_list(path), folder, shown)
-    return _archives([path], sidecar_prompts)
+        return _listed(path_lists.read_list(path), folder, shown, sieve)
+    return _archives([path], sieve, [""])
 
 
-def _archives(paths: Sequence[str], sidecar_prompts: bool) -> Iterator[Source]:
-    """The images of tar archives, several of which are searched at once."""
+def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iterator[Source]:
+    """The images of tar archives, several of which are searched at once.
 
-    def search(path: str) -> list[archives.Member]:
-        return archives.members(path, EXTENSIONS, prompts=sidecar_prompts)
+    Args:
+        paths: Of the archives.
+        sieve: What is wanted; counts what is passed over.
+        within: Each one's own path as the sieve has it; "" where the archive itself was named.
+    """
 
-    with ThreadPoolExecutor(_REQUESTS) as threads:
-        for path, members in zip(paths, threads.map(search, paths), strict=True):
-            if not members:
+    def search(path: str, place: str) -> tuple[list[archives.Member], Sieve]:
+        own = Sieve(sieve.selection, prompts=sieve.prompts)
+        return archives.members(path, own, place), own
+
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        for path, (members, own) in zip(paths, threads.map(search, paths, within), strict=True):
+            if not members and not own.passed.is_by_choice:
                 raise UserError(
                     f"{printable(path)} holds no images; members with {_extensions()} are looked for."
                 )
+            sieve.passed_elsewhere(own.passed)
             modified = time_of(path)
             for member in members:
                 name = f"{path}/{member.name}"
@@ -173,148 +201,84 @@ def time_of(path: str) -> int | None:
     return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
 
 
-def _folder(folder: str, shown: str) -> Iterator[Source]:
-    seen: set[tuple[int, int]] = set()
-    others: dict[str, int] = {}
-    count = 0
-    for source in _walk(folder, seen, others):
-        count += 1
-        yield source
-    if not count:
-        raise _without_images(shown, others)
-    unread = {suffix: number for suffix, number in others.items() if is_unread_picture(suffix)}
-    if unread:
-        counted = ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items()))
-        _LOG.warning(
-            "Left out of %s, pictures in formats that are not read: %s; convert them first.", shown, counted
-        )
+def _folder(folder: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+    found = [_source(path, entry) for path, entry in Walk(folder, ALL, sieve).files()]
+    _check_found(found, shown, sieve)
+    return iter(sorted(found, key=lambda source: os.fsencode(source.path).split(os.fsencode(os.sep))))
 
 
-def _without_images(shown: str, others: Mapping[str, int]) -> UserError:
-    listed = sorted(others.items())[:8]
-    there = ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in listed) or "no files"
-    hint = f" Name archives themselves ({shown.rstrip('/')}/*.tar)." if archives.SUFFIX in others else ""
-    return UserError(
+def _check_found(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
+    passed = sieve.passed
+    if found or passed.is_by_choice:
+        return
+    there = "; ".join(filter(None, (passed.kinds() or "no files", passed.besides())))
+    hint = f" Name archives themselves ({shown.rstrip('/')}/*.tar)." if passed.others[archives.SUFFIX] else ""
+    raise UserError(
         f"{shown} holds no images; files with {_extensions()} are looked for, and there were: {there}.{hint}"
     )
 
 
-def _walk(folder: str, seen: set[tuple[int, int]], others: dict[str, int]) -> Iterator[Source]:
-    """The images below a folder; counts the extensions of the other files."""
-    try:
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as listing:
-            entries = sorted(
-                (entry for entry in listing if not entry.name.startswith(".")),
-                key=lambda entry: os.fsencode(entry.name),
-            )
-    except OSError as error:
-        raise UserError(
-            f"{printable(folder)} cannot be listed: {error.strerror}; change its mode or leave it out."
-        ) from error
-    for entry in entries:
-        if _is_folder(entry):
-            yield from _walk(entry.path, seen, others)
-        elif entry.name.lower().endswith(EXTENSIONS):
-            yield _source(entry.path, entry)
-        else:
-            suffix = os.path.splitext(entry.name)[1].lower()
-            others[suffix] = others.get(suffix, 0) + 1
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link onto itself
-        return False
-
-
-def _pattern(pattern: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
+def _pattern(pattern: str, shown: str, sieve: Sieve) -> Iterator[Source]:
     if not glob.has_magic(pattern):
         raise UserError(f"{shown} does not exist; name {_WHAT}.")
-    matches = glob.glob(pattern, recursive=True)
-    real = functools.cache(os.path.realpath)
-    images: dict[tuple[str, str], str] = {}
-    for path in sorted(matches, key=len):  # ** runs around links that form a loop: the shortest way counts
-        if path.lower().endswith((*EXTENSIONS, archives.SUFFIX)) and not os.path.isdir(path):
-            folder, name = os.path.split(path)
-            images.setdefault((real(folder), name), path)
-    if not images:
-        raise _unmatched(shown, len(matches))
-    return _each(map(_source, sorted(images.values(), key=os.fsencode)), sidecar_prompts)
+    top, parts = split_pattern(pattern)
+    walk = Walk(top, parts, sieve, also=_ARCHIVES)
+    found = [_source(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []
+    _check_matches(found, shown, sieve)
+    found.sort(key=lambda source: os.fsencode(source.path))
+    return _each(found, sieve, walk.below)
 
 
-def _each(files: Iterable[Source], sidecar_prompts: bool) -> Iterator[Source]:
+def _check_matches(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
+    if not found and not sieve.passed.is_by_choice:
+        raise UserError(
+            f"{shown} matches no images: {sieve.found} matches, none of them a file with {_extensions()}."
+        )
+
+
+def _each(files: Sequence[Source], sieve: Sieve, below: Callable[[str], str]) -> Iterator[Source]:
     """Matches of a pattern: images as they are, archives as what they hold."""
-    for archived, group in itertools.groupby(files, lambda source: source.path.lower().endswith(".tar")):
+    for archived, group in itertools.groupby(files, lambda source: source.path.lower().endswith(_ARCHIVES)):
         if archived:
-            yield from _archives([source.path for source in group], sidecar_prompts)
+            paths = [source.path for source in group]
+            yield from _archives(paths, sieve, list(map(below, paths)))
         else:
             yield from group
 
 
-def _unmatched(shown: str, matches: int) -> UserError:
-    return UserError(
-        f"{shown} matches no images: {matches} matches, none of them a file with {_extensions()}."
-    )
-
-
-def _remote(address: str, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
+def _remote(address: str, shown: str, sieve: Sieve) -> Iterator[Source]:
     """What an address means: an object, a list, an archive, a folder or a pattern."""
     place = location(address)
     assert isinstance(place, RemotePath)
     if not address.endswith("/") and place.is_file():
         if place.key.lower().endswith((*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
-            return _named(str(place), shown, sidecar_prompts)
-        return iter([_object(place.entry())])
+            return _list_or_archive(str(place), shown, sieve)
+        return _named_itself(_object(place.entry()), sieve)
     try:
         if "*" in place.key:
-            return _remote_pattern(place, shown, sidecar_prompts)
-        return _remote_folder(place, shown)
+            found = list(map(_object, matching_objects(place, shown, sieve, _ARCHIVES)))
+            _check_matches(found, shown, sieve)
+            top = f"{beginning(place)}/"
+            return _each(found, sieve, lambda path: path.removeprefix(top))
+        found = list(map(_object, objects_below(place, sieve)))
+        _check_found(found, shown, sieve)
+        return iter(found)
     except FileNotFoundError as error:
         raise UserError(f"{shown} does not exist; name {_WHAT}.") from error
-
-
-def _remote_folder(folder: RemotePath, shown: str) -> Iterator[Source]:
-    found = [entry for entry in folder.objects() if not _hidden(entry.path.key.removeprefix(folder.key))]
-    images = [entry for entry in found if entry.path.key.lower().endswith(EXTENSIONS)]
-    if not images:
-        others = Counter(entry.path.suffix.lower() for entry in found)
-        raise _without_images(shown, others)
-    return map(_object, images)
-
-
-def _remote_pattern(pattern: RemotePath, shown: str, sidecar_prompts: bool) -> Iterator[Source]:
-    folder = pattern.key[: pattern.key.index("*")].rpartition("/")[0]
-    if not folder:
-        raise UserError(f"{shown} has no bucket before its first *; write {pattern.scheme}://BUCKET/....")
-    parts = re.split(r"(\*\*/|\*)", pattern.key)
-    signs = {"**/": r"(?:[^/.][^/]*/)*", "*": "[^/]*"}
-    matching = re.compile("".join(signs.get(part) or re.escape(part) for part in parts))
-    matches = [e for e in RemotePath(pattern.scheme, folder).objects() if matching.fullmatch(e.path.key)]
-    wanted = [e for e in matches if e.path.key.lower().endswith((*EXTENSIONS, archives.SUFFIX))]
-    if not wanted:
-        raise _unmatched(shown, len(matches))
-    return _each(map(_object, wanted), sidecar_prompts)
 
 
 def _object(entry: Entry) -> Source:
     return Source(str(entry.path), entry.bytes, None, modified=entry.modified)
 
 
-def _hidden(name: str) -> bool:
-    return "/." in f"/{name}"
-
-
-def _listed(rows: Iterable[Listed], folder: str, shown: str) -> Iterator[Source]:
+def _listed(rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve) -> Iterator[Source]:
     """Sources of listed paths, relative to the list's folder or else to the current one."""
     images = ListedImages(folder, EXTENSIONS)
     empty = True
     for path, prompt in rows:
         empty = False
+        if not sieve.wants(_as_written(path)):
+            continue
         if is_remote(path):
             yield Source(path, 0, prompt)
         elif is_remote(folder) and not spellings(path)[-1].startswith("/"):

@@ -12,6 +12,7 @@ from itertools import chain
 from urllib.parse import unquote
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.names import meanings
 
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.DOTALL)
 _NAMED = 3
@@ -19,9 +20,11 @@ _NAMED = 3
 
 
 def spellings(text: str) -> tuple[str, ...]:
-    r"""What a listed path may mean: itself, without blanks around it, with / for \, the path of a URL."""
+    r"""What a path may mean: itself, without escapes or blanks around it, with / for \, the path of a URL."""
     stripped = text.strip()
-    return tuple(dict.fromkeys((text, stripped, stripped.replace("\\", "/"), _path_of_url(stripped))))
+    return tuple(
+        dict.fromkeys((*meanings(text), stripped, stripped.replace("\\", "/"), _path_of_url(stripped)))
+    )
 
 
 def _path_of_url(text: str) -> str:

@@ -51,7 +51,7 @@ def read(source: Stored, max_pixels: int) -> bytes:
         ImageError: it is not there, empty, no image, too large, or not what was planned.
         UserError: an object store refuses everything or cannot be reached.
     """
-    shown = printable(source.path.encode(errors="backslashreplace").decode())
+    shown = printable(source.path)
     with _opened(source, shown) as (file, size, modified):
         if source.archive is not None:
             data = _member(file, source, max_pixels, shown)

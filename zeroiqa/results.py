@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zeroiqa.aggregate import Aggregation, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.names import harmless
 from zeroiqa.types import RatedImage, Region
 
 if TYPE_CHECKING:
@@ -122,9 +123,10 @@ class ImageScore:
 
     def __str__(self) -> str:
         if self.error is not None:
-            return f"{self.path}: error: {self.error}"
+            return harmless(f"{self.path}: error: {self.error}")
         turned = " (lower is better)" if self.lower_is_better else ""
-        lines = [self.path if self.score is None else f"{self.path}: {self.score:.2f}{turned}"]
+        path = harmless(self.path)
+        lines = [path if self.score is None else f"{path}: {self.score:.2f}{turned}"]
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
@@ -132,7 +134,7 @@ class ImageScore:
                 + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
-        lines += [f"  warning: {warning}" for warning in self.warnings]
+        lines += [harmless(f"  warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
 
 
@@ -169,9 +171,9 @@ class ImageScores(Sequence[ImageScore]):
         return pd.DataFrame(self.to_dicts())
 
     def __str__(self) -> str:
-        width = max((len(item.path) for item in self.items), default=0)
+        width = max((len(harmless(item.path)) for item in self.items), default=0)
         lines = [
-            f"{item.path:<{width}}  "
+            f"{harmless(item.path):<{width}}  "
             + (
                 f"error: {item.error}"
                 if item.error is not None

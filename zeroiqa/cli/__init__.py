@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 
+from zeroiqa import console
 from zeroiqa.budget import leave
 from zeroiqa.cli.ablate import ablate
 from zeroiqa.cli.baselines import baselines
@@ -17,7 +19,7 @@ from zeroiqa.cli.datasets import datasets
 from zeroiqa.cli.evaluate import evaluate
 from zeroiqa.cli.head import head
 from zeroiqa.cli.merge import merge
-from zeroiqa.cli.messages import warnings_printed
+from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.cli.rescore import rescore
@@ -55,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: In place of the process's own.
     """
+    if arguments is None:
+        console.take_over()
+        console.begin()
     try:
         with warnings_printed():
             code = cli.main(
@@ -63,18 +68,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 standalone_mode=False,
             )
     except UserError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        say(f"Error: {error}", err=True)
+        code = 1
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except OSError as error:  # of standard output: a full disk behind a `>`
-        click.echo(f"Error: {error}.", err=True)
-        sys.exit(1)
+        text = io.StringIO()
+        error.show(text)
+        say(text.getvalue().rstrip("\n"), err=True)
+        code = error.exit_code
+    except OSError as error:
+        say(f"Error: {error}.", err=True)
+        code = 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
-        sys.exit(130)
-    code = code if isinstance(code, int) else 0
+        say("Interrupted.", err=True)
+        code = console.INTERRUPTED
+    code = console.finish(code if isinstance(code, int) else 0)
     if arguments is None:
         leave(code)
     sys.exit(code)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import device_options, given, segmenter_options, table_options
+from zeroiqa.cli.output import print_report
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.ablations import Row
@@ -82,9 +84,9 @@ def ablate(
             )
         for run in found.runs.values():
             for line in (*run.warnings, *remarks(run)):
-                click.echo(f"Warning: {run.folder.name}: {line}", err=True)
+                say(f"Warning: {run.folder.name}: {line}", err=True)
         done.append(Done(table, rows, found, said))
-    click.echo(ablation_report(done, settings, dataset, resamples, decimals).text(style), nl=False)
+    print_report(ablation_report(done, settings, dataset, resamples, decimals), style)
 
 
 def _rows(table: str, settings: Settings, raters: Sequence[Rater]) -> tuple[list[Row], list[str]]:

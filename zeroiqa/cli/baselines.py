@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
+
 if TYPE_CHECKING:
     from zeroiqa.baselines import Baseline, Range
 
@@ -34,7 +36,7 @@ def baselines(name: str | None, style: str) -> None:
         click.echo(json.dumps(records if name is None else records[0], indent=2, allow_nan=False))
         return
     for line in _table(found) if name is None else _described(found[0]):
-        click.echo(line)
+        say(line)
 
 
 def _table(found: list[Baseline]) -> Iterator[str]:

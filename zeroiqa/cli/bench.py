@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def bench(
         click.echo(json.dumps(record, allow_nan=False))
     else:
         for line in _lines(record):
-            click.echo(line)
+            say(line)
 
 
 def _measure(

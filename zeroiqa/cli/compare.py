@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroiqa.cli.options import table_options
+from zeroiqa.cli.output import print_report
 from zeroiqa.errors import UserError
 from zeroiqa.storage import Location, location
 
@@ -95,7 +96,7 @@ def compare(
         raise click.UsageError("Give runs, --baseline NAME, --external FILE or --published.")
     resamples = resamples if needs_images else 0
     report = compared(methods, datasets, aspect, resamples=resamples, decimals=decimals)
-    click.echo(report.text(style), nl=False)
+    print_report(report, style)
 
 
 def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool) -> list[Method]:

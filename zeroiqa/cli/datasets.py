@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zeroiqa.cli.messages import say
+
 if TYPE_CHECKING:
     from zeroiqa.evaluation.dataset_cards import DatasetCard
 
@@ -35,7 +37,7 @@ def datasets(name: str | None, style: str) -> None:
         click.echo(json.dumps(records if name is None else records[0], indent=2, allow_nan=False))
         return
     for line in _listed(cards) if name is None else _described(cards[0]):
-        click.echo(line)
+        say(line)
 
 
 def _scales(card: DatasetCard) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, with_options
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import Location
@@ -105,11 +106,11 @@ def describe(
     ids = {name: _rater_id(name, settings, method) for name in settings.raters}
     measured = _read_bench(spending.bench, ids)
     for line in _plan(folder, settings, sources, workers, method, ids):
-        click.echo(line)
+        say(line)
     trial = try_images(sources, settings, method)
     for line in _estimate(len(sources), settings, trial, measured, spending):
-        click.echo(line)
-    click.echo("Nothing was done (--dry-run).")
+        say(line)
+    say("Nothing was done (--dry-run).")
 
 
 def _plan(

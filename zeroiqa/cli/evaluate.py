@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import arithmetic_options, given, normalized, table_options
+from zeroiqa.cli.output import print_report
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def evaluate(
         resamples=resamples,
         decimals=decimals,
     )
-    click.echo(report.text(style), nl=False)
+    print_report(report, style)
     if outliers and style == "table":
         _say_outliers(joined, outliers, lower)
     if output is not None:
@@ -136,10 +138,10 @@ def _say_outliers(joined: Joined, count: int, lower: bool) -> None:
     from zeroiqa.evaluation.agreement import outliers
 
     signs = (-1 if lower else 1, -1 if joined.turned else 1)
-    click.echo("\nlargest differences  score  opinion  ranked")
+    say("\nlargest differences  score  opinion  ranked")
     for name, score, opinion, gap in outliers(joined, count):
         where = "too high" if (gap > 0) != lower else "too low"
-        click.echo(f"{name:<20} {signs[0] * score:6.2f}  {signs[1] * opinion:7.2f}  {abs(gap):.0%} {where}")
+        say(f"{name:<20} {signs[0] * score:6.2f}  {signs[1] * opinion:7.2f}  {abs(gap):.0%} {where}")
 
 
 def _write(folder: Path, report: Report, joined: Joined, title: str, lower: bool) -> None:
@@ -158,4 +160,4 @@ def _write(folder: Path, report: Report, joined: Joined, title: str, lower: bool
     )
     with replaced(folder / "scatter.png") as file:
         scatter_plot(scores, opinions, title, file, labels)
-    click.echo(f"Written to {folder}: {', '.join(names)}", err=True)
+    say(f"Written to {folder}: {', '.join(names)}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,20 @@ import click
 
 from zeroiqa.cli.head_train import train_head
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
-from zeroiqa.cli.options import device_options, given, image_options, pickle_option
+from zeroiqa.cli.options import (
+    device_options,
+    given,
+    image_options,
+    pickle_option,
+    selection_options,
+)
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
     from zeroiqa.runs import Run
+    from zeroiqa.selection import Selection
     from zeroiqa.settings import Settings
 
 HEADS = ("lmm4lmm:perception", "lmm4lmm:correspondence", "lmm4lmm:qa")
@@ -50,6 +58,7 @@ head.add_command(train_head)
 @click.option(
     "--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its prompt or question."
 )
+@selection_options
 @device_options
 @pickle_option
 @image_options
@@ -62,6 +71,7 @@ def score(
     prompts: Path | None,
     questions: Path | None,
     sidecar_prompts: bool,
+    selection: Selection,
     job: Job,
     **choices: Any,
 ) -> None:
@@ -79,7 +89,7 @@ def score(
 
     if name is None or not paths:
         texts = given(prompts=prompts, questions=questions, sidecar_prompts=sidecar_prompts or None)
-        run = existing_run(output, given(weights=weights, **texts, **choices))
+        run = existing_run(output, given(weights=weights, **texts, **asdict(selection), **choices))
         _check_head(run, name)
         job.go_on(run)
         return
@@ -87,7 +97,7 @@ def score(
         raise click.UsageError("--weights is needed, the folder of a checkpoint.")
     _refuse_texts(name, {"prompts": prompts, "questions": questions, "sidecar-prompts": sidecar_prompts})
     settings = _settings(name, weights, choices)
-    sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
+    sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
     sources = _with_texts(sources, prompts or questions, name)
     job.begin(paths, output, settings, sources, name)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 
@@ -96,12 +97,12 @@ def train_head(
     try:
         result = train(stage, first, data, output, options, _reporter() if speaks else lambda progress: None)
     except KeyboardInterrupt:
-        click.echo(f"Stopped. The same command resumes the training in {output}.", err=True)
+        say(f"Stopped. The same command resumes the training in {output}.", err=True)
         raise click.exceptions.Exit(130) from None
     if not speaks:
         return
     what = "accuracy" if stage == "qa" else "SRCC"
-    click.echo(f"validation {what} {result.best.value:.3f} after {result.best.step} steps: {result.folder}")
+    say(f"validation {what} {result.best.value:.3f} after {result.best.step} steps: {result.folder}")
 
 
 def _reporter() -> Callable[[Progress], None]:
@@ -118,7 +119,7 @@ def _reporter() -> Callable[[Progress], None]:
         last = now
         left = (progress.steps - progress.step) * (now - begun) / (progress.step - first)
         found = "" if progress.validation is None else f", validation {progress.validation:.3f}"
-        click.echo(
+        say(
             f"step {progress.step}/{progress.steps}, loss {progress.loss:.4g}{found}, "
             f"about {duration(left)} left",
             err=True,

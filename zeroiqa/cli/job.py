@@ -14,6 +14,7 @@ import click
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run, refuse_copies
 from zeroiqa.storage import Location, location
@@ -85,10 +86,10 @@ class Job:
 
     def _do(self, run: Run, executor: Executor) -> None:
         for warning in run.warnings:
-            click.echo(f"Warning: {warning}", err=True)
+            say(f"Warning: {warning}", err=True)
         if self.plan_only:
             planned = f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}."
-            click.echo(planned, err=True)
+            say(planned, err=True)
         else:
             refuse_copies(run)
             carry_out(run, within(self.max_failures, executor), self.part, self.style)
@@ -101,7 +102,7 @@ def _check_prompts(settings: Settings, sources: list[Source]) -> None:
     images = [(source.path, source.prompt) for source in sources]
     said = check_prompts(map(load_standard, settings.standards), images)
     if said is not None:
-        click.echo(f"Warning: {said}", err=True)
+        say(f"Warning: {said}", err=True)
 
 
 def job_options(command: Command) -> Command:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.storage import Location, location
 
 
@@ -27,7 +28,7 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     else:
         run, repeated = merge_runs([load_run(folder) for folder in runs], output)
         if repeated:
-            click.echo(f"{repeated} images are in several runs and were taken from the first.", err=True)
+            say(f"{repeated} images are in several runs and were taken from the first.", err=True)
     write_scores(run)
     for line in conclusion(run):
-        click.echo(line, err=True)
+        say(line, err=True)

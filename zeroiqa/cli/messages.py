@@ -7,6 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+
+from zeroiqa.names import harmless
+
 
 class _Printer(logging.Handler):
     """Prints each warning once, to what is standard error just then: a live bar puts itself in its place."""
@@ -19,7 +23,14 @@ class _Printer(logging.Handler):
         message = " ".join(record.getMessage().split())
         if message not in self._printed:
             self._printed.add(message)
-            print(f"Warning: {message}", file=sys.stderr)  # click.echo would write across a live bar
+            print(
+                f"Warning: {harmless(message)}", file=sys.stderr
+            )  # click.echo would write across a live bar
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines for people; the terminal obeys no name in them."""
+    click.echo("\n".join(map(harmless, text.split("\n"))), err=err)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
 
@@ -49,7 +50,7 @@ def models(context: click.Context, style: str) -> None:
         ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets"),
         *(_cells(card, users.get(card.name, [])) for card in cards),
     ):
-        click.echo(line)
+        say(line)
 
 
 @models.command()
@@ -79,7 +80,7 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     standards = [load_standard(standard) for standard in dict.fromkeys(names)]
     if is_server(name):
         for line in _server(name, standards, _options(choices)):
-            click.echo(line)
+            say(line)
         return
     if not has_weights(name):
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
@@ -88,7 +89,7 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     for standard in standards:
         rater.check(standard)
     for line in _described(rater, standards):
-        click.echo(line)
+        say(line)
 
 
 @models.command()
@@ -119,15 +120,15 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
         )
     options = _options(choices)
     if options.trust_remote_code:
-        click.echo(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
+        say(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
     folder = download(Source(repo, revision or usual), to, options)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
-    click.echo(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
+    say(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
     if is_head(folder):
-        click.echo(f"Score with: zeroiqa head score NAME PATHS --weights {folder}")
+        say(f"Score with: zeroiqa head score NAME PATHS --weights {folder}")
         return
     rater = f"hf:{folder}" if to is not None or name.startswith("hf:") else name
-    click.echo(f"Rate with --rater {rater}")
+    say(f"Rate with --rater {rater}")
 
 
 def _options(choices: Mapping[str, Any]) -> ModelOptions:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, TypeAlias, TypeVar
 
 import click
+
+from zeroiqa.console import write_machine_readable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
@@ -98,6 +101,35 @@ def image_options(command: Command) -> Command:
     )
 
 
+def selection_options(command: Command) -> Command:
+    """Which of the images found are wanted; the command gets a `Selection` as `selection`."""
+
+    @wraps(command)
+    def bundled(*arguments: Any, include: tuple[str, ...], exclude: tuple[str, ...], **options: Any) -> Any:
+        from zeroiqa.selection import Selection
+
+        return command(*arguments, selection=Selection.of(include, exclude), **options)
+
+    wrapped: Any = bundled
+    decorated: Command = with_options(
+        wrapped,
+        click.option(
+            "--include",
+            multiple=True,
+            metavar="PATTERN",
+            help="Take images only whose name, or that of a folder that they are in, fits ('*_final.png', "
+            "'drafts/'); with / inside, whose path below the folder named does ('2019/**'). Repeat for more.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave out images that fit, also of those that --include takes.",
+        ),
+    )
+    return decorated
+
+
 def device_options(command: Command) -> Command:
     """Where networks run and where their weights come from."""
     return with_options(
@@ -135,15 +167,23 @@ def _flag(name: str, text: str) -> Callable[[Command], Command]:
 pickle_option = _flag("--allow-pickle", "Read weights that are not safetensors.")
 
 
+def _machine_readable(_: click.Context, __: click.Parameter, style: str) -> str:
+    if style not in ("table", "markdown", "latex"):
+        write_machine_readable()
+    return style
+
+
 def format_option(command: Command) -> Command:
     """What is written to standard output."""
     return click.option(
         "--format",
         "style",
-        type=click.Choice(["table", "csv", "json", "jsonl"]),
+        type=click.Choice(["table", "csv", "excel-csv", "json", "jsonl"]),
         default="table",
         show_default=True,
-        help="What to print: the worst and best images, or every row.",
+        callback=_machine_readable,
+        help="What to print: the worst and best images, or every row; excel-csv is for spreadsheets: what "
+        "would be a formula there (a name that begins with =, +, - or @) gets a ' before it.",
     )(command)
 
 
@@ -154,9 +194,10 @@ def table_options(command: Command) -> Command:
         click.option(
             "--format",
             "style",
-            type=click.Choice(["table", "markdown", "latex", "csv", "json", "jsonl"]),
+            type=click.Choice(["table", "markdown", "latex", "csv", "excel-csv", "json", "jsonl"]),
             default="table",
             show_default=True,
+            callback=_machine_readable,
             help="Tables to read, or for programs one record for each number, in full precision.",
         ),
         click.option(

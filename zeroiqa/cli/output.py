@@ -2,59 +2,63 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
-import json
-import os
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import click
-
+from zeroiqa import csv_files
+from zeroiqa.cli.messages import say
+from zeroiqa.console import is_lost
 from zeroiqa.errors import printable
+from zeroiqa.evaluation.records import MACHINE_STYLES
+from zeroiqa.names import json_text
 from zeroiqa.results import ImageScore, csv_row
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.records import Report
 
 SHOWN = 5
 """How many of the best and of the worst images the table shows."""
 
 
-@contextmanager
-def a_reader_that_may_leave() -> Iterator[None]:
-    """End quietly, with exit code 0, when the reader of our output has seen enough (`| head`)."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more may be written at exit
-        raise click.exceptions.Exit(0) from None
-
-
 def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], stream: TextIO) -> None:
-    """Write every result, streaming; `columns` are those of an image that has a score.
+    """Write the results, streaming, as long as the stream takes them.
 
     Args:
         results: In the order in which they shall appear.
-        style: csv, json or jsonl.
-        columns: The header of a CSV table.
+        style: csv, excel-csv, json or jsonl.
+        columns: Those of an image that has a score, the header of a CSV table.
         stream: Where to.
     """
-    if style == "csv":
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        for result in results:
-            writer.writerow(csv_row(result.to_dict()))
+    if style in csv_files.STYLES:
+        writer = csv_files.CsvWriter(stream, columns, style)
+        for result in _while_taken(results, stream):
+            writer.write(csv_row(result.to_dict()))
     elif style == "jsonl":
-        for result in results:
+        for result in _while_taken(results, stream):
             stream.write(_record(result, columns) + "\n")
             stream.flush()
     else:
         stream.write("[")
-        for position, result in enumerate(results):
+        for position, result in enumerate(_while_taken(results, stream)):
             stream.write(("," if position else "") + "\n" + _record(result, columns))
         stream.write("\n]\n")
+
+
+def _while_taken(results: Iterable[ImageScore], stream: TextIO) -> Iterator[ImageScore]:
+    """The results until the reader of the stream has left, or the disk is full."""
+    return itertools.takewhile(lambda _: not is_lost(stream), results)
+
+
+def print_report(report: Report, style: str) -> None:
+    """Print the numbers for programs, or the tables for people."""
+    if style in MACHINE_STYLES:
+        sys.stdout.write(report.text(style))
+    else:
+        say(report.text(style).removesuffix("\n"))
 
 
 def table(results: Iterable[ImageScore]) -> Iterator[str]:
@@ -128,4 +132,4 @@ def _kind(result: ImageScore) -> str:
 
 
 def _record(result: ImageScore, columns: Iterable[str]) -> str:
-    return json.dumps(dict.fromkeys(columns) | result.to_record(), ensure_ascii=False, allow_nan=False)
+    return json_text(dict.fromkeys(columns) | result.to_record())

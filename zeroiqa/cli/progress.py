@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
+from zeroiqa.cli.messages import say
 
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines."""
@@ -72,7 +72,7 @@ def _plain(total: int, done: int, unit: str) -> Callable[[int], None]:
             last = now
             rate = finished / (now - start)
             left = (total - done - finished) / rate
-            click.echo(
+            say(
                 f"{done + finished}/{total} {unit}, {rate:.1f} images/s, about {duration(left)} left",
                 err=True,
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
 from zeroiqa.storage import Location, location
 
@@ -30,7 +31,8 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
 
     The run itself stays as it is.
     """
-    from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
+    from zeroiqa import csv_files
+    from zeroiqa.cli.output import table, write_rows
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
     from zeroiqa.runs.files import replaced
 
@@ -38,16 +40,16 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     aggregation = reaggregation(loaded, given(**choices))
     columns = score_columns(loaded, aggregation)
+    file_style = style if style in csv_files.STYLES else "csv"
     if output is not None:
         with replaced(output) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-            write_rows(iter_scores(loaded, aggregation), "csv", columns, text)
+            write_rows(iter_scores(loaded, aggregation), file_style, columns, text)
             text.detach()
-    with a_reader_that_may_leave():
-        if style == "table":
-            for line in table(iter_scores(loaded, aggregation)):
-                click.echo(line)
-        else:
-            write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)
+    if style == "table":
+        for line in table(iter_scores(loaded, aggregation)):
+            say(line)
+    else:
+        write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)
     for line in remarks(loaded, aggregation):
-        click.echo(line, err=True)
+        say(line, err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroiqa.cli.execution import Executor
+from zeroiqa.cli.messages import say
 from zeroiqa.errors import printable
 from zeroiqa.storage import Location
 
@@ -47,16 +48,16 @@ def opened_run(
     run = replace(open_run(folder, settings, sources, preset=preset, add=add), ignore_times=ignore_times)
     changed = changed_images(folder, sources, times=not ignore_times) if there else []
     if changed:
-        click.echo(
+        say(
             f"Warning: {len(changed)} images have changed since {folder} planned them, by their size or time "
             f"(first: {printable(changed[0])}): what is scored are the old files, what is not becomes an "
             "error; score the new files in another run (-o).",
             err=True,
         )
     if run.added:
-        click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
+        say(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     if add:
-        click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
+        say(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
     return run
 
 
@@ -98,7 +99,7 @@ def default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Sou
 
 def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> None:
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
-    from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
+    from zeroiqa.cli.output import table, write_rows
     from zeroiqa.runs import iter_scores, score_columns
 
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
@@ -106,21 +107,20 @@ def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> N
         if style == "table":
             for _ in finished_shards(run, shards, executor):
                 pass
-            left = _write_scores(run, part)  # before anything is printed: its reader may leave
-            with a_reader_that_may_leave():
-                for line in table(iter_scores(run, shards=shards)):
-                    click.echo(line)
+            left = _write_scores(run, part)  # before anything is printed
+            for line in table(iter_scores(run, shards=shards)):
+                say(line)
         else:
-            with a_reader_that_may_leave():
-                write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
+            results = _in_plan_order(run, shards, executor)
+            write_rows(results, style, score_columns(run), sys.stdout)
+            for _ in results:  # nobody reads any more; the run is what counts
+                pass
             left = _write_scores(run, part)
     except KeyboardInterrupt:
-        click.echo(
-            f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True
-        )
+        say(f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True)
         raise click.exceptions.Exit(130) from None
     for line in _conclusion(run, part, shards, left):
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 def _write_scores(run: Run, part: Slice | None) -> int:

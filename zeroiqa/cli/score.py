@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     ASPECTS,
     arithmetic_options,
@@ -16,10 +18,12 @@ from zeroiqa.cli.options import (
     model_options,
     normalized,
     segmenter_options,
+    selection_options,
 )
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
+    from zeroiqa.selection import Selection
     from zeroiqa.settings import Settings
 
 
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 @arithmetic_options
 @model_options
 @image_options
+@selection_options
 @click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
 @job_options
 def score(
@@ -60,11 +65,12 @@ def score(
     output: Location | None,
     preset: str | None,
     sidecar_prompts: bool,
+    selection: Selection,
     job: Job,
     **choices: Any,
 ) -> None:
     """Score images: files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also
-    on s3:// and gs://, or - for standard input.
+    on s3:// and gs://, or - for standard input (a list of paths, or one image).
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
     rating); the same command resumes an interrupted run and computes nothing twice. So does -o RUN without
@@ -75,12 +81,11 @@ def score(
 
     if paths:
         settings = _settings(preset or DEFAULT_PRESET, **choices)
-        sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
+        sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
         job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET)
     else:
-        job.go_on(
-            existing_run(output, given(preset=preset, sidecar_prompts=sidecar_prompts or None, **choices))
-        )
+        choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
+        job.go_on(existing_run(output, given(**choices)))
 
 
 def _settings(
@@ -101,7 +106,7 @@ def _settings(
         choices["standards"] = _word_standards(aspects, choices["standards"], preset)
     settings = load_settings(preset, given(**choices))
     if settings.raters == load_settings(preset).raters:
-        click.echo(f"{preset}: {preset_description(preset)}", err=True)
+        say(f"{preset}: {preset_description(preset)}", err=True)
     return settings
 
 

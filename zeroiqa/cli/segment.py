@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     device_options,
     given,
     image_options,
     segmenter_options,
+    selection_options,
 )
 from zeroiqa.storage import Location, location
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from zeroiqa.runs import Run
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
+    from zeroiqa.selection import Selection
 
 
 LONGEST = 1024
@@ -39,6 +42,7 @@ PAPER_MASKS = 7.22
 @segmenter_options
 @device_options
 @image_options
+@selection_options
 @execution_options
 @ignore_times_option
 @click.option(
@@ -53,6 +57,7 @@ def segment(
     execution: Execution,
     ignore_times: bool,
     overlays: bool,
+    selection: Selection,
     **choices: Any,
 ) -> None:
     """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
@@ -66,19 +71,17 @@ def segment(
     from zeroiqa.settings import load_segmentation_settings
 
     settings = load_segmentation_settings(given(**choices))
-    sources = find_images(paths, sys.stdin)
+    sources = find_images(paths, sys.stdin, selection=selection)
     executor = execution.executor(len(sources), settings)
     run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
     for warning in run.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     refuse_copies(run)
     try:
         drawn = _segment(run, executor, overlays, execution.image_seconds)
         found = _write(run)
     except KeyboardInterrupt:
-        click.echo(
-            f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True
-        )
+        say(f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True)
         raise click.exceptions.Exit(130) from None
     _summarise(run, found, drawn)
 
@@ -123,7 +126,7 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
                 stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
                 image = decoder.decode(stored, policy, name=planned.path)
             except ImageError as error:
-                click.echo(f"Warning: no overlay: {error}", err=True)
+                say(f"Warning: no overlay: {error}", err=True)
                 continue
             masks = sum(region.kind == "object" for region in row.regions)
             picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
@@ -160,14 +163,14 @@ def _write(run: Run) -> RegionStatistics:
 
 
 def _summarise(run: Run, found: RegionStatistics, drawn: int) -> None:
-    click.echo(f"images   {found.images + found.errors}, {found.errors} with an error")
+    say(f"images   {found.images + found.errors}, {found.errors} with an error")
     if found.images:
         counts = list(found.masks.elements())
         regions = found.mean + found.complements / found.images
-        click.echo(
+        say(
             f"masks    {found.mean:.2f} an image, from {min(counts)} to {max(counts)}, "
             f"median {statistics.median(counts):g}; the paper's setting: {PAPER_MASKS} on SPAQ"
         )
-        click.echo(f"regions  {regions:.2f} an image, the complements included")
+        say(f"regions  {regions:.2f} an image, the complements included")
     pictures = f", overlays/ ({drawn} picture{'s' if drawn > 1 else ''})" if drawn else ""
-    click.echo(f"written  regions.parquet, coco.json{pictures} in {run.folder}")
+    say(f"written  regions.parquet, coco.json{pictures} in {run.folder}")

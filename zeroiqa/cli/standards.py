@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from zeroiqa.cli.messages import say
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -16,13 +18,13 @@ def standards(name: str | None, prompt: str | None) -> None:
         for each in map(load_standard, standard_names()):
             words = ", ".join(reversed(each.levels)) if each.kind in ("word", "next-word") else ""
             scale = f"K = {each.k}" if each.k else ""
-            click.echo(f"{each.name:<24} {each.aspect:<15} {each.kind:<11} {scale:<6} {words}".rstrip())
+            say(f"{each.name:<24} {each.aspect:<15} {each.kind:<11} {scale:<6} {words}".rstrip())
         return
     standard = load_standard(name)
     filled = standard.fill(prompt or "(the image's text prompt)" if standard.needs_prompt else None)
-    click.echo(f"{standard.name}, version {standard.version}, sha256 {standard.hash}")
+    say(f"{standard.name}, version {standard.version}, sha256 {standard.hash}")
     parts = {"System": filled.system, "User": filled.user, "The answer begins": filled.answer}
     parts |= {"Words for high quality": standard.positive, "Words for low quality": standard.negative}
     for title, text in parts.items():
         if text:
-            click.echo(f"\n{title}:\n{text}")
+            say(f"\n{title}:\n{text}")

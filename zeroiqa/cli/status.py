@@ -13,7 +13,10 @@ from urllib.parse import unquote
 
 import click
 
+from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
+from zeroiqa.console import is_lost
+from zeroiqa.names import harmless
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
@@ -63,13 +66,13 @@ def status(run: Location, watch: bool, price: float | None, devices: int | None,
 
     if not watch:
         for line in measured()[1]:
-            click.echo(line)
+            say(line)
         return
     with suppress(KeyboardInterrupt), _screen(style) as show:
         while True:
             live, lines = measured()
             show(lines, live)
-            if live.complete:
+            if live.complete or is_lost(sys.stdout):
                 return
             time.sleep(REFRESH_SECONDS)
 
@@ -82,7 +85,7 @@ def _screen(style: str) -> Iterator[Callable[[list[str], Live], None]]:
         from rich.text import Text
 
         with Display(auto_refresh=False) as display:
-            yield lambda lines, _: display.update(Text("\n".join(lines)), refresh=True)
+            yield lambda lines, _: display.update(Text("\n".join(map(harmless, lines))), refresh=True)
         return
     last = -float("inf")
 
@@ -91,7 +94,7 @@ def _screen(style: str) -> Iterator[Callable[[list[str], Live], None]]:
         if live.complete or time.monotonic() - last >= PLAIN_SECONDS:
             last = time.monotonic()
             for line in lines if live.complete or style == "json" else [_summary(live)]:
-                click.echo(line)
+                say(line)
 
     yield show
 

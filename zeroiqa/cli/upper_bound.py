@@ -8,6 +8,7 @@ from typing import get_args
 import click
 
 from zeroiqa.cli.options import table_options
+from zeroiqa.cli.output import print_report
 
 LEVELS = (3, 5, 7, 9)
 
@@ -59,4 +60,4 @@ def upper_bound(
     rows = [cells(variant, *(number(values[variant, k], decimals) for k in LEVELS)) for variant in variants]
     notes = (f"{len(opinions)} images of {dataset.name}.", *dataset.notes)
     table = Table(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes)
-    click.echo(Report(tuple(records), (table,), notes).text(style), nl=False)
+    print_report(Report(tuple(records), (table,), notes), style)

@@ -6,19 +6,22 @@ import itertools
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import click
 
-from zeroiqa.cli.options import given, model_options, segmenter_options
+from zeroiqa.cli.messages import say
+from zeroiqa.cli.options import given, model_options, segmenter_options, selection_options
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
     from zeroiqa.pipeline import Method
+    from zeroiqa.selection import Selection
     from zeroiqa.settings import Settings
     from zeroiqa.types import Image, Rater, Rating, Region
 
@@ -39,7 +42,8 @@ ROUNDING_OF_COARSER_TYPES = 2e-2
 @segmenter_options
 @click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
 @model_options
-def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> None:
+@selection_options
+def verify(paths: tuple[str, ...], preset: str, deep: bool, selection: Selection, **choices: Any) -> None:
     """Check that batch size, order and worker count leave every rating unchanged; or check a run folder.
 
     Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
@@ -52,7 +56,7 @@ def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> N
     from zeroiqa.runs.record import NAME
 
     if len(paths) == 1 and (location(paths[0]) / NAME).is_file():
-        if given(**choices):
+        if given(**choices, **asdict(selection)):
             raise click.UsageError("A run is checked with its own settings; leave the options out.")
         _check_run(location(paths[0]), deep=deep)
     elif deep:
@@ -60,7 +64,7 @@ def verify(paths: tuple[str, ...], preset: str, deep: bool, **choices: Any) -> N
             "--deep reads the images of a run again; name the run's folder, and nothing else."
         )
     else:
-        _check_rating(paths, preset, choices)
+        _check_rating(paths, preset, selection, choices)
 
 
 def _check_run(folder: Location, *, deep: bool) -> None:
@@ -73,15 +77,15 @@ def _check_run(folder: Location, *, deep: bool) -> None:
     run = load_run(folder)
     for check in itertools.chain(check_run(run), map(check_images, [run] if deep else [])):
         verdict = f"{len(check.damages)} DAMAGED, " if check.damages else ""
-        click.echo(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
+        say(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
         damages += check.damages
     for damage in damages:
-        click.echo(f"Error: {damage}", err=True)
+        say(f"Error: {damage}", err=True)
     if damages:
         raise click.exceptions.Exit(1)
 
 
-def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) -> None:
+def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, choices: dict[str, Any]) -> None:
     from zeroiqa import samples
     from zeroiqa.inputs import find_images
     from zeroiqa.pipeline import build_method
@@ -89,7 +93,7 @@ def _check_rating(paths: tuple[str, ...], preset: str, choices: dict[str, Any]) 
 
     settings = load_settings(preset, given(**choices))
     method = build_method(settings)
-    sources = find_images(paths or [str(samples.folder())])
+    sources = find_images(paths or [str(samples.folder())], selection=selection)
     images = _decodable(sources, method)
     readable = {image.name for image in images}
     reference, checks = _in_this_process(images, settings, method)
@@ -112,7 +116,7 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
     images = []
     for source in sources:
         if not all(standard.suits(source.prompt) for standard in method.standards):
-            click.echo(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
+            say(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
             continue
         try:
             image = Stored(source.path)
@@ -120,7 +124,7 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
                 method.decoder.decode(image, method.policy, name=escaped(source.path), prompt=source.prompt)
             )
         except ImageError as error:
-            click.echo(f"Left out: {error}", err=True)
+            say(f"Left out: {error}", err=True)
     if not images:
         raise UserError("None of the images can be decoded; give at least one that can.")
     return images
@@ -222,7 +226,7 @@ def _same(name: str, ratings: Ratings, reference: Ratings, allowed: Mapping[str,
         said = f"identical ({len(reference)} ratings)"
     else:
         said = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
-    click.echo(f"{name:<24} {said}")
+    say(f"{name:<24} {said}")
     return not changed
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
-from zeroiqa.inputs import EXTENSIONS
+from zeroiqa.sieve import EXTENSIONS
 
 
 class File(NamedTuple):

@@ -5,17 +5,17 @@ Tables to read are laid out from the same numbers, see `tables`; they round, the
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zeroiqa import csv_files
 from zeroiqa.evaluation.tables import Mark, Table, render
+from zeroiqa.names import json_text
 
-MACHINE_STYLES = ("csv", "json", "jsonl")
+MACHINE_STYLES = (*csv_files.STYLES, "json", "jsonl")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Report:
         """The report as text that ends in a line break.
 
         Args:
-            style: One of `MACHINE_STYLES` (json: one document with `rows` and `notes`; jsonl and csv: one
+            style: One of `MACHINE_STYLES` (json: one document with `rows` and `notes`; the others: one
                 record a line, its notes together with those of all), or of `tables.STYLES`.
         """
         if style not in MACHINE_STYLES:
@@ -92,19 +92,19 @@ class Report:
             return _json({"rows": rows, "notes": list(notes)}, indent=2)
         for row in rows:
             row["notes"] = list(dict.fromkeys((*row["notes"], *self.notes)))
-        return "".join(map(_json, rows)) if style == "jsonl" else _csv(rows)
+        return "".join(map(_json, rows)) if style == "jsonl" else _csv(rows, style)
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n"
+    return json_text(value, indent) + "\n"
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def _csv(rows: Sequence[Mapping[str, Any]], style: str) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row if key != "notes"))
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*columns, "notes"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "notes": " ".join(row["notes"])} for row in rows)
+    writer = csv_files.CsvWriter(text, [*columns, "notes"], style)
+    for row in rows:
+        writer.write({**row, "notes": " ".join(row["notes"])})
     return text.getvalue()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from zeroiqa.names import harmless
+
 Mark: TypeAlias = Literal["", "best", "second"]
 STYLES = ("table", "markdown", "latex")
 DECIMALS = 3
@@ -82,6 +84,11 @@ def marks(values: Sequence[float | None]) -> list[Mark]:
 
 def render(table: Table, style: str) -> str:
     """The table as text that ends in a line break; `style` is one of `STYLES`."""
+    table = Table(
+        tuple(map(harmless, table.columns)),
+        tuple(tuple(cell._replace(text=harmless(cell.text)) for cell in row) for row in table.rows),
+        tuple(map(harmless, table.notes)),
+    )
     renderers: dict[str, Callable[[Table], str]] = {"table": _plain, "markdown": _markdown, "latex": _latex}
     return renderers[style](table)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroiqa import rle
+from zeroiqa.names import json_text
 from zeroiqa.report.overlay import resized_mask
 from zeroiqa.runs.files import replaced
 from zeroiqa.storage import Location
@@ -71,4 +71,4 @@ def _full_size(region: Region, size: tuple[int, int]) -> Rle:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return json_text(value).encode()

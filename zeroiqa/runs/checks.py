@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.names import cell
 from zeroiqa.runs import known_answers, plan, store
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, digest, read_events
@@ -217,7 +218,7 @@ def _same(wanted: Any, found: Any, allowed: float) -> bool:
             return math.isclose(wanted, float(found), rel_tol=allowed, abs_tol=allowed)
         except (TypeError, ValueError):
             return False
-    return bool(wanted == found) or ("" if wanted is None else str(wanted)) == found
+    return bool(wanted == found) or ("" if wanted is None else cell(str(wanted))) == found
 
 
 def _csv_rows(path: Location) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from zeroiqa.aggregate import Aggregation
+from zeroiqa.csv_files import CsvWriter
 from zeroiqa.errors import UserError
 from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_row, score_rated
@@ -154,10 +154,10 @@ def write_scores(run: Run) -> None:
         table_writer(parquet_file, schema) as parquet,
     ):
         text = io.TextIOWrapper(csv_file, encoding="utf-8", newline="")
-        rows_out = csv.DictWriter(text, columns, lineterminator="\n")
-        rows_out.writeheader()
+        csv_table = CsvWriter(text, columns)
         for rows in _batches(result.to_dict() for result in iter_scores(run)):
-            rows_out.writerows(map(csv_row, rows))
+            for row in rows:
+                csv_table.write(csv_row(row))
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
     remove_leftovers(run.folder, finished=True)
