@@ -19,6 +19,8 @@ PACKAGE = Path(zeroiqa.__file__).parent
 LEVELS = (
     (
         "errors",
+        "damage",
+        "schema",
         "types",
         "registry",
         "opencv",
