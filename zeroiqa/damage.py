@@ -1,4 +1,4 @@
-"""Damaged files: the one place that turns what a reader stumbles over into a sentence, and reads bounded JSON."""
+"""Damaged files: the one place that turns what a reader stumbles over into a sentence; bounded JSON and TOML."""
 
 from __future__ import annotations
 

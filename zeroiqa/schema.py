@@ -121,6 +121,8 @@ def _joined(place: str, key: str) -> str:
 def _wrong(place: str, value: Any, wanted: str) -> str:
     if isinstance(value, dict | list):
         found = f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    elif isinstance(value, int) and value.bit_length() > 99:
+        found = "a number of hundreds of digits"
     else:
-        found = shortened(repr(value)) if not isinstance(value, int) or value.bit_length() < 99 else "too large"
+        found = shortened(repr(value))
     return f"{place or 'all of it'} is {found}, not {wanted}"

@@ -7,11 +7,10 @@ from typing import Any, get_args
 
 from zeroiqa.damage import shortened
 from zeroiqa.runs.identity import run_id_of
+from zeroiqa.runs.plan import INPUTS
 from zeroiqa.schema import ANYTHING, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, one_of, perhaps
 from zeroiqa.standards import Kind
 
-INPUTS = Record({"count": WHOLE, "sha256": TEXT})
-"""A list of images, in run.json and in a plan."""
 _STANDARD = Record({"name": TEXT, "version": WHOLE, "hash": TEXT, "aspect": TEXT, "k": WHOLE})
 _IDENTITY = Record(
     {

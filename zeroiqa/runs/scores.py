@@ -197,8 +197,8 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
     """What some raters have stored; an error of another one is none of theirs."""
     rows = zip(
         images,
-        store.read_regions(run.folder, shard),
-        *(store.read_ratings(run.folder, rater, shard) for rater in raters),
+        store.read_regions(run.folder, shard, run.images_of(shard)),
+        *(store.read_ratings(run.folder, rater, shard, run.images_of(shard)) for rater in raters),
         strict=True,
     )
     for image, segmented, *by_rater in rows:
