@@ -18,6 +18,7 @@ Readout: TypeAlias = Literal["digit", "expected"]
 Weighting: TypeAlias = Literal["area", "mean"]
 
 _LARGEST_LAMBDA = 1e6
+_LARGEST = 1e100  # number that a rater may answer
 _DECIMALS = 12  # of every reported score: equal scores stay equal, whatever the rounding on the way to them
 
 
@@ -100,7 +101,7 @@ def read(rating: Rating, readout: Readout) -> float:
     if not 0 <= rating.mass <= 1 + 1e-6:  # sums of rounded shares
         raise ImageError(f"A rating's mass is {rating.mass}; the rater's output is unusable.")
     if rating.value is not None:
-        if not math.isfinite(rating.value):
+        if not abs(rating.value) < _LARGEST:  # its square is asked for
             raise ImageError(f"A rating's number is {rating.value}; the rater's output is unusable.")
         return rating.value
     probabilities = [math.exp(logprob) for logprob in rating.logprobs]

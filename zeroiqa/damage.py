@@ -1,4 +1,4 @@
-"""Damaged files: the one place that turns what a reader stumbles over into a sentence; bounded JSON and TOML."""
+"""Damaged files: the one place that turns what a reader stumbles over into a sentence."""
 
 from __future__ import annotations
 

@@ -277,10 +277,11 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
             f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
         )
     identity, shards = _with_images(found["identity"], folder), plan.planned_sizes(folder)
-    if sum(shards) != identity["inputs"]["count"]:
+    count = identity["inputs"]["count"]
+    if sum(shards) != count:
         raise UserError(
-            f"{folder / plan.NAME} has {sum(shards)} images, where {identity['inputs']['count']} were planned; "
-            "put the file back as it was, or score in another folder (-o)."
+            f"{folder / plan.NAME} has {sum(shards)} images, where it says {count}; put the file back as it "
+            "was, or score in another folder (-o)."
         )
     return Run(
         folder=folder,
