@@ -120,9 +120,7 @@ def add_known_answer(folder: Path) -> None:
     from zeroiqa.raters.known_answer import built_in_views
     from zeroiqa.standards import load_standard
 
-    ratings = [
-        row[0] for row in FakeRater().rate(list(built_in_views()), [load_standard("quality-word-7")])
-    ]
+    ratings = [row[0] for row in FakeRater().rate(list(built_in_views()), [load_standard("quality-word-7")])]
     record = {
         "fingerprint": "f" * 64,
         "dtype": "float32",
@@ -137,7 +135,9 @@ def add_known_answer(folder: Path) -> None:
 
 def damages(run: Path, chance: random.Random, number: int) -> list[Damage]:
     """All damages by values and content, and so many by bytes that there are `number` together."""
-    files = {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+    files = {
+        str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()
+    }
     found = [*of_values(files, chance), *of_content(run, files)]
     names = sorted(files)
     while len(found) < number:
@@ -395,7 +395,11 @@ def main(target: Path, number: int, only: str, seed: int) -> None:
         "seed": seed,
         "commands": {name: " ".join(("zeroiqa", *each)) for name, each in COMMANDS.items()},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
-        "libraries": {"python": platform.python_version(), "pyarrow": pa.__version__, "numpy": np.__version__},
+        "libraries": {
+            "python": platform.python_version(),
+            "pyarrow": pa.__version__,
+            "numpy": np.__version__,
+        },
     }
     target.with_suffix(".manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     print(target.read_text(encoding="utf-8"))

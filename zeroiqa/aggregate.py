@@ -18,7 +18,7 @@ Readout: TypeAlias = Literal["digit", "expected"]
 Weighting: TypeAlias = Literal["area", "mean"]
 
 _LARGEST_LAMBDA = 1e6
-_LARGEST = 1e100  # number that a rater may answer
+_LARGEST = 1e100  # number that a rater answers, or weight: sums and squares stay finite
 _DECIMALS = 12  # of every reported score: equal scores stay equal, whatever the rounding on the way to them
 
 
@@ -48,7 +48,7 @@ class Aggregation:
         """Refuse numbers that no score can be made with."""
         if not (0 <= self.lam <= _LARGEST_LAMBDA or self.lam == math.inf):
             raise UserError(f"Lambda is {self.lam}; it must be from 0 to {_LARGEST_LAMBDA:g}, or inf.")
-        if not all(0 < weight < math.inf for weight in self.member_weights):
+        if not all(0 < weight < _LARGEST for weight in self.member_weights):
             raise UserError(f"The weights of the raters are {self.member_weights}; each must be positive.")
         if len(set(self.members)) < len(self.members):
             raise UserError(f"The raters {', '.join(self.members)} hold one twice; name each once.")

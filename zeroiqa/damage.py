@@ -82,15 +82,16 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def read_json(path: Location, most: int = JSON_BYTES) -> Any:
+def read_json(path: Location, most: int = JSON_BYTES, *, constants: bool = False) -> Any:
     """What a JSON file holds; for a block of `reading`.
 
     Args:
         path: Of the file.
         most: Bytes of a larger one that is refused.
+        constants: Take NaN and Infinity, which others write; ours have none.
 
     Raises:
-        ValueError: it is too large, not UTF-8, no JSON, or has a number that is none (NaN, Infinity).
+        ValueError: it is too large, not UTF-8, no JSON, or has a number that is none.
         RecursionError: it is nested too deeply.
         OSError: it cannot be read.
     """
@@ -98,12 +99,12 @@ def read_json(path: Location, most: int = JSON_BYTES) -> Any:
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"it has more than {most:,} bytes")
-    return parse_json(data.decode("utf-8"))
+    return parse_json(data.decode("utf-8"), constants=constants)
 
 
-def parse_json(text: str) -> Any:
-    """What a text of JSON means; raises as `read_json`."""
-    return json.loads(text, parse_constant=_no_number)
+def parse_json(text: str, *, constants: bool = False) -> Any:
+    """What a text of JSON means; as `read_json`."""
+    return json.loads(text, parse_constant=None if constants else _no_number)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -112,7 +113,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         data = file.read(JSON_BYTES + 1)
     if len(data) > JSON_BYTES:
         raise ValueError(f"it has more than {JSON_BYTES:,} bytes")
-    return tomllib.loads(data.decode("utf-8"))
+    found = tomllib.loads(data.decode("utf-8"))
+    _check_numbers(found)
+    return found
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse whole numbers beyond the 64 bits of TOML: they cannot be printed, or become no float."""
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise ValueError("a whole number has more than 64 bits")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_numbers(item)
 
 
 def _no_number(name: str) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zeroiqa.damage import reading
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
 from zeroiqa.table_files import Cells, decoded
@@ -66,7 +67,8 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[np.generic]:
     if variable not in content:
         there = [name for name in content if not name.startswith("__")]
         raise UserError(f"{printable(path.name)} has no variable {variable}; it has {some(there) or 'none'}.")
-    values: npt.NDArray[np.generic] = content[variable].ravel()
+    with reading(path.name, "unpack it anew"):  # a sparse matrix or an opaque object is none
+        values: npt.NDArray[np.generic] = content[variable].ravel()
     return values
 
 

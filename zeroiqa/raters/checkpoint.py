@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
@@ -11,10 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from zeroiqa.damage import parse_json, read_json, reading, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.fingerprint import fingerprint
 from zeroiqa.hub import Source
-from zeroiqa.raters.downloads import config_file
+from zeroiqa.raters.downloads import CONFIG_BYTES, INDEX_BYTES, config_file
+from zeroiqa.schema import WHOLE, ListOf, MapOf, Record, first_wrong
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -25,6 +26,8 @@ _COUNTED = (*_DESCRIPTIONS, *_CODE, "*.safetensors", *PICKLED)
 """What can change a rating, in a folder of the user's own."""
 _INDEX = "*.index.json"
 _ADAPTER = "adapter_config.json"
+_HEADER_BYTES = 100 << 20  # of a safetensors file at most, as its readers have it
+_HEADER = MapOf(Record({}, optional={"shape": ListOf(WHOLE)}))  # beside tensors there is `__metadata__`
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,8 @@ class Checkpoint:
     def count_weights(self) -> int:
         """How many numbers the safetensors files hold, by their headers; 0 where there are none."""
         headers = (_read_header(path) for path in self.folder.glob("*.safetensors"))
-        return sum(
-            math.prod(tensor["shape"])
-            for header in headers
-            for name, tensor in header.items()
-            if name != "__metadata__"
-        )
+        tensors = (tensor for header in headers for tensor in header.values())
+        return sum(math.prod(tensor["shape"]) for tensor in tensors if "shape" in tensor)
 
 
 def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = False) -> Checkpoint:
@@ -116,8 +115,8 @@ def indexed_files(folder: Path) -> list[str]:
     found: set[str] = set()
     for index in sorted(folder.glob(_INDEX)):
         try:
-            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            names = read_json(index, INDEX_BYTES)["weight_map"].values()
+        except stumbles():
             continue
         for name in filter(lambda name: isinstance(name, str), names):
             place = PureWindowsPath(name)  # it knows the separators and roots of all systems
@@ -131,15 +130,14 @@ def indexed_files(folder: Path) -> list[str]:
 
 
 def _read_config(path: Path, name: str) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{name} holds no config.json ({error.strerror}); give the folder that `zeroiqa models pull` or "
-            "save_pretrained wrote."
-        ) from error
-    except ValueError as error:
-        raise UserError(f"The file {path} is no JSON ({error}); fetch the model again.") from error
+    with reading(path, "fetch the model again", "The file"):
+        try:
+            config = read_json(path, CONFIG_BYTES, constants=True)
+        except OSError as error:
+            raise UserError(
+                f"{name} holds no config.json ({error.strerror}); give the folder that `zeroiqa models pull` "
+                "or save_pretrained wrote."
+            ) from error
     if not isinstance(config, dict):
         raise UserError(f"The file {path} holds no configuration; fetch the model again.")
     return config
@@ -147,13 +145,13 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
 
 def _read_header(path: Path) -> dict[str, Any]:
     """Names, types and shapes of the tensors; empty for a damaged file, which loading will refuse."""
-    with path.open("rb") as file:
-        length = file.read(8)
-        try:
-            header = json.loads(file.read(struct.unpack("<Q", length)[0]))
-        except (struct.error, ValueError, OverflowError, MemoryError):
-            return {}
-    return header if isinstance(header, dict) else {}
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = parse_json(file.read(min(length, _HEADER_BYTES)).decode("utf-8"))
+    except stumbles():
+        return {}
+    return {} if first_wrong(header, _HEADER) else header
 
 
 def _counted_files(folder: Path) -> set[Path]:

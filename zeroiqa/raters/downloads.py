@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from zeroiqa.damage import read_json, stumbles
 from zeroiqa.errors import UserError
 from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
 from zeroiqa.model_options import ModelOptions
@@ -15,6 +15,9 @@ _SAFE = ("*.safetensors",)
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 _CODE = ("*.py",)
 _OTHER_FORMATS = ("onnx/*", "original/*", "gguf/*", "openvino/*")
+CONFIG_BYTES = 16 << 20
+INDEX_BYTES = 64 << 20
+"""Of files that are read; the indices of the largest models have about 15 million."""
 _EITHER = (
     ("config.json",),
     ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json", "spiece.model", "vocab.txt"),
@@ -129,8 +132,8 @@ def is_head(folder: Path) -> bool:
 def _family(folder: Path) -> str:
     """The model type of config.json; empty where there is none."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = read_json(folder / "config.json", CONFIG_BYTES, constants=True)
+    except stumbles():
         return ""
     return str(config.get("model_type")) if isinstance(config, dict) else ""
 
@@ -141,9 +144,9 @@ def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[
     if folder is None or f"{whole}.index.json" not in there:
         return (whole,)
     try:
-        index = json.loads((folder / f"{whole}.index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / f"{whole}.index.json", INDEX_BYTES)
         return tuple(sorted(set(index["weight_map"].values()) - there))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except stumbles():
         return (f"{whole}.index.json",)  # it is there, and cannot be read
 
 
