@@ -2,11 +2,11 @@
 
     python -m scripts.attack_run_files results/attacks/run_files.csv
 
-A small run is made: two raters, broken images, images that were added, known answers, scores. Then, one after
-the other, one of its files is damaged in a copy of the folder: bytes are flipped, cut and swapped; every value
-of run.json, of the events and of the known answers is replaced by values of other kinds; parts are those of
-another shard, rater or run, or have other columns, rows and values under right checksums. All commands that
-read the folder are given in a process of its own, in which time and memory are measured.
+A small run is made: two raters, broken images, images that were added, known answers, scores. Then, one
+after the other, one of its files is damaged in a copy of the folder: bytes are flipped, cut and swapped;
+every value of run.json, of the events and of the known answers is replaced by values of other kinds; parts
+are those of another shard, rater or run, or have other columns, rows and values under right checksums. All
+commands that read the folder are given in a process of its own, in which time and memory are measured.
 
 A damage is survived if no command ends in a traceback, none takes over 60 s or 1 GB, and none gives other
 scores than the whole run's without a word. The same seed makes the same damages.

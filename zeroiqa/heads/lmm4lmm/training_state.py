@@ -58,8 +58,8 @@ class TrainingState:
             best = None if state["best"] is None else Validation(**state["best"])
         except (RuntimeError, *stumbles()) as error:
             raise UserError(
-                f"{printable(str(point))} is damaged ({reason(error)}); remove it to resume from an earlier point or "
-                "to start again."
+                f"{printable(str(point))} is damaged ({reason(error)}); remove it to resume from an earlier "
+                "point or to start again."
             ) from error
         _copy(weights, model)
         optimiser.load_state_dict(kept)
