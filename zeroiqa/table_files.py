@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeAlias
 
+from zeroiqa.damage import reason, stumbles
 from zeroiqa.errors import UserError
 
 Cells: TypeAlias = tuple[str, ...]
@@ -135,16 +136,16 @@ def _json_lines(text: str, shown: str) -> Rows:
 
 
 def _parquet(data: bytes, shown: str) -> Rows:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(io.BytesIO(data)) as file:
             header = tuple(file.schema_arrow.names)
             columns = [column.to_pylist() for column in file.read().columns]
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{shown} is damaged or no Parquet file ({reason}); write it again.") from error
+    except stumbles() as error:
+        raise UserError(
+            f"{shown} is damaged or no Parquet file ({reason(error)}); write it again."
+        ) from error
     cells = [header, *(tuple(map(_text, row)) for row in zip(*columns, strict=True))]
     return Rows(cells, list(range(len(cells))))
 
@@ -216,5 +217,6 @@ def _sheet(
     except UserError:
         raise
     except Exception as error:  # whatever zipfile, the XML parser or openpyxl stumble over
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"{shown} cannot be read as an xlsx file: {reason}; unpack it anew.") from error
+        raise UserError(
+            f"{shown} cannot be read as an xlsx file: {reason(error)}; unpack it anew."
+        ) from error

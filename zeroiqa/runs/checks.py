@@ -152,7 +152,11 @@ def _scores(run: Run) -> Check:
         if _is_older(run, path, rows):
             older.append(name)
             columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
-        damage = _different(run, path, rows, columns, allowed)
+        try:
+            damage = _different(run, path, rows, columns, allowed)
+        except UserError as error:  # of the parts, which do not belong together
+            damages.append(str(error))
+            break
         if damage:
             damages.append(f"{path} {damage}; {_REWRITE}.")
     found = f"{run.n_images} rows compared with the parts"
