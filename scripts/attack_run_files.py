@@ -9,7 +9,7 @@ are those of another shard, rater or run, or have other columns, rows and values
 commands that read the folder are given in a process of its own, in which time and memory are measured.
 
 A damage is survived if no command ends in a traceback, none takes over 60 s or 1 GB, and none gives other
-scores than the whole run's without a word. The same seed makes the same damages.
+scores than the whole run's unless `zeroiqa verify` finds the damage. The same seed makes the same damages.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """Those that write come last, and each damage has a copy of its own."""
 READERS_OF_SCORES = ("rescore", "score")
 HUGE = 1e300
+OTHERS = {**VALUES, "missing": None}
 REWRITTEN = "part-00002.parquet"
 """The shard whose parts get other content."""
 
@@ -83,7 +84,7 @@ class Outcome:
     said: list[str] = field(default_factory=list)
     """Commands that ended with a sentence."""
     misled: list[str] = field(default_factory=list)
-    """Commands that gave other scores without a word."""
+    """Commands that gave other scores without a word; `named` says whether `verify` finds out."""
     named: bool = False
     """Whether `verify` found it."""
     seconds: float = 0.0
@@ -150,11 +151,11 @@ def damages(run: Path, chance: random.Random, number: int) -> list[Damage]:
 
 
 def of_values(files: dict[str, bytes], chance: random.Random) -> Iterator[Damage]:
-    """Every value of run.json by all others, those of events and known answers by some."""
+    """Every value of run.json by half of all others, those of events and known answers by one."""
     record = json.loads(files["run.json"])
     for place in places(record):
-        for kind, raw in {**VALUES, "missing": None}.items():
-            changed = {"run.json": with_value(record, place, raw)}
+        for kind in chance.sample([*OTHERS], len(OTHERS) // 2):
+            changed = {"run.json": with_value(record, place, OTHERS[kind])}
             yield Damage("run.json: value replaced", f"{'.'.join(map(str, place))} {kind}", changed)
     for name in files:
         if name.startswith(("events/", "known-answers/")):
@@ -343,7 +344,10 @@ def table(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
 
 def _row(attack: str, outcomes: list[Outcome]) -> dict[str, Any]:
     survived = [
-        not each.tracebacks and not each.misled and each.seconds <= SECONDS and each.megabytes <= MEGABYTES
+        not each.tracebacks
+        and (each.named or not each.misled)
+        and each.seconds <= SECONDS
+        and each.megabytes <= MEGABYTES
         for each in outcomes
     ]
     return {
@@ -351,7 +355,8 @@ def _row(attack: str, outcomes: list[Outcome]) -> dict[str, Any]:
         "tried": len(outcomes),
         "survived": sum(survived),
         "tracebacks": sum(bool(each.tracebacks) for each in outcomes),
-        "other scores without a word": sum(bool(each.misled) for each in outcomes),
+        "other scores": sum(bool(each.misled) for each in outcomes),
+        "of them not found by verify": sum(bool(each.misled) and not each.named for each in outcomes),
         "refused by a sentence": sum(bool(each.said) for each in outcomes),
         "found by verify": sum(each.named for each in outcomes),
         "slowest command s": round(max(each.seconds for each in outcomes), 2),
