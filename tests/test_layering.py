@@ -20,6 +20,8 @@ LEVELS = (
     (
         "errors",
         "names",
+        "damage",
+        "schema",
         "types",
         "registry",
         "opencv",

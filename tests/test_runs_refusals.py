@@ -12,6 +12,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.inputs import Source
 from zeroiqa.runs import plan
 from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.identity import run_id_of
 from zeroiqa.settings import load_settings
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
@@ -31,8 +32,9 @@ def begin(folder="run", sources=SOURCES, **choices):
 
 
 def edit(**fields):
-    record = json.loads(Path("run/run.json").read_text("utf-8"))
-    Path("run/run.json").write_text(json.dumps(record | fields), "utf-8")
+    record = json.loads(Path("run/run.json").read_text("utf-8")) | fields
+    record["run_id"] = run_id_of(record["identity"])
+    Path("run/run.json").write_text(json.dumps(record), "utf-8")
 
 
 def refusal(**request):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Done
-from zeroiqa.runs.identity import METHOD_VERSION
+from zeroiqa.runs.identity import METHOD_VERSION, run_id_of
 from zeroiqa.samples import folder
 
 CAT, COFFEE, ROCKET = (str(folder() / name) for name in ("cat.jpg", "coffee.jpg", "rocket.png"))
@@ -23,6 +23,7 @@ def old_run(give: Callable[..., Done], tmp_path: Path) -> Path:
     path = tmp_path / "run" / "run.json"
     record = json.loads(path.read_text("utf-8"))
     record["identity"]["method_version"] = 1
+    record["run_id"] = run_id_of(record["identity"])
     path.write_text(json.dumps(record), "utf-8")
     return tmp_path
 

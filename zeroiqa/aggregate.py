@@ -18,6 +18,7 @@ Readout: TypeAlias = Literal["digit", "expected"]
 Weighting: TypeAlias = Literal["area", "mean"]
 
 _LARGEST_LAMBDA = 1e6
+_LARGEST = 1e100  # number that a rater answers, or weight: sums and squares stay finite
 _DECIMALS = 12  # of every reported score: equal scores stay equal, whatever the rounding on the way to them
 
 
@@ -47,7 +48,7 @@ class Aggregation:
         """Refuse numbers that no score can be made with."""
         if not (0 <= self.lam <= _LARGEST_LAMBDA or self.lam == math.inf):
             raise UserError(f"Lambda is {self.lam}; it must be from 0 to {_LARGEST_LAMBDA:g}, or inf.")
-        if not all(0 < weight < math.inf for weight in self.member_weights):
+        if not all(0 < weight < _LARGEST for weight in self.member_weights):
             raise UserError(f"The weights of the raters are {self.member_weights}; each must be positive.")
         if len(set(self.members)) < len(self.members):
             raise UserError(f"The raters {', '.join(self.members)} hold one twice; name each once.")
@@ -100,7 +101,7 @@ def read(rating: Rating, readout: Readout) -> float:
     if not 0 <= rating.mass <= 1 + 1e-6:  # sums of rounded shares
         raise ImageError(f"A rating's mass is {rating.mass}; the rater's output is unusable.")
     if rating.value is not None:
-        if not math.isfinite(rating.value):
+        if not abs(rating.value) < _LARGEST:  # its square is asked for
             raise ImageError(f"A rating's number is {rating.value}; the rater's output is unusable.")
         return rating.value
     probabilities = [math.exp(logprob) for logprob in rating.logprobs]

@@ -9,6 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from zeroiqa.damage import reason, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.sieve import HEAD, Sieve, keys_of
 from zeroiqa.storage import location
@@ -96,6 +97,8 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
         with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:") as archive:
             while (each := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # or all of them would stay in memory
+                if each.size < 0:  # the next header would be this one again
+                    raise tarfile.ReadError(f"a member of {each.size} bytes before byte {archive.offset}")
                 if each.isreg() and not each.issparse():
                     yield each
             end = archive.offset
@@ -105,13 +108,9 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(f"it has no end mark after {end} bytes")
         if block.strip(b"\0"):
             raise tarfile.ReadError(f"there is no header at byte {end}")
-    except RecursionError as error:  # each header that belongs to the next one is a call more
+    except stumbles() as error:
         raise UserError(
-            f"{shown} has hundreds of headers before one file, so it is damaged; copy it again."
-        ) from error
-    except (tarfile.TarError, ValueError) as error:
-        raise UserError(
-            f"{shown} is damaged or cut off, or is no tar archive ({error}); copy it again."
+            f"{shown} is damaged or cut off, or is no tar archive ({reason(error)}); copy it again."
         ) from error
 
 

@@ -117,7 +117,7 @@ def write_machine_readable() -> None:
 
 
 def finish(code: int) -> int:
-    """The exit code; 1, with a sentence, if results did not get where they should, but for a reader that left."""
+    """The exit code; 1, with a sentence, if results were lost on their way, unless their reader left."""
     try:
         sys.stdout.flush()
         loss = _loss(sys.stdout)

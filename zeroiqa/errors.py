@@ -4,6 +4,7 @@ A message is one sentence (two at most): what is wrong, what was found, what to 
 """
 
 from typing import ClassVar
+
 from zeroiqa.names import harmless
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from zeroiqa.damage import read_json, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.limits import cores
 
@@ -141,8 +142,8 @@ def _note(path: Path) -> Path:
 
 
 def _recall(note: Path, state: list[int]) -> str | None:
-    with suppress(OSError, ValueError):
-        record = json.loads(note.read_text(encoding="utf-8"))
+    with suppress(*stumbles()):
+        record = read_json(note)
         if isinstance(record, dict) and record.get("state") == state:
             return str(record["hash"]) if record.get("hash") else None
     return None

@@ -3,7 +3,7 @@
 All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
 files lists in a second, and a path stays as the user wrote it.
 """
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH116, PTH120
 
 from __future__ import annotations
 

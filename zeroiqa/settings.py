@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
+from zeroiqa.damage import read_toml, reading
 from zeroiqa.devices import Dtype
 from zeroiqa.errors import UserError
 from zeroiqa.model_options import Attention, ModelOptions
@@ -192,10 +193,8 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
 def _read_preset(preset: str) -> dict[str, Any]:
     path = Path(preset)
     if path.suffix == ".toml":
-        try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(f"The preset file {preset} cannot be read: {error}.") from error
+        with reading(preset, "correct it, or name another one", "The preset file"):
+            return read_toml(path)
     if preset not in preset_names():
         near = difflib.get_close_matches(preset, preset_names(), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -248,7 +247,10 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
         raise UserError(
             f"The setting {key} is {value!r} ({origin}); it must be a list of {kind.__name__} values."
         )
-    items = tuple(kind(item) for item in value)
+    try:
+        items = tuple(kind(item) for item in value)
+    except OverflowError as error:
+        raise UserError(f"The setting {key} has a number that is too large ({origin}).") from error
     if key == "standards" and not items:
         raise UserError(f"The setting {key} is empty ({origin}); name at least one.")
     if key != "rater_weights" and len(set(items)) < len(items):
@@ -262,7 +264,7 @@ def _checked_number(key: str, value: Any, origin: str) -> float | int:
     low, high = {"lambda": (0.0, math.inf), "max_pixels": (1, 2**40)}.get(key, (0.0, 1.0))
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
         raise UserError(

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
+from zeroiqa.damage import read_toml, reading
 from zeroiqa.errors import ImageError, UserError, printable
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
@@ -187,12 +187,8 @@ def load_standard(name_or_path: str | os.PathLike[str]) -> Standard:
         UserError: The name is unknown, or the file is wrong; the message names the file and the key.
     """
     path = _find(name_or_path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"The standard {path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"The standard {path} is not valid TOML: {error}.") from error
+    with reading(path, "correct it, or name another one", "The standard"):
+        content = read_toml(path)
     return _Reader(path, content).standard()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -13,7 +13,9 @@ import click
 
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, with_options
+from zeroiqa.damage import read_json, reason, stumbles
 from zeroiqa.errors import UserError, printable
+from zeroiqa.schema import NUMBER, TEXT, Record, first_wrong, perhaps
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
     from zeroiqa.runs.estimate import Cost, Speed
     from zeroiqa.settings import Settings
+
+
+_BENCH = Record({"rater": TEXT, "views_per_second": NUMBER}, optional={"device": perhaps(TEXT)})
 
 
 @dataclass(frozen=True)
@@ -170,14 +175,16 @@ def _read_bench(paths: Sequence[Path], ids: dict[str, str]) -> dict[str, Speed]:
     speeds: dict[str, Speed] = {}
     for path in paths:
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            label, rate = str(record["rater"]), float(record["views_per_second"])
+            record = read_json(path)
+            if wrong := first_wrong(record, _BENCH):
+                raise ValueError(wrong)
+            label, rate = record["rater"], float(record["views_per_second"])
             device = str(record.get("device", "this machine's processor"))
-            if not 0 < rate < float("inf"):
+            if not rate > 0 or 1 / rate == math.inf:
                 raise ValueError(f"{rate} views per second")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except stumbles() as error:
             raise UserError(
-                f"{printable(str(path))} is not what `zeroiqa bench --format json` prints ({error!r}); "
+                f"{printable(str(path))} is not what `zeroiqa bench --format json` prints ({reason(error)}); "
                 "measure again."
             ) from error
         names = [name for name in ids if label in (ids[name], f"{name}, random weights")]

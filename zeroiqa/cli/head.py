@@ -11,13 +11,8 @@ import click
 
 from zeroiqa.cli.head_train import train_head
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
-from zeroiqa.cli.options import (
-    device_options,
-    given,
-    image_options,
-    pickle_option,
-    selection_options,
-)
+from zeroiqa.cli.options import device_options, given, image_options, pickle_option, selection_options
+from zeroiqa.damage import reason, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.storage import Location
 
@@ -151,8 +146,8 @@ def _with_lines(sources: list[Source], file: Path) -> list[Source]:
     shown = printable(str(file))
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown} cannot be read ({error}); name a text file in UTF-8.") from error
+    except stumbles() as error:
+        raise UserError(f"{shown} cannot be read ({reason(error)}); name a text file in UTF-8.") from error
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) != len(sources):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from zeroiqa.damage import parse_json, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_cards import DatasetCard
 from zeroiqa.evaluation.dataset_files import FileTree
@@ -188,8 +188,8 @@ def _tasks(tree: FileTree) -> list[str]:
     if path is None:
         return []
     try:
-        return [json.loads(line)["tag"] for line in read_text(tree.root / path).splitlines() if line.strip()]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        return [parse_json(line)["tag"] for line in read_text(tree.root / path).splitlines() if line.strip()]
+    except stumbles() as error:
         raise UserError(
             "prompt_tasks.jsonl is damaged: each line must be an object with a tag; unpack it anew."
         ) from error

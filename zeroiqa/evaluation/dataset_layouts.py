@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from zeroiqa.damage import reading
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_cards import DatasetCard, ScoreFile
 from zeroiqa.evaluation.dataset_files import FileTree
@@ -172,11 +173,12 @@ def livec_listing(card: DatasetCard, tree: FileTree, split: str | None) -> Listi
     Raises:
         UserError: a file is missing or cannot be read, or the numbers of names and scores differ.
     """
-    names = [
-        str(name) if isinstance(name, str) else str(name.ravel()[0])
-        for name in _mat(card, tree, "AllImages_release.mat", "AllImages_release").tolist()
-    ]
-    scores = [float(score) for score in _mat(card, tree, "AllMOS_release.mat", "AllMOS_release").tolist()]
+    cells = _mat(card, tree, "AllImages_release.mat", "AllImages_release").tolist()
+    with reading("AllImages_release.mat", "unpack it anew"):
+        names = [str(name) if isinstance(name, str) else str(name.ravel()[0]) for name in cells]
+    numbers = _mat(card, tree, "AllMOS_release.mat", "AllMOS_release").tolist()
+    with reading("AllMOS_release.mat", "unpack it anew"):
+        scores = [float(score) for score in numbers]
     if len(names) != len(scores):
         raise UserError(
             f"AllImages_release.mat has {len(names):,} names and AllMOS_release.mat has "

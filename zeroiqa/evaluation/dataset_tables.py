@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zeroiqa.damage import reading, reason, shortened
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
 from zeroiqa.table_files import decoded, read_whole
@@ -62,12 +63,13 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[np.generic]:
         Exception
     ) as error:  # scipy raises what its parser stumbles over: ValueError, TypeError, zlib.error...
         raise UserError(
-            f"{printable(path.name)} cannot be read as a .mat file: {_first_line(error)}; unpack it anew."
+            f"{printable(path.name)} cannot be read as a .mat file: {reason(error)}; unpack it anew."
         ) from error
     if variable not in content:
-        there = [name for name in content if not name.startswith("__")]
-        raise UserError(f"{printable(path.name)} has no variable {variable}; it has {some(there) or 'none'}.")
-    values: npt.NDArray[np.generic] = content[variable].ravel()
+        there = some(shortened(name) for name in content if not name.startswith("__"))
+        raise UserError(f"{printable(path.name)} has no variable {variable}; it has {there or 'none'}.")
+    with reading(path.name, "unpack it anew"):  # a sparse matrix or an opaque object is none
+        values: npt.NDArray[np.generic] = content[variable].ravel()
     return values
 
 
@@ -78,7 +80,3 @@ def read_text(path: Path) -> str:
         UserError: the file cannot be read, or is no such text.
     """
     return decoded(read_whole(path), printable(path.name), strict=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
-from zeroiqa.inputs import EXTENSIONS
+from zeroiqa.sieve import EXTENSIONS
 from zeroiqa.listed_images import spellings
 
 if TYPE_CHECKING:

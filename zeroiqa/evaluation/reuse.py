@@ -16,11 +16,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.damage import reading
 from zeroiqa.errors import UserError
 from zeroiqa.types import Image, Rater, Rating, Region, Rle, Segmenter, View
 
 if TYPE_CHECKING:
     from zeroiqa.standards import Standard
+
+
+_MEMORY, _FORGET = "What earlier runs of the ablation computed", "delete memory.sqlite and begin again"
 
 
 @dataclass
@@ -51,7 +55,8 @@ class Memory:
         """What was put, or None."""
         with self._lock:
             row = self._database.execute("select value from known where key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        with reading(_MEMORY, _FORGET):
+            return None if row is None else json.loads(row[0])
 
     def put(self, values: dict[bytes, Any]) -> None:
         """Remember, on the disk when this returns."""
@@ -114,7 +119,8 @@ class RememberingSegmenter:
             self._memory.put(stored)
             known |= {key: json.loads(json.dumps(value)) for key, value in stored.items()}
         self._calls.add(len(new), len(keys) - len(new))
-        return [[_region(record, self._masks) for record in known[key]] for key in keys]
+        with reading(_MEMORY, _FORGET):
+            return [[_region(record, self._masks) for record in known[key]] for key in keys]
 
 
 class RememberingRater:
@@ -162,7 +168,8 @@ class RememberingRater:
             self._memory.put(new)
             known |= new
         self._calls.add(len(wanted), len(views) * len(standards) - len(wanted))
-        return [[_rating(known[key][0]) for key in row] for row in keys]
+        with reading(_MEMORY, _FORGET):
+            return [[_rating(known[key][0]) for key in row] for row in keys]
 
 
 def _by_columns(cells: Iterable[tuple[int, int]]) -> dict[tuple[int, ...], list[int]]:

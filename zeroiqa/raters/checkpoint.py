@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from zeroiqa.damage import reading, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.fingerprint import fingerprint
 from zeroiqa.hub import Source
@@ -128,7 +129,7 @@ def indexed_files(folder: Path) -> list[str]:
     for index in sorted(folder.glob(_INDEX)):
         try:
             names = read_json(index, MOST_INDEX)["weight_map"].values()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except stumbles():
             continue
         for name in filter(lambda name: isinstance(name, str), names):
             if is_outside(name) or leads_outside(folder / name, folder):
@@ -141,15 +142,14 @@ def indexed_files(folder: Path) -> list[str]:
 
 
 def _read_config(path: Path, name: str) -> dict[str, Any]:
-    try:
-        config = read_json(path)
-    except OSError as error:
-        raise UserError(
-            f"{name} holds no config.json ({error.strerror}); give the folder that `zeroiqa models pull` or "
-            "save_pretrained wrote."
-        ) from error
-    except ValueError as error:
-        raise UserError(f"The file {path} is no JSON ({error}); fetch the model again.") from error
+    with reading(path, "fetch the model again", "The file"):
+        try:
+            config = read_json(path)
+        except OSError as error:
+            raise UserError(
+                f"{name} holds no config.json ({error.strerror}); give the folder that `zeroiqa models pull` "
+                "or save_pretrained wrote."
+            ) from error
     if not isinstance(config, dict):
         raise UserError(f"The file {path} holds no configuration; fetch the model again.")
     return config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zeroiqa.damage import stumbles
 from zeroiqa.errors import UserError
 from zeroiqa.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
 from zeroiqa.model_options import ModelOptions
@@ -130,7 +131,7 @@ def _family(folder: Path) -> str:
     """The model type of config.json; empty where there is none."""
     try:
         config = read_json(folder / "config.json")
-    except (OSError, ValueError):
+    except stumbles():
         return ""
     return str(config.get("model_type")) if isinstance(config, dict) else ""
 
@@ -143,7 +144,7 @@ def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[
     try:
         index = read_json(folder / f"{whole}.index.json", MOST_INDEX)
         return tuple(sorted(set(index["weight_map"].values()) - there))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except stumbles():
         return (f"{whole}.index.json",)  # it is there, and cannot be read
 
 

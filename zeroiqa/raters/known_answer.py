@@ -7,7 +7,6 @@ loads compare. Answers that come with the package (known_answers.toml) go before
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -17,13 +16,16 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib import metadata, resources
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from zeroiqa.damage import read_json, stumbles
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.fingerprint import user_cache, write_note
+from zeroiqa.schema import NUMBER, TEXT, ListOf, Record, first_wrong
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 
@@ -36,6 +38,11 @@ STANDARD = "quality-word-7"
 """Under which the views are rated."""
 _TOLERANCES = {"float32": 1e-3}
 _TOLERANCE = 2e-2
+_ROUNDING = 1e-3
+_ANSWER = Record(
+    dict.fromkeys(("fingerprint", "dtype", "question", "made_with"), TEXT)
+    | {"mass": ListOf(NUMBER), "probabilities": ListOf(ListOf(NUMBER))}
+)
 _log = logging.getLogger(__name__)
 
 
@@ -237,11 +244,19 @@ def _versions() -> str:
 
 
 def answer_from(fields: Mapping[str, Any]) -> Answer:
-    """An answer from its fields, as a file holds them; any error of a mapping or number if they are none."""
+    """An answer from its fields, as a file holds them.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if wrong := first_wrong(fields, _ANSWER):
+        raise ValueError(wrong)
     probabilities = tuple(tuple(map(float, of_view)) for of_view in fields["probabilities"])
     mass = tuple(map(float, fields["mass"]))
     if not len(mass) == len(probabilities) == len(built_in_views()):
         raise ValueError("one row and one mass for each view")
+    if not all(0 <= number <= 1 + _ROUNDING for number in (*mass, *chain.from_iterable(probabilities))):
+        raise ValueError("a probability is outside of [0, 1]")
     names = ("fingerprint", "dtype", "question", "made_with")
     texts = {name: str(fields[name]) for name in names}
     return Answer(probabilities=probabilities, mass=mass, **texts)
@@ -250,8 +265,8 @@ def answer_from(fields: Mapping[str, Any]) -> Answer:
 def _recorded(path: Path) -> Answer | None:
     """The user's own record; one that cannot be read counts as none and is replaced."""
     try:
-        return answer_from(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return answer_from(read_json(path))
+    except stumbles():
         return None
 
 

@@ -6,7 +6,6 @@ files of the user, its numbers may ask for more memory than there is.
 
 from __future__ import annotations
 
-import json
 import re
 import stat
 import zipfile
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from zeroiqa import damage
 from zeroiqa.errors import UserError, printable
 
 MOST_CONFIG = 16 << 20
@@ -52,7 +52,7 @@ def read_json(path: Path, most: int = MOST_CONFIG) -> Any:
     """
     check_size(path, most)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return damage.read_json(path, most, constants=True)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import pyarrow as pa
-
+from zeroiqa.damage import reason, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.names import cell
 from zeroiqa.runs import known_answers, plan, store
@@ -59,19 +58,20 @@ def check_run(run: Run) -> Iterator[Check]:
     Raises:
         UserError: the folder cannot be read at all.
     """
-    yield _plan(run)
+    planned = _plan(run)
+    yield planned
     log: dict[tuple[str, int], set[tuple[int, str]]] = {}
     for event in read_events(run.folder).found:
         for stage, part in event.parts.items():
             log.setdefault((stage, event.shard), set()).add((part.bytes, part.sha256))
-    whole = True
+    whole = not planned.damages
     for stage in run.stages:
         check = _stage(run, stage, log)
         whole &= not check.damages
         yield check
     if known := known_answers.records(run.folder):
         yield _known_answers(known)
-    yield _scores(run) if whole else Check("scores", "not compared, since parts are damaged")
+    yield _scores(run) if whole else Check("scores", "not compared, since the plan or parts are damaged")
     if whole:
         said = remarks(run, state=status(run, Events((), 0)))  # from the parts: a log may have been edited
         if said:
@@ -84,6 +84,13 @@ def _plan(run: Run) -> Check:
     damages = []
     first, planned = plan.first_inputs(run.folder), plan.all_inputs(run.folder)
     assert first is not None and planned is not None  # or the run could not have been opened
+    wrong = plan.misplaced(run.folder)
+    if wrong is not None:
+        damages.append(
+            f"Image {wrong} in {path} has the number of another image or shard; put the file back as it was, "
+            "or start a new run."
+        )
+        return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
     for inputs in (first, planned)[: 1 + (planned != first)]:
         images = itertools.islice(plan.all_planned(run.folder), inputs["count"])
         if plan.inputs_of((row.file, row.prompt) for row in images) != inputs:
@@ -92,17 +99,10 @@ def _plan(run: Run) -> Check:
                 f"{RECORD}; put the file back as it was, or start a new run."
             )
             break
-    wrong = plan.misplaced(run.folder)
-    if wrong is not None:
-        damages.append(
-            f"Image {wrong} in {path} has the number of another image or shard; put the file back as it was, "
-            "or start a new run."
-        )
     return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
 
 
 def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, str]]]) -> Check:
-    starts = list(itertools.accumulate(run.shards, initial=0))
     numbers = {store.part_path(run.folder, stage, shard).name: shard for shard in range(run.n_shards)}
     damages, parts, logged, size = [], 0, 0, 0
     for path in _content(run.folder / stage):
@@ -117,25 +117,12 @@ def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, st
             size += found[0]
             if hashes and found not in hashes:
                 damages.append(f"{path} is not the file that was committed, by its SHA-256; {_REDO}.")
-            elif damage := _wrong_rows(path, stage, range(starts[shard], starts[shard + 1])):
-                damages.append(f"{path} {damage}; {_REDO}.")
-        except (OSError, UserError, pa.ArrowInvalid) as error:
-            damages.append(f"{path} cannot be read ({' '.join(str(error).split())}); {_REDO}.")
+            else:
+                store.check_part(run.folder, stage, shard, run.images_of(shard))
+        except (UserError, *stumbles()) as error:
+            damages.append(f"{path} cannot be read ({reason(error)}); {_REDO}.")
     text = f"{parts} of {run.n_shards} parts, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
     return Check(stage, text, tuple(damages))
-
-
-def _wrong_rows(path: Location, stage: str, images: range) -> str | None:
-    """What is wrong with the content of a part; every page of it is read."""
-    with table(path) as part:
-        if not store.has_columns_of(stage, part.schema_arrow.names):
-            return f"is no part of {stage}: it has other columns"
-        found = [image for batch in part.iter_batches(_ROWS) for image in batch.column("image").to_pylist()]
-    if found == list(images):
-        return None
-    if len(found) != len(images):
-        return f"has {len(found)} rows, where the plan has {len(images)} images"
-    return f"has other images (the first is {found[0]}) than the plan (from {images.start} on)"
 
 
 def _known_answers(known: Mapping[str, Location]) -> Check:
@@ -166,7 +153,11 @@ def _scores(run: Run) -> Check:
         if _is_older(run, path, rows):
             older.append(name)
             columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
-        damage = _different(run, path, rows, columns, allowed)
+        try:
+            damage = _different(run, path, rows, columns, allowed)
+        except UserError as error:  # of the parts, which do not belong together
+            damages.append(str(error))
+            break
         if damage:
             damages.append(f"{path} {damage}; {_REWRITE}.")
     found = f"{run.n_images} rows compared with the parts"
@@ -183,7 +174,7 @@ def _is_older(run: Run, path: Location, read: _Reader) -> bool:
     """Whether a table was written before there were columns of the mass, and warnings of a low one."""
     try:
         first = next(read(path), None)
-    except (OSError, ValueError, csv.Error, pa.ArrowInvalid):
+    except stumbles():
         return False  # which is found below
     return first is not None and not _mass_columns(run) & first.keys()
 
@@ -207,8 +198,8 @@ def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], 
                         f"says {printable(str(found[column]))} in column {column} of row {number + 1}, "
                         f"where the parts give {printable(str(wanted[column]))}"
                     )
-    except (OSError, ValueError, csv.Error, pa.ArrowInvalid) as error:
-        return f"cannot be read ({' '.join(str(error).split())})"
+    except stumbles() as error:
+        return f"cannot be read ({reason(error)})"
     return None
 
 

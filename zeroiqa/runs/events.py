@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import re
@@ -21,10 +20,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.answers import Answers, answers_of
+from zeroiqa.damage import parse_json, stumbles
 from zeroiqa.errors import UserError
 from zeroiqa.runs import store
 from zeroiqa.runs.files import created
 from zeroiqa.runs.findings import find, kinds_of, limits, rater_of
+from zeroiqa.schema import NUMBER, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, perhaps
 from zeroiqa.storage import Location, RemotePath
 from zeroiqa.version import __version__
 
@@ -33,6 +34,18 @@ if TYPE_CHECKING:
     from zeroiqa.runs.run import Run
 
 FOLDER = "events"
+_LONGEST = 1e9
+"""Seconds of work on one shard, of an event that is believed."""
+_ANSWERS = Record(
+    dict.fromkeys(("images", "low_images", "regions", "low_regions", "unanswered", "unasked"), WHOLE)
+    | {name: perhaps(NUMBER) for name in ("limit", "smallest", "smallest_region")}
+)
+_PART = Record({"bytes": WHOLE, "sha256": TEXT, "errors": MapOf(ListOf(WHOLE))})
+_EVENT = Record(
+    dict.fromkeys(("time", "host", "worker", "zeroiqa"), TEXT)
+    | dict.fromkeys(("pid", "shard", "images", "errors"), WHOLE)
+    | {"seconds": NUMBER, "raters": ListOf(TEXT), "parts": MapOf(_PART)}
+)
 _PIECE = 1 << 20  # bytes
 _READERS = 16
 _TOKEN = secrets.token_hex(8)
@@ -165,6 +178,8 @@ def content(
         UserError: the part is not there or damaged.
     """
     rater = rater_of(run, stage)
+    if part is not None and not _tells_of(part, run.images_of(shard)):
+        part = None
     if part is not None and rater is None:
         return part.errors, {}
     if part is not None and part.answers is not None and rater is not None:
@@ -193,6 +208,14 @@ def _part(run: Run, stage: str, shard: int) -> PartEvent:
     size, sha256 = digest(store.part_path(run.folder, stage, shard))
     found = find(run, stage, shard)
     return PartEvent(size, sha256, kinds_of(run, shard, found.errors), found.answers)
+
+
+def _tells_of(part: PartEvent, images: range) -> bool:
+    """Whether an event speaks of no other images than those that the shard has."""
+    counts = (each.images + each.unasked for each in (part.answers or {}).values())
+    return all(image in images for numbers in part.errors.values() for image in numbers) and all(
+        count <= len(images) for count in counts
+    )
 
 
 def _label(environment: Mapping[str, str]) -> str:
@@ -248,7 +271,9 @@ def _to_json(event: Event) -> dict[str, Any]:
 def _event(line: str) -> Event | None:
     """None for what is no event; fields of later versions are left out."""
     try:
-        fields = json.loads(line)
+        fields = parse_json(line)
+        if first_wrong(fields, _EVENT) is not None:
+            return None
         event = Event(
             time=datetime.fromisoformat(fields["time"]).astimezone(UTC),
             host=str(fields["host"]),
@@ -263,13 +288,15 @@ def _event(line: str) -> Event | None:
             parts={str(stage): _part_of(part) for stage, part in fields["parts"].items()},
             token=str(fields.get("token", "")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except stumbles():
         return None
-    return event if 0 <= event.seconds < math.inf and event.images >= 0 and event.shard >= 0 else None
+    return event if 0 <= event.seconds <= _LONGEST else None
 
 
 def _part_of(fields: Mapping[str, Any]) -> PartEvent:
     errors = {str(kind): tuple(map(int, images)) for kind, images in fields["errors"].items()}
     found = fields.get("answers")
+    if found is not None and (wrong := first_wrong(found, MapOf(_ANSWERS), "answers")):
+        raise ValueError(wrong)
     answers = None if found is None else {str(name): answers_of(each) for name, each in found.items()}
     return PartEvent(int(fields["bytes"]), str(fields["sha256"]), errors, answers)

@@ -42,11 +42,11 @@ def find(run: Run, stage: str, shard: int, aggregation: Aggregation | None = Non
     """
     rater = rater_of(run, stage)
     if rater is None:
-        return Findings(store.read_errors(run.folder, stage, shard))
+        return Findings(store.read_errors(run.folder, stage, shard, run.images_of(shard)))
     aggregation = aggregation or run.settings.aggregation
     errors: dict[int, str] = {}
     answers = {standard: Answers(limit) for standard, limit in limits(run, rater, aggregation).items()}
-    for row in store.read_ratings(run.folder, rater, shard):
+    for row in store.read_ratings(run.folder, rater, shard, run.images_of(shard)):
         error = row.error or (None if row.ratings is None else failure(rater, row.ratings))
         if error is not None:
             errors[row.image] = error

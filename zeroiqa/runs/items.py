@@ -89,7 +89,7 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
         if run.ignore_times:
             images = [image._replace(modified=None) for image in images]
         if shard.segmented and shard.raters:
-            stored = store.read_regions(run.folder, number)
+            stored = store.read_regions(run.folder, number, run.images_of(number))
             for image, row in zip(images, stored, strict=True):
                 error = poisoned.get(image.image) if row.error is None else None
                 if row.content_hash is not None:  # says more than the time

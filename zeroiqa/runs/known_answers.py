@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from zeroiqa.damage import read_json, reading
 from zeroiqa.errors import UserError, printable
 from zeroiqa.raters.known_answer import Answer, Result, answer_from, difference, tolerance
 from zeroiqa.runs import store
@@ -55,13 +56,9 @@ def read(path: Location) -> Answer:
     Raises:
         UserError: it cannot be read.
     """
-    try:
-        return answer_from(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({' '.join(str(error).split())}); put it back as it was, or delete it to "
-            "take the next load of the model for that of the run."
-        ) from error
+    advice = "put it back as it was, or delete it to take the next load of the model for that of the run"
+    with reading(path, advice):
+        return answer_from(read_json(path))
 
 
 def records(folder: Location) -> dict[str, Location]:

@@ -98,10 +98,15 @@ def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]
 def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, sizes: Sequence[int]) -> None:
     """Write the parts of a stage that are missing."""
     there = store.finished_shards(folder, stage)
-    rows = ((store.read_part(run.folder, stage, shard) for shard in range(run.n_shards)) for run in runs)
+    rows = (_parts(run, stage) for run in runs)
     for shard, table in enumerate(_cut(_taken(rows, kept), sizes)):
         if shard not in there:
             store.write_part(folder, stage, shard, table)
+
+
+def _parts(run: Run, stage: str) -> Iterator[pa.Table]:
+    for shard in range(run.n_shards):
+        yield store.read_part(run.folder, stage, shard, run.images_of(shard))
 
 
 def _taken(by_run: Iterable[Iterable[pa.Table]], kept: Kept) -> Iterator[pa.Table]:

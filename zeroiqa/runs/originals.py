@@ -65,8 +65,11 @@ def _rows(run: Run) -> Iterator[tuple[Planned, store.RegionsRow | None]]:
     with shard_reader(run.folder) as images_of:
         for shard in range(run.n_shards):
             images = images_of(shard)
-            rows = store.read_regions(run.folder, shard) if shard in finished else itertools.repeat(None)
-            yield from zip(images, rows, strict=shard in finished)
+            if shard not in finished:
+                yield from zip(images, itertools.repeat(None), strict=False)
+                continue
+            rows = store.read_regions(run.folder, shard, run.images_of(shard))
+            yield from zip(images, rows, strict=True)
 
 
 def _compared(run: Run, image: Planned, row: store.RegionsRow | None) -> _Original:

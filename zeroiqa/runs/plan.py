@@ -12,16 +12,19 @@ import math
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import accumulate, count, takewhile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zeroiqa.damage import parse_json, reading, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.reading import Stored
 from zeroiqa.runs.files import complete, created, replaced, table, table_writer
+from zeroiqa.runs.part_checks import check_columns
+from zeroiqa.schema import TEXT, WHOLE, Record, first_wrong
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 NAME = "plan.parquet"
 _LEAST_CAP, _LARGEST_CAP, _AIM = 8, 4096, 1000
 _INPUTS = b"zeroiqa.inputs"
+INPUTS = Record({"count": WHOLE, "sha256": TEXT})
+"""What `inputs_of` is, in run.json, too."""
 _FIELDS: dict[str, pa.DataType] = {
     "image": pa.int64(),
     "path": pa.string(),
@@ -41,6 +46,8 @@ _FIELDS: dict[str, pa.DataType] = {
     "offset": pa.int64(),  # and where the member's bytes begin in it
     "modified": pa.int64(),  # of the file, object or archive: nanoseconds since 1970 (UTC)
 }
+_LATER = ("archive", "offset", "modified")
+"""Columns that the plans of older versions lack."""
 _READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset", "modified")
 
 
@@ -165,22 +172,24 @@ def all_inputs(folder: Location) -> dict[str, Any] | None:
 
 def planned_sizes(folder: Location) -> tuple[int, ...]:
     """Images in each shard, as planned."""
-    with _opened(folder) as plans:
-        return tuple(
-            plan.metadata.row_group(group).num_rows for plan in plans for group in range(plan.num_row_groups)
-        )
+    with _damage_said(folder), _opened(folder) as plans:
+        return _sizes(plans)
 
 
 @contextmanager
 def shard_reader(folder: Location) -> Iterator[Callable[[int], list[Planned]]]:
     """Yield a function from a shard's number to its images; opening the plan takes longer than reading."""
-    with _opened(folder) as plans:
+    with ExitStack() as files:
+        with _damage_said(folder):
+            plans = files.enter_context(_opened(folder))
         ends = list(accumulate(plan.num_row_groups for plan in plans))
+        starts = list(accumulate(_sizes(plans), initial=0))
 
         def read(shard: int) -> list[Planned]:
             file = bisect_right(ends, shard)
             group = shard - (ends[file - 1] if file else 0)
-            return _rows(plans[file].read_row_group(group, _columns(plans[file])))
+            with _damage_said(folder):
+                return _rows(plans[file].read_row_group(group, _columns(plans[file])), starts[shard])
 
         yield read
 
@@ -193,15 +202,17 @@ def planned(folder: Location, shard: int) -> list[Planned]:
 
 def all_planned(folder: Location) -> Iterator[Planned]:
     """Every image in plan order, streaming."""
-    with _opened(folder) as plans:
+    with _damage_said(folder), _opened(folder) as plans:
+        read = 0
         for plan in plans:
             for batch in plan.iter_batches(columns=_columns(plan)):
-                yield from _rows(batch)
+                yield from _rows(batch, read)
+                read += batch.num_rows
 
 
 def read_tables(folder: Location) -> Iterator[pa.Table]:
     """The plan as it is stored, shard by shard: all columns, for copies; what older plans lack is null."""
-    with _opened(folder) as plans:
+    with _damage_said(folder), _opened(folder) as plans:
         for file in plans:
             for group in range(file.num_row_groups):
                 yield complete(file.read_row_group(group), pa.schema(_FIELDS))
@@ -228,7 +239,7 @@ def _schema(inputs: Mapping[str, Any]) -> pa.Schema:
 def misplaced(folder: Location) -> int | None:
     """The first image whose number, or that of its shard, is not that of its place; None if all are right."""
     places, shards = count(), count()
-    with _opened(folder) as plans:
+    with _damage_said(folder), _opened(folder) as plans:
         for plan in plans:
             for group in range(plan.num_row_groups):
                 shard, rows = next(shards), plan.read_row_group(group, ["image", "shard"])
@@ -276,9 +287,9 @@ def _files(folder: Location) -> list[Location]:
 def _inputs_in(path: Location) -> dict[str, Any] | None:
     try:
         with table(path) as plan:
-            found: dict[str, Any] = json.loads((plan.schema_arrow.metadata or {})[_INPUTS])
-        return found
-    except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+            found: dict[str, Any] = parse_json((plan.schema_arrow.metadata or {})[_INPUTS].decode())
+        return None if first_wrong(found, INPUTS) else found
+    except stumbles():
         return None
 
 
@@ -287,9 +298,20 @@ def _columns(plan: pq.ParquetFile) -> list[str]:
     return [name for name in _READ if name in plan.schema_arrow.names]
 
 
-def _rows(part: pa.Table | pa.RecordBatch) -> list[Planned]:
+def _sizes(plans: Iterable[pq.ParquetFile]) -> tuple[int, ...]:
+    return tuple(
+        plan.metadata.row_group(group).num_rows for plan in plans for group in range(plan.num_row_groups)
+    )
+
+
+def _rows(part: pa.Table | pa.RecordBatch, first: int) -> list[Planned]:
+    """The rows of a plan file, whose numbers begin at `first`; ValueError for what no plan holds."""
     missing = [None] * part.num_rows
     columns = [part[name].to_pylist() if name in part.schema.names else missing for name in _READ]
+    if columns[0] != list(range(first, first + part.num_rows)):
+        raise ValueError(f"an image from {first} on has the number of another one")
+    if None in columns[1]:
+        raise ValueError(f"an image from {first} on has no path")
     return [
         Planned(
             image=image,
@@ -305,13 +327,18 @@ def _rows(part: pa.Table | pa.RecordBatch) -> list[Planned]:
     ]
 
 
+def _damage_said(folder: Location) -> AbstractContextManager[None]:
+    return reading(folder / NAME, "use another folder", "The plan")
+
+
 @contextmanager
 def _opened(folder: Location) -> Iterator[list[pq.ParquetFile]]:
-    try:
-        with ExitStack() as files:
-            yield [files.enter_context(table(path)) for path in _files(folder) or [folder / NAME]]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"The plan {folder / NAME} cannot be read ({error}); use another folder.") from error
+    """The plan's files, whose columns are right."""
+    with ExitStack() as files:
+        plans = [files.enter_context(table(path)) for path in _files(folder) or [folder / NAME]]
+        for plan in plans:
+            check_columns(plan, pa.schema(_FIELDS), _LATER)
+        yield plans
 
 
 def escaped(text: str) -> str:

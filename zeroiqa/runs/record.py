@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from zeroiqa.damage import read_json, reading, shortened
 from zeroiqa.errors import UserError
 from zeroiqa.runs.files import created, replaced, writing
 from zeroiqa.runs.identity import environment, run_id_of
+from zeroiqa.runs.record_schema import wrong_record
 from zeroiqa.settings import Settings
 from zeroiqa.storage import Location
 from zeroiqa.version import __version__
@@ -116,21 +118,24 @@ def read_record(folder: Location) -> dict[str, Any]:
         UserError: there is none, it is damaged, or a newer zeroiqa wrote it.
     """
     path = folder / NAME
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        found = f"has no {NAME}" if folder.exists() else "does not exist"
-        raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); use another folder.") from error
-    if isinstance(record, dict) and isinstance(record.get("format"), int) and record["format"] > FORMAT:
-        raise UserError(
-            f"{folder} was written by zeroiqa {record.get('zeroiqa')} (format {record['format']}); "
-            f"this is {__version__}, which reads up to format {FORMAT}: pip install -U zeroiqa."
-        )
-    if not isinstance(record, dict) or not record.keys() >= _KEYS:
-        raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
-    return record
+    with reading(path, "put it back as it was, or score in another folder (-o)"):
+        try:
+            record = read_json(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            found = f"has no {NAME}" if folder.exists() else "does not exist"
+            raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.") from error
+        if not isinstance(record, dict) or not record.keys() & _KEYS:
+            raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
+        if isinstance(record.get("format"), int) and record["format"] > FORMAT:
+            raise UserError(
+                f"{folder} was written by zeroiqa {shortened(str(record.get('zeroiqa')))} (format "
+                f"{shortened(str(record['format']))}); this is {__version__}, which reads up to format "
+                f"{FORMAT}: pip install -U zeroiqa."
+            )
+        if wrong := wrong_record(record):
+            raise ValueError(wrong)
+    known: dict[str, Any] = record
+    return known
 
 
 def _text(record: Mapping[str, Any]) -> bytes:

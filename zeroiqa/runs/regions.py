@@ -43,7 +43,8 @@ def read_segmented(run: Run, shard: int) -> Iterator[tuple[Planned, RegionsRow]]
     Raises:
         UserError: the part is not there or damaged.
     """
-    return zip(plan.planned(run.folder, shard), store.read_regions(run.folder, shard), strict=True)
+    rows = store.read_regions(run.folder, shard, run.images_of(shard))
+    return zip(plan.planned(run.folder, shard), rows, strict=True)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.aggregate import Aggregation
@@ -82,6 +84,14 @@ class Run:
     def lower_is_better(self) -> bool:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
         return any(map(lower_is_better, self.identity["raters"].values()))
+
+    def images_of(self, shard: int) -> range:
+        """The numbers of a shard's images in the plan."""
+        return range(self._starts[shard], self._starts[shard + 1])
+
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        return tuple(accumulate(self.shards, initial=0))
 
     def count_images(self, shards: Iterable[int]) -> int:
         """Images in some of the shards."""
@@ -263,7 +273,13 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         raise UserError(
             f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
         )
-    identity = _with_images(found["identity"], folder)
+    identity, shards = _with_images(found["identity"], folder), plan.planned_sizes(folder)
+    count = identity["inputs"]["count"]
+    if sum(shards) != count:
+        raise UserError(
+            f"{folder / plan.NAME} has {sum(shards)} images, where it says {count}; put the file back as it "
+            "was, or score in another folder (-o)."
+        )
     return Run(
         folder=folder,
         run_id=run_id_of(identity),
@@ -271,7 +287,7 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         identity=identity,
         labels=found["labels"],
         kinds=found.get("kinds") or _kinds(settings, found["identity"]),
-        shards=plan.planned_sizes(folder),
+        shards=shards,
         warnings=_warnings(folder, found["environment"], settings),
         origin=found.get("origin", {}),
     )

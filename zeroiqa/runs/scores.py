@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.csv_files import CsvWriter
+from zeroiqa.damage import reading, shortened
 from zeroiqa.errors import UserError
 from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_row, score_rated
@@ -170,19 +171,16 @@ def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
         UserError: the run is not finished, or has no such column.
     """
     path = run.folder / "scores.parquet"
-    try:
-        with table(path) as file:
-            found = file.read(["path", column])
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); give the command of the run again, which writes it."
-        ) from error
-    if found.num_rows != run.n_images or found.num_columns != 2:
-        raise UserError(
-            f"{path} has no column {column} of all {run.n_images} images; give the command of the run again."
-        )
-    paths: list[Any] = found["path"].to_pylist()
-    return list(zip(paths, found[column].to_pylist(), strict=True))
+    with reading(path, "give the command of the run again, which writes it"), table(path) as file:
+        if {"path", column} - {*file.schema_arrow.names} or file.metadata.num_rows != run.n_images:
+            raise ValueError(f"it has no column {column} of all {run.n_images} images")
+        found = file.read(["path", column])
+        if found["path"].to_pylist() != [row.path for row in plan.all_planned(run.folder)]:
+            raise ValueError("it has other images than the plan")
+        if found.schema.field(column).type != pa.float64():
+            raise ValueError(f"its column {column} has no numbers")
+        paths: list[Any] = found["path"].to_pylist()
+        return list(zip(paths, found[column].to_pylist(), strict=True))
 
 
 class _Stored(NamedTuple):
@@ -198,11 +196,13 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
     """What some raters have stored; an error of another one is none of theirs."""
     rows = zip(
         images,
-        store.read_regions(run.folder, shard),
-        *(store.read_ratings(run.folder, rater, shard) for rater in raters),
+        store.read_regions(run.folder, shard, run.images_of(shard)),
+        *(store.read_ratings(run.folder, rater, shard, run.images_of(shard)) for rater in raters),
         strict=True,
     )
     for image, segmented, *by_rater in rows:
+        for rater, row in zip(raters, by_rater, strict=True):
+            _check_views(run, rater, row, len(segmented.regions))
         ratings = {
             rater: dict(row.ratings)
             for rater, row in zip(raters, by_rater, strict=True)
@@ -212,6 +212,17 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
         yield _Stored(
             image.path, RatedImage(segmented.regions, ratings), segmented.warnings, next(errors, None)
         )
+
+
+def _check_views(run: Run, rater: str, row: store.RatingsRow, regions: int) -> None:
+    """Refuse ratings of other standards than the run's, or of other views than the image and its regions."""
+    for standard, by_view in (row.ratings or {}).items():
+        if standard not in run.labels or len(by_view) != 1 + regions:
+            raise UserError(
+                f"The ratings of image {row.image} by {rater} in {run.folder} are those of another run: "
+                f"{len(by_view)} under {shortened(standard)}, where the image has {regions} regions; delete "
+                "the parts of its shard and give the command of the run again."
+            )
 
 
 def _scores(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -13,8 +14,9 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zeroiqa.errors import UserError
+from zeroiqa.damage import reading
 from zeroiqa.runs.files import complete, created, table, table_writer
+from zeroiqa.runs.part_checks import check_columns, check_rating, check_region, check_rows, numbered
 from zeroiqa.storage import Location
 from zeroiqa.types import Rating, Region, Rle
 
@@ -48,8 +50,8 @@ _REGIONS_SCHEMA = _schema(
     regions=pa.list_(_REGION),
     content_hash=pa.binary(),
 )
-_LATER = ("content_hash",)
-"""Columns that the parts of older versions lack."""
+_LATER = ("content_hash", "value")
+"""Columns, and fields of a rating, that the parts of older versions lack."""
 _RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING))
 
 Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
@@ -89,12 +91,6 @@ def rating_stage(rater: str) -> str:
         digest = hashlib.sha256(os.fsencode(rater)).hexdigest()[:16]
         name = f"{name[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
     return f"ratings/{name}"
-
-
-def has_columns_of(stage: str, names: Sequence[str]) -> bool:
-    """Whether the columns are those of a stage's parts, as this or an older version writes them."""
-    needed = [name for name in _schema_of(stage).names if name not in _LATER]
-    return [name for name in names if name not in _LATER] == needed
 
 
 def content_hash(content: bytes) -> bytes:
@@ -148,53 +144,66 @@ def new_ratings(folder: Location, rater: str, shard: int) -> Iterator[Callable[[
         )
 
 
-def read_regions(folder: Location, shard: int) -> Iterator[RegionsRow]:
+def read_regions(folder: Location, shard: int, images: range | None = None) -> Iterator[RegionsRow]:
     """The rows of a part, streaming.
 
-    Raises:
-        UserError: the part is not there or damaged.
-    """
-    for record in _records(part_path(folder, REGIONS, shard)):
-        yield RegionsRow(
-            image=record["image"],
-            size=None if record["height"] is None else (record["height"], record["width"]),
-            regions=tuple(map(_region, record["regions"] or ())),
-            warnings=tuple(record["warnings"]),
-            error=record["error"],
-            content_hash=record.get("content_hash"),
-        )
-
-
-def read_ratings(folder: Location, rater: str, shard: int) -> Iterator[RatingsRow]:
-    """The rows of a part, streaming.
+    Args:
+        folder: Of the run.
+        shard: Number of the part.
+        images: Those that the plan has there; None where there is none to compare with.
 
     Raises:
-        UserError: the part is not there or damaged.
+        UserError: the part is not there or damaged, or has other images.
     """
-    for record in _records(part_path(folder, rating_stage(rater), shard)):
-        stored = record["ratings"]
-        yield RatingsRow(record["image"], None if stored is None else _ratings(stored), record["error"])
+    path = part_path(folder, REGIONS, shard)
+    with _damage_said(path):
+        for record in _records(path, _REGIONS_SCHEMA, images):
+            yield _regions_row(record)
 
 
-def read_errors(folder: Location, stage: str, shard: int) -> dict[int, str]:
+def read_ratings(
+    folder: Location, rater: str, shard: int, images: range | None = None
+) -> Iterator[RatingsRow]:
+    """The rows of a part, streaming; arguments and errors as of `read_regions`."""
+    path = part_path(folder, rating_stage(rater), shard)
+    with _damage_said(path):
+        for record in _records(path, _RATINGS_SCHEMA, images):
+            stored = record["ratings"]
+            yield RatingsRow(record["image"], None if stored is None else _ratings(stored), record["error"])
+
+
+def read_errors(folder: Location, stage: str, shard: int, images: range | None = None) -> dict[int, str]:
     """Image -> error, for the images of a part that have one; nothing else is read.
 
     Raises:
-        UserError: the part is not there or damaged.
+        UserError: the part is not there or damaged, or has other images.
     """
-    with _opened(part_path(folder, stage, shard)) as part:
-        rows = part.read(["image", "error"]).to_pylist()
-    return {row["image"]: row["error"] for row in rows if row["error"] is not None}
+    path = part_path(folder, stage, shard)
+    with _damage_said(path), _opened(path, _schema_of(stage), images) as part:
+        rows = numbered(part.read(["image", "error"]).to_pylist(), images)
+        return {row["image"]: row["error"] for row in rows if row["error"] is not None}
 
 
-def read_part(folder: Location, stage: str, shard: int) -> pa.Table:
+def read_part(folder: Location, stage: str, shard: int, images: range | None = None) -> pa.Table:
     """A part as it is stored, for copies; columns that it lacks are null.
 
     Raises:
-        UserError: the part is not there or damaged.
+        UserError: the part is not there or damaged, or has other images.
     """
-    with _opened(part_path(folder, stage, shard)) as part:
-        return complete(part.read(), _schema_of(stage))
+    path = part_path(folder, stage, shard)
+    with _damage_said(path), _opened(path, _schema_of(stage), images) as part:
+        rows = part.read()
+        deque(numbered(rows.select(["image"]).to_pylist(), images), maxlen=0)
+        return complete(rows, _schema_of(stage))
+
+
+def check_part(folder: Location, stage: str, shard: int, images: range) -> None:
+    """Read all of a part and compare it with the plan; raises what `zeroiqa.damage.stumbles` knows."""
+    for record in _records(part_path(folder, stage, shard), _schema_of(stage), images):
+        if stage == REGIONS:
+            _regions_row(record)
+        else:
+            _ratings(record["ratings"] or [])
 
 
 def write_part(folder: Location, stage: str, shard: int, table: pa.Table) -> None:
@@ -231,27 +240,48 @@ def _new_part(path: Location, schema: pa.Schema) -> Iterator[Callable[[dict[str,
             flush()
 
 
-def _records(path: Location) -> Iterator[dict[str, Any]]:
-    with _opened(path) as part:
-        for batch in part.iter_batches(batch_size=_BUFFERED):
-            yield from batch.to_pylist()
+def _records(path: Location, schema: pa.Schema, images: range | None) -> Iterator[dict[str, Any]]:
+    with _opened(path, schema, images) as part:
+        batches = part.iter_batches(batch_size=_BUFFERED)
+        yield from numbered((record for batch in batches for record in batch.to_pylist()), images)
+
+
+def _damage_said(path: Location) -> AbstractContextManager[None]:
+    return reading(path, "delete it and give the command of the run again", "The part")
 
 
 @contextmanager
-def _opened(path: Location) -> Iterator[pq.ParquetFile]:
-    try:
-        with table(path) as part:
-            yield part
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"The part {path} cannot be read ({error}); delete it and give the command of the run again."
-        ) from error
+def _opened(path: Location, schema: pa.Schema, images: range | None) -> Iterator[pq.ParquetFile]:
+    with table(path) as part:
+        check_columns(part, schema, _LATER)
+        if images is not None:
+            check_rows(part, images)
+        yield part
 
 
 def _region_record(region: Region) -> dict[str, Any]:
     x0, y0, x1, y1 = region.box
     mask = region.mask and {"size": region.mask.size, "counts": region.mask.counts}
     return {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "area": region.area, "kind": region.kind, "mask": mask}
+
+
+def _regions_row(record: dict[str, Any]) -> RegionsRow:
+    size = None if record["height"] is None else (record["height"], record["width"])
+    regions = tuple(map(_region, record["regions"] or ()))
+    if record["error"] is None and (size is None or min(size) < 1):
+        raise ValueError(f"image {record['image']} has neither a size nor an error")
+    if None in record["warnings"]:
+        raise ValueError(f"a warning of image {record['image']} is no text")
+    for region in regions:
+        check_region(region, size or (0, 0))
+    return RegionsRow(
+        image=record["image"],
+        size=size,
+        regions=regions,
+        warnings=tuple(record["warnings"]),
+        error=record["error"],
+        content_hash=record.get("content_hash"),
+    )
 
 
 def _region(record: dict[str, Any]) -> Region:
@@ -284,5 +314,7 @@ def _ratings(records: list[dict[str, Any]]) -> Ratings:
         logprobs = record["logprobs"]
         value = record.get("value")  # parts of the first days have no such field
         rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"], value)
+        if rating is not None:
+            check_rating(rating)
         ratings.setdefault(record["standard"], []).append(rating)
     return {standard: tuple(by_view) for standard, by_view in ratings.items()}

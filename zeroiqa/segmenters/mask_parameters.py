@@ -11,10 +11,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from zeroiqa.damage import read_toml, reading, stumbles
 from zeroiqa.errors import UserError
 from zeroiqa.segmenters.regions import check_min_area
 
 _POINTS = (1, 128)
+_LARGEST = 1e300  # beyond, a whole number becomes no float
 _RANGES = {
     "pred_iou_thresh": (0.0, 1.0),
     "stability_score_thresh": (0.0, 1.0),
@@ -55,7 +57,7 @@ class MaskParameters:
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or not least <= value <= most:
+            if not number or not least <= value <= most or not abs(value) < _LARGEST:
                 raise UserError(f"{name} is a number from {least:g} to {most:g}, not {value!r}.")
         if not isinstance(self.multimask_output, bool):
             raise UserError(f"multimask_output is true or false, not {self.multimask_output!r}.")
@@ -107,10 +109,8 @@ def _profiles() -> dict[str, dict[str, Any]]:
 
 def _read(name: str) -> Mapping[str, Any]:
     if name.endswith(".toml"):
-        try:
-            return tomllib.loads(Path(name).expanduser().read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(f"The granularity file {name} cannot be read: {error}.") from error
+        with reading(name, "correct it, or name another one", "The granularity file"):
+            return read_toml(Path(name).expanduser())
     profiles = _profiles()
     if name not in profiles:
         raise UserError(
@@ -124,7 +124,7 @@ def _parsed(key: str, value: str) -> Any:
     """A value as in a TOML file; what is none is a text."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except stumbles():
         return value
 
 

@@ -14,21 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from zeroiqa.damage import read_json, reason, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.heads.lmm4lmm.checkpoint import LORA_SCALE
 from zeroiqa.heads.lmm4lmm.regression import QualityRegression
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.checkpoint import Checkpoint
 from zeroiqa.raters.loading import load
+from zeroiqa.schema import TEXT, Record, first_wrong, perhaps
 
 if TYPE_CHECKING:
     from zeroiqa.raters.loading import Loaded
 
 RECORD, WEIGHTS = "head.json", "head.safetensors"
+_RECORD = Record({"backbone": Record({"name": TEXT, "revision": perhaps(TEXT), "fingerprint": TEXT})})
 _A, _B, _REGRESSION = ".lora_A", ".lora_B", "regression."
 
 
@@ -156,11 +158,13 @@ def read_learnt(folder: Path) -> Learnt:
     """
     shown = printable(str(folder))
     try:
-        record = json.loads((folder / RECORD).read_text("utf-8"))
+        record = read_json(folder / RECORD)
+        if wrong := first_wrong(record, _RECORD):
+            raise ValueError(wrong)
         backbone = Backbone(**record["backbone"])
         return Learnt(backbone, load_file(folder / WEIGHTS), shown)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(f"{shown} is incomplete or damaged ({error}); train it again.") from error
+    except stumbles() as error:
+        raise UserError(f"{shown} is incomplete or damaged ({reason(error)}); train it again.") from error
 
 
 def write_learnt(folder: Path, backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -6,16 +6,16 @@ LoRA's A and B, queries, keys and values in one matrix. LoRA is merged, W + 2 B 
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
+from zeroiqa.damage import reading, reason, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
@@ -142,13 +142,11 @@ def _shown(folder: Path) -> str:
 
 def _config(folder: Path) -> Lmm4LmmConfig:
     path = folder / "config.json"
-    try:
+    with reading(path, "give a complete checkpoint"):
         record = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{_shown(path)} cannot be read ({error}); give a complete checkpoint.") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{_shown(path)} is no configuration; give a complete checkpoint.")
-    return read_config(record, _shown(path))
+        if not isinstance(record, dict):
+            raise UserError(f"{_shown(path)} is no configuration; give a complete checkpoint.")
+        return read_config(record, _shown(path))
 
 
 def _files(folder: Path, allow_pickle: bool) -> list[Path]:
@@ -161,8 +159,10 @@ def _files(folder: Path, allow_pickle: bool) -> list[Path]:
         if index.is_file():
             try:
                 names = sorted(set(read_json(index, MOST_INDEX)["weight_map"].values()))
-            except (OSError, ValueError, KeyError, AttributeError) as error:
-                raise UserError(f"{_shown(index)} is damaged ({error!r}); download it again.") from error
+            except stumbles() as error:
+                raise UserError(
+                    f"{_shown(index)} is damaged ({reason(error)}); download it again."
+                ) from error
             lacking = [name for name in names if not (folder / name).is_file()]
             if lacking:
                 raise UserError(
@@ -190,16 +190,15 @@ def _tensors(folder: Path, allow_pickle: bool) -> Iterator[tuple[str, Callable[[
                 weights = _unpickled(path)
                 for name in weights:
                     yield name, partial(weights.__getitem__, name)
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{_shown(path)} is damaged ({error}); download it again.") from error
+        except stumbles() as error:
+            raise UserError(f"{_shown(path)} is damaged ({reason(error)}); download it again.") from error
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     try:
         found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{_shown(path)} is damaged ({reason}); download it again.") from error
+    except (RuntimeError, *stumbles()) as error:
+        raise UserError(f"{_shown(path)} is damaged ({reason(error)}); download it again.") from error
     return found
 
 

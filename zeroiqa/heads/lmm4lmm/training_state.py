@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from zeroiqa.damage import read_json, reason, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.heads.lmm4lmm.training_options import Validation
 
@@ -50,19 +50,19 @@ class TrainingState:
             return Resumed(0, (), None)
         step, point = points[-1]
         try:
-            state = json.loads((point / _STATE).read_text("utf-8"))
+            state = read_json(point / _STATE)
             self._check(state["settings"])
             weights = load_file(point / _WEIGHTS)
             kept = torch.load(point / _OPTIMISER, map_location="cpu", weights_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            history = tuple(Validation(**entry) for entry in state["history"])
+            best = None if state["best"] is None else Validation(**state["best"])
+        except (RuntimeError, *stumbles()) as error:
             raise UserError(
-                f"{printable(str(point))} is damaged ({error}); remove it to resume from an earlier point or "
-                "to start again."
+                f"{printable(str(point))} is damaged ({reason(error)}); remove it to resume from an earlier "
+                "point or to start again."
             ) from error
         _copy(weights, model)
         optimiser.load_state_dict(kept)
-        history = tuple(Validation(**entry) for entry in state["history"])
-        best = None if state["best"] is None else Validation(**state["best"])
         return Resumed(step, history, best)
 
     def save(self, model: nn.Module, optimiser: torch.optim.Optimizer, at: Resumed) -> None:
@@ -98,7 +98,7 @@ class TrainingState:
 
     def _points(self) -> Iterator[tuple[int, Path]]:
         for point in self.folder.glob("step-*"):
-            if point.suffix != ".tmp":
+            if point.name.removeprefix("step-").isdecimal():
                 yield int(point.name.removeprefix("step-")), point
 
     def _check(self, before: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from transformers import PretrainedConfig, SiglipVisionConfig
 from transformers.models.qwen2.configuration_qwen2 import Qwen2Config
 
+from zeroiqa.damage import reading
 from zeroiqa.errors import UserError
 
 VERSIONS = ("240728", "241101")
@@ -82,7 +83,7 @@ def with_tensors_of(config: MplugOwl3Config, folder: Path) -> MplugOwl3Config:
 def _tensor_names(folder: Path) -> set[str]:
     names: set[str] = set()
     for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
+        with reading(path, "fetch the model again"), safe_open(path, framework="pt") as file:
             names.update(file.keys())
     if not names:
         raise UserError(
