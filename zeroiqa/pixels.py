@@ -128,8 +128,9 @@ def _strips(picture: PilImage.Image, mode: str = "") -> Iterator[tuple[int, Arra
     """Strips of a picture, each with its first row: four times as fast as all at once, in less memory."""
     rows = max(1, _STRIP // picture.width)
     for top in range(0, picture.height, rows):
-        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-        yield top, np.asarray(strip.convert(mode) if mode not in ("", strip.mode) else strip)
+        box = 0, top, picture.width, min(top + rows, picture.height)
+        other = mode not in ("", picture.mode)  # no variable keeps one: the next takes its memory
+        yield top, np.asarray(picture.crop(box).convert(mode) if other else picture.crop(box))
 
 
 def _rawmode(picture: PilImage.Image) -> str:
