@@ -19,7 +19,7 @@ POLICY = DecodePolicy()
 
 
 def children():
-    return [each for each in psutil.Process().children() if "zeroiqa.child" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="module")

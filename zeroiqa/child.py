@@ -23,7 +23,8 @@ _CODE = (
     "import zeroiqa.images; "  # what nearly all work needs, before its time runs
     "from zeroiqa.child import main; main({parent})"
 )
-_END_SECONDS = 5.0
+_END_SECONDS = 30.0
+"""For a process that was killed, at most."""
 
 KILLS = 3
 """Processes that an image, or a shard of them, may kill before it is blamed; one may be killed by chance."""
