@@ -69,7 +69,7 @@ def deeply(config: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
 )
 def test_a_file_of_gigabytes_is_refused_by_its_size(folder: Path, name: str) -> None:
     sparse(folder / name, 4 << 30)
-    assert f"{folder / name} has 4096 MiB, and a file of its kind is read up to" in sentence(folder)
+    assert f"{folder / name} has 4.1e+03 MiB, and a file of its kind is read up to" in sentence(folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

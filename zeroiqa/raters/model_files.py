@@ -69,8 +69,8 @@ def check_size(path: Path, most: int) -> None:
         raise UserError(f"{printable(str(path))} is no ordinary file; fetch the model again.")
     if status.st_size > most:
         raise UserError(
-            f"{printable(str(path))} has {status.st_size / 2**20:.0f} MiB, and a file of its kind is read up "
-            f"to {most >> 20} MiB; fetch the model again or choose another one."
+            f"{printable(str(path))} has {status.st_size / 2**20:.3g} MiB, and a file of its kind is read up "
+            f"to {most / 2**20:g} MiB; fetch the model again or choose another one."
         )
 
 

@@ -17,6 +17,7 @@ _MOST_SIZE = 1 << 14
 """Of an image's side, of a temperature; widths are smaller."""
 _MOST_LAYERS = 1000
 """Of all blocks and layers together; the largest published model has 60."""
+_MOST_DEPTH = 50
 _LAYERS = re.compile(r"stages|layer|depth")
 
 
@@ -30,7 +31,11 @@ def check_text(path: Path) -> None:
     """
     yaml = import_module("yaml")
     check_size(path, _MOST_BYTES)
+    depth = 0
     for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:  # each level makes the reader slower
+            raise _refused(path, f"is nested deeper than {_MOST_DEPTH} levels", "give one of SAM 2")
         if isinstance(event, yaml.AliasEvent):
             raise _refused(path, f"has an alias (*{event.anchor})", "write out what it stands for")
         if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
