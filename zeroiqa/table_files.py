@@ -7,6 +7,7 @@ What a file is decides its content where that says it, else its name. Every exce
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -92,7 +93,9 @@ def read_whole(path: Location) -> bytes:
     try:
         if isinstance(path, Path):
             with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                    raise too_large(shown)
+                data = file.read(MAX_BYTES + 1)  # a pipe has no size
         else:
             with explaining(path), closing(path.open()) as remote:
                 data = bytes(remote.read(MAX_BYTES + 1))

@@ -133,18 +133,17 @@ class Table:
         with_comma = [text for cells in self.rows if has_comma(text := cells[column])]
         if not with_comma or self.delimiter == ",":
             return False
-        comma, where = (
-            printable(with_comma[0].strip()),
-            f"{self.shown} has %s in its column {self._head(column)}",
-        )
+        comma = with_comma[0].strip()
         for cells in self.rows:
             if "." in cells[column] and plain_number(cells[column]) is not None:
-                both = f"both {comma} and {printable(cells[column].strip())}"
-                raise UserError(f"{where % both}; write all numbers with a decimal point.")
+                raise UserError(
+                    f"{self.shown} has both {comma} and {cells[column].strip()} in its column "
+                    f"{self._head(column)}; write all numbers with a decimal point."
+                )
         if self.delimiter != ";" and may_be_thousands(with_comma):
             raise UserError(
-                f"{where % comma}, where the comma may part thousands or decimals; write decimals with a "
-                "point and thousands without a sign."
+                f"{self.shown} has {comma} in its column {self._head(column)}, where the comma may part "
+                "thousands or decimals; write decimals with a point and thousands without a sign."
             )
         return True
 

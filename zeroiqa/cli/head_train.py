@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     "--data",
     type=click.Path(path_type=Path),
     required=True,
-    help="Table (.csv) with image and mos or answer, perhaps prompt, question and split; or the published "
-    "meta file (.json) or conversations (.jsonl).",
+    help="Table (.csv, .xlsx ...) with image and mos or answer, perhaps prompt, question and split; or the "
+    "published meta file (.json) or conversations (.jsonl).",
 )
 @click.option("--start", type=click.Path(path_type=Path), help="Folder of the checkpoint to start from.")
 @click.option(

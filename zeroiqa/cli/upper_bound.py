@@ -16,7 +16,7 @@ LEVELS = (3, 5, 7, 9)
 @click.command("upper-bound")
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--mos", type=click.Path(path_type=Path), help="CSV file with opinions, instead.")
+@click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")
 @click.option("--aspect", default="quality", show_default=True, help="Which opinions.")
 @table_options
 def upper_bound(
