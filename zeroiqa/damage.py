@@ -35,14 +35,14 @@ JSON_BYTES = 4 << 20
 """Bytes of a JSON file that is read; ours hold kilobytes, and what is parsed takes up to 30 times as much."""
 
 
-def stumbles() -> tuple[type[Exception], ...]:
-    """Every type of exception that a reader may raise on a damaged file, for an `except`.
+def stumbles(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Every type of exception that a reader may raise on a damaged file, and some others, for an `except`.
 
     A library that is not loaded has raised nothing, so none is imported for it. Errors of the program itself
     (NameError, AssertionError, RuntimeError) are not among them.
     """
     loaded = (getattr(sys.modules.get(library), name, None) for library, name in _OF_LIBRARIES.items())
-    return (*_FAMILIES, *(each for each in loaded if each is not None))
+    return (*others, *_FAMILIES, *(each for each in loaded if each is not None))
 
 
 @contextmanager

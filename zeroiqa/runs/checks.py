@@ -119,7 +119,7 @@ def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, st
                 damages.append(f"{path} is not the file that was committed, by its SHA-256; {_REDO}.")
             else:
                 store.check_part(run.folder, stage, shard, run.images_of(shard))
-        except (UserError, *stumbles()) as error:
+        except stumbles(UserError) as error:
             damages.append(f"{path} cannot be read ({reason(error)}); {_REDO}.")
     text = f"{parts} of {run.n_shards} parts, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
     return Check(stage, text, tuple(damages))

@@ -197,7 +197,7 @@ def _tensors(folder: Path, allow_pickle: bool) -> Iterator[tuple[str, Callable[[
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     try:
         found: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, *stumbles()) as error:
+    except stumbles(RuntimeError) as error:
         raise UserError(f"{_shown(path)} is damaged ({reason(error)}); download it again.") from error
     return found
 

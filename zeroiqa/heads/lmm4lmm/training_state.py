@@ -56,7 +56,7 @@ class TrainingState:
             kept = torch.load(point / _OPTIMISER, map_location="cpu", weights_only=True)
             history = tuple(Validation(**entry) for entry in state["history"])
             best = None if state["best"] is None else Validation(**state["best"])
-        except (RuntimeError, *stumbles()) as error:
+        except stumbles(RuntimeError) as error:
             raise UserError(
                 f"{printable(str(point))} is damaged ({reason(error)}); remove it to resume from an earlier "
                 "point or to start again."
