@@ -63,10 +63,11 @@ def _wanted(
     below = {entry.path.key.removeprefix(folder.key).lstrip("/"): entry for entry in found}
     for run in _runs(below):
         sieve.leave_run(run)
-    heads = _heads({path: entry for path, entry in below.items() if is_nameless(path)}.items())
-    for path, entry in below.items():
-        if not (hidden or sieve.reaches(path)):
-            continue
+    reached = {path: entry for path, entry in below.items() if hidden or sieve.reaches(path)}
+    heads = _heads(
+        each for each in reached.items() if is_nameless(each[0]) and sieve.selection.wants(each[0])
+    )
+    for path, entry in reached.items():
         if path.lower().endswith(also):
             if sieve.enters(path, hidden=hidden):
                 yield entry
