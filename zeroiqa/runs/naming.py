@@ -1,0 +1,212 @@
+"""What a run is of: the folders, patterns and lists that its command names, however they are spelled.
+
+A name is canonical if it is relative to the current folder where it lies in it (without ./ and a / at its end),
+else absolute; addresses of object stores are as they are. Relative names and paths of a run count from its root:
+the folder in which it was begun, or the one to which it was moved or copied together with its images.
+"""
+# ruff: noqa: PTH100, PTH109, PTH112, PTH118, PTH120, PTH121
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa import archives, path_lists
+from zeroiqa.inputs import EXTENSIONS
+from zeroiqa.storage import Location, is_remote, location
+
+if TYPE_CHECKING:
+    from zeroiqa.inputs import Source
+
+_LOOKED_FOR = 16
+"""Images of a run that tell where its relative paths count from."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a command names, and which images of that it takes: new ones come in, missing ones are gone."""
+
+    names: tuple[str, ...]
+    """Canonical, sorted, each once."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sidecar_prompts: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, without what says nothing."""
+        filters = {"include": list(self.include), "exclude": list(self.exclude)}
+        return {
+            "named": list(self.names),
+            **{key: value for key, value in filters.items() if value},
+            **({"sidecar_prompts": True} if self.sidecar_prompts else {}),
+        }
+
+    @property
+    def how(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+        """All but the names."""
+        return self.include, self.exclude, self.sidecar_prompts
+
+    def covers(self, other: Naming | None) -> bool:
+        """Whether all that the other one takes is looked for by this one, too."""
+        return other is not None and self.how == other.how and set(other.names) <= set(self.names)
+
+    def seen_from(self, here: str, root: str) -> Naming:
+        """The same, its names canonical for another folder."""
+        return Naming(tuple(sorted({canonical(os.path.join(here, n), root) for n in self.names})), *self.how)
+
+
+def naming_of(
+    arguments: Sequence[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    sidecar_prompts: bool = False,
+    exact: bool = False,
+) -> Naming | None:
+    """What the arguments of `zeroiqa.inputs.find_images` name; None if they mean these images and no others.
+
+    They do where `exact` says so, with standard input, and where images are named one by one.
+    """
+    if exact or "-" in arguments or not any(map(_follows, arguments)):
+        return None
+    here = os.getcwd()
+    names = sorted({canonical(argument, here) for argument in arguments})
+    return Naming(tuple(names), tuple(include), tuple(exclude), sidecar_prompts)
+
+
+def naming_from(fields: Mapping[str, Any] | None) -> Naming | None:
+    """What a run.json or a plan says was named; None for an exact set of images."""
+    if not fields or "named" not in fields:
+        return None
+    filters = (tuple(fields.get(key, ())) for key in ("include", "exclude"))
+    return Naming(tuple(fields["named"]), *filters, bool(fields.get("sidecar_prompts")))
+
+
+def canonical(name: str, base: str) -> str:
+    """A name or path as it is spelled from a folder."""
+    if name.lower().startswith("file://"):
+        name = str(location(name))
+    if is_remote(name):
+        return name.rstrip("/")
+    path = os.path.normpath(os.path.join(base, name))
+    if path == base:
+        return "."
+    if path.startswith(base.rstrip(os.sep) + os.sep):
+        return path[len(base.rstrip(os.sep)) + 1 :]
+    return _inside(path, base) or path
+
+
+def spelled_from(origin: str, base: str) -> Callable[[str], str]:
+    """A function for paths of files, relative to `origin`: canonical for `base`. It looks once at a folder."""
+
+    @functools.cache
+    def place(folder: str) -> str:
+        return canonical(os.path.join(origin, folder), base)
+
+    def spelled(path: str) -> str:
+        if "://" in path:
+            return path
+        folder, slash, name = path.replace(os.sep, "/").rpartition("/")
+        found = place(folder or slash)
+        return path if found == folder else name if found == "." else f"{found.rstrip('/')}/{name}"
+
+    return spelled
+
+
+def root_of(folder: Location, origin: Mapping[str, str], paths: Sequence[str]) -> str:
+    """What the relative paths of a run's images count from now.
+
+    Args:
+        folder: Of the run.
+        origin: Its `zeroiqa.runs.record.origin_here`.
+        paths: Some of its images.
+    """
+    here = os.getcwd()
+    known = [origin["cwd"]] if "cwd" in origin else []
+    if isinstance(folder, Path) and "from_run" in origin:
+        known.insert(0, os.path.normpath(os.path.join(folder.absolute(), origin["from_run"])))
+    relative = [path for path in paths if "://" not in path and not os.path.isabs(path)][:_LOOKED_FOR]
+    if not relative or here in known:
+        return here
+    for base in known:
+        if any(os.path.lexists(os.path.join(base, path)) for path in relative):
+            return base
+    return here
+
+
+def as_planned(sources: Sequence[Source], planned: Sequence[str], root: str) -> list[Source]:
+    """The sources in the spelling of a run, so that an image has one path, however it is named.
+
+    Args:
+        sources: As they are found from the current folder.
+        planned: The paths of the run's images, which count from `root`.
+        root: Of the run.
+    """
+    here = os.getcwd()
+    known = set(planned)
+    if here == root and all(source.path in known for source in sources):
+        return list(sources)
+    theirs, ours = spelled_from(root, root), spelled_from(here, root)
+    by_key = {theirs(path): path for path in planned}
+    folders = _spelled_folders(by_key)
+    archive = functools.cache(lambda path: _below(ours(path), folders))
+    found = []
+    for source in sources:
+        key = ours(source.path)
+        path = by_key.get(key) or _below(key, folders)
+        held = None if source.archive is None else archive(source.archive)
+        found.append(source if path == source.path else source._replace(path=path, archive=held))
+    return found
+
+
+def _spelled_folders(by_key: Mapping[str, str]) -> dict[str, str]:
+    """Canonical folder -> how the run spells it, for the folders of its images and those above them."""
+    folders: dict[str, str] = {}
+    for key, path in by_key.items():
+        canon, written = key.rpartition("/")[0], path.rpartition("/")[0]
+        while canon not in folders and canon != written:
+            folders[canon] = written
+            (canon, _, one), (written, _, other) = canon.rpartition("/"), written.rpartition("/")
+            if one != other:
+                break
+    return folders
+
+
+def _below(key: str, folders: Mapping[str, str]) -> str:
+    """A new path in the spelling of the folders above it."""
+    above, rest = key, ""
+    while "/" in above or above:
+        above, _, name = above.rpartition("/")
+        rest = f"{name}/{rest}" if rest else name
+        if above in folders:
+            return f"{folders[above]}/{rest}"
+    return key
+
+
+def _inside(path: str, base: str) -> str | None:
+    """The path as seen from `base` if it leads into it by another way, such as a link above both."""
+    rest: list[str] = []
+    while True:
+        with suppress(OSError, ValueError):
+            if os.path.samefile(path, base):
+                return "/".join(reversed(rest)) or "."
+        above, name = os.path.split(path)
+        if above == path:
+            return None
+        rest.append(name)
+        path = above
+
+
+def _follows(argument: str) -> bool:
+    """Whether an argument may mean other images tomorrow: it is no single image."""
+    lists = (*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)
+    if argument.lower().endswith(lists):
+        return True
+    if is_remote(argument):
+        return "*" in argument or not argument.lower().endswith(EXTENSIONS)
+    return os.path.isdir(argument) or not os.path.lexists(argument)
