@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -102,18 +103,30 @@ def content_hash(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()[:16]
 
 
-def part_path(folder: Location, stage: str, shard: int) -> Location:
-    """Where a stage's part of a shard is."""
-    return folder / stage / f"part-{shard:05d}.parquet"
+def part_path(folder: Location, stage: str, shard: int, generation: int = 0) -> Location:
+    """Where a stage's part of a shard is; a later generation has the number of its revision."""
+    name = f"part-{shard:05d}-{generation:04d}" if generation else f"part-{shard:05d}"
+    return folder / stage / f"{name}.parquet"
+
+
+def part_of(name: str) -> tuple[int, int] | None:
+    """The shard and the generation of the part that a file of this name is; None if it is none of ours."""
+    found = re.fullmatch(r"part-(\d{5,})(?:-(\d{4,}))?\.parquet", name, re.ASCII)
+    return None if found is None else (int(found[1]), int(found[2] or 0))
+
+
+def parts(folder: Location, stage: str) -> dict[int, set[int]]:
+    """Shard -> the generations of which its part of a stage is there."""
+    found: dict[int, set[int]] = {}
+    for path in (folder / stage).glob("part-*.parquet"):
+        if (part := part_of(path.name)) is not None:
+            found.setdefault(part[0], set()).add(part[1])
+    return found
 
 
 def finished_shards(folder: Location, stage: str) -> set[int]:
-    """The shards whose part of a stage is there."""
-    found = set()
-    for path in (folder / stage).glob("part-*.parquet"):
-        with suppress(ValueError):  # not ours
-            found.add(int(path.stem.removeprefix("part-")))
-    return found
+    """The shards whose part of a stage is there, of any generation."""
+    return set(parts(folder, stage))
 
 
 @contextmanager
