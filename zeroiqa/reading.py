@@ -32,11 +32,14 @@ class Stored:
     """Where its bytes begin in the archive."""
     modified: int | None = None
     """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None takes any."""
+    root: str = ""
+    """The folder that a relative path counts from; empty: the current one."""
 
     @property
     def place(self) -> str:
         """The file or object to open."""
-        return self.path if self.archive is None else self.archive
+        place = self.path if self.archive is None else self.archive
+        return place if not self.root or "://" in place else os.path.join(self.root, place)  # noqa: PTH118
 
 
 def read(source: Stored, max_pixels: int) -> bytes:

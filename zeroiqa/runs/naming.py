@@ -154,7 +154,7 @@ def as_planned(sources: Sequence[Source], planned: Sequence[str], root: str) -> 
     theirs, ours = spelled_from(root, root), spelled_from(here, root)
     by_key = {theirs(path): path for path in planned}
     folders = _spelled_folders(by_key)
-    archive = functools.cache(lambda path: _below(ours(path), folders))
+    archive = functools.cache(lambda path: folders.get(ours(path)) or _below(ours(path), folders))
     found = []
     for source in sources:
         key = ours(source.path)
@@ -180,7 +180,7 @@ def _spelled_folders(by_key: Mapping[str, str]) -> dict[str, str]:
 def _below(key: str, folders: Mapping[str, str]) -> str:
     """A new path in the spelling of the folders above it."""
     above, rest = key, ""
-    while "/" in above or above:
+    while above and not (rest and key.startswith("/") and "/" not in above.lstrip("/")):
         above, _, name = above.rpartition("/")
         rest = f"{name}/{rest}" if rest else name
         if above in folders:

@@ -12,18 +12,19 @@ from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.raters.direction import lower_is_better
-from zeroiqa.runs import events, findings, plan, record, store
+from zeroiqa.runs import events, findings, following, plan, record, store
 from zeroiqa.runs.files import remove_leftovers
+from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
-    ARITHMETIC,
     WARNINGS,
-    check_version,
-    differences,
     environment,
     identity_of,
+    own_arithmetic,
     run_id_of,
-    without_additions,
+    without_arithmetic,
 )
+from zeroiqa.runs.naming import Naming
+from zeroiqa.runs.refusals import refuse_other_images, refuse_others
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind, check_prompts, load_standard
 from zeroiqa.storage import Location
@@ -41,7 +42,7 @@ class Run:
     run_id: str
     settings: Settings
     identity: Mapping[str, Any] = field(hash=False)
-    """What the run id stands for: ids of policy, segmenter, raters; standards; digest of the inputs."""
+    """What the run id stands for: ids of policy, segmenter, raters; standards; what was named."""
     labels: Mapping[str, str] = field(hash=False)
     """Standard name -> what its scores are called; kept in run.json, so that reading needs no standard."""
     kinds: Mapping[str, Kind] = field(hash=False)
@@ -52,13 +53,15 @@ class Run:
     """What the user should know: libraries have changed since the run was started, prompts are missing."""
     added: tuple[str, ...] = ()
     """Raters that the run did not have until it was opened this time."""
-    added_images: int = 0
-    """Images that the run did not have until it was opened this time."""
+    followed: Followed = Followed()
+    """Images that have come and gone since it was opened the last time."""
     origin: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The folder from which relative paths of its images count: `cwd`, and `from_run` as seen from its own;
     empty in runs that do not say it."""
     ignore_times: bool = False
     """Whether an image of the planned size is taken though its file was written again since."""
+    root: str = ""
+    """The folder that relative paths of its images count from now; empty: the current one."""
 
     @property
     def n_images(self) -> int:
@@ -105,35 +108,47 @@ class RunStatus:
     """(Rater, standard) -> how much of the answers lies on the levels, of wholly finished shards."""
 
 
-def run_id(settings: Settings, sources: Sequence[Source]) -> str:
-    """The id that a run of these settings over these images has.
+def run_id(settings: Settings, sources: Sequence[Source], naming: Naming | None = None) -> str:
+    """The id of the run of these settings over what is named, or over these images exactly.
 
     Raises:
         UserError: a segmenter, rater or standard is unknown or does not fit.
     """
-    return run_id_of(_identity(settings, sources)[0])
+    return run_id_of(_identity(settings, sources, naming)[0])
 
 
 def open_run(
-    folder: Location, settings: Settings, sources: Sequence[Source], *, preset: str, add: bool = False
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    preset: str,
+    naming: Naming | None = None,
+    add: bool = False,
+    fixed: bool = False,
+    root: str = "",
 ) -> Run:
     """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
 
-    Further raters are added to it: the parts that are there stay, and their own ratings become pending. So
-    are further images if `add` says so: they come behind those that are there, in shards of their own.
+    Further raters are added to it: the parts that are there stay, and their own ratings become pending. Images
+    that are new under the names that the run is of come behind those that are there, in shards of their own;
+    those that are not found there any more are gone from then on. The arithmetic stays the run's own.
 
     Args:
         folder: New, empty, or that run's folder.
         settings: How to score.
-        sources: The images, in the order of the results.
+        sources: The images, in the order of the results; in the spelling of the run, if there is one.
         preset: Where the settings came from; noted, not compared.
-        add: Take in those images that the run does not have; the others need not be named.
+        naming: What led to the images, canonical for `root`; None: these images and no others.
+        add: Take in those images that the run does not have, whatever it is of.
+        fixed: Leave the plan of a run that is begun as it is; `Run.followed` says what would be new.
+        root: What relative paths count from; empty: the current folder.
 
     Raises:
         UserError: the folder holds something else or cannot be written, a name in the settings is unknown, or
             a standard of a run that is begun needs text prompts and no image has one.
     """
-    identity, method = _identity(settings, sources)
+    identity, method = _identity(settings, sources, naming)
     begun = record.is_run(folder)
     images = [(source.path, source.prompt) for source in sources]
     unprompted = check_prompts(method.standards, images) if add or not begun else None
@@ -141,18 +156,18 @@ def open_run(
         versions, origin = environment(settings), record.origin_here(folder)
         record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
     found = record.read_record(folder)
-    begun_with = found["identity"]["inputs"]
-    if plan.first_inputs(folder) != begun_with:  # the creation was interrupted
-        _refuse_others(folder, found["identity"], identity, sources)
-        plan.write_plan(folder, sources, begun_with)
-    there = _with_images(found["identity"], folder)
-    here = {**identity, "inputs": there["inputs"]} if add else identity
-    _refuse_others(folder, there, here, sources)
-    if there["raters"] != here["raters"] or _warns_otherwise(found["settings"], settings):
-        found = record.extend(folder, found, settings, {**identity, "inputs": begun_with})
-    more = plan.add_images(folder, sources) if add else 0
+    there = without_arithmetic(found["identity"])
+    refuse_others(folder, there, {**identity, "inputs": there["inputs"]})
+    if not plan.belongs(plan.first_inputs(folder), there["inputs"]):  # the creation was interrupted
+        _plan(folder, sources, naming, there["inputs"])
+    news = following.look(folder, naming, sources, root)
+    follows = refuse_other_images(folder, there["inputs"], naming, news, add=add)
+    own = own_arithmetic(found["settings"], settings)
+    if there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], settings):
+        found = record.extend(folder, found, own, {**identity, "inputs": there["inputs"]})
+    followed = following.follow(folder, news, naming) if follows and not fixed else news.counts
     added = tuple(name for name in settings.raters if name not in there["raters"])
-    run = replace(_run(folder, found, settings), added=added, added_images=more)
+    run = replace(_run(folder, found, own), added=added, followed=followed, root=root)
     run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
     tidy(run)
     return run
@@ -170,7 +185,8 @@ def load_run(folder: Location) -> Run:
 
 def is_current(run: Run) -> bool:
     """Whether nobody has added raters or images to the run since it was opened."""
-    return load_run(run.folder).run_id == run.run_id
+    now = load_run(run.folder)
+    return (now.run_id, now.shards) == (run.run_id, run.shards)
 
 
 def tidy(run: Run) -> None:
@@ -233,12 +249,39 @@ def status(
     )
 
 
-def _identity(settings: Settings, sources: Sequence[Source]) -> tuple[dict[str, Any], Method]:
+def _identity(
+    settings: Settings, sources: Sequence[Source], naming: Naming | None
+) -> tuple[dict[str, Any], Method]:
     from zeroiqa.pipeline import build_method  # loads OpenCV, which `zeroiqa rescore` does without
 
     method = build_method(settings)
+    if naming is not None:
+        return identity_of(settings, method, naming.to_dict()), method
     images = ((source.path, source.prompt) for source in sources)
-    return identity_of(settings, method, images), method
+    return identity_of(settings, method, plan.set_of(images)), method
+
+
+def _plan(
+    folder: Location, sources: Sequence[Source], naming: Naming | None, inputs: Mapping[str, Any]
+) -> None:
+    """Write the plan of a run that is begun.
+
+    Raises:
+        UserError: the run is one of other images, or has results, which no new plan could tell apart.
+    """
+    images = [(source.path, source.prompt) for source in sources]
+    said = plan.inputs_of(images)
+    said |= {"set": plan.set_of(images)["sha256"]} if naming is None else naming.to_dict()
+    if not plan.belongs(said, inputs):
+        raise UserError(
+            f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
+        )
+    if next(folder.rglob("part-*.parquet"), None) is not None:
+        raise UserError(
+            f"{folder / plan.NAME} is missing or damaged, and without it nobody knows of which images the "
+            "results are; put it back, or choose another folder with -o."
+        )
+    plan.write_plan(folder, sources, said, again=(folder / plan.NAME).exists())
 
 
 def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
@@ -247,26 +290,14 @@ def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
     return any(there.get(key, fields[key]) != fields[key] for key in WARNINGS)
 
 
-def _with_images(identity: Mapping[str, Any], folder: Location) -> dict[str, Any]:
-    """The identity of the run that run.json describes, with all images that are planned today."""
-    return {**identity, "inputs": plan.all_inputs(folder)}
-
-
-def _refuse_others(
-    folder: Location, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
-) -> None:
-    """Raise `UserError` unless `here` is the run that is there, or the same with more raters."""
-    check_version(folder, there)
-    if without_additions(here, there) != there:
-        raise UserError(_refusal(folder, there, without_additions(here, there), sources))
-
-
 def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
-    if plan.first_inputs(folder) != found["identity"]["inputs"]:
+    identity, last = without_arithmetic(found["identity"]), plan.all_inputs(folder)
+    if last is None or not plan.belongs(plan.first_inputs(folder), identity["inputs"]):
         raise UserError(
             f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
         )
-    identity = _with_images(found["identity"], folder)
+    if "named" not in identity["inputs"]:  # exact images, and those that were added
+        identity["inputs"] = {"count": last["count"], "sha256": last.get("set", last["sha256"])}
     return Run(
         folder=folder,
         run_id=run_id_of(identity),
@@ -302,50 +333,3 @@ def _warnings(folder: Location, then: Mapping[str, str], settings: Settings) -> 
     if not changed:
         return ()
     return (f"{folder} was started with {', '.join(changed)}; scores may differ between the two.",)
-
-
-def _refusal(
-    folder: Location, there: Mapping[str, Any], here: Mapping[str, Any], sources: Sequence[Source]
-) -> str:
-    fields = differences(there, here)
-    if not fields:
-        return _other_images(folder, sources)
-    listed = ", ".join(
-        f"{key} is {_plain(then)} there and {_plain(now)} here" for key, (then, now) in fields.items()
-    )
-    ways = ["choose another folder with -o"]
-    if next(folder.rglob("part-*.parquet"), None) is None:
-        ways.append("delete this one, which holds no result yet")
-    if set(fields) <= set(ARITHMETIC):
-        ways.append(f"`zeroiqa rescore {folder}`")
-    elif set(fields) <= {"raters", "rater_weights"}:
-        ways.append("name all its raters to add others to them")
-        ways.append(f"choose some of them with `zeroiqa rescore {folder} --member NAME`")
-    return f"{folder} holds a run with other settings: {listed}; {', or '.join(ways)}."
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
-
-
-def _other_images(folder: Location, sources: Sequence[Source]) -> str:
-    if plan.first_inputs(folder) is None:
-        return (
-            f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
-        )
-    there = {row.file: row.prompt for row in plan.all_planned(folder)}
-    here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
-    only_there = [f"{path} only there" for path in there if path not in here]
-    only_here = [f"{path} only here" for path in here if path not in there]
-    prompts = [path for path in here if path in there and here[path] != there[path]]
-    if only_there or only_here:
-        examples = ", ".join(only_there[:1] + only_here[:1])
-        what = f"{len(there)} planned there, {len(here)} found here: {examples}"
-    elif prompts:
-        what = f"the prompt of {prompts[0]} is {there[prompts[0]]!r} there and {here[prompts[0]]!r} here"
-    else:
-        what = "the same ones in another order"
-    ways = "choose another folder with -o"
-    if only_here:
-        ways += ", or take in the new ones with --add"
-    return f"{folder} holds a run over other images ({what}); {ways}."
