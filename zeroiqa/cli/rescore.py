@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 
@@ -22,7 +21,7 @@ from zeroiqa.storage import Location, location
     "-o",
     "--output",
     type=location,
-    help="Write every row to this CSV file.",
+    help="Write every row to this file: .csv, .parquet, .json or .jsonl.",
 )
 @format_option
 def rescore(run: Location, output: Location | None, style: str, **choices: Any) -> None:
@@ -30,19 +29,16 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
 
     The run itself stays as it is.
     """
+    from zeroiqa.cli.asked import write_table
     from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
-    from zeroiqa.runs.files import replaced
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     aggregation = reaggregation(loaded, given(**choices))
     columns = score_columns(loaded, aggregation)
     if output is not None:
-        with replaced(output) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-            write_rows(iter_scores(loaded, aggregation), "csv", columns, text)
-            text.detach()
+        write_table(loaded, aggregation, output)
     with a_reader_that_may_leave():
         if style == "table":
             for line in table(iter_scores(loaded, aggregation)):

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from zeroiqa.cli.asked import Asked
 from zeroiqa.cli.execution import Executor
 from zeroiqa.errors import printable
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation
     from zeroiqa.inputs import Source
     from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
+    from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
 
 RUNS = Path("zeroiqa-runs")
-"""Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
+"""Where runs go without -o: a folder for what is named and the settings, so that a command resumes."""
 
 _LOOKED_AT = 16
 """Images."""
@@ -32,19 +35,26 @@ _LOOKED_AT = 16
 def opened_run(
     folder: Location,
     settings: Settings,
-    sources: list[Source],
+    sources: Sequence[Source],
     preset: str,
     *,
+    naming: Naming | None = None,
     add: bool = False,
+    fixed: bool = False,
     ignore_times: bool = False,
 ) -> Run:
     """Create the run or open it again, and say what is new in it and which of its images have changed."""
     from zeroiqa.runs import open_run
+    from zeroiqa.runs.following import from_its_root
     from zeroiqa.runs.plan import changed_images
     from zeroiqa.runs.record import NAME
 
     there = (folder / NAME).is_file()
-    run = replace(open_run(folder, settings, sources, preset=preset, add=add), ignore_times=ignore_times)
+    naming, sources, root = from_its_root(folder, naming, sources)
+    run = open_run(
+        folder, settings, sources, preset=preset, naming=naming, add=add, fixed=fixed and there, root=root
+    )
+    run = replace(run, ignore_times=ignore_times)
     changed = changed_images(folder, sources, times=not ignore_times) if there else []
     if changed:
         click.echo(
@@ -55,9 +65,62 @@ def opened_run(
         )
     if run.added:
         click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
-    if add:
-        click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
+    if any(run.followed) or add:
+        click.echo(_news(run, fixed=fixed), err=True)
     return run
+
+
+def _news(run: Run, *, fixed: bool) -> str:
+    """One line on the images that have come and gone."""
+    news = run.followed
+    verb = "is" if news.new == 1 else "are"
+    parts = [f"{counted(news.new)} {verb} new in {run.folder}, which has {run.n_images} now"]
+    parts += [f"{news.gone} gone (--prune leaves out of the tables what is gone)"] if news.gone else []
+    parts += [f"{news.back} back"] if news.back else []
+    if fixed:
+        parts[0] = f"{counted(news.new)} {verb} new since {run.folder} was planned"
+        return f"{', '.join(parts)}; a slice leaves the plan as it is, the same command without --shard does not."
+    return f"{', '.join(parts)}."
+
+
+def foreseen(
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    naming: Naming | None,
+    *,
+    add: bool = False,
+) -> str:
+    """What would become of the run that a folder holds; empty if it holds none. Nothing is written.
+
+    Raises:
+        UserError: the folder holds another run, or something else.
+    """
+    from zeroiqa.errors import UserError
+    from zeroiqa.runs import load_run, pending, run_id
+    from zeroiqa.runs.following import from_its_root
+    from zeroiqa.runs.record import is_run
+    from zeroiqa.runs.run import preview
+
+    if not is_run(folder):
+        return ""
+    try:
+        run_id(settings, sources, naming)
+    except UserError:  # weights are not on this machine
+        return " (exists: would be resumed)"
+    naming, sources, root = from_its_root(folder, naming, sources)
+    news = preview(folder, settings, sources, naming=naming, add=add, root=root)
+    if news is None:
+        return " (exists without a plan: would be planned)"
+    run = load_run(folder)
+    left = run.count_images(pending(run)) + news.new
+    said = [f"{number} {what}" for number, what in zip(news, news._fields, strict=True) if number]
+    return f" (exists: would be resumed; {', '.join([*said, f'{counted(left)} left to do'])})"
+
+
+def counted(number: int) -> str:
+    """A number of images."""
+    return f"{number} image{'' if number == 1 else 's'}"
 
 
 def refuse_copies(run: Run) -> None:
@@ -87,64 +150,101 @@ def refuse_copies(run: Run) -> None:
         )
 
 
-def default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:
+def default_folder(
+    paths: tuple[str, ...], settings: Settings, sources: Sequence[Source], naming: Naming | None = None
+) -> Path:
     """Where a run goes without -o."""
     from zeroiqa.runs import run_id
 
-    first = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
+    first = paths[0] if naming is None else naming.names[0]
+    first = "stdin" if first == "-" else Path(first).resolve().stem
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in first)
-    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources)[:8]}"
+    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources, naming)[:8]}"
 
 
-def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> None:
+def carry_out(run: Run, executor: Executor, part: Slice | None, style: str, asked: Asked = Asked()) -> None:  # noqa: B008
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
     from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
-    from zeroiqa.runs import iter_scores, score_columns
+    from zeroiqa.runs import iter_scores, pending, score_columns
 
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
+    aggregation = asked.aggregation(run)  # refused before anything is computed
+    idle = part is None and not any(run.followed) and not pending(run)
+    work = _Work(run, executor, part, aggregation)
     try:
         if style == "table":
             for _ in finished_shards(run, shards, executor):
                 pass
-            left = _write_scores(run, part)  # before anything is printed: its reader may leave
+            work.complete()  # before anything is printed: its reader may leave
+            kept = asked.keep(work.run) if work.written else []
             with a_reader_that_may_leave():
-                for line in table(iter_scores(run, shards=shards)):
+                for line in table(iter_scores(work.run, aggregation, None if part is None else shards)):
                     click.echo(line)
         else:
             with a_reader_that_may_leave():
-                write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
-            left = _write_scores(run, part)
+                write_rows(work.rows(shards), style, score_columns(run, aggregation), sys.stdout)
+            kept = asked.keep(work.run) if work.written else []
     except KeyboardInterrupt:
         click.echo(
             f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True
         )
         raise click.exceptions.Exit(130) from None
-    for line in _conclusion(run, part, shards, left):
+    for line in (*_conclusion(work, shards, idle=idle), *kept):
         click.echo(line, err=True)
 
 
-def _write_scores(run: Run, part: Slice | None) -> int:
-    """Write the scores, unless other slices are not done; how many images those have left."""
-    from zeroiqa.runs import pending, write_scores
+@dataclass
+class _Work:
+    """A run that may grow while it is worked on, since other commands follow its folders, too."""
 
-    left = run.count_images(pending(run))
-    if part is None or not left:
-        write_scores(run)
-    return left
+    run: Run
+    executor: Executor
+    part: Slice | None
+    aggregation: Aggregation | None
+    written: bool = False
+    """Whether scores.csv is there, with all that the run has."""
+
+    def complete(self) -> None:
+        """Do what others have added meanwhile, unless this is a slice, and write the scores of all."""
+        from zeroiqa.runs import pending, write_scores
+        from zeroiqa.runs.run import caught_up, is_current
+
+        while not self.written:
+            self.run = caught_up(self.run)
+            if self.part is None:
+                for _ in finished_shards(self.run, range(self.run.n_shards), self.executor):
+                    pass
+            elif pending(self.run):
+                return
+            write_scores(self.run)
+            self.written = is_current(self.run)  # else others have grown it while it was written
+
+    def rows(self, shards: list[int]) -> Iterator[ImageScore]:
+        """Results as early as their turn comes, those last that others have added meanwhile."""
+        from zeroiqa.runs import read_scores
+
+        yield from _in_plan_order(self.run, shards, self.executor, self.aggregation)
+        begun = self.run.n_shards
+        self.complete()
+        for shard in range(begun, self.run.n_shards) if self.part is None else ():
+            yield from read_scores(self.run, shard, self.aggregation)
 
 
-def _conclusion(run: Run, part: Slice | None, shards: list[int], left: int) -> Iterator[str]:
-    from zeroiqa.runs import remarks, status
+def _conclusion(work: _Work, shards: list[int], *, idle: bool) -> Iterator[str]:
+    from zeroiqa.runs import pending, remarks, status
 
-    if part is None or not left:
-        yield from conclusion(run)
+    run = work.run
+    if work.written:
+        *said, last = conclusion(run)
+        yield from said
+        yield f"Nothing was to do: {last}" if idle else last
         return
     done = status(run, shards=shards)
     yield from remarks(run, state=done)
     yield (
-        f"Slice {part} is done: {run.count_images(shards)} images, {done.errors} with an error. {left} of "
-        f"{run.n_images} images are left to other slices; when they are done, `zeroiqa merge {run.folder}` "
-        "writes the scores."
+        f"Slice {work.part} is done: {counted(run.count_images(shards))}, {done.errors} with an error. "
+        f"{run.count_images(pending(run))} of {run.n_images} images are left to other slices; when they are "
+        f"done, `zeroiqa merge {run.folder}` writes the scores."
     )
 
 
@@ -154,10 +254,13 @@ def conclusion(run: Run) -> Iterator[str]:
 
     done = status(run)
     yield from remarks(run, state=done)
-    yield f"{run.n_images} images, {done.errors} with an error. Scores and ratings: {run.folder}"
+    gone = f", {done.gone} gone" if done.gone else ""
+    yield f"{counted(done.images)}, {done.errors} with an error{gone}. Scores and ratings: {run.folder}"
 
 
-def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:
+def _in_plan_order(
+    run: Run, shards: list[int], executor: Executor, aggregation: Aggregation | None
+) -> Iterator[ImageScore]:
     """Results as early as their turn comes, though shards may finish in any order."""
     from zeroiqa.runs import pending, read_scores
 
@@ -168,7 +271,7 @@ def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[
     def ready() -> Iterator[ImageScore]:
         nonlocal turn
         while turn is not None and turn not in left:
-            yield from read_scores(run, turn)
+            yield from read_scores(run, turn, aggregation)
             turn = next(due, None)
 
     yield from ready()

@@ -60,14 +60,19 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
+    from zeroiqa.cli.asked import folder_only
     from zeroiqa.cli.running import opened_run, refuse_copies
     from zeroiqa.inputs import find_images
+    from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_segmentation_settings
 
+    folder_only(output)
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin)
     executor = execution.executor(len(sources), settings)
-    run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
+    run = opened_run(
+        output, settings, sources, "segment", naming=naming_of(paths), ignore_times=ignore_times
+    )
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)
     refuse_copies(run)

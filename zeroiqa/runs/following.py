@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from zeroiqa.runs import plan, revisions
-from zeroiqa.runs.naming import Naming
+from zeroiqa.runs import plan, record, revisions
+from zeroiqa.runs.naming import Naming, as_planned, root_of
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import Change
 from zeroiqa.storage import Location
@@ -54,6 +55,24 @@ class News:
     def counts(self) -> Followed:
         """For people."""
         return Followed(len(self.new), len(self.gone), len(self.back))
+
+
+def from_its_root(
+    folder: Location, naming: Naming | None, sources: Sequence[Source]
+) -> tuple[Naming | None, Sequence[Source], str]:
+    """What a command names and finds in the spelling of a run, and what relative paths count from there.
+
+    The last is empty for the current folder. Where there is no run yet, all stays as it is.
+
+    Raises:
+        UserError: run.json or the plan cannot be read.
+    """
+    if not (folder / record.NAME).is_file() or plan.first_inputs(folder) is None:
+        return naming, sources, ""
+    here, paths = str(Path.cwd()), plan.paths(folder)
+    root = root_of(folder, record.read_record(folder).get("origin", {}), paths)
+    seen = naming if naming is None or root == here else naming.seen_from(here, root)
+    return seen, as_planned(sources, paths, root), "" if root == here else root
 
 
 def look(folder: Location, naming: Naming | None, sources: Sequence[Source], root: str = "") -> News:

@@ -65,7 +65,7 @@ class Run:
 
     @property
     def n_images(self) -> int:
-        """Images planned."""
+        """Images planned, those included that are gone."""
         return sum(self.shards)
 
     @property
@@ -88,12 +88,16 @@ class Run:
         return sum(self.shards[shard] for shard in shards)
 
 
+_OF_THE_COMMAND = ("settings", "warnings", "added", "followed", "ignore_times", "root")
+"""Fields of a run that another command would have otherwise."""
+
+
 @dataclass(frozen=True)
 class RunStatus:
     """How far a run is."""
 
     images: int
-    """Images planned."""
+    """Images of the tables: all planned but those that are pruned."""
     shards: int
     """Shards planned."""
     finished: Mapping[str, int]
@@ -106,6 +110,8 @@ class RunStatus:
     """Error sentence without the image's own path -> images."""
     answers: Mapping[tuple[str, str], Answers] = field(default_factory=dict)
     """(Rater, standard) -> how much of the answers lies on the levels, of wholly finished shards."""
+    gone: int = 0
+    """Images that are not found any more; they count neither as scored nor as errors."""
 
 
 def run_id(settings: Settings, sources: Sequence[Source], naming: Naming | None = None) -> str:
@@ -156,8 +162,7 @@ def open_run(
         versions, origin = environment(settings), record.origin_here(folder)
         record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
     found = record.read_record(folder)
-    there = without_arithmetic(found["identity"])
-    refuse_others(folder, there, {**identity, "inputs": there["inputs"]})
+    there = _same_method(folder, found, identity)
     if not plan.belongs(plan.first_inputs(folder), there["inputs"]):  # the creation was interrupted
         _plan(folder, sources, naming, there["inputs"])
     news = following.look(folder, naming, sources, root)
@@ -171,6 +176,30 @@ def open_run(
     run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
     tidy(run)
     return run
+
+
+def preview(
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    naming: Naming | None = None,
+    add: bool = False,
+    root: str = "",
+) -> Followed | None:
+    """What `open_run` of a run that is begun would find to be new and gone; None if it has no plan yet.
+
+    Nothing is written.
+
+    Raises:
+        UserError: as `open_run`.
+    """
+    there = _same_method(folder, record.read_record(folder), _identity(settings, sources, naming)[0])
+    if not plan.belongs(plan.first_inputs(folder), there["inputs"]):
+        return None
+    news = following.look(folder, naming, sources, root)
+    refuse_other_images(folder, there["inputs"], naming, news, add=add)
+    return news.counts
 
 
 def load_run(folder: Location) -> Run:
@@ -187,6 +216,14 @@ def is_current(run: Run) -> bool:
     """Whether nobody has added raters or images to the run since it was opened."""
     now = load_run(run.folder)
     return (now.run_id, now.shards) == (run.run_id, run.shards)
+
+
+def caught_up(run: Run) -> Run:
+    """The run with the images that it has now; with the raters that it had."""
+    now = load_run(run.folder)
+    if now.settings.raters != run.settings.raters:
+        return run
+    return replace(now, **{name: getattr(run, name) for name in _OF_THE_COMMAND})
 
 
 def tidy(run: Run) -> None:
@@ -259,6 +296,15 @@ def _identity(
         return identity_of(settings, method, naming.to_dict()), method
     images = ((source.path, source.prompt) for source in sources)
     return identity_of(settings, method, plan.set_of(images)), method
+
+
+def _same_method(
+    folder: Location, found: Mapping[str, Any], identity: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What makes the run that run.json tells of, if it is one by the same method."""
+    there = without_arithmetic(found["identity"])
+    refuse_others(folder, there, {**identity, "inputs": there["inputs"]})
+    return there
 
 
 def _plan(

@@ -7,7 +7,7 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
@@ -147,7 +147,7 @@ def write_scores(run: Run) -> None:
             "which writes the scores of all."
         )
     columns = score_columns(run)
-    schema = pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
+    schema = _schema(columns)
     with (
         replaced(run.folder / "scores.csv") as csv_file,
         replaced(run.folder / "scores.parquet") as parquet_file,
@@ -160,6 +160,18 @@ def write_scores(run: Run) -> None:
             rows_out.writerows(map(csv_row, rows))
             parquet.write_table(pa.Table.from_pylist(rows, schema))
         text.detach()  # flushed; the file is closed by its own block
+
+
+def write_parquet(results: Iterable[ImageScore], columns: Sequence[str], file: BinaryIO) -> None:
+    """Write results as a Parquet table with the columns of `score_columns`."""
+    schema = _schema(columns)
+    with table_writer(file, schema) as parquet:
+        for rows in _batches(result.to_dict() for result in results):
+            parquet.write_table(pa.Table.from_pylist(rows, schema))
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
 
 
 def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
