@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -14,8 +14,9 @@ import click
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.healing import healed, healing_options, refuse_copies
 from zeroiqa.cli.options import Command, format_option, with_options
-from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run, refuse_copies
+from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Job:
     max_failures: Limit | None
     add: bool
     ignore_times: bool
+    retry_errors: bool
+    refresh: bool
     plan_only: bool
     dry_run: bool
     spending: Spending
@@ -67,7 +70,15 @@ class Job:
             describe(folder, settings, sources, executor.description, self.spending)
         else:
             run = opened_run(
-                folder(), settings, sources, preset, add=self.add, ignore_times=self.ignore_times
+                folder(),
+                settings,
+                sources,
+                preset,
+                add=self.add,
+                ignore_times=self.ignore_times,
+                retry_errors=self.retry_errors,
+                refresh=self.refresh,
+                part=self.part,
             )
             self._do(run, executor)
 
@@ -80,7 +91,11 @@ class Job:
         """
         if self.add or self.dry_run:
             raise click.UsageError("--add and --dry-run need PATHS, the images.")
+        if self.retry_errors:  # or all would get the error that they are not found from here
+            _check_folder(run, range(run.n_shards))
+        shards = None if self.part is None else self.part.of(range(run.n_shards))
         run = replace(run, ignore_times=self.ignore_times)
+        run = healed(run, None, retry_errors=self.retry_errors, refresh=self.refresh, shards=shards)
         self._do(run, self.execution.executor(run.n_images, run.settings))
 
     def _do(self, run: Run, executor: Executor) -> None:
@@ -117,6 +132,8 @@ def job_options(command: Command) -> Command:
             "max_failures",
             "add",
             "ignore_times",
+            "retry_errors",
+            "refresh",
             "plan_only",
             "dry_run",
             "spending",
@@ -141,6 +158,7 @@ def job_options(command: Command) -> Command:
             help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
         ),
         click.option("--add", is_flag=True, help="Take images into the run that it does not have yet."),
+        healing_options,
         ignore_times_option,
         click.option(
             "--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet."
@@ -163,7 +181,7 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
         UserError: the folder holds no run, or one of another version of the method, or its images are not
             found from here.
     """
-    from zeroiqa.runs import load_run
+    from zeroiqa.runs import load_run, pending
     from zeroiqa.runs.identity import PLACE_AND_PERMISSION, check_version
 
     if folder is None:
@@ -180,21 +198,23 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
         )
     run = load_run(folder)
     check_version(folder, run.identity)
-    _check_folder(run)
+    _check_folder(run, pending(run)[:1])
     return replace(run, settings=replace(run.settings, **choices))
 
 
-def _check_folder(run: Run) -> None:
+def _check_folder(run: Run, shards: Iterable[int]) -> None:
     """Refuse to make an error row of every image because the command is given in another folder."""
     from zeroiqa.errors import UserError, printable
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.plan import planned
 
-    left = pending(run)
-    paths = [image.stored.place for image in planned(run.folder, left[0])] if left else []
-    relative = [path for path in paths if "://" not in path and not Path(path).is_absolute()]
-    if relative and not any(os.path.lexists(path) for path in relative):
+    first = None
+    for path in (image.stored.place for shard in shards for image in run.planned(shard)):
+        if "://" in path or Path(path).is_absolute():
+            continue
+        if os.path.lexists(path):
+            return
+        first = first or path
+    if first is not None:
         raise UserError(
-            f"{printable(relative[0])} is not found from here ({Path.cwd()}); give the command in the folder "
+            f"{printable(first)} is not found from here ({Path.cwd()}); give the command in the folder "
             f"in which {run.folder} was planned."
         )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from zeroiqa.cli.execution import Executor
-from zeroiqa.errors import printable
+from zeroiqa.cli.healing import healed, how_errors_heal
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 RUNS = Path("zeroiqa-runs")
 """Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
 
-_LOOKED_AT = 16
-"""Images."""
-
 
 def opened_run(
     folder: Location,
@@ -37,54 +33,25 @@ def opened_run(
     *,
     add: bool = False,
     ignore_times: bool = False,
+    retry_errors: bool = False,
+    refresh: bool = False,
+    part: Slice | None = None,
 ) -> Run:
-    """Create the run or open it again, and say what is new in it and which of its images have changed."""
+    """Create the run or open it again, and say what is new in it and what is computed again."""
     from zeroiqa.runs import open_run
-    from zeroiqa.runs.plan import changed_images
     from zeroiqa.runs.record import NAME
 
     there = (folder / NAME).is_file()
-    run = replace(open_run(folder, settings, sources, preset=preset, add=add), ignore_times=ignore_times)
-    changed = changed_images(folder, sources, times=not ignore_times) if there else []
-    if changed:
-        click.echo(
-            f"Warning: {len(changed)} images have changed since {folder} planned them, by their size or time "
-            f"(first: {printable(changed[0])}): what is scored are the old files, what is not becomes an "
-            "error; score the new files in another run (-o).",
-            err=True,
-        )
+    run = open_run(folder, settings, sources, preset=preset, add=add, refresh=refresh)
+    run = replace(run, ignore_times=ignore_times)
+    if there:
+        shards = None if part is None else part.of(range(run.n_shards))
+        run = healed(run, sources, retry_errors=retry_errors, refresh=refresh, shards=shards)
     if run.added:
         click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     if add:
         click.echo(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
     return run
-
-
-def refuse_copies(run: Run) -> None:
-    """Refuse to make an error row of every image because all have been copied since they were planned.
-
-    Raises:
-        UserError: of the images that come first, at least two, all have another time.
-    """
-    from zeroiqa.errors import UserError
-    from zeroiqa.inputs import time_of
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.plan import planned
-
-    left = (image for shard in pending(run) for image in planned(run.folder, shard))
-    images = list(islice(left, _LOOKED_AT))
-    moved = 0
-    for image in images:
-        try:
-            moved += image.modified is not None and time_of(image.stored.place) != image.modified
-        except (OSError, ValueError, UserError):  # an error of this image, which its row will say
-            continue
-    if not run.ignore_times and 1 < len(images) == moved:
-        raise UserError(
-            f"All of the {moved} images looked at have another modification time than when {run.folder} was "
-            "planned, as copies have; go on with --ignore-times if they are the same files, or score them in "
-            "another run (-o)."
-        )
 
 
 def default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:
@@ -100,12 +67,14 @@ def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> N
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
     from zeroiqa.cli.output import a_reader_that_may_leave, table, write_rows
     from zeroiqa.runs import iter_scores, score_columns
+    from zeroiqa.runs.run import revised
 
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
     try:
         if style == "table":
             for _ in finished_shards(run, shards, executor):
                 pass
+            run = revised(run)  # another command may have found something to compute again
             left = _write_scores(run, part)  # before anything is printed: its reader may leave
             with a_reader_that_may_leave():
                 for line in table(iter_scores(run, shards=shards)):
@@ -113,6 +82,7 @@ def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> N
         else:
             with a_reader_that_may_leave():
                 write_rows(_in_plan_order(run, shards, executor), style, score_columns(run), sys.stdout)
+            run = revised(run)
             left = _write_scores(run, part)
     except KeyboardInterrupt:
         click.echo(
@@ -125,9 +95,10 @@ def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> N
 
 def _write_scores(run: Run, part: Slice | None) -> int:
     """Write the scores, unless other slices are not done; how many images those have left."""
-    from zeroiqa.runs import pending, write_scores
+    from zeroiqa.runs import write_scores
+    from zeroiqa.runs.latest import all_left
 
-    left = run.count_images(pending(run))
+    left = all_left(run)
     if part is None or not left:
         write_scores(run)
     return left
@@ -154,7 +125,12 @@ def conclusion(run: Run) -> Iterator[str]:
 
     done = status(run)
     yield from remarks(run, state=done)
-    yield f"{run.n_images} images, {done.errors} with an error. Scores and ratings: {run.folder}"
+    unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
+    healing = f". {how_errors_heal(run)}" if done.errors else ""
+    yield (
+        f"{run.n_images} images, {done.errors} with an error{unreachable}. Scores and ratings: {run.folder}"
+        f"{healing}"
+    )
 
 
 def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:

@@ -82,7 +82,7 @@ def origin_of(run: Run, *, by_name: bool = False) -> Origin:
         run: The run.
         by_name: Its images are copies: their names alone count.
     """
-    planned = list(plan.all_planned(run.folder))
+    planned = list(map(run.revisions.planned, plan.all_planned(run.folder)))
     folders = [run.origin["cwd"]] if "cwd" in run.origin else []
     if isinstance(run.folder, Path) and "from_run" in run.origin:
         beside = run.folder.absolute() / run.origin["from_run"]  # moved or copied with the images

@@ -11,7 +11,8 @@ import pyarrow as pa
 from zeroiqa.errors import UserError
 from zeroiqa.runs import known_answers, plan, record, store
 from zeroiqa.runs.identity import differences
-from zeroiqa.runs.run import Run, load_run, pending
+from zeroiqa.runs.latest import all_left
+from zeroiqa.runs.run import Run, load_run
 from zeroiqa.storage import Location
 
 Kept = Sequence[npt.NDArray[np.bool_]]
@@ -46,7 +47,7 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
     if record.read_record(folder)["identity"] != identity:
         raise UserError(f"{folder} holds another run; choose another folder with -o.")
     if plan.first_inputs(folder) != identity["inputs"]:
-        rows = (plan.read_tables(run.folder) for run in runs)
+        rows = (map(run.revisions.planned_table, plan.read_tables(run.folder)) for run in runs)
         plan.write_tables(folder, _cut(_taken(rows, kept), sizes), identity["inputs"])
     known_answers.copy(known, folder)
     for stage in runs[0].stages:
@@ -55,7 +56,7 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
 
 
 def _check(first: Run, other: Run) -> None:
-    left = other.count_images(pending(other))
+    left = all_left(other)
     if left:
         raise UserError(
             f"{left} of {other.n_images} images of {other.folder} are not finished; "
@@ -92,13 +93,20 @@ def _first_mentions(runs: Sequence[Run]) -> Kept:
 
 def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]:
     for run, taken in zip(runs, kept, strict=True):
-        yield from ((row.file, row.prompt) for row in plan.all_planned(run.folder) if taken[row.image])
+        rows = map(run.revisions.planned, plan.all_planned(run.folder))
+        yield from ((row.file, row.prompt) for row in rows if taken[row.image])
 
 
 def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, sizes: Sequence[int]) -> None:
     """Write the parts of a stage that are missing."""
     there = store.finished_shards(folder, stage)
-    rows = ((store.read_part(run.folder, stage, shard) for shard in range(run.n_shards)) for run in runs)
+    rows = (
+        (
+            store.read_part(run.folder, stage, shard, run.revisions.generation(shard))
+            for shard in range(run.n_shards)
+        )
+        for run in runs
+    )
     for shard, table in enumerate(_cut(_taken(rows, kept), sizes)):
         if shard not in there:
             store.write_part(folder, stage, shard, table)

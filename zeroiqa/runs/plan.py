@@ -108,19 +108,28 @@ def write_plan(folder: Location, sources: Sequence[Source], inputs: Mapping[str,
         _write(file, sources, inputs, image=0, shard=0)
 
 
-def add_images(folder: Location, sources: Sequence[Source]) -> int:
+def add_images(
+    folder: Location, sources: Sequence[Source], prompts: Mapping[str, str | None] | None = None
+) -> int:
     """Plan those of the images that the run does not have yet, behind the others; how many they are.
+
+    Args:
+        folder: Of the run.
+        sources: The images.
+        prompts: File -> the prompt that an image must have if the run has it already; that of the plan if
+            left out.
 
     Raises:
         UserError: an image has another prompt in the plan, or a file cannot be read or written.
     """
     while True:
         there = {row.file: row.prompt for row in all_planned(folder)}
+        expected = there if prompts is None else prompts
         for source in sources:
-            if source.path in there and there[source.path] != source.prompt:
+            if source.path in expected and expected[source.path] != source.prompt:
                 raise UserError(
-                    f"{printable(source.path)} is planned with the prompt {there[source.path]!r} and now has "
-                    f"{source.prompt!r}; score it in another run (-o)."
+                    f"{printable(source.path)} is planned with the prompt {expected[source.path]!r} and now "
+                    f"has {source.prompt!r}; score it again with --refresh, or in another run (-o)."
                 )
         new = [source for source in sources if source.path not in there]
         if not new:
@@ -131,26 +140,6 @@ def add_images(folder: Location, sources: Sequence[Source]) -> int:
             _write(file, new, inputs, image=len(there), shard=len(planned_sizes(folder)))
         if _inputs_in(path) == inputs:  # else another process was first, with other images
             return len(new)
-
-
-def changed_images(folder: Location, sources: Sequence[Source], *, times: bool = True) -> list[str]:
-    """The planned images whose files have another size or time now; what is not known is not compared.
-
-    Args:
-        folder: Of the run.
-        sources: As they are found now; those that are not planned do not count.
-        times: Whether times are compared.
-    """
-    now = {source.path: source for source in sources}
-    return [
-        row.path
-        for row in all_planned(folder)
-        if (found := now.get(row.file)) is not None
-        and (
-            (row.bytes and found.bytes not in (0, row.bytes))
-            or (times and row.modified is not None and found.modified not in (None, row.modified))
-        )
-    ]
 
 
 def first_inputs(folder: Location) -> dict[str, Any] | None:

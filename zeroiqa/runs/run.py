@@ -12,7 +12,7 @@ from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.raters.direction import lower_is_better
-from zeroiqa.runs import events, findings, plan, record, store
+from zeroiqa.runs import events, findings, plan, record, revisions, store
 from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.identity import (
     ARITHMETIC,
@@ -24,6 +24,7 @@ from zeroiqa.runs.identity import (
     run_id_of,
     without_additions,
 )
+from zeroiqa.runs.revisions import Revisions
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind, check_prompts, load_standard
 from zeroiqa.storage import Location
@@ -59,6 +60,8 @@ class Run:
     empty in runs that do not say it."""
     ignore_times: bool = False
     """Whether an image of the planned size is taken though its file was written again since."""
+    revisions: Revisions = field(default_factory=Revisions, hash=False)
+    """What had changed since it was planned when it was opened."""
 
     @property
     def n_images(self) -> int:
@@ -80,6 +83,10 @@ class Run:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
         return any(map(lower_is_better, self.identity["raters"].values()))
 
+    def planned(self, shard: int) -> list[plan.Planned]:
+        """The images of a shard as they are now."""
+        return list(map(self.revisions.planned, plan.planned(self.folder, shard)))
+
     def count_images(self, shards: Iterable[int]) -> int:
         """Images in some of the shards."""
         return sum(self.shards[shard] for shard in shards)
@@ -98,11 +105,13 @@ class RunStatus:
     scored: int
     """Images of wholly finished shards without an error."""
     errors: int
-    """Images of wholly finished shards with an error."""
+    """Images of wholly finished shards with an error, those included that were unreachable."""
     error_kinds: Counter[str]
     """Error sentence without the image's own path -> images."""
     answers: Mapping[tuple[str, str], Answers] = field(default_factory=dict)
     """(Rater, standard) -> how much of the answers lies on the levels, of wholly finished shards."""
+    unreachable: int = 0
+    """Images of wholly finished shards whose file could not be read at all."""
 
 
 def run_id(settings: Settings, sources: Sequence[Source]) -> str:
@@ -115,7 +124,13 @@ def run_id(settings: Settings, sources: Sequence[Source]) -> str:
 
 
 def open_run(
-    folder: Location, settings: Settings, sources: Sequence[Source], *, preset: str, add: bool = False
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    preset: str,
+    add: bool = False,
+    refresh: bool = False,
 ) -> Run:
     """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
 
@@ -128,6 +143,7 @@ def open_run(
         sources: The images, in the order of the results.
         preset: Where the settings came from; noted, not compared.
         add: Take in those images that the run does not have; the others need not be named.
+        refresh: Take images with other prompts than the run has; they are changed by a revision.
 
     Raises:
         UserError: the folder holds something else or cannot be written, a name in the settings is unknown, or
@@ -146,11 +162,12 @@ def open_run(
         _refuse_others(folder, found["identity"], identity, sources)
         plan.write_plan(folder, sources, begun_with)
     there = _with_images(found["identity"], folder)
-    here = {**identity, "inputs": there["inputs"]} if add else identity
+    same = add or _same_images(folder, sources, refresh=refresh)
+    here = {**identity, "inputs": there["inputs"]} if same else identity
     _refuse_others(folder, there, here, sources)
     if there["raters"] != here["raters"] or _warns_otherwise(found["settings"], settings):
         found = record.extend(folder, found, settings, {**identity, "inputs": begun_with})
-    more = plan.add_images(folder, sources) if add else 0
+    more = plan.add_images(folder, sources, {} if refresh else _prompts_now(folder)) if add else 0
     added = tuple(name for name in settings.raters if name not in there["raters"])
     run = replace(_run(folder, found, settings), added=added, added_images=more)
     run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
@@ -169,8 +186,20 @@ def load_run(folder: Location) -> Run:
 
 
 def is_current(run: Run) -> bool:
-    """Whether nobody has added raters or images to the run since it was opened."""
-    return load_run(run.folder).run_id == run.run_id
+    """Whether nobody has added raters or images to the run, or changed some, since it was opened."""
+    now = load_run(run.folder)
+    return (now.run_id, now.revisions.number) == (run.run_id, run.revisions.number)
+
+
+def revised(run: Run, changes: Sequence[revisions.Change] = ()) -> Run:
+    """The run with the revisions of now, some more of which are written first.
+
+    Raises:
+        UserError: they cannot be read or written.
+    """
+    if changes:
+        revisions.add(run.folder, changes)
+    return replace(run, revisions=revisions.read(run.folder))
 
 
 def tidy(run: Run) -> None:
@@ -183,8 +212,14 @@ def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     """The shards that have something left to do, in plan order; for some of the raters, or for all."""
     chosen = run.settings.raters if raters is None else raters
     stages = (store.REGIONS, *map(store.rating_stage, chosen))
-    done = set.intersection(*(store.finished_shards(run.folder, stage) for stage in stages))
+    done = set.intersection(*(finished_shards(run, stage) for stage in stages))
     return [shard for shard in range(run.n_shards) if shard not in done]
+
+
+def finished_shards(run: Run, stage: str) -> set[int]:
+    """The shards of which a stage's part is there, of the generation that the run wants."""
+    there = store.parts(run.folder, stage)
+    return {shard for shard, found in there.items() if run.revisions.generation(shard) in found}
 
 
 def status(
@@ -195,6 +230,9 @@ def status(
     shards: Iterable[int] | None = None,
 ) -> RunStatus:
     """How far a run is. It is taken from the events; only parts of which those do not tell are opened.
+
+    Of a shard of which a later generation is wanted than is there, the images that are not computed again
+    count as they are.
 
     Args:
         run: The run.
@@ -207,29 +245,37 @@ def status(
     """
     aggregation = aggregation or run.settings.aggregation
     logged = (log or events.read_events(run.folder)).parts()
-    finished = {stage: store.finished_shards(run.folder, stage) for stage in run.stages}
-    wanted = set(range(run.n_shards) if shards is None else shards)
-    whole = sorted(wanted.intersection(*finished.values()))
+    there = {stage: store.parts(run.folder, stage) for stage in run.stages}
     kinds: Counter[str] = Counter()
     answers: dict[tuple[str, str], Answers] = {}
-    for shard in whole:
-        errors: dict[int, str] = {}
+    done = unreachable = 0
+    for shard in range(run.n_shards) if shards is None else sorted(shards):
+        common = set.intersection(*(found.get(shard, set()) for found in there.values()))
+        known = common.intersection(run.revisions.generations(shard))
+        if not known:
+            continue
+        errors: dict[int, tuple[str, str | None]] = {}
         for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
-            part = logged.get((stage, shard))
-            found, given = events.content(run, stage, shard, part, aggregation)
-            errors |= {image: kind for kind, images in found.items() for image in images}
-            for standard, each in given.items():
+            part = events.PartOf(stage, shard, max(known))
+            said = events.content(run, part, logged.get(part), aggregation)
+            errors |= said.by_image()
+            for standard, each in said.answers.items():
                 key = (str(findings.rater_of(run, stage)), standard)
                 answers[key] = answers[key] + each if key in answers else each
-        kinds.update(errors.values())
+        again = run.revisions.again(shard, max(known))
+        valid = [error for image, error in errors.items() if image not in again]
+        kinds.update(kind for kind, _ in valid)
+        unreachable += sum(cause == "unreachable" for _, cause in valid)
+        done += run.shards[shard] - len(again)
     return RunStatus(
         images=run.n_images,
         shards=run.n_shards,
-        finished={stage: len(shards) for stage, shards in finished.items()},
-        scored=run.count_images(whole) - kinds.total(),
+        finished={stage: len(finished_shards(run, stage)) for stage in run.stages},
+        scored=done - kinds.total(),
         errors=kinds.total(),
         error_kinds=kinds,
         answers=answers,
+        unreachable=unreachable,
     )
 
 
@@ -250,6 +296,21 @@ def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
 def _with_images(identity: Mapping[str, Any], folder: Location) -> dict[str, Any]:
     """The identity of the run that run.json describes, with all images that are planned today."""
     return {**identity, "inputs": plan.all_inputs(folder)}
+
+
+def _prompts_now(folder: Location) -> dict[str, str | None]:
+    """File -> prompt of the images of a run, as revisions have them."""
+    now = revisions.read(folder)
+    return {row.file: row.prompt for row in map(now.planned, plan.all_planned(folder))}
+
+
+def _same_images(folder: Location, sources: Sequence[Source], *, refresh: bool) -> bool:
+    """Whether the images are those of the run, in its order, with the prompts of now or, to refresh, others."""
+    if not refresh and not revisions.read(folder).number:
+        return False  # which the plan's digest decides
+    there = _prompts_now(folder)
+    here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
+    return list(there) == list(here) and (refresh or there == here)
 
 
 def _refuse_others(
@@ -277,6 +338,7 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         shards=plan.planned_sizes(folder),
         warnings=_warnings(folder, found["environment"], settings),
         origin=found.get("origin", {}),
+        revisions=revisions.read(folder),
     )
 
 
@@ -333,7 +395,7 @@ def _other_images(folder: Location, sources: Sequence[Source]) -> str:
         return (
             f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
         )
-    there = {row.file: row.prompt for row in plan.all_planned(folder)}
+    there = _prompts_now(folder)
     here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
     only_there = [f"{path} only there" for path in there if path not in here]
     only_here = [f"{path} only here" for path in here if path not in there]
@@ -343,6 +405,7 @@ def _other_images(folder: Location, sources: Sequence[Source]) -> str:
         what = f"{len(there)} planned there, {len(here)} found here: {examples}"
     elif prompts:
         what = f"the prompt of {prompts[0]} is {there[prompts[0]]!r} there and {here[prompts[0]]!r} here"
+        return f"{folder} has other prompts ({what}); choose another folder with -o, or give --refresh."
     else:
         what = "the same ones in another order"
     ways = "choose another folder with -o"

@@ -17,6 +17,7 @@ from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import replaced, table, table_writer
+from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
 from zeroiqa.settings import settings_from_dict
@@ -135,16 +136,16 @@ def write_scores(run: Run) -> None:
     Raises:
         UserError: shards are left to do, or the files cannot be written.
     """
-    left = pending(run)
+    left = all_left(run)
     if left:
         raise UserError(
-            f"{run.count_images(left)} of {run.n_images} images are not finished, so there are no scores; "
+            f"{left} of {run.n_images} images are not finished, so there are no scores; "
             f"`zeroiqa score -o {run.folder}` goes on with them."
         )
     if not is_current(run):
         raise UserError(
-            f"{run.folder} has got more raters or images meanwhile; give the command of the run again, "
-            "which writes the scores of all."
+            f"{run.folder} has got more raters or images, or other ones, meanwhile; give the command of the "
+            "run again, which writes the scores of all."
         )
     columns = score_columns(run)
     schema = pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
@@ -191,14 +192,17 @@ class _Stored(NamedTuple):
     rated: RatedImage
     warnings: tuple[str, ...]
     error: str | None
+    cause: str | None
+    """Of the error."""
 
 
 def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]) -> Iterator[_Stored]:
     """What some raters have stored; an error of another one is none of theirs."""
+    generation = run.revisions.generation(shard)
     rows = zip(
         images,
-        store.read_regions(run.folder, shard),
-        *(store.read_ratings(run.folder, rater, shard) for rater in raters),
+        store.read_regions(run.folder, shard, generation),
+        *(store.read_ratings(run.folder, rater, shard, generation) for rater in raters),
         strict=True,
     )
     for image, segmented, *by_rater in rows:
@@ -207,10 +211,9 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
             for rater, row in zip(raters, by_rater, strict=True)
             if row.ratings is not None
         }
-        errors = (row.error for row in (segmented, *by_rater) if row.error is not None)
-        yield _Stored(
-            image.path, RatedImage(segmented.regions, ratings), segmented.warnings, next(errors, None)
-        )
+        errors = ((row.error, row.cause) for row in (segmented, *by_rater) if row.error is not None)
+        rated = RatedImage(segmented.regions, ratings)
+        yield _Stored(image.path, rated, segmented.warnings, *next(errors, (None, None)))
 
 
 def _scores(
@@ -219,7 +222,13 @@ def _scores(
     aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
     for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
         if stored.error is not None:
-            yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings, lower_is_better=lower)
+            yield ImageScore(
+                stored.path,
+                error=stored.error,
+                cause=stored.cause,
+                warnings=stored.warnings,
+                lower_is_better=lower,
+            )
         else:
             yield score_rated(
                 stored.path,
