@@ -3,6 +3,8 @@
 A message is one sentence (two at most): what is wrong, what was found, what to do.
 """
 
+from typing import ClassVar
+
 
 class UserError(Exception):
     """Something that the user can put right; the command line prints the message and exits with 1."""
@@ -10,6 +12,21 @@ class UserError(Exception):
 
 class ImageError(UserError):
     """One image cannot be decoded or rated; a run records it as that image's error row and goes on."""
+
+    cause: ClassVar[str | None] = None
+    """What a run records besides, so that it can tell what may heal; None: the image itself is at fault."""
+
+
+class UnreachableError(ImageError):
+    """The file of an image cannot be read at all now; it may be once its disk or store is back."""
+
+    cause = "unreachable"
+
+
+class ChangedError(ImageError):
+    """The file of an image is not the one that a run has planned or begun to score."""
+
+    cause = "changed"
 
 
 def printable(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The table that a command asks for, where it is not the run's own: by other arithmetic, or in another file."""
+"""The table that a command asks for, if it is not the run's own: by other arithmetic, or in another file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Asked:
         changes = self.changes(run)
         said = []
         if changes:
-            said = [f"The table is by {_said(changes)}; scores.csv stays by the run's own {_own(run, changes)}."]
+            said = [
+                f"The table is by {_said(changes)}; scores.csv stays by the run's own {_own(run, changes)}."
+            ]
             if self.save:
                 path = run.folder / f"scores-{_name(changes)}.csv"
                 write_table(run, self.aggregation(run), path)

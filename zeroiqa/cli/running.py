@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import click
 
 from zeroiqa.cli.asked import Asked
 from zeroiqa.cli.execution import Executor
-from zeroiqa.errors import printable
+from zeroiqa.cli.healing import healed, how_errors_heal
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 RUNS = Path("zeroiqa-runs")
 """Where runs go without -o: a folder for what is named and the settings, so that a command resumes."""
 
-_LOOKED_AT = 16
-"""Images."""
-
 
 def opened_run(
     folder: Location,
@@ -40,33 +36,37 @@ def opened_run(
     *,
     naming: Naming | None = None,
     add: bool = False,
-    fixed: bool = False,
     ignore_times: bool = False,
+    retry_errors: bool = False,
+    refresh: bool = False,
+    part: Slice | None = None,
 ) -> Run:
-    """Create the run or open it again, and say what is new in it and which of its images have changed."""
+    """Create the run or open it again, and say what is new in it and what is computed again."""
     from zeroiqa.runs import open_run
     from zeroiqa.runs.following import from_its_root
-    from zeroiqa.runs.plan import changed_images
     from zeroiqa.runs.record import NAME
 
     there = (folder / NAME).is_file()
     naming, sources, root = from_its_root(folder, naming, sources)
     run = open_run(
-        folder, settings, sources, preset=preset, naming=naming, add=add, fixed=fixed and there, root=root
+        folder,
+        settings,
+        sources,
+        preset=preset,
+        naming=naming,
+        add=add,
+        fixed=part is not None and there,
+        refresh=refresh,
+        root=root,
     )
     run = replace(run, ignore_times=ignore_times)
-    changed = changed_images(folder, sources, times=not ignore_times) if there else []
-    if changed:
-        click.echo(
-            f"Warning: {len(changed)} images have changed since {folder} planned them, by their size or time "
-            f"(first: {printable(changed[0])}): what is scored are the old files, what is not becomes an "
-            "error; score the new files in another run (-o).",
-            err=True,
-        )
+    if there:
+        shards = None if part is None else part.of(range(run.n_shards))
+        run = healed(run, sources, retry_errors=retry_errors, refresh=refresh, shards=shards)
     if run.added:
         click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     if any(run.followed) or add:
-        click.echo(_news(run, fixed=fixed), err=True)
+        click.echo(_news(run, fixed=part is not None), err=True)
     return run
 
 
@@ -79,7 +79,7 @@ def _news(run: Run, *, fixed: bool) -> str:
     parts += [f"{news.back} back"] if news.back else []
     if fixed:
         parts[0] = f"{counted(news.new)} {verb} new since {run.folder} was planned"
-        return f"{', '.join(parts)}; a slice leaves the plan as it is, the same command without --shard does not."
+        return f"{', '.join(parts)}; a slice leaves the plan as it is, a command without --shard does not."
     return f"{', '.join(parts)}."
 
 
@@ -90,6 +90,7 @@ def foreseen(
     naming: Naming | None,
     *,
     add: bool = False,
+    refresh: bool = False,
 ) -> str:
     """What would become of the run that a folder holds; empty if it holds none. Nothing is written.
 
@@ -97,8 +98,9 @@ def foreseen(
         UserError: the folder holds another run, or something else.
     """
     from zeroiqa.errors import UserError
-    from zeroiqa.runs import load_run, pending, run_id
+    from zeroiqa.runs import load_run, run_id
     from zeroiqa.runs.following import from_its_root
+    from zeroiqa.runs.latest import all_left
     from zeroiqa.runs.record import is_run
     from zeroiqa.runs.run import preview
 
@@ -109,11 +111,10 @@ def foreseen(
     except UserError:  # weights are not on this machine
         return " (exists: would be resumed)"
     naming, sources, root = from_its_root(folder, naming, sources)
-    news = preview(folder, settings, sources, naming=naming, add=add, root=root)
+    news = preview(folder, settings, sources, naming=naming, add=add, refresh=refresh, root=root)
     if news is None:
         return " (exists without a plan: would be planned)"
-    run = load_run(folder)
-    left = run.count_images(pending(run)) + news.new
+    left = all_left(load_run(folder)) + news.new
     said = [f"{number} {what}" for number, what in zip(news, news._fields, strict=True) if number]
     return f" (exists: would be resumed; {', '.join([*said, f'{counted(left)} left to do'])})"
 
@@ -121,33 +122,6 @@ def foreseen(
 def counted(number: int) -> str:
     """A number of images."""
     return f"{number} image{'' if number == 1 else 's'}"
-
-
-def refuse_copies(run: Run) -> None:
-    """Refuse to make an error row of every image because all have been copied since they were planned.
-
-    Raises:
-        UserError: of the images that come first, at least two, all have another time.
-    """
-    from zeroiqa.errors import UserError
-    from zeroiqa.inputs import time_of
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.plan import planned
-
-    left = (image for shard in pending(run) for image in planned(run.folder, shard))
-    images = list(islice(left, _LOOKED_AT))
-    moved = 0
-    for image in images:
-        try:
-            moved += image.modified is not None and time_of(image.stored.place) != image.modified
-        except (OSError, ValueError, UserError):  # an error of this image, which its row will say
-            continue
-    if not run.ignore_times and 1 < len(images) == moved:
-        raise UserError(
-            f"All of the {moved} images looked at have another modification time than when {run.folder} was "
-            "planned, as copies have; go on with --ignore-times if they are the same files, or score them in "
-            "another run (-o)."
-        )
 
 
 def default_folder(
@@ -231,7 +205,8 @@ class _Work:
 
 
 def _conclusion(work: _Work, shards: list[int], *, idle: bool) -> Iterator[str]:
-    from zeroiqa.runs import pending, remarks, status
+    from zeroiqa.runs import remarks, status
+    from zeroiqa.runs.latest import all_left
 
     run = work.run
     if work.written:
@@ -243,7 +218,7 @@ def _conclusion(work: _Work, shards: list[int], *, idle: bool) -> Iterator[str]:
     yield from remarks(run, state=done)
     yield (
         f"Slice {work.part} is done: {counted(run.count_images(shards))}, {done.errors} with an error. "
-        f"{run.count_images(pending(run))} of {run.n_images} images are left to other slices; when they are "
+        f"{all_left(run)} of {run.n_images} images are left to other slices; when they are "
         f"done, `zeroiqa merge {run.folder}` writes the scores."
     )
 
@@ -254,8 +229,13 @@ def conclusion(run: Run) -> Iterator[str]:
 
     done = status(run)
     yield from remarks(run, state=done)
+    unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
     gone = f", {done.gone} gone" if done.gone else ""
-    yield f"{counted(done.images)}, {done.errors} with an error{gone}. Scores and ratings: {run.folder}"
+    healing = f". {how_errors_heal(run)}" if done.errors else ""
+    yield (
+        f"{counted(done.images)}, {done.errors} with an error{unreachable}{gone}. Scores and ratings: "
+        f"{run.folder}{healing}"
+    )
 
 
 def _in_plan_order(

@@ -70,9 +70,9 @@ def score(
     rating); the same command resumes an interrupted run and computes nothing twice. So does -o RUN without
     PATHS, with the run's own images and settings.
 
-    The same command follows folders, patterns, lists and archives: images that are new there are scored, those
-    that are missing get the status gone. With other arithmetic (--lambda, --readout ...) it prints the table by
-    that; scores.csv stays the run's own.
+    The same command follows folders, patterns, lists and archives: images that are new there are scored,
+    missing ones get the status gone. With other arithmetic (--lambda, --readout ...) it prints the table by
+    that; scores.csv stays by the run's own.
     """
     from zeroiqa.inputs import find_images
     from zeroiqa.runs.naming import naming_of

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
+from zeroiqa.cli.healing import healing_options, refuse_copies
 from zeroiqa.cli.options import (
     device_options,
     given,
@@ -39,6 +40,7 @@ PAPER_MASKS = 7.22
 @device_options
 @image_options
 @execution_options
+@healing_options
 @ignore_times_option
 @click.option(
     "--overlays/--no-overlays",
@@ -51,6 +53,8 @@ def segment(
     output: Location,
     execution: Execution,
     ignore_times: bool,
+    retry_errors: bool,
+    refresh: bool,
     overlays: bool,
     **choices: Any,
 ) -> None:
@@ -61,7 +65,7 @@ def segment(
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
     from zeroiqa.cli.asked import folder_only
-    from zeroiqa.cli.running import opened_run, refuse_copies
+    from zeroiqa.cli.running import opened_run
     from zeroiqa.inputs import find_images
     from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_segmentation_settings
@@ -71,7 +75,14 @@ def segment(
     sources = find_images(paths, sys.stdin)
     executor = execution.executor(len(sources), settings)
     run = opened_run(
-        output, settings, sources, "segment", naming=naming_of(paths), ignore_times=ignore_times
+        output,
+        settings,
+        sources,
+        "segment",
+        naming=naming_of(paths),
+        ignore_times=ignore_times,
+        retry_errors=retry_errors,
+        refresh=refresh,
     )
     for warning in run.warnings:
         click.echo(f"Warning: {warning}", err=True)

@@ -85,7 +85,7 @@ def _plan(run: Run) -> Check:
     assert first is not None and planned is not None  # or the run could not have been opened
     for inputs in (first, planned)[: 1 + (planned != first)]:
         images = itertools.islice(plan.all_planned(run.folder), inputs["count"])
-        if plan.inputs_of((row.file, row.prompt) for row in images) != inputs:
+        if not plan.inputs_of((row.file, row.prompt) for row in images).items() <= inputs.items():
             damages.append(
                 f"The images in {path} are not those that the run was started with, by their SHA-256 in "
                 f"{RECORD}; put the file back as it was, or start a new run."
@@ -168,7 +168,7 @@ def _scores(run: Run) -> Check:
         damage = _different(run, path, rows, columns, allowed)
         if damage:
             damages.append(f"{path} {damage}; {_REWRITE}.")
-    found = f"{run.n_images} rows compared with the parts"
+    found = f"{run.n_images - len(run.revisions.pruned)} rows compared with the parts"
     if older:
         found += f"; {', '.join(older)}: of an older version, without the mass, which `zeroiqa merge` adds"
     return Check("scores", found, tuple(damages))
@@ -236,7 +236,10 @@ def _parquet_rows(path: Location) -> Iterator[dict[str, Any]]:
 def _others(run: Run) -> Check:
     """What lies about: it hurts nothing, and may be needed."""
     folders = {store.REGIONS, "ratings", known_answers.FOLDER, EVENTS, "overlays"}
-    files = re.compile(r"run\.json|plan(-\d{4})?\.parquet|(scores|regions)\.(csv|parquet)|coco\.json")
+    files = re.compile(
+        r"run\.json|plan(-\d{4})?\.parquet|(scores|regions)\.(csv|parquet)|coco\.json"
+        r"|scores-.*\.csv|revision-\d{4,}\.parquet"
+    )
     foreign = [
         path.name
         for path in _content(run.folder)

@@ -49,7 +49,7 @@ class News:
     reworded: Reworded | None
     """The first one."""
     named: frozenset[str]
-    """All names under which images of the run were planned, as far as they were chosen as the command does."""
+    """All names under which images of the run were planned, chosen from as the command does."""
 
     @property
     def counts(self) -> Followed:
@@ -112,7 +112,9 @@ def look(folder: Location, naming: Naming | None, sources: Sequence[Source], roo
             if reworded is None and row.prompt != source.prompt:
                 here = source.prompt and plan.escaped(source.prompt)
                 reworded = Reworded(row.path, row.prompt, here) if row.prompt != here else None
-    return News(tuple(left.values()), tuple(missing), frozenset(gone), tuple(back), reworded, frozenset(named))
+    return News(
+        tuple(left.values()), tuple(missing), frozenset(gone), tuple(back), reworded, frozenset(named)
+    )
 
 
 def follow(folder: Location, news: News, naming: Naming | None) -> Followed:
@@ -124,7 +126,9 @@ def follow(folder: Location, news: News, naming: Naming | None) -> Followed:
     new = plan.add_images(folder, news.new, naming) if news.new else 0
     changes = [Change(image, "gone") for image in sorted(news.gone)]
     # as they were planned: whether they are still the same files is looked at like that of the others
-    changes += [Change(row.image, "back", row.bytes, row.modified, row.offset, row.prompt) for row in news.back]
+    changes += [
+        Change(row.image, "back", row.bytes, row.modified, row.offset, row.prompt) for row in news.back
+    ]
     if changes:
         revisions.add(folder, changes)
     return Followed(new, len(news.gone), len(news.back))

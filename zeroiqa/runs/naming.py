@@ -1,10 +1,10 @@
 """What a run is of: the folders, patterns and lists that its command names, however they are spelled.
 
-A name is canonical if it is relative to the current folder where it lies in it (without ./ and a / at its end),
-else absolute; addresses of object stores are as they are. Relative names and paths of a run count from its root:
-the folder in which it was begun, or the one to which it was moved or copied together with its images.
+A name is canonical if it is relative to the current folder where it lies in it (without ./ and / at its
+end), else absolute; addresses of object stores are as they are. Relative names and paths of a run count from
+its root: the folder in which it was begun, or the one to which it was moved or copied with its images.
 """
-# ruff: noqa: PTH100, PTH109, PTH112, PTH118, PTH120, PTH121
+# ruff: noqa: PTH109, PTH112, PTH118, PTH121
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Naming:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     sidecar_prompts: bool = False
+    texts: str = ""
+    """The canonical name of a table of prompts or questions beside."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without what says nothing."""
@@ -44,12 +46,13 @@ class Naming:
             "named": list(self.names),
             **{key: value for key, value in filters.items() if value},
             **({"sidecar_prompts": True} if self.sidecar_prompts else {}),
+            **({"texts": self.texts} if self.texts else {}),
         }
 
     @property
-    def how(self) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    def how(self) -> tuple[object, ...]:
         """All but the names."""
-        return self.include, self.exclude, self.sidecar_prompts
+        return self.include, self.exclude, self.sidecar_prompts, self.texts
 
     def covers(self, other: Naming | None) -> bool:
         """Whether all that the other one takes is looked for by this one, too."""
@@ -57,7 +60,13 @@ class Naming:
 
     def seen_from(self, here: str, root: str) -> Naming:
         """The same, its names canonical for another folder."""
-        return Naming(tuple(sorted({canonical(os.path.join(here, n), root) for n in self.names})), *self.how)
+
+        def turned(name: str) -> str:
+            return canonical(name if is_remote(name) else os.path.join(here, name), root)
+
+        return replace(
+            self, names=tuple(sorted(set(map(turned, self.names)))), texts=self.texts and turned(self.texts)
+        )
 
 
 def naming_of(
@@ -66,6 +75,7 @@ def naming_of(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     sidecar_prompts: bool = False,
+    texts: Path | None = None,
     exact: bool = False,
 ) -> Naming | None:
     """What the arguments of `zeroiqa.inputs.find_images` name; None if they mean these images and no others.
@@ -76,15 +86,21 @@ def naming_of(
         return None
     here = os.getcwd()
     names = sorted({canonical(argument, here) for argument in arguments})
-    return Naming(tuple(names), tuple(include), tuple(exclude), sidecar_prompts)
+    table = "" if texts is None else canonical(str(texts), here)
+    return Naming(tuple(names), tuple(include), tuple(exclude), sidecar_prompts, table)
 
 
 def naming_from(fields: Mapping[str, Any] | None) -> Naming | None:
     """What a run.json or a plan says was named; None for an exact set of images."""
     if not fields or "named" not in fields:
         return None
-    filters = (tuple(fields.get(key, ())) for key in ("include", "exclude"))
-    return Naming(tuple(fields["named"]), *filters, bool(fields.get("sidecar_prompts")))
+    return Naming(
+        tuple(fields["named"]),
+        tuple(fields.get("include", ())),
+        tuple(fields.get("exclude", ())),
+        bool(fields.get("sidecar_prompts")),
+        str(fields.get("texts", "")),
+    )
 
 
 def canonical(name: str, base: str) -> str:

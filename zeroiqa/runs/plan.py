@@ -145,8 +145,8 @@ def add_images(folder: Location, sources: Sequence[Source], naming: Naming | Non
         for source in sources:
             if source.path in there and there[source.path] != source.prompt:
                 raise UserError(
-                    f"{printable(source.path)} is planned with the prompt {there[source.path]!r} and now has "
-                    f"{source.prompt!r}; score it in another run (-o)."
+                    f"{printable(source.path)} is planned with the prompt {there[source.path]!r} and now "
+                    f"has {source.prompt!r}; score it again with --refresh, or in another run (-o)."
                 )
         new = [source for source in sources if source.path not in there]
         if not new:
@@ -160,26 +160,6 @@ def add_images(folder: Location, sources: Sequence[Source], naming: Naming | Non
             _write(file, new, inputs, image=len(there), shard=len(planned_sizes(folder)))
         if _inputs_in(path) == inputs:  # else another process was first, with other images
             return len(new)
-
-
-def changed_images(folder: Location, sources: Sequence[Source], *, times: bool = True) -> list[str]:
-    """The planned images whose files have another size or time now; what is not known is not compared.
-
-    Args:
-        folder: Of the run.
-        sources: As they are found now; those that are not planned do not count.
-        times: Whether times are compared.
-    """
-    now = {source.path: source for source in sources}
-    return [
-        row.path
-        for row in all_planned(folder)
-        if (found := now.get(row.file)) is not None
-        and (
-            (row.bytes and found.bytes not in (0, row.bytes))
-            or (times and row.modified is not None and found.modified not in (None, row.modified))
-        )
-    ]
 
 
 def belongs(inputs: Mapping[str, Any] | None, to: Mapping[str, Any]) -> bool:

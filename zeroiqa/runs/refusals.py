@@ -33,7 +33,13 @@ def refuse_others(folder: Location, there: Mapping[str, Any], here: Mapping[str,
 
 
 def refuse_other_images(
-    folder: Location, inputs: Mapping[str, Any], naming: Naming | None, news: News, *, add: bool
+    folder: Location,
+    inputs: Mapping[str, Any],
+    naming: Naming | None,
+    news: News,
+    *,
+    add: bool,
+    refresh: bool,
 ) -> bool:
     """Raise `UserError` unless the run is of what is named.
 
@@ -43,14 +49,17 @@ def refuse_other_images(
         naming: What the command names, canonical for the run's root; None for exact images.
         news: How what it finds differs from what is planned.
         add: Whether the run shall take in whatever is found.
+        refresh: Whether other prompts are taken.
 
     Returns:
         Whether the run follows what is named; False where it has just these images.
     """
-    if news.reworded is not None:
+    if news.reworded is not None and not refresh:
         path, then, now = news.reworded
         what = f"the prompt of {printable(path)} is {then!r} there and {now!r} here"
-        raise UserError(f"{folder} holds a run over other images ({what}); choose another folder with -o.")
+        raise UserError(
+            f"{folder} has other prompts ({what}); choose another folder with -o, or give --refresh."
+        )
     own = naming_from(inputs)
     if add or (own is not None and naming is not None and _same(own, naming, news)):
         return True
@@ -82,6 +91,7 @@ def _said(naming: Naming) -> str:
     options = [f"--include {each}" for each in naming.include]
     options += [f"--exclude {each}" for each in naming.exclude]
     options += ["--sidecar-prompts"] * naming.sidecar_prompts
+    options += [f"with the texts of {naming.texts}"] if naming.texts else []
     return printable(" ".join([*naming.names, *options]))
 
 

@@ -42,8 +42,8 @@ class Change(NamedTuple):
     """Position in the plan."""
     change: What
     """`replaced`: it is another file, or has another prompt, and is computed again wholly. `retried`: what
-    failed is computed again. `gone`: it is not found any more. `back`: it is found again. `pruned`: it is gone
-    and left out of every table."""
+    failed is computed again. `gone`: it is not found any more. `back`: it is found again. `pruned`: it is
+    gone, and left out of every table."""
     bytes: int = 0
     """As the plan has it, for the file of now; so are the others."""
     modified: int | None = None
@@ -76,6 +76,16 @@ class Revisions:
         if now is None:
             return row
         return row._replace(bytes=now.bytes, modified=now.modified, offset=now.offset, prompt=now.prompt)
+
+    def planned_table(self, rows: pa.Table) -> pa.Table:
+        """The same for rows as the plan stores them."""
+        if self._now.keys().isdisjoint(rows["image"].to_pylist()):
+            return rows
+        records = rows.to_pylist()
+        for row in records:
+            if (now := self._now.get(row["image"])) is not None:
+                row |= {name: getattr(now, name) for name in ("bytes", "modified", "offset", "prompt")}
+        return pa.Table.from_pylist(records, rows.schema)
 
     def generation(self, shard: int) -> int:
         """The newest revision that asks for images of a shard to be computed again; 0 if none does."""
@@ -112,9 +122,9 @@ def add(folder: Location, changes: Sequence[Change]) -> int:
             return 0
         record.ensure_format(folder)  # before an older version could read on as if nothing had changed
         path, token = folder / _name(_free(folder)), secrets.token_hex(16)
-        with created(path) as file, table_writer(file, _schema(token)) as writer:
-            rows = [change._asdict() for change in new]
-            writer.write_table(pa.Table.from_pylist(rows, writer.schema))
+        rows = pa.Table.from_pylist([change._asdict() for change in new], _schema(token))
+        with created(path) as file, table_writer(file, rows.schema) as writer:
+            writer.write_table(rows)
         if _token_of(path) == token:  # else another process was first
             return len(new)
 

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.raters.direction import lower_is_better
-from zeroiqa.runs import events, findings, following, plan, record, store
+from zeroiqa.runs import events, findings, following, plan, record, revisions, store
 from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
@@ -25,6 +26,7 @@ from zeroiqa.runs.identity import (
 )
 from zeroiqa.runs.naming import Naming
 from zeroiqa.runs.refusals import refuse_other_images, refuse_others
+from zeroiqa.runs.revisions import Revisions
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind, check_prompts, load_standard
 from zeroiqa.storage import Location
@@ -53,7 +55,7 @@ class Run:
     """What the user should know: libraries have changed since the run was started, prompts are missing."""
     added: tuple[str, ...] = ()
     """Raters that the run did not have until it was opened this time."""
-    followed: Followed = Followed()
+    followed: Followed = field(default_factory=Followed)
     """Images that have come and gone since it was opened the last time."""
     origin: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The folder from which relative paths of its images count: `cwd`, and `from_run` as seen from its own;
@@ -62,6 +64,8 @@ class Run:
     """Whether an image of the planned size is taken though its file was written again since."""
     root: str = ""
     """The folder that relative paths of its images count from now; empty: the current one."""
+    revisions: Revisions = field(default_factory=Revisions, hash=False)
+    """What had changed since it was planned when it was opened."""
 
     @property
     def n_images(self) -> int:
@@ -82,6 +86,25 @@ class Run:
     def lower_is_better(self) -> bool:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
         return any(map(lower_is_better, self.identity["raters"].values()))
+
+    def planned(self, shard: int) -> list[plan.Planned]:
+        """The images of a shard as they are now."""
+        return list(map(self.now, plan.planned(self.folder, shard)))
+
+    def now(self, row: plan.Planned) -> plan.Planned:
+        """A row of the plan as it is now, seen from the current folder."""
+        row = self.revisions.planned(row)
+        return row._replace(root=self.root) if self.root else row
+
+    def gone(self, shards: Iterable[int]) -> dict[int, frozenset[int]]:
+        """Of some shards, those with images that are gone -> which these are, those included that are pruned."""
+        if not self.revisions.gone:
+            return {}
+        begins = list(accumulate(self.shards, initial=0))
+        found = {
+            shard: self.revisions.gone.intersection(range(*begins[shard : shard + 2])) for shard in shards
+        }
+        return {shard: images for shard, images in found.items() if images}
 
     def count_images(self, shards: Iterable[int]) -> int:
         """Images in some of the shards."""
@@ -105,13 +128,15 @@ class RunStatus:
     scored: int
     """Images of wholly finished shards without an error."""
     errors: int
-    """Images of wholly finished shards with an error."""
+    """Images of wholly finished shards with an error, those included that were unreachable."""
     error_kinds: Counter[str]
     """Error sentence without the image's own path -> images."""
     answers: Mapping[tuple[str, str], Answers] = field(default_factory=dict)
     """(Rater, standard) -> how much of the answers lies on the levels, of wholly finished shards."""
     gone: int = 0
     """Images that are not found any more; they count neither as scored nor as errors."""
+    unreachable: int = 0
+    """Images of wholly finished shards whose file could not be read at all."""
 
 
 def run_id(settings: Settings, sources: Sequence[Source], naming: Naming | None = None) -> str:
@@ -132,6 +157,7 @@ def open_run(
     naming: Naming | None = None,
     add: bool = False,
     fixed: bool = False,
+    refresh: bool = False,
     root: str = "",
 ) -> Run:
     """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
@@ -148,6 +174,7 @@ def open_run(
         naming: What led to the images, canonical for `root`; None: these images and no others.
         add: Take in those images that the run does not have, whatever it is of.
         fixed: Leave the plan of a run that is begun as it is; `Run.followed` says what would be new.
+        refresh: Take images with other prompts than the run has; they are changed by a revision.
         root: What relative paths count from; empty: the current folder.
 
     Raises:
@@ -166,7 +193,7 @@ def open_run(
     if not plan.belongs(plan.first_inputs(folder), there["inputs"]):  # the creation was interrupted
         _plan(folder, sources, naming, there["inputs"])
     news = following.look(folder, naming, sources, root)
-    follows = refuse_other_images(folder, there["inputs"], naming, news, add=add)
+    follows = refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
     own = own_arithmetic(found["settings"], settings)
     if there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], settings):
         found = record.extend(folder, found, own, {**identity, "inputs": there["inputs"]})
@@ -185,6 +212,7 @@ def preview(
     *,
     naming: Naming | None = None,
     add: bool = False,
+    refresh: bool = False,
     root: str = "",
 ) -> Followed | None:
     """What `open_run` of a run that is begun would find to be new and gone; None if it has no plan yet.
@@ -198,7 +226,7 @@ def preview(
     if not plan.belongs(plan.first_inputs(folder), there["inputs"]):
         return None
     news = following.look(folder, naming, sources, root)
-    refuse_other_images(folder, there["inputs"], naming, news, add=add)
+    refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
     return news.counts
 
 
@@ -213,17 +241,28 @@ def load_run(folder: Location) -> Run:
 
 
 def is_current(run: Run) -> bool:
-    """Whether nobody has added raters or images to the run since it was opened."""
+    """Whether nobody has added raters or images to the run, or changed some, since it was opened."""
     now = load_run(run.folder)
-    return (now.run_id, now.shards) == (run.run_id, run.shards)
+    return (now.run_id, now.shards, now.revisions.number) == (run.run_id, run.shards, run.revisions.number)
 
 
 def caught_up(run: Run) -> Run:
-    """The run with the images that it has now; with the raters that it had."""
+    """The run with the images and revisions that it has now; with the raters that it had."""
     now = load_run(run.folder)
     if now.settings.raters != run.settings.raters:
         return run
     return replace(now, **{name: getattr(run, name) for name in _OF_THE_COMMAND})
+
+
+def revised(run: Run, changes: Sequence[revisions.Change] = ()) -> Run:
+    """The run with the revisions of now, some more of which are written first.
+
+    Raises:
+        UserError: they cannot be read or written.
+    """
+    if changes:
+        revisions.add(run.folder, changes)
+    return replace(run, revisions=revisions.read(run.folder))
 
 
 def tidy(run: Run) -> None:
@@ -236,8 +275,14 @@ def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     """The shards that have something left to do, in plan order; for some of the raters, or for all."""
     chosen = run.settings.raters if raters is None else raters
     stages = (store.REGIONS, *map(store.rating_stage, chosen))
-    done = set.intersection(*(store.finished_shards(run.folder, stage) for stage in stages))
+    done = set.intersection(*(finished_shards(run, stage) for stage in stages))
     return [shard for shard in range(run.n_shards) if shard not in done]
+
+
+def finished_shards(run: Run, stage: str) -> set[int]:
+    """The shards of which a stage's part is there, of the generation that the run wants."""
+    there = store.parts(run.folder, stage)
+    return {shard for shard, found in there.items() if run.revisions.generation(shard) in found}
 
 
 def status(
@@ -248,6 +293,9 @@ def status(
     shards: Iterable[int] | None = None,
 ) -> RunStatus:
     """How far a run is. It is taken from the events; only parts of which those do not tell are opened.
+
+    Of a shard of which a later generation is wanted than is there, the images that are not computed again
+    count as they are.
 
     Args:
         run: The run.
@@ -260,29 +308,40 @@ def status(
     """
     aggregation = aggregation or run.settings.aggregation
     logged = (log or events.read_events(run.folder)).parts()
-    finished = {stage: store.finished_shards(run.folder, stage) for stage in run.stages}
-    wanted = set(range(run.n_shards) if shards is None else shards)
-    whole = sorted(wanted.intersection(*finished.values()))
+    there = {stage: store.parts(run.folder, stage) for stage in run.stages}
     kinds: Counter[str] = Counter()
     answers: dict[tuple[str, str], Answers] = {}
-    for shard in whole:
-        errors: dict[int, str] = {}
+    done = unreachable = 0
+    chosen = range(run.n_shards) if shards is None else sorted(shards)
+    gone = run.gone(chosen)
+    for shard in chosen:
+        common = set.intersection(*(found.get(shard, set()) for found in there.values()))
+        known = common.intersection(run.revisions.generations(shard))
+        if not known:
+            continue
+        errors: dict[int, tuple[str, str | None]] = {}
         for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
-            part = logged.get((stage, shard))
-            found, given = events.content(run, stage, shard, part, aggregation)
-            errors |= {image: kind for kind, images in found.items() for image in images}
-            for standard, each in given.items():
+            part = events.PartOf(stage, shard, max(known))
+            said = events.content(run, part, logged.get(part), aggregation, gone.get(shard, frozenset()))
+            errors |= said.by_image()
+            for standard, each in said.answers.items():
                 key = (str(findings.rater_of(run, stage)), standard)
                 answers[key] = answers[key] + each if key in answers else each
-        kinds.update(errors.values())
+        again = run.revisions.again(shard, max(known)).keys() | gone.get(shard, frozenset())
+        valid = [error for image, error in errors.items() if image not in again]
+        kinds.update(kind for kind, _ in valid)
+        unreachable += sum(cause == "unreachable" for _, cause in valid)
+        done += run.shards[shard] - len(again)
     return RunStatus(
-        images=run.n_images,
+        images=run.n_images - len(run.revisions.pruned),
         shards=run.n_shards,
-        finished={stage: len(shards) for stage, shards in finished.items()},
-        scored=run.count_images(whole) - kinds.total(),
+        finished={stage: len(finished_shards(run, stage)) for stage in run.stages},
+        scored=done - kinds.total(),
         errors=kinds.total(),
         error_kinds=kinds,
         answers=answers,
+        unreachable=unreachable,
+        gone=sum(len(images - run.revisions.pruned) for images in gone.values()),
     )
 
 
@@ -354,6 +413,7 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         shards=plan.planned_sizes(folder),
         warnings=_warnings(folder, found["environment"], settings),
         origin=found.get("origin", {}),
+        revisions=revisions.read(folder),
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -48,10 +48,11 @@ _REGIONS_SCHEMA = _schema(
     warnings=pa.list_(_TEXT),
     regions=pa.list_(_REGION),
     content_hash=pa.binary(),
+    cause=_TEXT,
 )
-_LATER = ("content_hash",)
+_RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING), cause=_TEXT)
+_LATER = ("content_hash", "cause")
 """Columns that the parts of older versions lack."""
-_RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING))
 
 Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
 """Standard name -> one rating per view, the whole image first."""
@@ -70,6 +71,8 @@ class RegionsRow:
     error: str | None = None
     content_hash: bytes | None = None
     """`content_hash` of the file that was decoded; None where it was not, or not by this version."""
+    cause: str | None = None
+    """Of an error: the `cause` of an `ImageError`."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,16 @@ class RatingsRow:
     ratings: Ratings | None = None
     """None where there is an error, here or in the image's `RegionsRow`."""
     error: str | None = None
+    cause: str | None = None
+    """As that of a `RegionsRow`."""
+
+
+class StoredError(NamedTuple):
+    """Why an image has no regions or ratings."""
+
+    sentence: str
+    cause: str | None = None
+    """As that of a `RegionsRow`."""
 
 
 def rating_stage(rater: str) -> str:
@@ -130,9 +143,9 @@ def finished_shards(folder: Location, stage: str) -> set[int]:
 
 
 @contextmanager
-def new_regions(folder: Location, shard: int) -> Iterator[Callable[[RegionsRow], None]]:
+def new_regions(folder: Location, shard: int, generation: int = 0) -> Iterator[Callable[[RegionsRow], None]]:
     """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
-    with _new_part(part_path(folder, REGIONS, shard), _REGIONS_SCHEMA) as add:
+    with _new_part(part_path(folder, REGIONS, shard, generation), _REGIONS_SCHEMA) as add:
         yield lambda row: add(
             {
                 "image": row.image,
@@ -144,30 +157,35 @@ def new_regions(folder: Location, shard: int) -> Iterator[Callable[[RegionsRow],
                 if row.error is not None
                 else [_region_record(region) for region in row.regions],
                 "content_hash": row.content_hash,
+                "cause": row.cause,
             }
         )
 
 
 @contextmanager
-def new_ratings(folder: Location, rater: str, shard: int) -> Iterator[Callable[[RatingsRow], None]]:
+def new_ratings(
+    folder: Location, rater: str, shard: int, generation: int = 0
+) -> Iterator[Callable[[RatingsRow], None]]:
     """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
-    with _new_part(part_path(folder, rating_stage(rater), shard), _RATINGS_SCHEMA) as add:
+    path = part_path(folder, rating_stage(rater), shard, generation)
+    with _new_part(path, _RATINGS_SCHEMA) as add:
         yield lambda row: add(
             {
                 "image": row.image,
                 "error": row.error,
                 "ratings": None if row.ratings is None else _rating_records(row.ratings),
+                "cause": row.cause,
             }
         )
 
 
-def read_regions(folder: Location, shard: int) -> Iterator[RegionsRow]:
+def read_regions(folder: Location, shard: int, generation: int = 0) -> Iterator[RegionsRow]:
     """The rows of a part, streaming.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    for record in _records(part_path(folder, REGIONS, shard)):
+    for record in _records(part_path(folder, REGIONS, shard, generation)):
         yield RegionsRow(
             image=record["image"],
             size=None if record["height"] is None else (record["height"], record["width"]),
@@ -175,38 +193,43 @@ def read_regions(folder: Location, shard: int) -> Iterator[RegionsRow]:
             warnings=tuple(record["warnings"]),
             error=record["error"],
             content_hash=record.get("content_hash"),
+            cause=record.get("cause"),
         )
 
 
-def read_ratings(folder: Location, rater: str, shard: int) -> Iterator[RatingsRow]:
+def read_ratings(folder: Location, rater: str, shard: int, generation: int = 0) -> Iterator[RatingsRow]:
     """The rows of a part, streaming.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    for record in _records(part_path(folder, rating_stage(rater), shard)):
+    for record in _records(part_path(folder, rating_stage(rater), shard, generation)):
         stored = record["ratings"]
-        yield RatingsRow(record["image"], None if stored is None else _ratings(stored), record["error"])
+        ratings = None if stored is None else _ratings(stored)
+        yield RatingsRow(record["image"], ratings, record["error"], record.get("cause"))
 
 
-def read_errors(folder: Location, stage: str, shard: int) -> dict[int, str]:
+def read_errors(folder: Location, stage: str, shard: int, generation: int = 0) -> dict[int, StoredError]:
     """Image -> error, for the images of a part that have one; nothing else is read.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    with _opened(part_path(folder, stage, shard)) as part:
-        rows = part.read(["image", "error"]).to_pylist()
-    return {row["image"]: row["error"] for row in rows if row["error"] is not None}
+    with _opened(part_path(folder, stage, shard, generation)) as part:
+        columns = [name for name in ("image", "error", "cause") if name in part.schema_arrow.names]
+        rows = part.read(columns).to_pylist()
+    return {
+        row["image"]: StoredError(row["error"], row.get("cause")) for row in rows if row["error"] is not None
+    }
 
 
-def read_part(folder: Location, stage: str, shard: int) -> pa.Table:
+def read_part(folder: Location, stage: str, shard: int, generation: int = 0) -> pa.Table:
     """A part as it is stored, for copies; columns that it lacks are null.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    with _opened(part_path(folder, stage, shard)) as part:
+    with _opened(part_path(folder, stage, shard, generation)) as part:
         return complete(part.read(), _schema_of(stage))
 
 

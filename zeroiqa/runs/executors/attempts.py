@@ -143,7 +143,8 @@ class Attempts:
         name = self._images_of(shard)[image]
         self._searches[shard].found = True
         self._searches[shard].poisoned[image] = (
-            f"{name}: the process that worked on it was killed, {KILLS} times; leave it out or repair it."
+            f"{name}: the process that worked on it was killed, {KILLS} times; leave it out, repair it, "
+            "or try it again with --retry-errors."
         )
 
     def _tried(self, shard: int) -> None:
