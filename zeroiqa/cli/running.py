@@ -66,21 +66,29 @@ def opened_run(
     if run.added:
         click.echo(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
     if any(run.followed) or add:
-        click.echo(_news(run, fixed=part is not None), err=True)
+        click.echo(_news(run, add=add, fixed=part is not None), err=True)
     return run
 
 
-def _news(run: Run, *, fixed: bool) -> str:
+def _news(run: Run, *, add: bool, fixed: bool) -> str:
     """One line on the images that have come and gone."""
-    news = run.followed
-    verb = "is" if news.new == 1 else "are"
-    parts = [f"{counted(news.new)} {verb} new in {run.folder}, which has {run.n_images} now"]
-    parts += [f"{news.gone} gone (--prune leaves out of the tables what is gone)"] if news.gone else []
-    parts += [f"{news.back} back"] if news.back else []
+    news, there = run.followed, run.folder
+    parts = []
+    if (news.new or add) and not fixed:
+        parts.append(f"{_are(news.new)} new in {there}, which has {run.n_images} now")
+    elif news.new:
+        parts.append(f"{_are(news.new)} new since {there} was planned")
+    if news.gone:
+        parts.append(f"{_are(news.gone)} gone" + " (--prune leaves them out of the tables)" * (not fixed))
+    if news.back:
+        parts.append(f"{_are(news.back)} back")
     if fixed:
-        parts[0] = f"{counted(news.new)} {verb} new since {run.folder} was planned"
-        return f"{', '.join(parts)}; a slice leaves the plan as it is, a command without --shard does not."
-    return f"{', '.join(parts)}."
+        parts.append("a slice leaves the plan as it is, which others share; a command without --shard does not")
+    return f"{'; '.join(parts)}."
+
+
+def _are(number: int) -> str:
+    return f"{counted(number)} {'is' if number == 1 else 'are'}"
 
 
 def foreseen(

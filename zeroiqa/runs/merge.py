@@ -29,8 +29,8 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
         folder: New, empty, or that of the same merge.
 
     Returns:
-        The new run, by the first one's arithmetic, and how many images were left out because an earlier run has
-        them. Those that are gone are left out, too.
+        The new run, by the first one's arithmetic, and how many images were left out because an earlier run
+        has them. Those that are gone are left out, too.
 
     Raises:
         UserError: the runs differ or are unfinished, a part is damaged, or the folder holds something else.
