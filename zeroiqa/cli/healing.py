@@ -116,7 +116,7 @@ def _said(found: Healing) -> Iterator[str]:
     if found.unscored:
         yield f"{_images(found.unscored)} changed before being scored; the files of now are taken."
     if found.refreshed:
-        yield f"{_images(found.refreshed)} changed since being scored, and {_are(found.refreshed)} scored again."
+        yield f"{_images(found.refreshed)} changed since being scored; the files of now are scored."
     if found.stale:
         yield (
             f"Warning: {_images(len(found.stale))} changed since being scored, by size or time (first: "

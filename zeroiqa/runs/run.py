@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +20,13 @@ from zeroiqa.runs.identity import (
     differences,
     environment,
     identity_of,
+    kinds_of,
     run_id_of,
     without_additions,
 )
 from zeroiqa.runs.revisions import Revisions
 from zeroiqa.settings import Settings, settings_from_dict
-from zeroiqa.standards import Kind, check_prompts, load_standard
+from zeroiqa.standards import Kind, check_prompts
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def open_run(
     _refuse_others(folder, there, here, sources)
     if there["raters"] != here["raters"] or _warns_otherwise(found["settings"], settings):
         found = record.extend(folder, found, settings, {**identity, "inputs": begun_with})
-    more = plan.add_images(folder, sources, {} if refresh else _prompts_now(folder)) if add else 0
+    more = plan.add_images(folder, sources, {} if refresh else _prompts(folder)) if add else 0
     added = tuple(name for name in settings.raters if name not in there["raters"])
     run = replace(_run(folder, found, settings), added=added, added_images=more)
     run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
@@ -186,7 +186,7 @@ def load_run(folder: Location) -> Run:
 
 
 def is_current(run: Run) -> bool:
-    """Whether nobody has added raters or images to the run, or changed some, since it was opened."""
+    """Whether nobody has added raters, images or revisions to the run since it was opened."""
     now = load_run(run.folder)
     return (now.run_id, now.revisions.number) == (run.run_id, run.revisions.number)
 
@@ -298,17 +298,17 @@ def _with_images(identity: Mapping[str, Any], folder: Location) -> dict[str, Any
     return {**identity, "inputs": plan.all_inputs(folder)}
 
 
-def _prompts_now(folder: Location) -> dict[str, str | None]:
-    """File -> prompt of the images of a run, as revisions have them."""
+def _prompts(folder: Location) -> dict[str, str | None]:
+    """File -> prompt of the images of a run, as they are now."""
     now = revisions.read(folder)
     return {row.file: row.prompt for row in map(now.planned, plan.all_planned(folder))}
 
 
 def _same_images(folder: Location, sources: Sequence[Source], *, refresh: bool) -> bool:
-    """Whether the images are those of the run, in its order, with the prompts of now or, to refresh, others."""
+    """Whether the images are those of the run, in its order, with its prompts; to refresh, with any."""
     if not refresh and not revisions.read(folder).number:
         return False  # which the plan's digest decides
-    there = _prompts_now(folder)
+    there = _prompts(folder)
     here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
     return list(there) == list(here) and (refresh or there == here)
 
@@ -334,24 +334,12 @@ def _run(folder: Location, found: Mapping[str, Any], settings: Settings) -> Run:
         settings=settings,
         identity=identity,
         labels=found["labels"],
-        kinds=found.get("kinds") or _kinds(settings, found["identity"]),
+        kinds=found.get("kinds") or kinds_of(settings, found["identity"]),
         shards=plan.planned_sizes(folder),
         warnings=_warnings(folder, found["environment"], settings),
         origin=found.get("origin", {}),
         revisions=revisions.read(folder),
     )
-
-
-def _kinds(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]:
-    """The standards' kinds, for a run.json that does not say them; words where a file is gone or changed."""
-    kinds: dict[str, Kind] = {each["name"]: "word" for each in identity["standards"]}
-    hashes = {each["hash"] for each in identity["standards"]}
-    for name in settings.standards:
-        with suppress(UserError):
-            standard = load_standard(name)
-            if standard.hash in hashes:
-                kinds[standard.name] = standard.kind
-    return kinds
 
 
 def _warnings(folder: Location, then: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
@@ -395,7 +383,7 @@ def _other_images(folder: Location, sources: Sequence[Source]) -> str:
         return (
             f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
         )
-    there = _prompts_now(folder)
+    there = _prompts(folder)
     here = {source.path: source.prompt and plan.escaped(source.prompt) for source in sources}
     only_there = [f"{path} only there" for path in there if path not in here]
     only_here = [f"{path} only here" for path in here if path not in there]
