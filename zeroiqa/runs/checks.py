@@ -99,7 +99,7 @@ def _plan(run: Run) -> Check:
             f"Image {wrong} in {path} has the number of another image or shard; put the file back as it was, "
             "or start a new run."
         )
-    changed = f"; {run.revisions.number} revisions since" if run.revisions.number else ""
+    changed = f"; the newest revision is {run.revisions.number}" if run.revisions.number else ""
     return Check("plan", f"{run.n_images} images in {run.n_shards} shards{changed}", tuple(damages))
 
 
