@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -453,7 +452,7 @@ def test_a_file_name_is_never_made_a_folder():
     assert "give that of a folder" in zeroiqa("merge", "one", "two", "-o", "res.csv", code=1).stderr
     assert not Path("res.csv").exists() and not Path("zeroiqa-runs").exists()
     score("photos", "-o", "run")
-    os.rename("run", "run.csv")  # older versions made such folders
+    Path("run").rename("run.csv")  # older versions made such folders
     assert "Nothing was to do" in score("photos", "-o", "run.csv").stderr
 
 

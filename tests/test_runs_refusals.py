@@ -10,7 +10,7 @@ import pytest
 from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import Source
-from zeroiqa.runs import plan
+from zeroiqa.runs import plan, record
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
 
@@ -147,9 +147,9 @@ def test_file_in_place_of_the_folder_is_refused():
 
 def test_newer_format_is_refused_with_the_way_out():
     begin()
-    edit(format=4, zeroiqa="9.0")
+    edit(format=record.FORMAT + 1, zeroiqa="9.0")
     message = refusal()
-    assert "written by zeroiqa 9.0 (format 4)" in message and "pip install -U" in message
+    assert f"written by zeroiqa 9.0 (format {record.FORMAT + 1})" in message and "pip install -U" in message
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": "x"}', '{"format": 1}', "\udce9"])

@@ -80,14 +80,16 @@ def refuse_copies(run: Run) -> None:
     from zeroiqa.runs.latest import images_left
 
     left = (image for shard in pending(run) for image in images_left(run, shard))
-    images = list(islice(left, _LOOKED_AT))
-    moved = 0
-    for image in images:
+    looked = moved = 0
+    for image in islice(left, _LOOKED_AT):
+        if image.modified is None:
+            continue
         try:
-            moved += image.modified is not None and time_of(image.stored.place) != image.modified
+            moved += time_of(image.stored.place) != image.modified
+            looked += 1
         except (OSError, ValueError, UserError):  # an error of this image, which its row will say
             continue
-    if not run.ignore_times and 1 < len(images) == moved:
+    if not run.ignore_times and 1 < looked == moved:
         raise UserError(
             f"All of the {moved} images looked at have another modification time than when {run.folder} was "
             "planned, as copies have; go on with --ignore-times if they are the same files, or score them in "
@@ -112,22 +114,19 @@ def _said(found: Healing) -> Iterator[str]:
             "tried again": found.retried,
         }
         listed = ", ".join(f"{number} {why}" for why, number in counts.items() if number)
-        yield f"{_images(again)} with an error {_are(again)} computed again: {listed}."
+        subject = "1 image with an error is" if again == 1 else f"{again} images with an error are"
+        yield f"{subject} computed again: {listed}."
     if found.unscored:
-        yield f"{_images(found.unscored)} changed before being scored; the files of now are taken."
+        yield f"{_have(found.unscored)} changed before the first score; the files of now are taken."
     if found.refreshed:
-        yield f"{_images(found.refreshed)} changed since being scored, and {_are(found.refreshed)} scored again."
+        yield f"{_have(found.refreshed)} changed since the last score; the files of now are scored."
     if found.stale:
         yield (
-            f"Warning: {_images(len(found.stale))} changed since being scored, by size or time (first: "
-            f"{printable(found.stale[0])}); the scores are those of the old files, and --refresh scores the "
-            "files of now."
+            f"Warning: {_have(len(found.stale))} changed since the last score, by size or time (first: "
+            f"{printable(found.stale[0])}): the scores are those of the old files; --refresh scores those of "
+            "now."
         )
 
 
-def _images(number: int) -> str:
-    return f"{number} image{'' if number == 1 else 's'}"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+def _have(images: int) -> str:
+    return "1 image has" if images == 1 else f"{images} images have"

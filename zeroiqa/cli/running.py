@@ -83,7 +83,9 @@ def _news(run: Run, *, add: bool, fixed: bool) -> str:
     if news.back:
         parts.append(f"{_are(news.back)} back")
     if fixed:
-        parts.append("a slice leaves the plan as it is, which others share; a command without --shard does not")
+        parts.append(
+            "a slice leaves the plan as it is, which others share; a command without --shard does not"
+        )
     return f"{'; '.join(parts)}."
 
 
@@ -109,8 +111,8 @@ def foreseen(
     from zeroiqa.runs import load_run, run_id
     from zeroiqa.runs.following import from_its_root
     from zeroiqa.runs.latest import all_left
+    from zeroiqa.runs.opening import preview
     from zeroiqa.runs.record import is_run
-    from zeroiqa.runs.run import preview
 
     if not is_run(folder):
         return ""

@@ -130,7 +130,8 @@ def _draw(run: Run, shard: int) -> int:
     )
     there = 0
     for planned, row in read_segmented(run, shard):
-        path = run.folder / "overlays" / _picture_name(planned)
+        revision = run.revisions.replaced(shard, planned.image)
+        path = run.folder / "overlays" / _picture_name(planned, revision)
         if row.error is None and not path.exists():
             try:
                 stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
@@ -146,9 +147,10 @@ def _draw(run: Run, shard: int) -> int:
     return there
 
 
-def _picture_name(planned: Planned) -> str:
+def _picture_name(planned: Planned, revision: int) -> str:
+    """Another file of the same name has a picture of its own, with the number of its revision."""
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.path).stem)
-    return f"{planned.image:05d}-{stem[:80]}.jpg"
+    return f"{planned.image:05d}-{stem[:80]}{f'-{revision:04d}' if revision else ''}.jpg"
 
 
 def _write(run: Run) -> RegionStatistics:

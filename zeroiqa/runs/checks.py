@@ -19,11 +19,12 @@ import pyarrow as pa
 from zeroiqa.errors import UserError, printable
 from zeroiqa.runs import known_answers, plan, store
 from zeroiqa.runs.events import FOLDER as EVENTS
-from zeroiqa.runs.events import Events, digest, read_events
+from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.files import TEMPORARY, table
+from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
-from zeroiqa.runs.run import Run, pending, status
+from zeroiqa.runs.run import Run, status
 from zeroiqa.runs.scores import iter_scores, score_columns
 from zeroiqa.storage import Location
 
@@ -59,10 +60,11 @@ def check_run(run: Run) -> Iterator[Check]:
         UserError: the folder cannot be read at all.
     """
     yield _plan(run)
-    log: dict[tuple[str, int], set[tuple[int, str]]] = {}
+    log: dict[PartOf, set[tuple[int, str]]] = {}
     for event in read_events(run.folder).found:
         for stage, part in event.parts.items():
-            log.setdefault((stage, event.shard), set()).add((part.bytes, part.sha256))
+            of = PartOf(stage, event.shard, event.generation)
+            log.setdefault(of, set()).add((part.bytes, part.sha256))
     whole = True
     for stage in run.stages:
         check = _stage(run, stage, log)
@@ -97,20 +99,22 @@ def _plan(run: Run) -> Check:
             f"Image {wrong} in {path} has the number of another image or shard; put the file back as it was, "
             "or start a new run."
         )
-    return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
+    changed = f"; the newest revision is {run.revisions.number}" if run.revisions.number else ""
+    return Check("plan", f"{run.n_images} images in {run.n_shards} shards{changed}", tuple(damages))
 
 
-def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, str]]]) -> Check:
+def _stage(run: Run, stage: str, log: Mapping[PartOf, set[tuple[int, str]]]) -> Check:
     starts = list(itertools.accumulate(run.shards, initial=0))
-    numbers = {store.part_path(run.folder, stage, shard).name: shard for shard in range(run.n_shards)}
-    damages, parts, logged, size = [], 0, 0, 0
+    damages, parts, older, logged, size = [], 0, 0, 0, 0
     for path in _content(run.folder / stage):
-        shard = numbers.get(path.name)
-        if shard is None:
+        part = store.part_of(path.name)
+        if part is None or part[0] >= run.n_shards or part[1] not in run.revisions.generations(part[0]):
             damages.append(f"{path} is no part of this run; delete it, or move it elsewhere.")
             continue
-        hashes = log.get((stage, shard), set())
-        parts, logged = parts + 1, logged + bool(hashes)
+        shard, generation = part
+        hashes = log.get(PartOf(stage, shard, generation), set())
+        wanted = generation == run.revisions.generation(shard)
+        parts, older, logged = parts + wanted, older + (not wanted), logged + bool(hashes)
         try:
             found = digest(path)
             size += found[0]
@@ -120,7 +124,10 @@ def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, st
                 damages.append(f"{path} {damage}; {_REDO}.")
         except (OSError, UserError, pa.ArrowInvalid) as error:
             damages.append(f"{path} cannot be read ({' '.join(str(error).split())}); {_REDO}.")
-    text = f"{parts} of {run.n_shards} parts, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
+    earlier = f" and {older} of earlier generations" if older else ""
+    text = (
+        f"{parts} of {run.n_shards} parts{earlier}, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
+    )
     return Check(stage, text, tuple(damages))
 
 
@@ -150,7 +157,7 @@ def _known_answers(known: Mapping[str, Location]) -> Check:
 
 
 def _scores(run: Run) -> Check:
-    left = run.count_images(pending(run))
+    left = all_left(run)
     if left:
         return Check("scores", f"not compared, since {left} images are left to do")
     if not run.settings.raters:
@@ -237,8 +244,8 @@ def _others(run: Run) -> Check:
     """What lies about: it hurts nothing, and may be needed."""
     folders = {store.REGIONS, "ratings", known_answers.FOLDER, EVENTS, "overlays"}
     files = re.compile(
-        r"run\.json|plan(-\d{4})?\.parquet|(scores|regions)\.(csv|parquet)|coco\.json"
-        r"|scores-.*\.csv|revision-\d{4,}\.parquet"
+        r"run\.json|(plan(-\d{4})?|revision-\d{4})\.parquet|(scores|regions)\.(csv|parquet)|coco\.json"
+        r"|scores-.*\.csv"
     )
     foreign = [
         path.name

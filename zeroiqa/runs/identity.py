@@ -6,12 +6,14 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa import raters, segmenters
 from zeroiqa.errors import UserError
 from zeroiqa.settings import Settings, settings_from_dict
+from zeroiqa.standards import Kind, load_standard
 
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
@@ -152,6 +154,18 @@ def environment(settings: Settings) -> dict[str, str]:
             except PackageNotFoundError:
                 continue
     return versions
+
+
+def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]:
+    """The standards' kinds, for a run.json that does not say them; words where a file is gone or changed."""
+    kinds: dict[str, Kind] = {each["name"]: "word" for each in identity["standards"]}
+    hashes = {each["hash"] for each in identity["standards"]}
+    for name in settings.standards:
+        with suppress(UserError):
+            standard = load_standard(name)
+            if standard.hash in hashes:
+                kinds[standard.name] = standard.kind
+    return kinds
 
 
 def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:

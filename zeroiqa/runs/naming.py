@@ -4,7 +4,7 @@ A name is canonical if it is relative to the current folder where it lies in it 
 end), else absolute; addresses of object stores are as they are. Relative names and paths of a run count from
 its root: the folder in which it was begun, or the one to which it was moved or copied with its images.
 """
-# ruff: noqa: PTH109, PTH112, PTH118, PTH121
+# ruff: noqa: PTH109, PTH112, PTH117, PTH118, PTH121
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def canonical(name: str, base: str) -> str:
 
 
 def spelled_from(origin: str, base: str) -> Callable[[str], str]:
-    """A function for paths of files, relative to `origin`: canonical for `base`. It looks once at a folder."""
+    """A function for paths of files, from `origin`: canonical for `base`. It looks at a folder once."""
 
     @functools.cache
     def place(folder: str) -> str:

@@ -80,6 +80,7 @@ def extend(
     larger = {
         **record,
         "run_id": run_id_of(identity),
+        "format": FORMAT,
         "settings": settings.to_dict(),
         "identity": identity,
         "environment": {**environment(settings), **record["environment"]},

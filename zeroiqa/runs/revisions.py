@@ -87,6 +87,11 @@ class Revisions:
                 row |= {name: getattr(now, name) for name in ("bytes", "modified", "offset", "prompt")}
         return pa.Table.from_pylist(records, rows.schema)
 
+    def replaced(self, shard: int, image: int) -> int:
+        """The newest revision that makes an image of a shard another file; 0 if none does."""
+        asked = self._asked.get(shard, ())
+        return max((number for number, images in asked if images.get(image) == "replaced"), default=0)
+
     def generation(self, shard: int) -> int:
         """The newest revision that asks for images of a shard to be computed again; 0 if none does."""
         return self.generations(shard)[-1]

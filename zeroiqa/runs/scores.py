@@ -146,7 +146,7 @@ def write_scores(run: Run) -> None:
         )
     if not is_current(run):
         raise UserError(
-            f"{run.folder} has got more raters or images, or other ones, meanwhile; give the command of the "
+            f"{run.folder} has got more raters or images meanwhile, or changed ones; give the command of the "
             "run again, which writes the scores of all."
         )
     columns = score_columns(run)

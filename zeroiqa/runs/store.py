@@ -118,14 +118,19 @@ def content_hash(content: bytes) -> bytes:
 
 def part_path(folder: Location, stage: str, shard: int, generation: int = 0) -> Location:
     """Where a stage's part of a shard is; a later generation has the number of its revision."""
-    name = f"part-{shard:05d}-{generation:04d}" if generation else f"part-{shard:05d}"
-    return folder / stage / f"{name}.parquet"
+    return folder / stage / _part_name(shard, generation)
+
+
+def _part_name(shard: int, generation: int) -> str:
+    later = f"-{generation:04d}" if generation else ""
+    return f"part-{shard:05d}{later}.parquet"
 
 
 def part_of(name: str) -> tuple[int, int] | None:
     """The shard and the generation of the part that a file of this name is; None if it is none of ours."""
     found = re.fullmatch(r"part-(\d{5,})(?:-(\d{4,}))?\.parquet", name, re.ASCII)
-    return None if found is None else (int(found[1]), int(found[2] or 0))
+    part = None if found is None else (int(found[1]), int(found[2] or 0))
+    return part if part is not None and name == _part_name(*part) else None
 
 
 def parts(folder: Location, stage: str) -> dict[int, set[int]]:
