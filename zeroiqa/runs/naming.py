@@ -129,7 +129,7 @@ def spelled_from(origin: str, base: str) -> Callable[[str], str]:
             return path
         folder, slash, name = path.replace(os.sep, "/").rpartition("/")
         found = place(folder or slash)
-        return path if found == folder else name if found == "." else f"{found.rstrip('/')}/{name}"
+        return name if found == "." else path if found == folder else f"{found.rstrip('/')}/{name}"
 
     return spelled
 

@@ -53,8 +53,8 @@ def open_run(
     """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
 
     Further raters are added to it: the parts that are there stay, and their own ratings become pending.
-    Images that are new under the names that the run is of come behind those that are there, in shards of their
-    own; those that are not found there any more are gone from then on. The arithmetic stays the run's own.
+    Images that are new under the names that the run is of come behind those that are there, in shards of
+    their own; those that are not found any more are gone from then on. The arithmetic stays the run's own.
 
     Args:
         folder: New, empty, or that run's folder.
