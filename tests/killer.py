@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -61,17 +62,19 @@ def kill_everywhere(base: Path, images: str, begun: Sequence[str], bad: Path | N
 
     A bad image is broken as long as the run is begun, and is another one from then on.
     """
-    content = bad.read_bytes() if bad else b""
     pyarrow.array([0])  # imports what the children would each import again
     assert in_child(score, base / "whole", images, 1) == 0
-    for operation in itertools.count(1):
+    content = bad.read_bytes() if bad else b""
+    if bad:
+        bad.write_bytes(b"no image")
+    if begun:
+        assert in_child(score, base / "begun", images, 1, begun) == 0
+    if bad:
+        bad.write_bytes(content)
+    for operation in itertools.count(1, 3 if bad else 1):
         folder = base / str(operation)
-        if bad:
-            bad.write_bytes(b"no image")
         if begun:
-            assert in_child(score, folder, images, 1, begun) == 0
-        if bad:
-            bad.write_bytes(content)
+            shutil.copytree(base / "begun", folder)
         finished = parts(folder)
         ended = in_child(dying, folder, images, operation)
         if ended == 0:

@@ -258,6 +258,24 @@ def test_only_what_failed_of_an_ensemble_is_tried_again(photos, monkeypatch):
     assert Path("run/scores.csv").read_bytes() == Path("new/scores.csv").read_bytes()
 
 
+def test_image_that_a_server_has_refused_is_tried_again(photos, server):
+    Image.new("RGB", (32, 24)).save("photos/05.png")
+    server.script(refuses_dark=413)
+    rater = ("--rater", f"openai:{server.url}")
+    score(*rater)
+    assert statuses() == {"01": "unreachable", "04": "error", "05": "error"}
+    server.script()
+    mount()
+    said = score(*rater, "--retry-errors")
+    assert "3 images with an error are computed again: 1 other files now, 2 tried again." in said
+    asked = len(server.requests())
+    assert statuses() == {"04": "error"}
+    server.script()
+    score(*rater, run="new")
+    assert Path("run/scores.csv").read_bytes() == Path("new/scores.csv").read_bytes()
+    assert 0 < asked < len(server.requests()) / 2
+
+
 def test_image_that_has_changed_before_it_was_scored_is_taken_as_it_is(photos):
     score("--max-failures", "0", code=1)
     assert parts() and not Path("run/scores.csv").exists()

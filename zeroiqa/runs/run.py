@@ -158,11 +158,7 @@ def caught_up(run: Run) -> Run:
 
 
 def revised(run: Run, changes: Sequence[revisions.Change] = ()) -> Run:
-    """The run with the revisions of now, some more of which are written first.
-
-    Raises:
-        UserError: they cannot be read or written.
-    """
+    """The run with the revisions of now, after one of some changes; a `UserError` if that does not work."""
     if changes:
         revisions.add(run.folder, changes)
     return replace(run, revisions=revisions.read(run.folder))
@@ -178,14 +174,13 @@ def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     """The shards that have something left to do, in plan order; for some of the raters, or for all."""
     chosen = run.settings.raters if raters is None else raters
     stages = (store.REGIONS, *map(store.rating_stage, chosen))
-    done = set.intersection(*(finished_shards(run, stage) for stage in stages))
+    done = set.intersection(*(_finished(run, store.parts(run.folder, stage)) for stage in stages))
     return [shard for shard in range(run.n_shards) if shard not in done]
 
 
-def finished_shards(run: Run, stage: str) -> set[int]:
-    """The shards of which a stage's part is there, of the generation that the run wants."""
-    there = store.parts(run.folder, stage)
-    return {shard for shard, found in there.items() if run.revisions.generation(shard) in found}
+def _finished(run: Run, parts: Mapping[int, set[int]]) -> set[int]:
+    """The shards of whose parts the generation is there that is wanted."""
+    return {shard for shard, found in parts.items() if run.revisions.generation(shard) in found}
 
 
 def status(
@@ -238,7 +233,7 @@ def status(
     return RunStatus(
         images=run.n_images - len(run.revisions.pruned),
         shards=run.n_shards,
-        finished={stage: len(finished_shards(run, stage)) for stage in run.stages},
+        finished={stage: len(_finished(run, parts)) for stage, parts in there.items()},
         scored=done - kinds.total(),
         errors=kinds.total(),
         error_kinds=kinds,
