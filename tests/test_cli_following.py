@@ -18,7 +18,9 @@ from PIL import Image
 from zeroiqa import runs
 from zeroiqa.cli import cli, running
 from zeroiqa.errors import UserError
-from zeroiqa.runs import plan
+from zeroiqa.inputs import find_images
+from zeroiqa.runs import following, plan
+from zeroiqa.runs.naming import naming_of
 
 FAKE = ("--rater", "fake", "--segmenter", "grid", "--workers", "1")
 
@@ -277,6 +279,20 @@ def test_sidecar_prompts_are_part_of_what_is_named():
     assert (
         "'a cat' there and 'a dog' here" in score("photos", "-o", "run", "--sidecar-prompts", code=1).stderr
     )
+
+
+def test_a_file_that_came_after_the_folder_was_looked_at_is_not_gone(monkeypatch):
+    """Of two commands at once, the one that plans may have seen more than the other."""
+    sources = find_images(["photos"])
+    photo("photos/new.png")
+    score("photos", "-o", "run")
+    naming = naming_of(["photos"])
+    assert not any(following.look(Path("run"), naming, sources).counts)
+    Path("photos/new.png").unlink()
+    assert following.look(Path("run"), naming, sources).counts == (0, 1, 0)
+    unreadable = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(following.os, "lstat", lambda path: (_ for _ in ()).throw(unreadable))
+    assert not any(following.look(Path("run"), naming, sources).counts)
 
 
 # exact sets

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zeroiqa.runs import plan, record, revisions
-from zeroiqa.runs.naming import Naming, as_planned, root_of
+from zeroiqa.runs.naming import Naming, as_planned, is_list, root_of
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import Change
 from zeroiqa.storage import Location
@@ -43,7 +43,7 @@ class News:
     missing: tuple[Planned, ...]
     """The command does not find these; those left out that are known to be gone."""
     gone: frozenset[int]
-    """Of the missing, those that were planned under names that the command names, too."""
+    """Of the missing, those that the names of the command led to, and do no more."""
     back: tuple[Planned, ...]
     """Found, though they were gone."""
     reworded: Reworded | None
@@ -96,6 +96,7 @@ def look(folder: Location, naming: Naming | None, sources: Sequence[Source], roo
     reworded = None
     for planned_for, rows in plan.by_naming(folder):
         followed = naming is not None and naming.covers(planned_for)
+        listed = followed and any(map(is_list, () if planned_for is None else planned_for.names))
         if planned_for is not None and (naming is None or naming.how == planned_for.how):
             named.update(planned_for.names)
         for planned in rows:
@@ -103,7 +104,7 @@ def look(folder: Location, naming: Naming | None, sources: Sequence[Source], roo
             if source is None or _is_lost(source, planned, root):
                 if planned.image not in there.gone:
                     missing.append(planned)
-                    if followed:
+                    if followed and _is_gone(planned, root, listed=listed):
                         gone.add(planned.image)
                 continue
             row = there.planned(planned)
@@ -141,8 +142,30 @@ def prune(folder: Location) -> int:
     return revisions.add(folder, [Change(image, "pruned") for image in left]) if left else 0
 
 
+def _is_gone(planned: Planned, root: str, *, listed: bool) -> bool:
+    """Whether an image that is not found is gone: not just where its folder cannot be looked into.
+
+    A file that is there all the same came while another command looked, unless a list may have named it.
+    """
+    if planned.archive is not None or "://" in planned.file:
+        return True
+    there = _is_there(planned.file, root)
+    return listed if there else there is not None
+
+
 def _is_lost(source: Source, planned: Planned, root: str) -> bool:
     """Whether an image is only listed, and the file that the run knows is there no more."""
     if source.modified is not None or planned.modified is None or "://" in source.path:
         return False
-    return not os.path.lexists(os.path.join(root, source.path))  # noqa: PTH118
+    return _is_there(source.path, root) is False
+
+
+def _is_there(path: str, root: str) -> bool | None:
+    """Whether there is a file; None if that cannot be known now."""
+    try:
+        os.lstat(os.path.join(root, path))  # noqa: PTH118
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return None
+    return True

@@ -218,6 +218,11 @@ def _inside(path: str, base: str) -> str | None:
         path = above
 
 
+def is_list(name: str) -> bool:
+    """Whether a name is that of a list of images."""
+    return name.lower().endswith(path_lists.SUFFIXES)
+
+
 def _follows(argument: str) -> bool:
     """Whether an argument may mean other images tomorrow: it is no single image."""
     lists = (*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)
