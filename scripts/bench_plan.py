@@ -101,10 +101,13 @@ def do(step: str, folder: Path) -> None:
         return
 
     from zeroiqa.inputs import find_images
+    from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_settings
 
     settings = load_settings("embedded", {"segmenter": "grid", "raters": ["fake"]})
-    run = runs.open_run(run_folder, settings, find_images([str(folder / "images")]), preset="embedded")
+    images = [str(folder / "images")]
+    sources, naming = find_images(images), naming_of(images)
+    run = runs.open_run(run_folder, settings, sources, preset="embedded", naming=naming)
     left = runs.pending(run)
     if step.startswith("work"):
         from zeroiqa.runs.executors.local import execute

@@ -3,12 +3,14 @@
 python killer.py run FOLDER IMAGES WORKERS     do or resume the run and write its scores
 python killer.py every FOLDER IMAGES           kill the run before each of its file operations, and resume it
 python killer.py extend FOLDER IMAGES          the same for a run that has one rater and gets another one
+python killer.py heal FOLDER IMAGES            the same for a run whose broken image bad.png has been repaired
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -22,6 +24,8 @@ from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import find_images
 from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.healing import find_changes
+from zeroiqa.runs.run import revised
 from zeroiqa.settings import load_settings
 
 OPERATIONS = {"open", "os.mkdir", "os.link", "os.rename", "os.remove"}
@@ -31,6 +35,8 @@ RATERS = ("fake", "fake:2")
 def main() -> int:
     if sys.argv[1] in ("every", "extend"):
         return kill_everywhere(Path(sys.argv[2]), sys.argv[3], RATERS[: sys.argv[1] == "extend"])
+    if sys.argv[1] == "heal":
+        return kill_everywhere(Path(sys.argv[2]), sys.argv[3], RATERS, Path(sys.argv[3]) / "bad.png")
     try:
         score(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     except UserError as error:
@@ -43,20 +49,32 @@ def main() -> int:
 
 def score(folder: Path, images: str, workers: int, raters: Sequence[str] = RATERS) -> None:
     settings = load_settings("embedded", {"segmenter": "grid", "raters": raters, "lambda": 1.0})
-    run = runs.open_run(folder, settings, find_images([images]), preset="embedded")
+    sources = find_images([images])
+    run = runs.open_run(folder, settings, sources, preset="embedded")
+    run = revised(run, find_changes(run, sources).changes)
     for shard in execute(run, runs.pending(run), workers=workers, on_images=lambda _: None):
         print("shard", shard, flush=True)
     runs.write_scores(run)
 
 
-def kill_everywhere(base: Path, images: str, begun: Sequence[str]) -> int:
-    """Die before operation 1, 2, ... of the run until it has no more; each time, see what resuming gives."""
+def kill_everywhere(base: Path, images: str, begun: Sequence[str], bad: Path | None = None) -> int:
+    """Die before operation 1, 2, ... of the run until it has no more; each time, see what resuming gives.
+
+    A bad image is broken as long as the run is begun, and is another one from then on.
+    """
     pyarrow.array([0])  # imports what the children would each import again
     assert in_child(score, base / "whole", images, 1) == 0
-    for operation in itertools.count(1):
+    content = bad.read_bytes() if bad else b""
+    if bad:
+        bad.write_bytes(b"no image")
+    if begun:
+        assert in_child(score, base / "begun", images, 1, begun) == 0
+    if bad:
+        bad.write_bytes(content)
+    for operation in itertools.count(1, 3 if bad else 1):
         folder = base / str(operation)
         if begun:
-            assert in_child(score, folder, images, 1, begun) == 0
+            shutil.copytree(base / "begun", folder)
         finished = parts(folder)
         ended = in_child(dying, folder, images, operation)
         if ended == 0:

@@ -163,7 +163,7 @@ def test_bad_images_are_rows_and_stop_nothing(photos):
     sources = [*find_images(["photos"]), Source("photos/gone\naway.jpg", 0, None)]
     run = finish("run", sources)
     by_status = Counter(row["status"] for row in read_csv(run))
-    assert by_status == {"ok": 7, "error": 3}
+    assert by_status == {"ok": 7, "error": 2, "unreachable": 1}
     for row in read_csv(run):
         assert (
             (row["score"] == "")
@@ -182,7 +182,7 @@ def test_image_that_vanished_after_segmentation_is_an_error_row_of_the_rater(pho
     assert runs.pending(run) == [0, 1, 2]
     list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
     first, *rest = runs.iter_scores(run)
-    assert first.status == "error" and photos[0].path in first.error
+    assert first.status == "unreachable" and photos[0].path in first.error
     assert {result.status for result in rest} == {"ok"}
 
 

@@ -75,8 +75,8 @@ def test_every_shard_has_one_line_that_says_who_did_what_and_when(tmp_path, imag
 def test_parts_are_recorded_as_they_are_on_the_disk(tmp_path, images):
     run = done(tmp_path / "run", images)
     parts = read_events(run.folder).parts()
-    assert parts.keys() == {(stage, shard) for stage in run.stages for shard in range(run.n_shards)}
-    for (stage, shard), part in parts.items():
+    assert parts.keys() == {(stage, shard, 0) for stage in run.stages for shard in range(run.n_shards)}
+    for (stage, shard, _), part in parts.items():
         content = store.part_path(run.folder, stage, shard).read_bytes()
         assert (part.bytes, part.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
@@ -85,8 +85,8 @@ def test_errors_are_recorded_without_the_path_where_they_happened(tmp_path, imag
     run = done(tmp_path / "run", images)
     failed = {key: part.errors for key, part in read_events(run.folder).parts().items() if part.errors}
     (shard,) = (event.shard for event in read_events(run.folder).found if event.errors == 1)
-    ((kind, numbers),) = failed[store.REGIONS, shard].items()
-    assert failed.keys() == {(store.REGIONS, shard)}
+    ((kind, numbers),) = failed[store.REGIONS, shard, 0].items()
+    assert failed.keys() == {(store.REGIONS, shard, 0)}
     assert numbers == (5,)
     assert kind.startswith("is not an image") and str(images) not in kind
 

@@ -88,7 +88,7 @@ def whole(tmp_path_factory, images):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize(("what", "moments"), [("every", 40), ("extend", 20)])
+@pytest.mark.parametrize(("what", "moments"), [("every", 40), ("extend", 20), ("heal", 20)])
 def test_kill_before_any_file_operation_costs_no_finished_part_and_changes_no_score(
     tmp_path, images, what, moments
 ):
@@ -96,6 +96,8 @@ def test_kill_before_any_file_operation_costs_no_finished_part_and_changes_no_sc
     few.mkdir()
     for name in ("000.png", "bad.png"):
         shutil.copy(images / name, few)
+    if what == "heal":
+        shutil.copy(images / "001.png", few / "bad.png")
     ended = subprocess.run(
         [*KILLER, what, str(tmp_path), str(few)], env=ENVIRONMENT, capture_output=True, text=True
     )

@@ -111,8 +111,8 @@ def test_added_images_give_the_scores_of_a_run_over_all():
     finish("grown", "a")
     before = {path: path.stat().st_mtime_ns for path in Path("grown").rglob("part-*")}
     run = begin("grown", "b", "c", add=True)
-    assert (run.added_images, run.n_images) == (9, 13)
-    assert begin("grown", "b", add=True).added_images == 0
+    assert (run.followed.new, run.n_images) == (9, 13)
+    assert begin("grown", "b", add=True).followed.new == 0
     finish("grown", "a", "b", "c")  # all images together are that run, in shards of another size
     finish("whole", "a", "b", "c")
     assert scores("grown") == scores("whole")
@@ -130,7 +130,7 @@ def test_a_grown_run_merges_like_others():
 
 def test_images_are_added_only_when_asked_to():
     finish("run", "a")
-    with pytest.raises(UserError, match=r"4 planned there, 9 found here: .*; .* new ones with --add"):
+    with pytest.raises(UserError, match=r"0 are only there, 5 only here: .*; .* new ones with --add"):
         begin("run", "a", "b")
 
 

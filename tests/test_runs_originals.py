@@ -104,10 +104,7 @@ def test_images_that_have_changed_since_they_were_scored_are_named(more: list[st
     os.utime("photos/3.bmp", (7, 7))
     code, output = give("score", "photos", "-o", "run", *how, *more)
     assert code == 0
-    assert (
-        "Warning: 2 images have changed since run planned them, by their size or time (first: photos/1"
-        in output
-    )
+    assert "Warning: 2 images have changed since the last score, by size or time (first: photos/1" in output
     assert "have changed" not in give("score", "photos", "-o", "run", "--ignore-times", *how)[1]
 
 

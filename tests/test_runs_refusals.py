@@ -10,7 +10,7 @@ import pytest
 from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import Source
-from zeroiqa.runs import plan
+from zeroiqa.runs import plan, record
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.identity import run_id_of
 from zeroiqa.settings import load_settings
@@ -44,20 +44,18 @@ def refusal(**request):
     return str(caught.value)
 
 
-def test_other_arithmetic_is_refused_showing_both_and_rescore():
-    begin()
-    message = refusal(**{"lambda": 1.0, "readout": "digit"})
-    assert "lambda is 0.5 there and 1.0 here" in message
-    assert "readout is expected there and digit here" in message
-    assert "-o" in message and "zeroiqa rescore run" in message
-    assert "delete this one, which holds no result yet" in message
+def test_other_arithmetic_is_the_same_run_which_keeps_its_own():
+    run = begin()
+    again = begin(**{"lambda": 1.0, "readout": "digit", "weighting": "mean", "rater_weights": (2.0, 1.0)})
+    assert (again.run_id, again.settings) == (run.run_id, run.settings)
 
 
 def test_run_that_holds_results_is_not_offered_for_deletion():
     begin()
+    assert "delete this one, which holds no result yet" in refusal(segmenter="grid:2x2")
     Path("run/regions").mkdir()
     Path("run/regions/part-00000.parquet").touch()
-    assert "delete" not in refusal(**{"lambda": 1.0})
+    assert "delete" not in refusal(segmenter="grid:2x2")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +120,8 @@ def test_edited_standard_is_refused_and_a_moved_one_is_not(tmp_path):
 def test_other_images_are_refused_naming_some():
     begin()
     message = refusal(sources=[*SOURCES[1:], Source("new.jpg", 0, None), Source("newer.jpg", 0, None)])
-    assert "7 planned there, 8 found here: 0.jpg only there, new.jpg only here" in message
-    assert "other images (the same ones in another order)" in refusal(sources=SOURCES[::-1])
+    assert "1 are only there, 2 only here: 0.jpg only there, new.jpg only here" in message
+    assert begin(sources=SOURCES[::-1]).n_images == 7
     prompted = [SOURCES[0]._replace(prompt="a cat"), *SOURCES[1:]]
     assert "the prompt of 0.jpg is None there and 'a cat' here" in refusal(sources=prompted)
 
@@ -151,9 +149,9 @@ def test_file_in_place_of_the_folder_is_refused():
 
 def test_newer_format_is_refused_with_the_way_out():
     begin()
-    edit(format=3, zeroiqa="9.0")
+    edit(format=record.FORMAT + 1, zeroiqa="9.0")
     message = refusal()
-    assert "written by zeroiqa 9.0 (format 3)" in message and "pip install -U" in message
+    assert f"written by zeroiqa 9.0 (format {record.FORMAT + 1})" in message and "pip install -U" in message
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": "x"}', '{"format": 1}', "\udce9"])
@@ -173,10 +171,19 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_plan_of_another_run_is_not_used():
     begin()
-    plan.write_plan(Path("run"), SOURCES[:2], {"count": 2, "sha256": "another"})
+    plan.write_plan(Path("run"), SOURCES[:2], {"count": 2, "sha256": "another"}, again=True)
     with pytest.raises(UserError, match=r"plan\.parquet .* belongs to another run"):
         runs.load_run(Path("run"))
     assert begin().n_images == 7
+
+
+def test_a_plan_that_is_lost_is_not_made_anew_over_results():
+    """Another order would give each image the results of another one."""
+    begin()
+    Path("run/regions").mkdir()
+    Path("run/regions/part-00000.parquet").touch()
+    Path("run/plan.parquet").unlink()
+    assert "without it nobody knows of which images the results are" in refusal(sources=SOURCES[::-1])
 
 
 def test_worker_refuses_a_method_that_has_changed_meanwhile():

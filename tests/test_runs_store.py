@@ -118,7 +118,7 @@ def test_errors_are_read_alone(tmp_path):
     with store.new_regions(tmp_path, 3) as add:
         add(RegionsRow(5, (10, 10)))
         add(RegionsRow(6, error="it is no image"))
-    assert store.read_errors(tmp_path, "regions", 3) == {6: "it is no image"}
+    assert store.read_errors(tmp_path, "regions", 3) == {6: store.StoredError("it is no image")}
 
 
 def test_part_that_is_there_is_not_written_again(tmp_path):
@@ -134,9 +134,24 @@ def test_finished_shards_are_those_with_a_part(tmp_path):
     for shard in (0, 7, 123_456_789):
         with store.new_regions(tmp_path, shard):
             pass
-    (tmp_path / "regions" / "part-x.parquet").touch()
+    for name in ("part-x", "part-1", "part-000001", "part-00002-x", "part-00002-0000", "part-00002-00001"):
+        (tmp_path / "regions" / f"{name}.parquet").touch()
     (tmp_path / "regions" / ".zeroiqa-vm-1-part-00001.parquet").touch()
     assert store.finished_shards(tmp_path, "regions") == {0, 7, 123_456_789}
+
+
+def test_generations_of_a_part_are_files_of_their_own(tmp_path):
+    for generation in (0, 3, 12_345):
+        with store.new_regions(tmp_path, 7, generation) as add:
+            add(RegionsRow(generation, error="away", cause="unreachable"))
+        path = store.part_path(tmp_path, "regions", 7, generation)
+        assert store.part_of(path.name) == (7, generation)
+    assert store.parts(tmp_path, "regions") == {7: {0, 3, 12_345}}
+    (row,) = store.read_regions(tmp_path, 7, 3)
+    assert row == RegionsRow(3, error="away", cause="unreachable")
+    assert store.read_errors(tmp_path, "regions", 7, 12_345) == {
+        12_345: store.StoredError("away", "unreachable")
+    }
 
 
 def test_names_of_parts_sort_like_their_numbers(tmp_path):
@@ -150,7 +165,7 @@ def test_rater_with_any_name_has_a_folder_of_its_own(tmp_path, rater):
         add(RatingsRow(0, error=rater))
     (part,) = tmp_path.rglob("part-*.parquet")
     assert part.parent.parent == tmp_path / "ratings"
-    assert store.read_errors(tmp_path, store.rating_stage(rater), 0) == {0: rater}
+    assert store.read_errors(tmp_path, store.rating_stage(rater), 0) == {0: store.StoredError(rater)}
 
 
 def test_damaged_part_is_named_with_what_to_do(tmp_path):

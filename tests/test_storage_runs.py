@@ -142,6 +142,11 @@ def test_every_command_reads_a_run_that_is_in_a_store(bucket, images, tmp_path):
     )
     assert code == 0, said
     assert {"cut/regions.parquet", "cut/coco.json", "cut/overlays/00000-000.jpg"} <= set(bucket.names("cut/"))
+    bucket.put("in/new.png", images["000.png"])
+    bucket.client.delete_object(Bucket=bucket.name, Key=f"in/{names[-1]}")
+    code, _, said = zeroiqa("score", bucket.address("in/"), "-o", run, *HOW)
+    assert code == 0 and f"1 image is new in {run}, which has 10 now; 1 image is gone" in said
+    assert f"in/{names[-1]},,".encode() in bucket.get("deep/run 1/scores.csv")
     code, _, said = zeroiqa("score", bucket.address("in"), "-o", run, *HOW[:4])
     assert (code, said.startswith(f"Error: {run} holds a run with other settings")) == (1, True)
 

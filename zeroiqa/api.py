@@ -158,7 +158,7 @@ def score_images(
         try:
             group.append(_to_image(image, prompt, method, position))
         except ImageError as error:
-            group.append(ImageScore(_name(image, position), error=str(error)))
+            group.append(ImageScore(_name(image, position), error=str(error), cause=error.cause))
         if len(group) == at_once:
             results += _score_group(group, method)
             group.clear()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
 from zeroiqa.first_bytes import AT_ONCE, HEAD, Peek, most_bytes
 from zeroiqa.storage import AccessDeniedError, RemotePath, is_remote, location
 
@@ -33,11 +33,14 @@ class Stored:
     """Where its bytes begin in the archive."""
     modified: int | None = None
     """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None takes any."""
+    root: str = ""
+    """The folder that a relative path counts from; empty: the current one."""
 
     @property
     def place(self) -> str:
         """The file or object to open."""
-        return self.path if self.archive is None else self.archive
+        place = self.path if self.archive is None else self.archive
+        return place if not self.root or "://" in place else os.path.join(self.root, place)  # noqa: PTH118
 
 
 def read(source: Stored, max_pixels: int) -> bytes:
@@ -48,7 +51,9 @@ def read(source: Stored, max_pixels: int) -> bytes:
         max_pixels: How many its image may have; what is more than they can need is not read.
 
     Raises:
-        ImageError: it is not there, empty, no image, too large, or not what was planned.
+        UnreachableError: it is not there, or cannot be read.
+        ChangedError: it is not what was planned.
+        ImageError: it is empty, no image or too large, or no file.
         UserError: an object store refuses everything or cannot be reached.
     """
     shown = printable(source.path)
@@ -60,22 +65,35 @@ def read(source: Stored, max_pixels: int) -> bytes:
         if not size:
             raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
         if source.bytes not in (0, size):
-            raise ImageError(
+            raise ChangedError(
                 f"{shown} has changed: it has {size} bytes and had {source.bytes} when the run was planned; "
-                "put the old file back, or score the new one in another run (-o)."
+                "give the same command again, which takes the file of now."
             )
         _check_time(source, modified, shown)
         content = Peek(file, size, least=AT_ONCE if is_remote(source.place) else HEAD)
         return content[: most_bytes(content, max_pixels, shown, source.path)]
 
 
+def look(source: Stored) -> tuple[int, int | None]:
+    """The size in bytes of the file, object or archive that an image is in, and its time as in `Stored`.
+
+    Raises:
+        ImageError: it is not there, or its first byte cannot be read.
+        UserError: an object store refuses everything or cannot be reached.
+    """
+    shown = printable(source.path.encode(errors="backslashreplace").decode())
+    with _opened(source, shown) as (file, size, modified):
+        file.read(1)
+        return size, modified
+
+
 def _check_time(source: Stored, modified: int | None, shown: str) -> None:
     if source.modified is None or modified == source.modified:
         return
     what = "its archive" if source.archive is not None else "the file"
-    raise ImageError(
+    raise ChangedError(
         f"{shown} may have changed: {what} has another modification time than when the run was planned; "
-        "score it in another run (-o). If files were only copied, --ignore-times goes on with them."
+        "give the same command again, which takes the file of now."
     )
 
 
@@ -95,9 +113,10 @@ def _member(file: IO[bytes], source: Stored, max_pixels: int, shown: str) -> byt
         or len(data) != _HEADER + min(source.bytes, AT_ONCE)
         or (len(name) < _NAME_BYTES and name.isascii() and header.name != name)
     ):
-        raise ImageError(
+        raise ChangedError(
             f"{shown} is not where it was in the archive when the run was planned: "
-            f"{printable(str(source.archive))} has changed; put the old one back, or make another run (-o)."
+            f"{printable(str(source.archive))} has changed; give the same command again, which takes the "
+            "archive of now."
         )
     if not source.bytes:
         raise ImageError(f"{shown} is empty (0 bytes); pack the archive again.")
@@ -140,12 +159,16 @@ def _local_errors(path: str, shown: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if Path(path).is_symlink():
             target = printable(str(Path(path).readlink()))
-            raise ImageError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
-        raise ImageError(f"{shown} does not exist.") from error
+            raise UnreachableError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
+        raise UnreachableError(f"{shown} does not exist.") from error
     except PermissionError as error:
-        raise ImageError(f"{shown} cannot be read: permission denied; change its mode or owner.") from error
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise UnreachableError(
+            f"{shown} cannot be read: permission denied; change its mode or owner."
+        ) from error
+    except OSError as error:
+        raise UnreachableError(f"{shown} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ImageError(f"{shown} cannot be read: {error}.") from error
 
 
 @contextmanager
@@ -154,11 +177,11 @@ def _remote_errors(path: RemotePath, shown: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ImageError(f"{shown} does not exist.") from error
+        raise UnreachableError(f"{shown} does not exist.") from error
     except AccessDeniedError as error:
         path.top.exists()  # raises where the whole bucket is refused: expired credentials, say
-        raise ImageError(f"{shown} cannot be read: access denied; change its permissions.") from error
+        raise UnreachableError(f"{shown} cannot be read: access denied; change its permissions.") from error
     except UserError:
         raise
     except (OSError, ValueError) as error:
-        raise ImageError(f"{shown} cannot be read: {' '.join(str(error).split())}.") from error
+        raise UnreachableError(f"{shown} cannot be read: {' '.join(str(error).split())}.") from error

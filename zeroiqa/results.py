@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zeroiqa.aggregate import Aggregation, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UnreachableError, UserError
 from zeroiqa.names import harmless
 from zeroiqa.types import RatedImage, Region
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The result for one image. `scores` is empty exactly where `status` is "error".
+    """The result for one image. `scores` is empty exactly where `status` is not "ok".
 
     An image without the text prompt that a standard needs has the scores of the other standards.
     """
@@ -38,11 +38,15 @@ class ImageScore:
     """Of all standards, the first one's leads; empty: those of `scores`."""
     answers: Mapping[str, Mapping[str, Answers]] = field(default_factory=dict)
     """Label -> rater -> how much of what it answers lies on the levels."""
+    cause: str | None = None
+    """Of an error: the `cause` of an `ImageError`."""
+    gone: bool = False
+    """Whether the run does not find it any more; it has neither a score nor an error then."""
 
     @property
-    def status(self) -> Literal["ok", "error"]:
-        """Whether there is a score."""
-        return "error" if self.error is not None else "ok"
+    def status(self) -> Literal["ok", "error", "unreachable", "gone"]:
+        """Whether there is a score; "unreachable" is an error of an image whose file could not be read."""
+        return "gone" if self.gone else status_of(self.error, self.cause)
 
     @property
     def score(self) -> float | None:
@@ -122,6 +126,8 @@ class ImageScore:
         return {**self.to_dict(), "warnings": list(self.warnings), "regions": regions}
 
     def __str__(self) -> str:
+        if self.gone:
+            return f"{self.path}: gone"
         if self.error is not None:
             return harmless(f"{self.path}: error: {self.error}")
         turned = " (lower is better)" if self.lower_is_better else ""
@@ -177,6 +183,8 @@ class ImageScores(Sequence[ImageScore]):
             + (
                 f"error: {item.error}"
                 if item.error is not None
+                else "gone"
+                if item.gone
                 else "no score of the first standard"
                 if item.score is None
                 else f"{item.score:.2f}"
@@ -188,6 +196,13 @@ class ImageScores(Sequence[ImageScore]):
     @property
     def _lower_is_better(self) -> bool:
         return any(item.lower_is_better for item in self.items)
+
+
+def status_of(error: str | None, cause: str | None) -> Literal["ok", "error", "unreachable"]:
+    """What the column `status` of a table says."""
+    if error is None:
+        return "ok"
+    return "unreachable" if cause == UnreachableError.cause else "error"
 
 
 def score_rated(

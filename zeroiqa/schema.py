@@ -69,6 +69,7 @@ def _is_number(value: Any) -> bool:
 
 TEXT = Plain("a text", _is_text)
 WHOLE = Plain("a whole number from 0 on", _is_whole)
+TRUTH = Plain("true or false", lambda value: isinstance(value, bool))
 NUMBER = Plain("a finite number", _is_number)
 ANYTHING = Plain("", lambda value: True)
 

@@ -96,8 +96,17 @@ def describe(
     sources: Sequence[Source],
     workers: str,
     spending: Spending,
+    foreseen: Callable[[Location], str],
 ) -> None:
     """Print what a run would do and cost. Weights need not be there.
+
+    Args:
+        folder: Names the run's folder.
+        settings: How images would be scored.
+        sources: The images.
+        workers: Who would do the work.
+        spending: What devices cost.
+        foreseen: Says of a folder what would become of the run that is there; empty if there is none.
 
     Raises:
         UserError: a name is unknown, or a bench file is damaged or of a rater that the run has not.
@@ -110,7 +119,7 @@ def describe(
     method = build_method(settings, light)
     ids = {name: _rater_id(name, settings, method) for name in settings.raters}
     measured = _read_bench(spending.bench, ids)
-    for line in _plan(folder, settings, sources, workers, method, ids):
+    for line in _plan(folder, settings, sources, workers, method, ids, foreseen):
         say(line)
     trial = try_images(sources, settings, method)
     for line in _estimate(len(sources), settings, trial, measured, spending):
@@ -125,15 +134,17 @@ def _plan(
     workers: str,
     method: Method,
     ids: dict[str, str],
+    foreseen: Callable[[Location], str],
 ) -> Iterator[str]:
     size = sum(source.bytes for source in sources)
     first, last = printable(sources[0].path), printable(sources[-1].path)
     yield f"images     {len(sources)} ({size / 1e6:.1f} MB), from {first} to {last}"
     try:
         there = folder()
-        yield f"run folder {there}{' (exists: would be resumed)' if there.exists() else ''}"
     except UserError:  # its name comes from the weights
         yield "run folder named when the weights are on this machine; -o chooses another"
+    else:
+        yield f"run folder {there}{foreseen(there)}"
     yield f"decoding   {method.policy.id}"
     yield f"segmenter  {_segmenter_id(settings, method)}"
     yield from (f"rater      {identity}" for identity in ids.values())

@@ -63,7 +63,8 @@ def within(limit: Limit | None, executor: Executor) -> Executor:
         return executor
 
     def execute(run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
-        failures = _Failures(run, limit, status(run).errors)
+        others = set(range(run.n_shards)).difference(shards)
+        failures = _Failures(run, limit, status(run, shards=others).errors)
         failures.check(failures.count)
 
         def watched(count: int) -> None:
@@ -94,7 +95,11 @@ class _Failures:
         from zeroiqa.runs.findings import find
 
         self.count += len(
-            {image for stage in self.run.stages for image in find(self.run, stage, shard).errors}
+            {
+                image
+                for stage in self.run.stages
+                for image in find(self.run, stage, shard, without=self.run.revisions.gone).errors
+            }
         )
         self.check(self.count)
 
@@ -106,8 +111,15 @@ class _Failures:
         start = time.monotonic()
         if start < self._next_look or len(rater_groups(self.run.settings.raters)) == 1:
             return
-        parts = read_events(self.run.folder).parts().values()
-        failed = {image for part in parts for images in part.errors.values() for image in images}
+        revisions, parts = self.run.revisions, read_events(self.run.folder).parts()
+        failed = {
+            image
+            for part, said in parts.items()
+            if part.generation == revisions.generation(part.shard)
+            for images in said.errors.values()
+            for image in images
+            if image not in revisions.gone
+        }
         self.check(len(failed))
         now = time.monotonic()
         self._next_look = now + max(1.0, (now - start) / SHARE_OF_TIME)

@@ -81,6 +81,7 @@ def score(
     The same command resumes a run, and so does -o RUN without anything else.
     """
     from zeroiqa.inputs import find_images
+    from zeroiqa.runs.naming import naming_of
 
     if name is None or not paths:
         texts = given(prompts=prompts, questions=questions, sidecar_prompts=sidecar_prompts or None)
@@ -93,8 +94,12 @@ def score(
     _refuse_texts(name, {"prompts": prompts, "questions": questions, "sidecar-prompts": sidecar_prompts})
     settings = _settings(name, weights, choices)
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
-    sources = _with_texts(sources, prompts or questions, name)
-    job.begin(paths, output, settings, sources, name)
+    table = prompts or questions
+    sources = _with_texts(sources, table, name)
+    naming = naming_of(
+        paths, selection=selection, sidecar_prompts=sidecar_prompts, texts=table, exact=job.exact
+    )
+    job.begin(paths, output, settings, sources, name, naming)
 
 
 def _settings(name: str, weights: Path, choices: dict[str, Any]) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -11,22 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.asked import Asked, save_option, table_file
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.healing import healed, healing_options, refuse_copies
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
-from zeroiqa.cli.running import RUNS, carry_out, default_folder, opened_run, refuse_copies
+from zeroiqa.cli.running import RUNS, carry_out, counted, default_folder, foreseen, opened_run
 from zeroiqa.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
     from zeroiqa.runs import Run
+    from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
 
 output_option = click.option(
-    "-o", "--output", type=location, help=f"Run folder.  [default: one under {RUNS}/]"
+    "-o",
+    "--output",
+    type=location,
+    help=f"Run folder.  [default: one under {RUNS}/]  Or a file for the table alone (.csv, .parquet, .json, "
+    ".jsonl), beside a run in the default folder.",
 )
 
 
@@ -38,8 +45,14 @@ class Job:
     part: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
+    exact: bool
+    """Whether the images are these and no others, however they were named."""
     add: bool
+    prune: bool
+    save: bool
     ignore_times: bool
+    retry_errors: bool
+    refresh: bool
     plan_only: bool
     dry_run: bool
     spending: Spending
@@ -52,25 +65,50 @@ class Job:
         settings: Settings,
         sources: list[Source],
         preset: str,
+        naming: Naming | None,
     ) -> None:
         """Create a run, or open the one that is there, and do what is asked for of it.
 
         Raises:
+            click.UsageError: what is asked for does not go together.
             UserError: the folder holds another run, or the run cannot go on.
         """
+        self._check_slice()
+        file = table_file(output, paths)
+        if file is not None and (self.part is not None or self.plan_only):
+            raise click.UsageError(
+                f"{file} shall hold all rows; give a run folder with -o for a part of them."
+            )
         executor = self.execution.executor(len(sources), settings)  # refuses before anything is written
 
         def folder() -> Location:
-            return output or default_folder(paths, settings, sources)
+            there = output if file is None else None
+            return there or default_folder(paths, settings, sources, naming)
 
         if self.dry_run:
             _check_prompts(settings, sources)
-            describe(folder, settings, sources, executor.description, self.spending)
+            describe(
+                folder,
+                settings,
+                sources,
+                executor.description,
+                self.spending,
+                lambda there: foreseen(there, settings, sources, naming, add=self.add, refresh=self.refresh),
+            )
         else:
             run = opened_run(
-                folder(), settings, sources, preset, add=self.add, ignore_times=self.ignore_times
+                folder(),
+                settings,
+                sources,
+                preset,
+                naming=naming,
+                add=self.add,
+                ignore_times=self.ignore_times,
+                retry_errors=self.retry_errors,
+                refresh=self.refresh,
+                part=self.part,
             )
-            self._do(run, executor)
+            self._do(run, executor, Asked(settings, file, self.save))
 
     def go_on(self, run: Run) -> None:
         """Do what is asked for of a run that exists, with its own images.
@@ -79,12 +117,30 @@ class Job:
             click.UsageError: what is asked for needs images.
             UserError: the run cannot go on.
         """
-        if self.add or self.dry_run:
-            raise click.UsageError("--add and --dry-run need PATHS, the images.")
+        if self.add or self.dry_run or self.exact:
+            raise click.UsageError("--add, --exact and --dry-run need PATHS, the images.")
+        self._check_slice()
+        if self.retry_errors:  # or all would get the error that they are not found from here
+            _check_folder(run, range(run.n_shards))
+        shards = None if self.part is None else self.part.of(range(run.n_shards))
         run = replace(run, ignore_times=self.ignore_times)
-        self._do(run, self.execution.executor(run.n_images, run.settings))
+        run = healed(run, None, retry_errors=self.retry_errors, refresh=self.refresh, shards=shards)
+        self._do(run, self.execution.executor(run.n_images, run.settings), Asked())
 
-    def _do(self, run: Run, executor: Executor) -> None:
+    def _check_slice(self) -> None:
+        if self.part is not None and (self.add or self.prune):
+            raise click.UsageError(
+                "--shard does a part of a plan that others share; give --add or --prune without it, such as "
+                "with --plan-only."
+            )
+
+    def _do(self, run: Run, executor: Executor, asked: Asked) -> None:
+        from zeroiqa.runs.following import prune
+        from zeroiqa.runs.run import caught_up
+
+        if self.prune:
+            say(f"{counted(prune(run.folder))} left out of the tables of {run.folder}.", err=True)
+            run = caught_up(run)
         for warning in run.warnings:
             say(f"Warning: {warning}", err=True)
         if self.plan_only:
@@ -92,7 +148,7 @@ class Job:
             say(planned, err=True)
         else:
             refuse_copies(run)
-            carry_out(run, within(self.max_failures, executor), self.part, self.style)
+            carry_out(run, within(self.max_failures, executor), self.part, self.style, asked)
 
 
 def _check_prompts(settings: Settings, sources: list[Source]) -> None:
@@ -116,8 +172,13 @@ def job_options(command: Command) -> Command:
         names = (
             "execution",
             "max_failures",
+            "exact",
             "add",
+            "prune",
+            "save",
             "ignore_times",
+            "retry_errors",
+            "refresh",
             "plan_only",
             "dry_run",
             "spending",
@@ -141,7 +202,15 @@ def job_options(command: Command) -> Command:
             type=LimitType(),
             help="Stop once more images than that have an error; a number, or a share of all, such as 5%.",
         ),
-        click.option("--add", is_flag=True, help="Take images into the run that it does not have yet."),
+        click.option(
+            "--exact",
+            is_flag=True,
+            help="These images and no others: do not follow a folder, pattern or list as it changes.",
+        ),
+        click.option("--add", is_flag=True, help="Take in images of other places than the run is of."),
+        click.option("--prune", is_flag=True, help="Leave images that are gone out of all tables."),
+        save_option,
+        healing_options,
         ignore_times_option,
         click.option(
             "--plan-only", is_flag=True, help="Make the run folder and its plan, and score nothing yet."
@@ -164,7 +233,7 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
         UserError: the folder holds no run, or one of another version of the method, or its images are not
             found from here.
     """
-    from zeroiqa.runs import load_run
+    from zeroiqa.runs import load_run, pending
     from zeroiqa.runs.identity import PLACE_AND_PERMISSION, check_version
 
     if folder is None:
@@ -181,21 +250,23 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
         )
     run = load_run(folder)
     check_version(folder, run.identity)
-    _check_folder(run)
+    _check_folder(run, pending(run)[:1])
     return replace(run, settings=replace(run.settings, **choices))
 
 
-def _check_folder(run: Run) -> None:
+def _check_folder(run: Run, shards: Iterable[int]) -> None:
     """Refuse to make an error row of every image because the command is given in another folder."""
     from zeroiqa.errors import UserError, printable
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.plan import planned
 
-    left = pending(run)
-    paths = [image.stored.place for image in planned(run.folder, left[0])] if left else []
-    relative = [path for path in paths if "://" not in path and not Path(path).is_absolute()]
-    if relative and not any(os.path.lexists(path) for path in relative):
+    first = None
+    for path in (image.stored.place for shard in shards for image in run.planned(shard)):
+        if "://" in path or Path(path).is_absolute():
+            continue
+        if os.path.lexists(path):
+            return
+        first = first or path
+    if first is not None:
         raise UserError(
-            f"{printable(relative[0])} is not found from here ({Path.cwd()}); give the command in the folder "
+            f"{printable(first)} is not found from here ({Path.cwd()}); give the command in the folder "
             f"in which {run.folder} was planned."
         )

@@ -17,6 +17,7 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     With several runs of the same settings: copy them into the new run -o. An image that several have is taken
     from the first. Nothing is computed again.
     """
+    from zeroiqa.cli.asked import folder_only
     from zeroiqa.cli.running import conclusion
     from zeroiqa.runs import load_run, write_scores
     from zeroiqa.runs.merge import merge_runs
@@ -26,6 +27,7 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     if output is None:
         run = load_run(runs[0])
     else:
+        folder_only(output)
         run, repeated = merge_runs([load_run(folder) for folder in runs], output)
         if repeated:
             say(f"{repeated} images are in several runs and were taken from the first.", err=True)

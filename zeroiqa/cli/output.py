@@ -71,6 +71,8 @@ def table(results: Iterable[ImageScore]) -> Iterator[str]:
     apart: list[tuple[float, str]] = []
     count = unscored = warned = 0
     for position, result in enumerate(results):
+        if result.gone:
+            continue
         warned += bool(result.warnings)
         if result.score is None and result.error is None:
             unscored += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 
@@ -23,7 +22,7 @@ from zeroiqa.storage import Location, location
     "-o",
     "--output",
     type=location,
-    help="Write every row to this CSV file.",
+    help="Write every row to this file: .csv, .parquet, .json or .jsonl.",
 )
 @format_option
 def rescore(run: Location, output: Location | None, style: str, **choices: Any) -> None:
@@ -32,20 +31,16 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
     The run itself stays as it is.
     """
     from zeroiqa import csv_files
+    from zeroiqa.cli.asked import write_table
     from zeroiqa.cli.output import table, write_rows
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
-    from zeroiqa.runs.files import replaced
 
     loaded = load_run(run)
     choices["normalize_areas"] = normalized(choices.pop("areas"))
     aggregation = reaggregation(loaded, given(**choices))
     columns = score_columns(loaded, aggregation)
-    file_style = style if style in csv_files.STYLES else "csv"
     if output is not None:
-        with replaced(output) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-            write_rows(iter_scores(loaded, aggregation), file_style, columns, text)
-            text.detach()
+        write_table(loaded, aggregation, output, style if style in csv_files.STYLES else "")
     if style == "table":
         for line in table(iter_scores(loaded, aggregation)):
             say(line)

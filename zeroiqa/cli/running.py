@@ -4,147 +4,232 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from zeroiqa.cli.asked import Asked
 from zeroiqa.cli.execution import Executor
+from zeroiqa.cli.healing import healed, how_errors_heal
 from zeroiqa.cli.messages import say
-from zeroiqa.errors import printable
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation
     from zeroiqa.inputs import Source
     from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
+    from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
 
 RUNS = Path("zeroiqa-runs")
-"""Where runs go without -o: a folder for each set of images and settings, so that a command resumes."""
-
-_LOOKED_AT = 16
-"""Images."""
+"""Where runs go without -o: a folder for what is named and the settings, so that a command resumes."""
 
 
 def opened_run(
     folder: Location,
     settings: Settings,
-    sources: list[Source],
+    sources: Sequence[Source],
     preset: str,
     *,
+    naming: Naming | None = None,
     add: bool = False,
     ignore_times: bool = False,
+    retry_errors: bool = False,
+    refresh: bool = False,
+    part: Slice | None = None,
 ) -> Run:
-    """Create the run or open it again, and say what is new in it and which of its images have changed."""
+    """Create the run or open it again, and say what is new in it and what is computed again."""
     from zeroiqa.runs import open_run
-    from zeroiqa.runs.plan import changed_images
+    from zeroiqa.runs.following import from_its_root
     from zeroiqa.runs.record import NAME
 
     there = (folder / NAME).is_file()
-    run = replace(open_run(folder, settings, sources, preset=preset, add=add), ignore_times=ignore_times)
-    changed = changed_images(folder, sources, times=not ignore_times) if there else []
-    if changed:
-        say(
-            f"Warning: {len(changed)} images have changed since {folder} planned them, by their size or time "
-            f"(first: {printable(changed[0])}): what is scored are the old files, what is not becomes an "
-            "error; score the new files in another run (-o).",
-            err=True,
-        )
+    naming, sources, root = from_its_root(folder, naming, sources)
+    run = open_run(
+        folder,
+        settings,
+        sources,
+        preset=preset,
+        naming=naming,
+        add=add,
+        fixed=part is not None and there,
+        refresh=refresh,
+        root=root,
+    )
+    run = replace(run, ignore_times=ignore_times)
+    if there:
+        shards = None if part is None else part.of(range(run.n_shards))
+        run = healed(run, sources, retry_errors=retry_errors, refresh=refresh, shards=shards)
     if run.added:
         say(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.", err=True)
-    if add:
-        say(f"{run.added_images} images are new in {folder}, which has {run.n_images} now.", err=True)
+    if any(run.followed) or add:
+        say(_news(run, add=add, fixed=part is not None), err=True)
     return run
 
 
-def refuse_copies(run: Run) -> None:
-    """Refuse to make an error row of every image because all have been copied since they were planned.
+def _news(run: Run, *, add: bool, fixed: bool) -> str:
+    """One line on the images that have come and gone."""
+    news, there = run.followed, run.folder
+    parts = []
+    if (news.new or add) and not fixed:
+        parts.append(f"{_are(news.new)} new in {there}, which has {run.n_images} now")
+    elif news.new:
+        parts.append(f"{_are(news.new)} new since {there} was planned")
+    if news.gone:
+        parts.append(f"{_are(news.gone)} gone" + " (--prune leaves them out of the tables)" * (not fixed))
+    if news.back:
+        parts.append(f"{_are(news.back)} back")
+    if fixed:
+        parts.append(
+            "a slice leaves the plan as it is, which others share; a command without --shard does not"
+        )
+    return f"{'; '.join(parts)}."
+
+
+def _are(number: int) -> str:
+    return f"{counted(number)} {'is' if number == 1 else 'are'}"
+
+
+def foreseen(
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    naming: Naming | None,
+    *,
+    add: bool = False,
+    refresh: bool = False,
+) -> str:
+    """What would become of the run that a folder holds; empty if it holds none. Nothing is written.
 
     Raises:
-        UserError: of the images that come first, at least two, all have another time.
+        UserError: the folder holds another run, or something else.
     """
     from zeroiqa.errors import UserError
-    from zeroiqa.inputs import time_of
-    from zeroiqa.runs import pending
-    from zeroiqa.runs.plan import planned
+    from zeroiqa.runs import load_run, run_id
+    from zeroiqa.runs.following import from_its_root
+    from zeroiqa.runs.latest import all_left
+    from zeroiqa.runs.opening import preview
+    from zeroiqa.runs.record import is_run
 
-    left = (image for shard in pending(run) for image in planned(run.folder, shard))
-    images = list(islice(left, _LOOKED_AT))
-    moved = 0
-    for image in images:
-        try:
-            moved += image.modified is not None and time_of(image.stored.place) != image.modified
-        except (OSError, ValueError, UserError):  # an error of this image, which its row will say
-            continue
-    if not run.ignore_times and 1 < len(images) == moved:
-        raise UserError(
-            f"All of the {moved} images looked at have another modification time than when {run.folder} was "
-            "planned, as copies have; go on with --ignore-times if they are the same files, or score them in "
-            "another run (-o)."
-        )
+    if not is_run(folder):
+        return ""
+    try:
+        run_id(settings, sources, naming)
+    except UserError:  # weights are not on this machine
+        return " (exists: would be resumed)"
+    naming, sources, root = from_its_root(folder, naming, sources)
+    news = preview(folder, settings, sources, naming=naming, add=add, refresh=refresh, root=root)
+    if news is None:
+        return " (exists without a plan: would be planned)"
+    left = all_left(load_run(folder)) + news.new
+    said = [f"{number} {what}" for number, what in zip(news, news._fields, strict=True) if number]
+    return f" (exists: would be resumed; {', '.join([*said, f'{counted(left)} left to do'])})"
 
 
-def default_folder(paths: tuple[str, ...], settings: Settings, sources: list[Source]) -> Path:
+def counted(number: int) -> str:
+    """A number of images."""
+    return f"{number} image{'' if number == 1 else 's'}"
+
+
+def default_folder(
+    paths: tuple[str, ...], settings: Settings, sources: Sequence[Source], naming: Naming | None = None
+) -> Path:
     """Where a run goes without -o."""
     from zeroiqa.runs import run_id
 
-    first = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
+    first = paths[0] if naming is None else naming.names[0]
+    first = "stdin" if first == "-" else Path(first).resolve().stem
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in first)
-    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources)[:8]}"
+    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources, naming)[:8]}"
 
 
-def carry_out(run: Run, executor: Executor, part: Slice | None, style: str) -> None:
+def carry_out(run: Run, executor: Executor, part: Slice | None, style: str, asked: Asked = Asked()) -> None:  # noqa: B008
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
     from zeroiqa.cli.output import table, write_rows
-    from zeroiqa.runs import iter_scores, score_columns
+    from zeroiqa.runs import iter_scores, pending, score_columns
 
     shards = list(range(run.n_shards)) if part is None else part.of(range(run.n_shards))
+    aggregation = asked.aggregation(run)  # refused before anything is computed
+    idle = part is None and not any(run.followed) and not pending(run)
+    work = _Work(run, executor, part, aggregation)
     try:
         if style == "table":
             for _ in finished_shards(run, shards, executor):
                 pass
-            left = _write_scores(run, part)  # before anything is printed
-            for line in table(iter_scores(run, shards=shards)):
+            work.complete()  # before anything is printed
+            kept = asked.keep(work.run) if work.written else []
+            for line in table(iter_scores(work.run, aggregation, None if part is None else shards)):
                 say(line)
         else:
-            results = _in_plan_order(run, shards, executor)
-            write_rows(results, style, score_columns(run), sys.stdout)
+            results = work.rows(shards)
+            write_rows(results, style, score_columns(run, aggregation), sys.stdout)
             for _ in results:  # nobody reads any more; the run is what counts
                 pass
-            left = _write_scores(run, part)
+            kept = asked.keep(work.run) if work.written else []
     except KeyboardInterrupt:
         say(f"Stopped. {run.folder} keeps what is finished; the same command goes on from there.", err=True)
         raise click.exceptions.Exit(130) from None
-    for line in _conclusion(run, part, shards, left):
+    for line in (*_conclusion(work, shards, idle=idle), *kept):
         say(line, err=True)
 
 
-def _write_scores(run: Run, part: Slice | None) -> int:
-    """Write the scores, unless other slices are not done; how many images those have left."""
-    from zeroiqa.runs import pending, write_scores
+@dataclass
+class _Work:
+    """A run that may grow while it is worked on, since other commands follow its folders, too."""
 
-    left = run.count_images(pending(run))
-    if part is None or not left:
-        write_scores(run)
-    return left
+    run: Run
+    executor: Executor
+    part: Slice | None
+    aggregation: Aggregation | None
+    written: bool = False
+    """Whether scores.csv is there, with all that the run has."""
+
+    def complete(self) -> None:
+        """Do what others have added meanwhile, unless this is a slice, and write the scores of all."""
+        from zeroiqa.runs import pending, write_scores
+        from zeroiqa.runs.run import caught_up, is_current
+
+        while not self.written:
+            self.run = caught_up(self.run)
+            if self.part is None:
+                for _ in finished_shards(self.run, range(self.run.n_shards), self.executor):
+                    pass
+            elif pending(self.run):
+                return
+            write_scores(self.run)
+            self.written = is_current(self.run)  # else others have grown it while it was written
+
+    def rows(self, shards: list[int]) -> Iterator[ImageScore]:
+        """Results as early as their turn comes, those last that others have added meanwhile."""
+        from zeroiqa.runs import read_scores
+
+        yield from _in_plan_order(self.run, shards, self.executor, self.aggregation)
+        begun = self.run.n_shards
+        self.complete()
+        for shard in range(begun, self.run.n_shards) if self.part is None else ():
+            yield from read_scores(self.run, shard, self.aggregation)
 
 
-def _conclusion(run: Run, part: Slice | None, shards: list[int], left: int) -> Iterator[str]:
+def _conclusion(work: _Work, shards: list[int], *, idle: bool) -> Iterator[str]:
     from zeroiqa.runs import remarks, status
+    from zeroiqa.runs.latest import all_left
 
-    if part is None or not left:
-        yield from conclusion(run)
+    run = work.run
+    if work.written:
+        *said, last = conclusion(run)
+        yield from said
+        yield f"Nothing was to do: {last}" if idle else last
         return
     done = status(run, shards=shards)
     yield from remarks(run, state=done)
     yield (
-        f"Slice {part} is done: {run.count_images(shards)} images, {done.errors} with an error. {left} of "
-        f"{run.n_images} images are left to other slices; when they are done, `zeroiqa merge {run.folder}` "
-        "writes the scores."
+        f"Slice {work.part} is done: {counted(run.count_images(shards))}, {done.errors} with an error. "
+        f"{all_left(run)} of {run.n_images} images are left to other slices; when they are "
+        f"done, `zeroiqa merge {run.folder}` writes the scores."
     )
 
 
@@ -154,10 +239,18 @@ def conclusion(run: Run) -> Iterator[str]:
 
     done = status(run)
     yield from remarks(run, state=done)
-    yield f"{run.n_images} images, {done.errors} with an error. Scores and ratings: {run.folder}"
+    unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
+    gone = f", {done.gone} gone" if done.gone else ""
+    healing = f". {how_errors_heal(run)}" if done.errors else ""
+    yield (
+        f"{counted(done.images)}, {done.errors} with an error{unreachable}{gone}. Scores and ratings: "
+        f"{run.folder}{healing}"
+    )
 
 
-def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[ImageScore]:
+def _in_plan_order(
+    run: Run, shards: list[int], executor: Executor, aggregation: Aggregation | None
+) -> Iterator[ImageScore]:
     """Results as early as their turn comes, though shards may finish in any order."""
     from zeroiqa.runs import pending, read_scores
 
@@ -168,7 +261,7 @@ def _in_plan_order(run: Run, shards: list[int], executor: Executor) -> Iterator[
     def ready() -> Iterator[ImageScore]:
         nonlocal turn
         while turn is not None and turn not in left:
-            yield from read_scores(run, turn)
+            yield from read_scores(run, turn, aggregation)
             turn = next(due, None)
 
     yield from ready()

@@ -73,16 +73,23 @@ def score(
     on s3:// and gs://, or - for standard input (a list of paths, or one image).
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
-    rating); the same command resumes an interrupted run and computes nothing twice. So does -o RUN without
-    PATHS, with the run's own images and settings.
+    rating); the same command resumes an interrupted run and computes nothing twice, but for images that had
+    an error and are other files now or can be reached again. So does -o RUN without PATHS, with the run's own
+    images and settings.
+
+    The same command follows folders, patterns, lists and archives: images that are new there are scored,
+    missing ones get the status gone. With other arithmetic (--lambda, --readout ...) it prints the table by
+    that; scores.csv stays by the run's own.
     """
     from zeroiqa.inputs import find_images
+    from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import DEFAULT_PRESET
 
     if paths:
         settings = _settings(preset or DEFAULT_PRESET, **choices)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
-        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET)
+        naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
+        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET, naming)
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
         job.go_on(existing_run(output, given(**choices)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
+from zeroiqa.cli.healing import healing_options, refuse_copies
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     device_options,
@@ -44,6 +45,7 @@ PAPER_MASKS = 7.22
 @image_options
 @selection_options
 @execution_options
+@healing_options
 @ignore_times_option
 @click.option(
     "--overlays/--no-overlays",
@@ -56,6 +58,8 @@ def segment(
     output: Location,
     execution: Execution,
     ignore_times: bool,
+    retry_errors: bool,
+    refresh: bool,
     overlays: bool,
     selection: Selection,
     **choices: Any,
@@ -66,14 +70,26 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
-    from zeroiqa.cli.running import opened_run, refuse_copies
+    from zeroiqa.cli.asked import folder_only
+    from zeroiqa.cli.running import opened_run
     from zeroiqa.inputs import find_images
+    from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_segmentation_settings
 
+    folder_only(output)
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin, selection=selection)
     executor = execution.executor(len(sources), settings)
-    run = opened_run(output, settings, sources, "segment", ignore_times=ignore_times)
+    run = opened_run(
+        output,
+        settings,
+        sources,
+        "segment",
+        naming=naming_of(paths, selection=selection),
+        ignore_times=ignore_times,
+        retry_errors=retry_errors,
+        refresh=refresh,
+    )
     for warning in run.warnings:
         say(f"Warning: {warning}", err=True)
     refuse_copies(run)
@@ -120,7 +136,8 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
     )
     there = 0
     for planned, row in read_segmented(run, shard):
-        path = run.folder / "overlays" / _picture_name(planned)
+        revision = run.revisions.replaced(shard, planned.image)
+        path = run.folder / "overlays" / _picture_name(planned, revision)
         if row.error is None and not path.exists():
             try:
                 stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
@@ -136,9 +153,10 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
     return there
 
 
-def _picture_name(planned: Planned) -> str:
+def _picture_name(planned: Planned, revision: int) -> str:
+    """Another file of the same name has a picture of its own, with the number of its revision."""
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.path).stem)
-    return f"{planned.image:05d}-{stem[:80]}.jpg"
+    return f"{planned.image:05d}-{stem[:80]}{f'-{revision:04d}' if revision else ''}.jpg"
 
 
 def _write(run: Run) -> RegionStatistics:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import click
 
+from zeroiqa.cli.healing import how_errors_heal
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.console import is_lost
@@ -55,9 +56,8 @@ def status(run: Location, watch: bool, price: float | None, devices: int | None,
     from zeroiqa.runs import load_run
     from zeroiqa.runs.live import look
 
-    loaded = load_run(run)
-
     def measured() -> tuple[Live, list[str]]:
+        loaded = load_run(run)  # each time: what changes in it meanwhile counts
         live = look(loaded, datetime.now(UTC))
         cost = _cost(loaded, live, price, devices)
         if style == "json":
@@ -118,11 +118,15 @@ def _lines(run: Run, live: Live, cost: Cost | None, price: float | None) -> Iter
     for stage, shards in state.finished.items():
         yield f"{printable(unquote(stage))}: {shards} of {state.shards} shards"
     done = "scored" if run.settings.raters else "segmented"
-    yield f"{state.scored} of {state.images} images {done}, {state.errors} with an error"
+    gone = f", {state.gone} gone (--prune leaves them out)" if state.gone else ""
+    unreachable = f", {state.unreachable} of them unreachable" if state.unreachable else ""
+    yield f"{state.scored} of {state.images} images {done}, {state.errors} with an error{unreachable}{gone}"
     for kind, count in state.error_kinds.most_common(KINDS):
         yield f"  {count} x {printable(kind)}"
     if len(state.error_kinds) > KINDS:
         yield f"  and {len(state.error_kinds) - KINDS} other kinds of error"
+    if state.errors and run.settings.raters:
+        yield how_errors_heal(run)
     yield from remarks(run, state=state)
     if live.overall is not None:
         yield _speed(live)
@@ -136,7 +140,7 @@ def _lines(run: Run, live: Live, cost: Cost | None, price: float | None) -> Iter
         return
     if price is not None:
         yield _money(cost)
-    left = state.images - state.scored - state.errors
+    left = state.images - state.scored - state.errors - state.gone
     yield f"{left} images left; the command that started the run goes on with them"
 
 
@@ -201,6 +205,8 @@ def _record(run: Run, live: Live, cost: Cost | None) -> dict[str, Any]:
         "images": state.images,
         "scored": state.scored,
         "errors": state.errors,
+        "unreachable": state.unreachable,
+        "gone": state.gone,
         "error_kinds": dict(state.error_kinds.most_common()),
         "remarks": remarks(run, state=state),
         "answers": [

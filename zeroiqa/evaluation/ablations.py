@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.evaluation.reuse import Calls, Memory, RememberingRater, RememberingSegmenter, open_memory
 from zeroiqa.runs import open_run, pending, write_scores
+from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.passes import rater_groups, release_memory
+from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
 from zeroiqa.segmenters import build_segmenter, has_weights
 from zeroiqa.segmenters.mask_parameters import load_granularity
@@ -227,6 +229,7 @@ def run_ablation(
             fields |= {"crop": key.crop, "standards": list(standards)}
             own = settings_from_dict(fields, "the ablation")
             run = open_run(folder / key.name, own, list(sources), preset="ablation")
+            run = revised(run, find_changes(run, sources).changes)
             on_images = progress(run) or (lambda _: None)
             for group in rater_groups(own.raters):
                 left = pending(run, group)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.dataset_types import some
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
-from zeroiqa.sieve import EXTENSIONS
 from zeroiqa.listed_images import spellings
+from zeroiqa.sieve import EXTENSIONS
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets import Dataset

@@ -72,7 +72,11 @@ def scores_of(run: Run, label: str, arithmetic: Mapping[str, Any]) -> Iterable[S
     if not arithmetic:
         return read_column(run, f"{column_prefix(run, label)}score")
     results = iter_scores(run, reaggregation(run, arithmetic))
-    return ((each.path, each.scores[label].score if label in each.scores else None) for each in results)
+    return (
+        (each.path, each.scores[label].score if label in each.scores else None)
+        for each in results
+        if not each.gone
+    )
 
 
 def origin_of(run: Run, *, by_name: bool = False) -> Origin:
@@ -82,7 +86,7 @@ def origin_of(run: Run, *, by_name: bool = False) -> Origin:
         run: The run.
         by_name: Its images are copies: their names alone count.
     """
-    planned = list(plan.all_planned(run.folder))
+    planned = list(map(run.revisions.planned, plan.all_planned(run.folder)))
     folders = [run.origin["cwd"]] if "cwd" in run.origin else []
     if isinstance(run.folder, Path) and "from_run" in run.origin:
         beside = run.folder.absolute() / run.origin["from_run"]  # moved or copied with the images

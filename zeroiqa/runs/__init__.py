@@ -5,8 +5,9 @@
 Reading a run imports no segmenter, no rater and no image library.
 """
 
+from zeroiqa.runs.opening import open_run, run_id
 from zeroiqa.runs.remarks import remarks
-from zeroiqa.runs.run import Run, RunStatus, load_run, open_run, pending, run_id, status
+from zeroiqa.runs.run import Run, RunStatus, load_run, pending, status
 from zeroiqa.runs.scores import (
     iter_scores,
     read_column,

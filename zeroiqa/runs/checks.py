@@ -19,11 +19,12 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.names import cell
 from zeroiqa.runs import known_answers, plan, store
 from zeroiqa.runs.events import FOLDER as EVENTS
-from zeroiqa.runs.events import Events, digest, read_events
+from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.files import TEMPORARY, table
+from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
-from zeroiqa.runs.run import Run, pending, status
+from zeroiqa.runs.run import Run, status
 from zeroiqa.runs.scores import iter_scores, score_columns
 from zeroiqa.storage import Location
 
@@ -60,10 +61,11 @@ def check_run(run: Run) -> Iterator[Check]:
     """
     planned = _plan(run)
     yield planned
-    log: dict[tuple[str, int], set[tuple[int, str]]] = {}
+    log: dict[PartOf, set[tuple[int, str]]] = {}
     for event in read_events(run.folder).found:
         for stage, part in event.parts.items():
-            log.setdefault((stage, event.shard), set()).add((part.bytes, part.sha256))
+            of = PartOf(stage, event.shard, event.generation)
+            log.setdefault(of, set()).add((part.bytes, part.sha256))
     whole = not planned.damages
     for stage in run.stages:
         check = _stage(run, stage, log)
@@ -93,35 +95,40 @@ def _plan(run: Run) -> Check:
         return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
     for inputs in (first, planned)[: 1 + (planned != first)]:
         images = itertools.islice(plan.all_planned(run.folder), inputs["count"])
-        if plan.inputs_of((row.file, row.prompt) for row in images) != inputs:
+        if not plan.inputs_of((row.file, row.prompt) for row in images).items() <= inputs.items():
             damages.append(
                 f"The images in {path} are not those that the run was started with, by their SHA-256 in "
                 f"{RECORD}; put the file back as it was, or start a new run."
             )
             break
-    return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
+    changed = f"; the newest revision is {run.revisions.number}" if run.revisions.number else ""
+    return Check("plan", f"{run.n_images} images in {run.n_shards} shards{changed}", tuple(damages))
 
 
-def _stage(run: Run, stage: str, log: Mapping[tuple[str, int], set[tuple[int, str]]]) -> Check:
-    numbers = {store.part_path(run.folder, stage, shard).name: shard for shard in range(run.n_shards)}
-    damages, parts, logged, size = [], 0, 0, 0
+def _stage(run: Run, stage: str, log: Mapping[PartOf, set[tuple[int, str]]]) -> Check:
+    damages, parts, older, logged, size = [], 0, 0, 0, 0
     for path in _content(run.folder / stage):
-        shard = numbers.get(path.name)
-        if shard is None:
+        part = store.part_of(path.name)
+        if part is None or part[0] >= run.n_shards or part[1] not in run.revisions.generations(part[0]):
             damages.append(f"{path} is no part of this run; delete it, or move it elsewhere.")
             continue
-        hashes = log.get((stage, shard), set())
-        parts, logged = parts + 1, logged + bool(hashes)
+        shard, generation = part
+        hashes = log.get(PartOf(stage, shard, generation), set())
+        wanted = generation == run.revisions.generation(shard)
+        parts, older, logged = parts + wanted, older + (not wanted), logged + bool(hashes)
         try:
             found = digest(path)
             size += found[0]
             if hashes and found not in hashes:
                 damages.append(f"{path} is not the file that was committed, by its SHA-256; {_REDO}.")
             else:
-                store.check_part(run.folder, stage, shard, run.images_of(shard))
+                store.check_part(run.folder, stage, shard, generation, run.images_of(shard))
         except stumbles(UserError) as error:
             damages.append(f"{path} cannot be read ({reason(error)}); {_REDO}.")
-    text = f"{parts} of {run.n_shards} parts, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
+    earlier = f" and {older} of earlier generations" if older else ""
+    text = (
+        f"{parts} of {run.n_shards} parts{earlier}, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
+    )
     return Check(stage, text, tuple(damages))
 
 
@@ -138,7 +145,7 @@ def _known_answers(known: Mapping[str, Location]) -> Check:
 
 
 def _scores(run: Run) -> Check:
-    left = run.count_images(pending(run))
+    left = all_left(run)
     if left:
         return Check("scores", f"not compared, since {left} images are left to do")
     if not run.settings.raters:
@@ -160,7 +167,7 @@ def _scores(run: Run) -> Check:
             break
         if damage:
             damages.append(f"{path} {damage}; {_REWRITE}.")
-    found = f"{run.n_images} rows compared with the parts"
+    found = f"{run.n_images - len(run.revisions.pruned)} rows compared with the parts"
     if older:
         found += f"; {', '.join(older)}: of an older version, without the mass, which `zeroiqa merge` adds"
     return Check("scores", found, tuple(damages))
@@ -228,7 +235,10 @@ def _parquet_rows(path: Location) -> Iterator[dict[str, Any]]:
 def _others(run: Run) -> Check:
     """What lies about: it hurts nothing, and may be needed."""
     folders = {store.REGIONS, "ratings", known_answers.FOLDER, EVENTS, "overlays"}
-    files = re.compile(r"run\.json|plan(-\d{4})?\.parquet|(scores|regions)\.(csv|parquet)|coco\.json")
+    files = re.compile(
+        r"run\.json|(plan(-\d{4})?|revision-\d{4})\.parquet|(scores|regions)\.(csv|parquet)|coco\.json"
+        r"|scores-.*\.csv"
+    )
     foreign = [
         path.name
         for path in _content(run.folder)

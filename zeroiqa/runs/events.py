@@ -12,12 +12,12 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.answers import Answers, answers_of
 from zeroiqa.damage import parse_json, stumbles
@@ -52,6 +52,14 @@ _TOKEN = secrets.token_hex(8)
 """Of this process: containers may share the name of the host and its number."""
 
 
+class PartOf(NamedTuple):
+    """Names a part."""
+
+    stage: str
+    shard: int
+    generation: int = 0
+
+
 @dataclass(frozen=True)
 class PartEvent:
     """One part that was committed."""
@@ -65,6 +73,8 @@ class PartEvent:
     answers: Mapping[str, Answers] | None = field(default=None, hash=False)
     """Standard -> how much of the answers lies on its levels, by the limits of that day; empty for regions.
     None: written when images whose answers were no level were not yet among the errors."""
+    causes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    """Cause of an error -> the images that have it, as the part says."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Event:
     raters: tuple[str, ...]
     """Those of the pass; other passes over the same shard have events of their own."""
     images: int
-    """In the shard."""
+    """Of the shard, those that were worked on."""
     errors: int
     """Of them, with an error in one of the parts."""
     seconds: float
@@ -92,6 +102,8 @@ class Event:
     """Stage -> its part; those stages only that were missing."""
     token: str = ""
     """Random, one for each process; empty in events of older versions."""
+    generation: int = 0
+    """Of the parts."""
 
     @property
     def process(self) -> tuple[str, int, str]:
@@ -108,13 +120,19 @@ class Events:
     damaged: int
     """Lines or files that are no event: cut off by a kill or a full disk, or edited."""
 
-    def parts(self) -> dict[tuple[str, int], PartEvent]:
-        """Stage and shard -> its part, as far as the events say; the latest of several."""
+    def parts(self) -> dict[PartOf, PartEvent]:
+        """What the events say of each part; the latest of several."""
         by_time = sorted(self.found, key=lambda event: event.time)
-        return {(stage, event.shard): part for event in by_time for stage, part in event.parts.items()}
+        return {
+            PartOf(stage, event.shard, event.generation): part
+            for event in by_time
+            for stage, part in event.parts.items()
+        }
 
 
-def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str], seconds: float) -> None:
+def record(
+    run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str], seconds: float, images: int
+) -> None:
     """Append the event of a shard whose parts are committed.
 
     What is said of a part is read from the file: of two processes that did the same shard, both say the same.
@@ -126,11 +144,13 @@ def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str]
         stages: Those whose parts were missing before; nothing is recorded if none was.
         raters: Of the pass.
         seconds: Of work.
+        images: That were worked on.
     """
     if not stages:
         return
     with suppress(OSError, UserError):
-        parts = {stage: _part(run, stage, shard) for stage in stages}
+        generation = run.revisions.generation(shard)
+        parts = {stage: _part(run, PartOf(stage, shard, generation)) for stage in stages}
         broken = {image for part in parts.values() for images in part.errors.values() for image in images}
         event = Event(
             time=datetime.now(UTC),
@@ -139,12 +159,13 @@ def record(run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str]
             worker=_label(os.environ),
             shard=shard,
             raters=tuple(raters),
-            images=run.shards[shard],
+            images=images,
             errors=len(broken),
             seconds=round(max(seconds, 0.0), 6),
             zeroiqa=__version__,
             parts=parts,
             token=_TOKEN,
+            generation=generation,
         )
         _append(run.folder / FOLDER, event)
 
@@ -162,32 +183,51 @@ def read_events(folder: Location) -> Events:
     return Events(tuple(found), damaged)
 
 
+class Content(NamedTuple):
+    """What a part says of its images."""
+
+    errors: Mapping[str, tuple[int, ...]]
+    """As those of a `PartEvent`; so are the others."""
+    causes: Mapping[str, tuple[int, ...]]
+    answers: Mapping[str, Answers]
+    """Empty for regions."""
+
+    def by_image(self) -> dict[int, tuple[str, str | None]]:
+        """Number of an image -> its error, and the cause if it has one."""
+        causes = {image: cause for cause, images in self.causes.items() for image in images}
+        return {image: (kind, causes.get(image)) for kind, images in self.errors.items() for image in images}
+
+
 def content(
-    run: Run, stage: str, shard: int, part: PartEvent | None, aggregation: Aggregation
-) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, Answers]]:
-    """The errors and answers of a part, as its event says, or from the part where that says too little.
+    run: Run,
+    part: PartOf,
+    logged: PartEvent | None,
+    aggregation: Aggregation,
+    without: Set[int] = frozenset(),
+) -> Content:
+    """What a part says, by its event, or by itself where that says too little.
 
     Args:
         run: The run.
-        stage: One of its stages.
-        shard: Number of the part.
-        part: From `Events.parts`; None where there is no event.
+        part: Of one of its stages.
+        logged: From `Events.parts`; None where there is no event.
         aggregation: Says what mass is low.
+        without: Images that do not count; the event, which counts them, is of no use then.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    rater = rater_of(run, stage)
-    if part is not None and not _tells_of(part, run.images_of(shard)):
-        part = None
-    if part is not None and rater is None:
-        return part.errors, {}
-    if part is not None and part.answers is not None and rater is not None:
-        by_event = {standard: each.limit for standard, each in part.answers.items()}
+    rater = rater_of(run, part.stage)
+    if without or (logged is not None and not _tells_of(logged, run.images_of(part.shard))):
+        logged = None
+    if logged is not None and rater is None:
+        return Content(logged.errors, logged.causes, {})
+    if logged is not None and logged.answers is not None and rater is not None:
+        by_event = {standard: each.limit for standard, each in logged.answers.items()}
         if by_event == limits(run, rater, aggregation):
-            return part.errors, part.answers
-    found = find(run, stage, shard, aggregation)
-    return kinds_of(run, shard, found.errors), found.answers
+            return Content(logged.errors, logged.causes, logged.answers)
+    found = find(run, part.stage, part.shard, aggregation, generation=part.generation, without=without)
+    return Content(kinds_of(run, part.shard, found.errors), _by_cause(found.causes), found.answers)
 
 
 def digest(path: Location) -> tuple[int, str]:
@@ -204,10 +244,18 @@ def digest(path: Location) -> tuple[int, str]:
     return size, sha256.hexdigest()
 
 
-def _part(run: Run, stage: str, shard: int) -> PartEvent:
-    size, sha256 = digest(store.part_path(run.folder, stage, shard))
-    found = find(run, stage, shard)
-    return PartEvent(size, sha256, kinds_of(run, shard, found.errors), found.answers)
+def _part(run: Run, part: PartOf) -> PartEvent:
+    size, sha256 = digest(store.part_path(run.folder, *part))
+    found = find(run, part.stage, part.shard, generation=part.generation)
+    errors = kinds_of(run, part.shard, found.errors)
+    return PartEvent(size, sha256, errors, found.answers, _by_cause(found.causes))
+
+
+def _by_cause(causes: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, list[int]] = {}
+    for image, cause in causes.items():
+        found.setdefault(cause, []).append(image)
+    return {cause: tuple(images) for cause, images in found.items()}
 
 
 def _tells_of(part: PartEvent, images: range) -> bool:
@@ -261,6 +309,7 @@ def _to_json(event: Event) -> dict[str, Any]:
             "sha256": part.sha256,
             "errors": part.errors,
             "answers": part.answers and {standard: vars(each) for standard, each in part.answers.items()},
+            "causes": part.causes,
         }
         for stage, part in event.parts.items()
     }
@@ -287,6 +336,7 @@ def _event(line: str) -> Event | None:
             zeroiqa=str(fields["zeroiqa"]),
             parts={str(stage): _part_of(part) for stage, part in fields["parts"].items()},
             token=str(fields.get("token", "")),
+            generation=int(fields.get("generation", 0)),
         )
     except stumbles():
         return None
@@ -299,4 +349,5 @@ def _part_of(fields: Mapping[str, Any]) -> PartEvent:
     if found is not None and (wrong := first_wrong(found, MapOf(_ANSWERS), "answers")):
         raise ValueError(wrong)
     answers = None if found is None else {str(name): answers_of(each) for name, each in found.items()}
-    return PartEvent(int(fields["bytes"]), str(fields["sha256"]), errors, answers)
+    causes = {str(cause): tuple(map(int, images)) for cause, images in fields.get("causes", {}).items()}
+    return PartEvent(int(fields["bytes"]), str(fields["sha256"]), errors, answers, causes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,19 @@ class Findings:
     """Number of an image -> why it has no score."""
     answers: Mapping[str, Answers] = field(default_factory=dict)
     """Standard -> those of the part's rater; empty for regions."""
+    causes: Mapping[int, str] = field(default_factory=dict)
+    """Number of an image -> the cause of its error, where that is not the image itself."""
 
 
-def find(run: Run, stage: str, shard: int, aggregation: Aggregation | None = None) -> Findings:
+def find(
+    run: Run,
+    stage: str,
+    shard: int,
+    aggregation: Aggregation | None = None,
+    *,
+    generation: int | None = None,
+    without: Set[int] = frozenset(),
+) -> Findings:
     """Look through a part.
 
     An image has an error if one is stored, or if its ratings give no score; see `zeroiqa.aggregate.failure`.
@@ -36,17 +46,28 @@ def find(run: Run, stage: str, shard: int, aggregation: Aggregation | None = Non
         stage: One of its stages.
         shard: Number of the part.
         aggregation: Says what mass is low; the run's own if left out.
+        generation: Of the part; the one that the run wants if left out.
+        without: Images that do not count.
 
     Raises:
         UserError: the part is not there or damaged.
     """
     rater = rater_of(run, stage)
+    generation = run.revisions.generation(shard) if generation is None else generation
     if rater is None:
-        return Findings(store.read_errors(run.folder, stage, shard, run.images_of(shard)))
+        stored = store.read_errors(run.folder, stage, shard, generation, run.images_of(shard))
+        stored = {image: error for image, error in stored.items() if image not in without}
+        causes = {image: error.cause for image, error in stored.items() if error.cause is not None}
+        return Findings({image: error.sentence for image, error in stored.items()}, causes=causes)
     aggregation = aggregation or run.settings.aggregation
     errors: dict[int, str] = {}
+    causes = {}
     answers = {standard: Answers(limit) for standard, limit in limits(run, rater, aggregation).items()}
-    for row in store.read_ratings(run.folder, rater, shard, run.images_of(shard)):
+    for row in store.read_ratings(run.folder, rater, shard, generation, run.images_of(shard)):
+        if row.image in without:
+            continue
+        if row.cause is not None:
+            causes[row.image] = row.cause
         error = row.error or (None if row.ratings is None else failure(rater, row.ratings))
         if error is not None:
             errors[row.image] = error
@@ -54,7 +75,7 @@ def find(run: Run, stage: str, shard: int, aggregation: Aggregation | None = Non
             for standard in answers:
                 ratings = row.ratings.get(standard)
                 answers[standard] += count_answers(rater, run.kinds[standard], ratings, aggregation)
-    return Findings(errors, answers)
+    return Findings(errors, answers, causes)
 
 
 def rater_of(run: Run, stage: str) -> str | None:

@@ -1,27 +1,28 @@
-"""What makes a run that run: all that decides a score or the list of images, as one record with one id."""
+"""What makes a run that run: all that decides a rating, and what was named, as one record with one id."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa import raters, segmenters
 from zeroiqa.errors import UserError
-from zeroiqa.runs.plan import inputs_of
+from zeroiqa.settings import Settings, settings_from_dict
+from zeroiqa.standards import Kind, load_standard
 
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
-    from zeroiqa.settings import Settings
 
 METHOD_VERSION = 2
 """Goes up with every change of the code that moves a score and is named in no id of a segmenter or rater."""
 
 ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
-"""The settings that `zeroiqa rescore` changes without computing anything again."""
+"""The settings that `zeroiqa rescore` changes without computing anything again: they make no other run."""
 
 PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 """Settings that decide where weights are and come from; what they are is said by the raters' ids."""
@@ -41,17 +42,15 @@ _LIBRARIES_OF_MODELS = {
 }
 
 
-def identity_of(
-    settings: Settings, method: Method, images: Iterable[tuple[str, str | None]]
-) -> dict[str, Any]:
+def identity_of(settings: Settings, method: Method, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The record that `run_id_of` hashes.
 
     Args:
         settings: As asked for.
         method: Built from them; says what the names stand for today.
-        images: Path and prompt of every image, in order.
+        inputs: What was named (`zeroiqa.runs.naming.Naming`), or `zeroiqa.runs.plan.inputs_of` exact images.
     """
-    return {**method_identity(settings, method), "inputs": inputs_of(images)}
+    return {**method_identity(settings, method), "inputs": dict(inputs)}
 
 
 def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
@@ -59,10 +58,9 @@ def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
 
     Standards are named by their content: the path of a TOML file is not part of the identity.
     """
-    left_out = ("standards", *PLACE_AND_PERMISSION, *WARNINGS)
     return {
         "method_version": METHOD_VERSION,
-        "settings": {key: value for key, value in settings.to_dict().items() if key not in left_out},
+        "settings": _deciding(settings.to_dict()),
         "decode_policy": method.policy.id,
         "segmenter": None if method.segmenter is None else method.segmenter.id,
         "raters": {name: rater.id for name, rater in method.raters.items()},
@@ -77,6 +75,25 @@ def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
             for standard in method.standards
         ],
     }
+
+
+def without_arithmetic(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The record without what decides no rating, which those of format 2 have, too."""
+    return {**identity, "settings": _deciding(identity["settings"])}
+
+
+def own_arithmetic(there: Mapping[str, Any], asked: Settings) -> Settings:
+    """The settings that a run has for a command: as asked, but for the arithmetic of its own scores.csv.
+
+    Args:
+        there: The settings in run.json. A run without raters has no scores: the command decides.
+        asked: By the command. Where it adds raters, their weights count, too.
+    """
+    if not there["raters"]:
+        return asked
+    more = tuple(there["raters"]) != asked.raters
+    kept = {key: there[key] for key in ARITHMETIC if key in there and not (more and key == "rater_weights")}
+    return settings_from_dict({**asked.to_dict(), **kept}, "the run")
 
 
 def run_id_of(identity: Mapping[str, Any]) -> str:
@@ -110,17 +127,16 @@ def check_version(folder: object, there: Mapping[str, Any]) -> None:
 
 
 def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`here` without the raters, and the choice of their weights, that it has beyond those of `there`.
+    """`here` without the raters that it has beyond those of `there`.
 
     It equals `there` exactly if it is the same run with more raters. Where a rater of `there` is missing, it
     stays as it is.
     """
     if not there["raters"].keys() < here["raters"].keys():
         return here
-    chosen = {key: there["settings"][key] for key in ("raters", "rater_weights")}
     return {
         **here,
-        "settings": {**here["settings"], **chosen},
+        "settings": {**here["settings"], "raters": there["settings"]["raters"]},
         "raters": {name: here["raters"][name] for name in there["raters"]},
     }
 
@@ -138,6 +154,23 @@ def environment(settings: Settings) -> dict[str, str]:
             except PackageNotFoundError:
                 continue
     return versions
+
+
+def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]:
+    """The standards' kinds, for a run.json that does not say them; words where a file is gone or changed."""
+    kinds: dict[str, Kind] = {each["name"]: "word" for each in identity["standards"]}
+    hashes = {each["hash"] for each in identity["standards"]}
+    for name in settings.standards:
+        with suppress(UserError):
+            standard = load_standard(name)
+            if standard.hash in hashes:
+                kinds[standard.name] = standard.kind
+    return kinds
+
+
+def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = ("standards", *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
+    return {key: value for key, value in fields.items() if key not in left_out}
 
 
 def _chosen(identity: Mapping[str, Any]) -> dict[str, Any]:

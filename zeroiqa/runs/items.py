@@ -6,16 +6,19 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
+from zeroiqa.aggregate import failure
 from zeroiqa.budget import Budget
-from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
 from zeroiqa.pipeline import Method, find_regions
 from zeroiqa.runs import store
-from zeroiqa.runs.plan import Planned, escaped, planned
+from zeroiqa.runs.latest import newest_part
+from zeroiqa.runs.plan import Planned, escaped
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
-from zeroiqa.runs.store import RegionsRow
+from zeroiqa.runs.store import RatingsRow, RegionsRow
 from zeroiqa.storage import is_remote
 from zeroiqa.types import Image, Region
 
@@ -34,6 +37,8 @@ class Wanted:
     """Whether its regions are stored."""
     raters: tuple[str, ...]
     """Those whose ratings are not."""
+    generation: int = 0
+    """Of the parts that are wanted."""
 
     @property
     def finished(self) -> bool:
@@ -58,12 +63,18 @@ class Item(NamedTuple):
     """Of the bytes that were decoded."""
     budget: Budget | None = None
     """What is left of its time after it was read; None until then."""
+    cause: str | None = None
+    """That of `error`."""
+    kept: Mapping[str, RatingsRow] = MappingProxyType({})
+    """Rater -> what an older part has of it, which stays."""
+    due: bool = True
+    """Whether anything of it is to be computed."""
 
     @property
     def wanted(self) -> bool:
         """Whether its pixels are needed."""
         broken = self.error is not None or (self.row is not None and self.row.error is not None)
-        return not self.shard.finished and not broken
+        return self.due and not broken
 
 
 def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[int, str]) -> Iterator[Item]:
@@ -76,29 +87,67 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
         poisoned: Number of an image -> the error that it has without being touched.
     """
     for number in shards:
-        shard = Wanted(
-            number,
-            segmented=store.part_path(run.folder, store.REGIONS, number).exists(),
-            raters=tuple(
-                name
-                for name in method.raters
-                if not store.part_path(run.folder, store.rating_stage(name), number).exists()
-            ),
-        )
-        images = planned(run.folder, number)
+        shard = _wanted(run, method, number)
+        images = run.planned(number)
         if run.ignore_times:
             images = [image._replace(modified=None) for image in images]
-        if shard.segmented and shard.raters:
-            stored = store.read_regions(run.folder, number, run.images_of(number))
-            for image, row in zip(images, stored, strict=True):
-                error = poisoned.get(image.image) if row.error is None else None
-                if row.content_hash is not None:  # says more than the time
-                    image = image._replace(modified=None)
-                yield Item(shard, image, row, error=error)
-        else:
-            for image in images:
-                error = poisoned.get(image.image)
-                yield Item(shard, image, None if error is None else RegionsRow(image.image, error=error))
+        rows = [_known_regions(run, shard), *(_known_ratings(run, shard, name) for name in shard.raters)]
+        for image, row, *ratings in zip(images, *rows, strict=True):
+            kept = {
+                name: known
+                for name, known in zip(shard.raters, ratings, strict=True)
+                if known is not None and row is not None
+            }
+            due = not shard.finished and (row is None or len(kept) < len(shard.raters))
+            poison, cause = poisoned.get(image.image) if due else None, None
+            if due and image.image in run.revisions.gone:
+                poison, cause = f"{printable(image.path)} is gone.", UnreachableError.cause
+            if row is None:
+                broken = None if poison is None else RegionsRow(image.image, error=poison, cause=cause)
+                yield Item(shard, image, broken, due=due)
+                continue
+            if row.content_hash is not None:  # says more than the time
+                image = image._replace(modified=None)
+            error = poison if row.error is None else None
+            yield Item(shard, image, row, error=error, cause=error and cause, kept=kept, due=due)
+
+
+def _wanted(run: Run, method: Method, number: int) -> Wanted:
+    generation = run.revisions.generation(number)
+
+    def there(stage: str) -> bool:
+        return store.part_path(run.folder, stage, number, generation).exists()
+
+    raters = tuple(name for name in method.raters if not there(store.rating_stage(name)))
+    return Wanted(number, there(store.REGIONS), raters, generation)
+
+
+def _known_regions(run: Run, shard: Wanted) -> Iterator[RegionsRow | None]:
+    """What the newest part has of each image of a shard; None for those that are to be computed."""
+    there = newest_part(run, shard.number, store.REGIONS)
+    if there is None or shard.finished:
+        yield from itertools.repeat(None, run.shards[shard.number])
+        return
+    again = run.revisions.again(shard.number, there)
+    for row in store.read_regions(run.folder, shard.number, there, run.images_of(shard.number)):
+        change = again.get(row.image)
+        yield None if change == "replaced" or (change == "retried" and row.error is not None) else row
+
+
+def _known_ratings(run: Run, shard: Wanted, rater: str) -> Iterator[RatingsRow | None]:
+    """The same for the ratings by one of the raters whose part is wanted."""
+    there = newest_part(run, shard.number, store.rating_stage(rater))
+    if there is None:
+        yield from itertools.repeat(None, run.shards[shard.number])
+        return
+    again = run.revisions.again(shard.number, there)
+    for row in store.read_ratings(run.folder, rater, shard.number, there, run.images_of(shard.number)):
+        change = again.get(row.image)
+        yield None if change == "replaced" or (change == "retried" and _failed_rating(rater, row)) else row
+
+
+def _failed_rating(rater: str, row: RatingsRow) -> bool:
+    return row.ratings is None or failure(rater, row.ratings) is not None
 
 
 @contextmanager
@@ -140,7 +189,7 @@ def _read(item: Item, method: Method) -> Item:
     try:
         return item._replace(content=method.decoder.read(stored, method.policy, budget), budget=budget)
     except Exception as error:
-        return _failed(item, error)
+        return _unread(item, error)
 
 
 def _decoded(item: Item, method: Method) -> Item:
@@ -152,9 +201,9 @@ def _decoded(item: Item, method: Method) -> Item:
         nonlocal found
         found = store.content_hash(content)
         if item.row is not None and item.row.content_hash not in (None, found):
-            raise ImageError(
-                f"{printable(planned.path)} has changed: it is not the file whose regions were found; put "
-                "the old file back, or score the new one in another run (-o)."
+            raise ChangedError(
+                f"{printable(planned.path)} has changed: it is not the file whose regions were found; give "
+                "the same command again, which takes the file of now."
             )
 
     try:
@@ -167,16 +216,17 @@ def _decoded(item: Item, method: Method) -> Item:
             budget=item.budget,
         )
     except Exception as error:
-        return _failed(item, error)
+        return _unread(item, error)
     return item._replace(image=image, content=None, content_hash=found)
 
 
-def _failed(item: Item, error: Exception) -> Item:
+def _unread(item: Item, error: Exception) -> Item:
     """It cannot be read or decoded."""
     sentence = sentence_of(error, item.planned)
+    cause = error.cause if isinstance(error, ImageError) else None
     if item.row is not None:  # it has vanished since it was segmented
-        return item._replace(error=sentence, content=None)
-    return item._replace(row=RegionsRow(item.planned.image, error=sentence), content=None)
+        return item._replace(error=sentence, cause=cause, content=None)
+    return item._replace(row=RegionsRow(item.planned.image, error=sentence, cause=cause), content=None)
 
 
 def _segmented(item: Item, method: Method) -> Item:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from zeroiqa.errors import UserError
 from zeroiqa.runs import known_answers, plan, record, store
 from zeroiqa.runs.identity import differences
-from zeroiqa.runs.run import Run, load_run, pending
+from zeroiqa.runs.latest import all_left
+from zeroiqa.runs.run import Run, load_run
 from zeroiqa.storage import Location
 
 Kept = Sequence[npt.NDArray[np.bool_]]
@@ -28,7 +29,8 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
         folder: New, empty, or that of the same merge.
 
     Returns:
-        The new run, and how many images were left out because an earlier run has them.
+        The new run, by the first one's arithmetic, and how many images were left out because an earlier run
+        has them. Those that are gone are left out, too.
 
     Raises:
         UserError: the runs differ or are unfinished, a part is damaged, or the folder holds something else.
@@ -37,7 +39,7 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
         _check(runs[0], run)
     known = known_answers.common(run.folder for run in runs)
     kept = _first_mentions(runs)
-    identity = {**runs[0].identity, "inputs": plan.inputs_of(_images(runs, kept))}
+    identity = {**runs[0].identity, "inputs": plan.set_of(_images(runs, kept))}
     sizes = plan.shard_sizes(identity["inputs"]["count"])
     if not record.is_run(folder):
         versions = record.read_record(runs[0].folder)["environment"]
@@ -45,17 +47,19 @@ def merge_runs(runs: Sequence[Run], folder: Location) -> tuple[Run, int]:
         record.create(folder, first.settings, "merge", identity, first.labels, first.kinds, versions, origin)
     if record.read_record(folder)["identity"] != identity:
         raise UserError(f"{folder} holds another run; choose another folder with -o.")
-    if plan.first_inputs(folder) != identity["inputs"]:
-        rows = (plan.read_tables(run.folder) for run in runs)
-        plan.write_tables(folder, _cut(_taken(rows, kept), sizes), identity["inputs"])
+    if not plan.belongs(plan.first_inputs(folder), identity["inputs"]):
+        rows = (map(run.revisions.planned_table, plan.read_tables(run.folder)) for run in runs)
+        inputs = {**plan.inputs_of(_images(runs, kept)), "set": identity["inputs"]["sha256"]}
+        plan.write_tables(folder, _cut(_taken(rows, kept), sizes), inputs)
     known_answers.copy(known, folder)
     for stage in runs[0].stages:
         _copy_stage(runs, kept, stage, folder, sizes)
-    return load_run(folder), sum(int((~each).sum()) for each in kept)
+    gone = sum(len(run.revisions.gone) for run in runs)
+    return load_run(folder), sum(int((~each).sum()) for each in kept) - gone
 
 
 def _check(first: Run, other: Run) -> None:
-    left = other.count_images(pending(other))
+    left = all_left(other)
     if left:
         raise UserError(
             f"{left} of {other.n_images} images of {other.folder} are not finished; "
@@ -84,15 +88,17 @@ def _first_mentions(runs: Sequence[Run]) -> Kept:
     for run in runs:
         taken = np.zeros(run.n_images, dtype=bool)
         for row in plan.all_planned(run.folder):
-            taken[row.image] = row.file not in seen
-            seen.add(row.file)
+            if row.image not in run.revisions.gone:
+                taken[row.image] = row.file not in seen
+                seen.add(row.file)
         kept.append(taken)
     return kept
 
 
 def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]:
     for run, taken in zip(runs, kept, strict=True):
-        yield from ((row.file, row.prompt) for row in plan.all_planned(run.folder) if taken[row.image])
+        rows = map(run.revisions.planned, plan.all_planned(run.folder))
+        yield from ((row.file, row.prompt) for row in rows if taken[row.image])
 
 
 def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, sizes: Sequence[int]) -> None:
@@ -106,7 +112,8 @@ def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, s
 
 def _parts(run: Run, stage: str) -> Iterator[pa.Table]:
     for shard in range(run.n_shards):
-        yield store.read_part(run.folder, stage, shard, run.images_of(shard))
+        generation = run.revisions.generation(shard)
+        yield store.read_part(run.folder, stage, shard, generation, run.images_of(shard))
 
 
 def _taken(by_run: Iterable[Iterable[pa.Table]], kept: Kept) -> Iterator[pa.Table]:

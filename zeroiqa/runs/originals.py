@@ -11,7 +11,8 @@ from zeroiqa.errors import ImageError, printable
 from zeroiqa.reading import read
 from zeroiqa.runs import store
 from zeroiqa.runs.checks import Check
-from zeroiqa.runs.plan import Planned, shard_reader
+from zeroiqa.runs.latest import newest_part
+from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 
@@ -61,18 +62,21 @@ def _originals(run: Run) -> Iterator[_Original]:
 
 def _rows(run: Run) -> Iterator[tuple[Planned, store.RegionsRow | None]]:
     """Every image with its regions; None where they are left to do."""
-    finished = store.finished_shards(run.folder, store.REGIONS)
-    with shard_reader(run.folder) as images_of:
-        for shard in range(run.n_shards):
-            images = images_of(shard)
-            if shard not in finished:
-                yield from zip(images, itertools.repeat(None), strict=False)
-                continue
-            rows = store.read_regions(run.folder, shard, run.images_of(shard))
-            yield from zip(images, rows, strict=True)
+    for shard in range(run.n_shards):
+        there = newest_part(run, shard, store.REGIONS)
+        images = run.planned(shard)
+        if there is None:
+            yield from zip(images, itertools.repeat(None), strict=False)
+            continue
+        again = run.revisions.again(shard, there)
+        rows = store.read_regions(run.folder, shard, there, run.images_of(shard))
+        for image, row in zip(images, rows, strict=True):
+            yield image, None if image.image in again else row
 
 
 def _compared(run: Run, image: Planned, row: store.RegionsRow | None) -> _Original:
+    if image.image in run.revisions.gone:
+        return _Original(why_not="gone")
     if row is None:
         return _Original(why_not="left to do")
     if row.content_hash is None:
@@ -87,5 +91,5 @@ def _compared(run: Run, image: Planned, row: store.RegionsRow | None) -> _Origin
         return _Original()
     return _Original(
         damage=f"{printable(image.path)} is not the file that was scored, by its SHA-256; put the old file "
-        "back, or score the new one in another run (-o)."
+        "back; or touch the new one and give the command of the run again with --refresh."
     )

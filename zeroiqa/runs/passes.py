@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from zeroiqa.raters import has_weights
+from zeroiqa.runs.latest import count_left
 from zeroiqa.runs.run import Run, pending
 
 
@@ -46,7 +47,12 @@ def image_passes(run: Run, shards: Iterable[int]) -> tuple[int, int]:
     wanted = set(shards)
     groups = rater_groups(run.settings.raters)
     total = run.count_images(wanted) * len(groups)
-    return total, total - sum(run.count_images(wanted.intersection(pending(run, group))) for group in groups)
+    left = sum(
+        count_left(run, shard, group)
+        for group in groups
+        for shard in wanted.intersection(pending(run, group))
+    )
+    return total, total - left
 
 
 def release_memory() -> None:

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import accumulate, count, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -23,8 +24,9 @@ from zeroiqa.damage import parse_json, reading, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.reading import Stored
 from zeroiqa.runs.files import complete, created, replaced, table, table_writer
+from zeroiqa.runs.naming import Naming, naming_from, spelled_from
 from zeroiqa.runs.part_checks import check_columns
-from zeroiqa.schema import TEXT, WHOLE, Record, first_wrong
+from zeroiqa.schema import TEXT, TRUTH, WHOLE, ListOf, Record, Shape, first_wrong
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -33,7 +35,13 @@ if TYPE_CHECKING:
 NAME = "plan.parquet"
 _LEAST_CAP, _LARGEST_CAP, _AIM = 8, 4096, 1000
 _INPUTS = b"zeroiqa.inputs"
-INPUTS = Record({"count": WHOLE, "sha256": TEXT})
+_NAMED: dict[str, Shape] = {
+    **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
+    **{"sidecar_prompts": TRUTH, "texts": TEXT, "set": TEXT},
+}
+_COUNTED: dict[str, Shape] = {"count": WHOLE, "sha256": TEXT}
+INPUTS = Record({}, optional=_COUNTED | _NAMED)
+"""What a run.json says of its images."""
 """What `inputs_of` is, in run.json, too."""
 _FIELDS: dict[str, pa.DataType] = {
     "image": pa.int64(),
@@ -69,11 +77,13 @@ class Planned(NamedTuple):
     """Where its bytes begin in the archive."""
     modified: int | None = None
     """When it was written, in nanoseconds since 1970; None if not known, or not to be compared."""
+    root: str = ""
+    """What a relative path counts from; empty: the current folder."""
 
     @property
     def stored(self) -> Stored:
         """What to decode."""
-        return Stored(self.file, self.bytes, self.archive, self.offset, self.modified)
+        return Stored(self.file, self.bytes, self.archive, self.offset, self.modified, self.root)
 
 
 def shard_sizes(images: int) -> list[int]:
@@ -92,7 +102,7 @@ def shard_sizes(images: int) -> list[int]:
 
 
 def inputs_of(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
-    """What a list of images is in a run's identity: their number, and the SHA-256 of paths and prompts."""
+    """What a plan says of its images: their number, and the SHA-256 of paths and prompts in order."""
     digest, number = hashlib.sha256(), 0
     for path, prompt in images:
         digest.update(json.dumps([path, prompt]).encode() + b"\n")
@@ -100,23 +110,45 @@ def inputs_of(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
     return {"count": number, "sha256": digest.hexdigest()}
 
 
-def write_plan(folder: Location, sources: Sequence[Source], inputs: Mapping[str, Any]) -> None:
-    """Write plan.parquet.
+def set_of(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
+    """What an exact set of images is in a run's identity, in whatever order and spelling they come.
+
+    Relative paths count from the current folder.
+    """
+    digest, number = hashlib.sha256(), 0
+    here = str(Path.cwd())
+    spelled = spelled_from(here, here)
+    for path, prompt in sorted((spelled(path), prompt or "") for path, prompt in images):
+        digest.update(f"{path}\0{json.dumps(prompt) if prompt else ''}\0".encode(errors="surrogatepass"))
+        number += 1
+    return {"count": number, "sha256": digest.hexdigest()}
+
+
+def write_plan(
+    folder: Location, sources: Sequence[Source], inputs: Mapping[str, Any], *, again: bool = False
+) -> None:
+    """Write plan.parquet, unless it is there.
 
     Args:
         folder: Of the run.
         sources: The images.
-        inputs: Their `inputs_of`.
+        inputs: Their `inputs_of`; and what was named, or as `set` the digest of their `set_of`.
+        again: Put it in the place of one that is no plan of this run.
 
     Raises:
         UserError: it cannot be written.
     """
-    with replaced(folder / NAME) as file:
+    with (replaced if again else created)(folder / NAME) as file:
         _write(file, sources, inputs, image=0, shard=0)
 
 
-def add_images(folder: Location, sources: Sequence[Source]) -> int:
+def add_images(folder: Location, sources: Sequence[Source], naming: Naming | None = None) -> int:
     """Plan those of the images that the run does not have yet, behind the others; how many they are.
+
+    Args:
+        folder: Of the run.
+        sources: As the command's arguments lead to them.
+        naming: What these name; None for exact images.
 
     Raises:
         UserError: an image has another prompt in the plan, or a file cannot be read or written.
@@ -126,13 +158,16 @@ def add_images(folder: Location, sources: Sequence[Source]) -> int:
         for source in sources:
             if source.path in there and there[source.path] != source.prompt:
                 raise UserError(
-                    f"{printable(source.path)} is planned with the prompt {there[source.path]!r} and now has "
-                    f"{source.prompt!r}; score it in another run (-o)."
+                    f"{printable(source.path)} is planned with the prompt {there[source.path]!r} and now "
+                    f"has {source.prompt!r}; score it again with --refresh, or in another run (-o)."
                 )
         new = [source for source in sources if source.path not in there]
         if not new:
             return 0
-        inputs = inputs_of((*there.items(), *((source.path, source.prompt) for source in new)))
+        images = (*there.items(), *((source.path, source.prompt) for source in new))
+        inputs = inputs_of(images) | ({} if naming is None else naming.to_dict())
+        if "set" in (first_inputs(folder) or {}):
+            inputs["set"] = set_of(images)["sha256"]
         path = folder / _name(len(_files(folder)))
         with created(path) as file:
             _write(file, new, inputs, image=len(there), shard=len(planned_sizes(folder)))
@@ -140,33 +175,20 @@ def add_images(folder: Location, sources: Sequence[Source]) -> int:
             return len(new)
 
 
-def changed_images(folder: Location, sources: Sequence[Source], *, times: bool = True) -> list[str]:
-    """The planned images whose files have another size or time now; what is not known is not compared.
-
-    Args:
-        folder: Of the run.
-        sources: As they are found now; those that are not planned do not count.
-        times: Whether times are compared.
-    """
-    now = {source.path: source for source in sources}
-    return [
-        row.path
-        for row in all_planned(folder)
-        if (found := now.get(row.file)) is not None
-        and (
-            (row.bytes and found.bytes not in (0, row.bytes))
-            or (times and row.modified is not None and found.modified not in (None, row.modified))
-        )
-    ]
+def belongs(inputs: Mapping[str, Any] | None, to: Mapping[str, Any]) -> bool:
+    """Whether a plan that says `inputs` is the first one of a run whose identity says `to`."""
+    if inputs is None or "named" in to:
+        return inputs is not None and naming_from(inputs) == naming_from(to)
+    return inputs["count"] == to["count"] and to["sha256"] in (inputs.get("set"), inputs["sha256"])
 
 
 def first_inputs(folder: Location) -> dict[str, Any] | None:
-    """The `inputs_of` the images that the run began with; None if there is no plan of ours."""
+    """What plan.parquet says of the images that the run began with; None if there is no plan of ours."""
     return _inputs_in(folder / NAME)
 
 
 def all_inputs(folder: Location) -> dict[str, Any] | None:
-    """The `inputs_of` all images, those included that were added; None if there is no plan of ours."""
+    """The same of all images, those included that came later, and what was named for the last ones."""
     return _inputs_in((_files(folder) or [folder / NAME])[-1])
 
 
@@ -202,12 +224,33 @@ def planned(folder: Location, shard: int) -> list[Planned]:
 
 def all_planned(folder: Location) -> Iterator[Planned]:
     """Every image in plan order, streaming."""
+    for _, rows in by_naming(folder):
+        yield from rows
+
+
+def by_naming(folder: Location) -> Iterator[tuple[Naming | None, Iterator[Planned]]]:
+    """What was named for the images of each plan file, and these, streaming; all in plan order."""
     with _damage_said(folder), _opened(folder) as plans:
-        read = 0
-        for plan in plans:
-            for batch in plan.iter_batches(columns=_columns(plan)):
-                yield from _rows(batch, read)
-                read += batch.num_rows
+        starts = accumulate((plan.metadata.num_rows for plan in plans), initial=0)
+        for plan, start in zip(plans, starts, strict=False):
+            yield naming_from(_inputs_of(plan)), _streamed(plan, start)
+
+
+def _streamed(plan: pq.ParquetFile, first: int) -> Iterator[Planned]:
+    for batch in plan.iter_batches(columns=_columns(plan)):
+        yield from _rows(batch, first)
+        first += batch.num_rows
+
+
+def paths(folder: Location) -> list[str]:
+    """The path of every image for opening it, in plan order."""
+    with _damage_said(folder), _opened(folder) as plans:
+        tables = [plan.read(["path", "raw_path"]) for plan in plans]
+    return [
+        path if raw is None else os.fsdecode(raw)
+        for table in tables
+        for path, raw in zip(*(column.to_pylist() for column in table.columns), strict=True)
+    ]
 
 
 def read_tables(folder: Location) -> Iterator[pa.Table]:
@@ -287,10 +330,17 @@ def _files(folder: Location) -> list[Location]:
 def _inputs_in(path: Location) -> dict[str, Any] | None:
     try:
         with table(path) as plan:
-            found: dict[str, Any] = parse_json((plan.schema_arrow.metadata or {})[_INPUTS].decode())
-        return None if first_wrong(found, INPUTS) else found
+            return _inputs_of(plan)
     except stumbles():
         return None
+
+
+def _inputs_of(plan: pq.ParquetFile) -> dict[str, Any]:
+    """What the metadata of a plan file say; ValueError and the like where they are none."""
+    found: dict[str, Any] = parse_json((plan.schema_arrow.metadata or {})[_INPUTS].decode())
+    if wrong := first_wrong(found, Record(_COUNTED, optional=_NAMED)):
+        raise ValueError(wrong)
+    return found
 
 
 def _columns(plan: pq.ParquetFile) -> list[str]:

@@ -19,8 +19,9 @@ from zeroiqa.storage import Location
 from zeroiqa.version import __version__
 
 NAME = "run.json"
-FORMAT = 2
-"""Goes up when an older zeroiqa could misread the folder. 2: images can be added to the plan."""
+FORMAT = 3
+"""Goes up when an older zeroiqa could misread the folder. 2: images can be added to the plan. 3: there are
+revisions, and later generations of parts."""
 _KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
 
 
@@ -81,6 +82,7 @@ def extend(
     larger = {
         **record,
         "run_id": run_id_of(identity),
+        "format": FORMAT,
         "settings": settings.to_dict(),
         "identity": identity,
         "environment": {**environment(settings), **record["environment"]},
@@ -88,6 +90,14 @@ def extend(
     with replaced(folder / NAME) as file:
         file.write(_text(larger))
     return larger
+
+
+def ensure_format(folder: Location) -> None:
+    """Have run.json say what is needed to read the folder, before something is put there that is new."""
+    record = read_record(folder)
+    if record["format"] < FORMAT:
+        with replaced(folder / NAME) as file:
+            file.write(_text({**record, "format": FORMAT}))
 
 
 def is_run(folder: Location) -> bool:

@@ -54,6 +54,8 @@ def _disagreement(record: Mapping[str, Any]) -> str | None:
     identity, settings = record["identity"], record["settings"]
     if run_id_of(identity) != record["run_id"]:
         return "run_id is not the SHA-256 of identity: one of them was edited"
+    if "named" not in identity["inputs"] and not {"count", "sha256"} <= identity["inputs"].keys():
+        return "identity.inputs says neither what was named nor which images"
     for key, value in identity["settings"].items():
         if key not in settings:
             return f"settings.{key} is missing"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from zeroiqa.runs import plan, store
+from zeroiqa.results import status_of
+from zeroiqa.runs import store
 from zeroiqa.runs.files import replaced, table_writer
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
@@ -38,13 +39,14 @@ _SCHEMA = pa.schema(_COLUMNS)
 
 
 def read_segmented(run: Run, shard: int) -> Iterator[tuple[Planned, RegionsRow]]:
-    """Each image of a shard whose regions are there, in plan order, streaming.
+    """Each image of a shard whose regions are there, in plan order, streaming; those left out that are gone.
 
     Raises:
         UserError: the part is not there or damaged.
     """
-    rows = store.read_regions(run.folder, shard, run.images_of(shard))
-    return zip(plan.planned(run.folder, shard), rows, strict=True)
+    regions = store.read_regions(run.folder, shard, run.revisions.generation(shard), run.images_of(shard))
+    rows = zip(run.planned(shard), regions, strict=True)
+    return (row for row in rows if row[0].image not in run.revisions.gone)
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def region_table(path: Location) -> Iterator[Callable[[Planned, RegionsRow], Non
     """Yield a function that takes image after image; the Parquet file appears when the block ends well.
 
     One row per region. An image without regions has one row, too, in which they are null; if it is broken,
-    `status` is "error" and `error` says why.
+    `status` is "error" or "unreachable", and `error` says why.
 
     Raises:
         UserError: it cannot be written.
@@ -79,7 +81,7 @@ def _records(image: Planned, row: RegionsRow) -> Iterator[dict[str, Any]]:
         "path": image.path,
         "width": width,
         "height": height,
-        "status": "ok" if row.error is None else "error",
+        "status": status_of(row.error, row.cause),
         "error": row.error,
         "warnings": "; ".join(row.warnings) or None,
     }

@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import plan, store
 from zeroiqa.runs.files import remove_leftovers, replaced, table, table_writer
+from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
 from zeroiqa.settings import settings_from_dict
@@ -42,7 +43,9 @@ def read_rated(run: Run, shard: int) -> Iterator[tuple[str, RatedImage]]:
     """
     images, raters = plan.planned(run.folder, shard), run.settings.raters
     return (
-        (stored.path, stored.rated) for stored in _read(run, shard, images, raters) if stored.error is None
+        (stored.path, stored.rated)
+        for stored in _read(run, shard, images, raters)
+        if stored.error is None and not stored.gone
     )
 
 
@@ -136,19 +139,19 @@ def write_scores(run: Run) -> None:
     Raises:
         UserError: shards are left to do, or the files cannot be written.
     """
-    left = pending(run)
+    left = all_left(run)
     if left:
         raise UserError(
-            f"{run.count_images(left)} of {run.n_images} images are not finished, so there are no scores; "
+            f"{left} of {run.n_images} images are not finished, so there are no scores; "
             f"`zeroiqa score -o {run.folder}` goes on with them."
         )
     if not is_current(run):
         raise UserError(
-            f"{run.folder} has got more raters or images meanwhile; give the command of the run again, "
-            "which writes the scores of all."
+            f"{run.folder} has got more raters or images meanwhile, or changed ones; give the command of the "
+            "run again, which writes the scores of all."
         )
     columns = score_columns(run)
-    schema = pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
+    schema = _schema(columns)
     with (
         replaced(run.folder / "scores.csv") as csv_file,
         replaced(run.folder / "scores.parquet") as parquet_file,
@@ -164,23 +167,41 @@ def write_scores(run: Run) -> None:
     remove_leftovers(run.folder, finished=True)
 
 
+def write_parquet(results: Iterable[ImageScore], columns: Sequence[str], file: BinaryIO) -> None:
+    """Write results as a Parquet table with the columns of `score_columns`."""
+    schema = _schema(columns)
+    with table_writer(file, schema) as parquet:
+        for rows in _batches(result.to_dict() for result in results):
+            parquet.write_table(pa.Table.from_pylist(rows, schema))
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
+
+
 def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
-    """Path and one column of scores.parquet of every image, in plan order; None where there is an error.
+    """Path and one column of scores.parquet of every image that is not gone, in plan order.
+
+    The value is None where there is an error.
 
     Raises:
         UserError: the run is not finished, or has no such column.
     """
     path = run.folder / "scores.parquet"
+    images = run.n_images - len(run.revisions.pruned)
     with reading(path, "give the command of the run again, which writes it"), table(path) as file:
-        if {"path", column} - {*file.schema_arrow.names} or file.metadata.num_rows != run.n_images:
-            raise ValueError(f"it has no column {column} of all {run.n_images} images")
-        found = file.read(["path", column])
-        if found["path"].to_pylist() != [row.path for row in plan.all_planned(run.folder)]:
+        if {"path", "status", column} - {*file.schema_arrow.names} or file.metadata.num_rows != images:
+            raise ValueError(f"it has no column {column} of all {images} images")
+        found = file.read(["path", "status", column])
+        there = (row for row in plan.all_planned(run.folder) if row.image not in run.revisions.pruned)
+        if found["path"].to_pylist() != [row.path for row in there]:
             raise ValueError("it has other images than the plan")
         if found.schema.field(column).type != pa.float64():
             raise ValueError(f"its column {column} has no numbers")
-        paths: list[Any] = found["path"].to_pylist()
-        return list(zip(paths, found[column].to_pylist(), strict=True))
+        rows: Iterable[tuple[Any, Any, Any]] = zip(
+            *(found[name].to_pylist() for name in ("path", "status", column)), strict=True
+        )
+        return [(path, value) for path, state, value in rows if state != "gone"]
 
 
 class _Stored(NamedTuple):
@@ -190,17 +211,23 @@ class _Stored(NamedTuple):
     rated: RatedImage
     warnings: tuple[str, ...]
     error: str | None
+    cause: str | None
+    """Of the error."""
+    gone: bool
 
 
 def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]) -> Iterator[_Stored]:
-    """What some raters have stored; an error of another one is none of theirs."""
+    """What some raters have stored, but for pruned images; an error of another one is none of theirs."""
+    generation = run.revisions.generation(shard)
     rows = zip(
         images,
-        store.read_regions(run.folder, shard, run.images_of(shard)),
-        *(store.read_ratings(run.folder, rater, shard, run.images_of(shard)) for rater in raters),
+        store.read_regions(run.folder, shard, generation, run.images_of(shard)),
+        *(store.read_ratings(run.folder, rater, shard, generation, run.images_of(shard)) for rater in raters),
         strict=True,
     )
     for image, segmented, *by_rater in rows:
+        if image.image in run.revisions.pruned:
+            continue
         for rater, row in zip(raters, by_rater, strict=True):
             _check_views(run, rater, row, len(segmented.regions))
         ratings = {
@@ -208,9 +235,11 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
             for rater, row in zip(raters, by_rater, strict=True)
             if row.ratings is not None
         }
-        errors = (row.error for row in (segmented, *by_rater) if row.error is not None)
+        errors = ((row.error, row.cause) for row in (segmented, *by_rater) if row.error is not None)
+        rated = RatedImage(segmented.regions, ratings)
+        error, cause = next(errors, (None, None))
         yield _Stored(
-            image.path, RatedImage(segmented.regions, ratings), segmented.warnings, next(errors, None)
+            image.path, rated, segmented.warnings, error, cause, gone=image.image in run.revisions.gone
         )
 
 
@@ -230,8 +259,16 @@ def _scores(
 ) -> Iterator[ImageScore]:
     aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
     for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
-        if stored.error is not None:
-            yield ImageScore(stored.path, error=stored.error, warnings=stored.warnings, lower_is_better=lower)
+        if stored.gone:
+            yield ImageScore(stored.path, gone=True, lower_is_better=lower)
+        elif stored.error is not None:
+            yield ImageScore(
+                stored.path,
+                error=stored.error,
+                cause=stored.cause,
+                warnings=stored.warnings,
+                lower_is_better=lower,
+            )
         else:
             yield score_rated(
                 stored.path,

@@ -93,9 +93,10 @@ def run_shards(
         for shard in shards:
             start = time.monotonic()
             groups = chunks(itertools.islice(items, run.shards[shard]), at_once)
-            stages = _fill(run.folder, groups, method, on_images)
+            stages, images = _fill(run.folder, groups, method, on_images)
             seconds = time.monotonic() - start
-            events.record(run, shard, stages=stages, raters=tuple(method.raters), seconds=seconds)
+            raters = tuple(method.raters)
+            events.record(run, shard, stages=stages, raters=raters, seconds=seconds, images=images)
             yield shard
 
 
@@ -109,7 +110,7 @@ def rehearse(run: Run, method: Method, shard: int, images: Collection[int]) -> N
     with prepared(chosen, method) as items:
         for group in chunks(items, method.images_per_call):
             for name in group[0].shard.raters:
-                _rated(group, method.raters[name], method)
+                _rated(group, name, method)
 
 
 def rehearse_plain(method: Method) -> None:
@@ -129,37 +130,52 @@ def rehearse_plain(method: Method) -> None:
 
 def _fill(
     folder: Location, groups: Iterator[list[Item]], method: Method, on_images: Callable[[int], None]
-) -> tuple[str, ...]:
-    """Write the missing parts of one shard, whose images come in groups; the stages that they are of."""
+) -> tuple[tuple[str, ...], int]:
+    """Write the missing parts of one shard, whose images come in groups.
+
+    Returns:
+        The stages of the parts, and for how many images there was anything to do.
+    """
     group = next(groups)
-    shard = group[0].shard
+    shard, images = group[0].shard, 0
     with ExitStack() as parts:  # committed in reverse order: the regions first, then rater by rater
         add_ratings = {
-            name: parts.enter_context(store.new_ratings(folder, name, shard.number))
+            name: parts.enter_context(store.new_ratings(folder, name, shard.number, shard.generation))
             for name in reversed(shard.raters)
         }
         add_regions = (
-            None if shard.segmented else parts.enter_context(store.new_regions(folder, shard.number))
+            None
+            if shard.segmented
+            else parts.enter_context(store.new_regions(folder, shard.number, shard.generation))
         )
         while group:
             for name in shard.raters:
-                for ratings in _rated(group, method.raters[name], method):
+                for ratings in _rated(group, name, method):
                     add_ratings[name](ratings)
-            rows = [item.row for item in group]
+            rows = [(item.row, item.due) for item in group]
             group.clear()  # its pixels go before the next ones come
-            for row in rows:
+            for row, due in rows:
                 if add_regions is not None and row is not None:
                     add_regions(row)
-                on_images(1)
+                images += due
+                if due or shard.finished:
+                    on_images(1)
             group = next(groups, group)
-    return (*(() if shard.segmented else (store.REGIONS,)), *map(store.rating_stage, shard.raters))
+    stages = (*(() if shard.segmented else (store.REGIONS,)), *map(store.rating_stage, shard.raters))
+    return stages, images
 
 
-def _rated(group: Sequence[Item], rater: Rater, method: Method) -> list[RatingsRow]:
-    """One row per image, from as few calls of the rater as it wants."""
-    return [
-        row for part in chunks(group, rater.images_per_call) for row in _rated_together(part, rater, method)
-    ]
+def _rated(group: Sequence[Item], name: str, method: Method) -> list[RatingsRow]:
+    """One row per image: what is kept, and the others from as few calls of the rater as it wants."""
+    rater = method.raters[name]
+    new = iter(
+        [
+            row
+            for part in chunks((item for item in group if name not in item.kept), rater.images_per_call)
+            for row in _rated_together(part, rater, method)
+        ]
+    )
+    return [item.kept[name] if name in item.kept else next(new) for item in group]
 
 
 def _rated_together(group: Sequence[Item], rater: Rater, method: Method) -> list[RatingsRow]:
@@ -174,7 +190,7 @@ def _rated_together(group: Sequence[Item], rater: Rater, method: Method) -> list
             return [row for item in group for row in _rated_together([item], rater, method)]
         return [RatingsRow(group[0].planned.image, error=sentence)]
     return [
-        RatingsRow(item.planned.image, error=item.error)  # an error of the regions is said with them
+        RatingsRow(item.planned.image, error=item.error, cause=item.cause)  # that of regions is said there
         if item.image is None
         else RatingsRow(item.planned.image, next(found))
         for item in group

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -49,10 +50,11 @@ _REGIONS_SCHEMA = _schema(
     warnings=pa.list_(_TEXT),
     regions=pa.list_(_REGION),
     content_hash=pa.binary(),
+    cause=_TEXT,
 )
-_LATER = ("content_hash", "value")
+_RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING), cause=_TEXT)
+_LATER = ("content_hash", "value", "cause")
 """Columns, and fields of a rating, that the parts of older versions lack."""
-_RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING))
 
 Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
 """Standard name -> one rating per view, the whole image first."""
@@ -71,6 +73,8 @@ class RegionsRow:
     error: str | None = None
     content_hash: bytes | None = None
     """`content_hash` of the file that was decoded; None where it was not, or not by this version."""
+    cause: str | None = None
+    """Of an error: the `cause` of an `ImageError`."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,16 @@ class RatingsRow:
     ratings: Ratings | None = None
     """None where there is an error, here or in the image's `RegionsRow`."""
     error: str | None = None
+    cause: str | None = None
+    """As that of a `RegionsRow`."""
+
+
+class StoredError(NamedTuple):
+    """Why an image has no regions or ratings."""
+
+    sentence: str
+    cause: str | None = None
+    """As that of a `RegionsRow`."""
 
 
 def rating_stage(rater: str) -> str:
@@ -98,24 +112,41 @@ def content_hash(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()[:16]
 
 
-def part_path(folder: Location, stage: str, shard: int) -> Location:
-    """Where a stage's part of a shard is."""
-    return folder / stage / f"part-{shard:05d}.parquet"
+def part_path(folder: Location, stage: str, shard: int, generation: int = 0) -> Location:
+    """Where a stage's part of a shard is; a later generation has the number of its revision."""
+    return folder / stage / _part_name(shard, generation)
 
 
-def finished_shards(folder: Location, stage: str) -> set[int]:
-    """The shards whose part of a stage is there."""
-    found = set()
+def _part_name(shard: int, generation: int) -> str:
+    later = f"-{generation:04d}" if generation else ""
+    return f"part-{shard:05d}{later}.parquet"
+
+
+def part_of(name: str) -> tuple[int, int] | None:
+    """The shard and the generation of the part that a file of this name is; None if it is none of ours."""
+    found = re.fullmatch(r"part-(\d{5,})(?:-(\d{4,}))?\.parquet", name, re.ASCII)
+    part = None if found is None else (int(found[1]), int(found[2] or 0))
+    return part if part is not None and name == _part_name(*part) else None
+
+
+def parts(folder: Location, stage: str) -> dict[int, set[int]]:
+    """Shard -> the generations of which its part of a stage is there."""
+    found: dict[int, set[int]] = {}
     for path in (folder / stage).glob("part-*.parquet"):
-        with suppress(ValueError):  # not ours
-            found.add(int(path.stem.removeprefix("part-")))
+        if (part := part_of(path.name)) is not None:
+            found.setdefault(part[0], set()).add(part[1])
     return found
 
 
+def finished_shards(folder: Location, stage: str) -> set[int]:
+    """The shards whose part of a stage is there, of any generation."""
+    return set(parts(folder, stage))
+
+
 @contextmanager
-def new_regions(folder: Location, shard: int) -> Iterator[Callable[[RegionsRow], None]]:
+def new_regions(folder: Location, shard: int, generation: int = 0) -> Iterator[Callable[[RegionsRow], None]]:
     """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
-    with _new_part(part_path(folder, REGIONS, shard), _REGIONS_SCHEMA) as add:
+    with _new_part(part_path(folder, REGIONS, shard, generation), _REGIONS_SCHEMA) as add:
         yield lambda row: add(
             {
                 "image": row.image,
@@ -127,79 +158,97 @@ def new_regions(folder: Location, shard: int) -> Iterator[Callable[[RegionsRow],
                 if row.error is not None
                 else [_region_record(region) for region in row.regions],
                 "content_hash": row.content_hash,
+                "cause": row.cause,
             }
         )
 
 
 @contextmanager
-def new_ratings(folder: Location, rater: str, shard: int) -> Iterator[Callable[[RatingsRow], None]]:
+def new_ratings(
+    folder: Location, rater: str, shard: int, generation: int = 0
+) -> Iterator[Callable[[RatingsRow], None]]:
     """Yield a function that takes the rows in plan order; the part appears when the block ends well."""
-    with _new_part(part_path(folder, rating_stage(rater), shard), _RATINGS_SCHEMA) as add:
+    path = part_path(folder, rating_stage(rater), shard, generation)
+    with _new_part(path, _RATINGS_SCHEMA) as add:
         yield lambda row: add(
             {
                 "image": row.image,
                 "error": row.error,
                 "ratings": None if row.ratings is None else _rating_records(row.ratings),
+                "cause": row.cause,
             }
         )
 
 
-def read_regions(folder: Location, shard: int, images: range | None = None) -> Iterator[RegionsRow]:
+def read_regions(
+    folder: Location, shard: int, generation: int = 0, images: range | None = None
+) -> Iterator[RegionsRow]:
     """The rows of a part, streaming.
 
     Args:
         folder: Of the run.
         shard: Number of the part.
+        generation: Of the part.
         images: Those that the plan has there; None where there is none to compare with.
 
     Raises:
         UserError: the part is not there or damaged, or has other images.
     """
-    path = part_path(folder, REGIONS, shard)
+    path = part_path(folder, REGIONS, shard, generation)
     with _damage_said(path):
         for record in _records(path, _REGIONS_SCHEMA, images):
             yield _regions_row(record)
 
 
 def read_ratings(
-    folder: Location, rater: str, shard: int, images: range | None = None
+    folder: Location, rater: str, shard: int, generation: int = 0, images: range | None = None
 ) -> Iterator[RatingsRow]:
     """The rows of a part, streaming; arguments and errors as of `read_regions`."""
-    path = part_path(folder, rating_stage(rater), shard)
+    path = part_path(folder, rating_stage(rater), shard, generation)
     with _damage_said(path):
         for record in _records(path, _RATINGS_SCHEMA, images):
             stored = record["ratings"]
-            yield RatingsRow(record["image"], None if stored is None else _ratings(stored), record["error"])
+            ratings = None if stored is None else _ratings(stored)
+            yield RatingsRow(record["image"], ratings, record["error"], record.get("cause"))
 
 
-def read_errors(folder: Location, stage: str, shard: int, images: range | None = None) -> dict[int, str]:
+def read_errors(
+    folder: Location, stage: str, shard: int, generation: int = 0, images: range | None = None
+) -> dict[int, StoredError]:
     """Image -> error, for the images of a part that have one; nothing else is read.
 
     Raises:
         UserError: the part is not there or damaged, or has other images.
     """
-    path = part_path(folder, stage, shard)
+    path = part_path(folder, stage, shard, generation)
     with _damage_said(path), _opened(path, _schema_of(stage), images) as part:
-        rows = numbered(part.read(["image", "error"]).to_pylist(), images)
-        return {row["image"]: row["error"] for row in rows if row["error"] is not None}
+        columns = [name for name in ("image", "error", "cause") if name in part.schema_arrow.names]
+        rows = numbered(part.read(columns).to_pylist(), images)
+        return {
+            row["image"]: StoredError(row["error"], row.get("cause"))
+            for row in rows
+            if row["error"] is not None
+        }
 
 
-def read_part(folder: Location, stage: str, shard: int, images: range | None = None) -> pa.Table:
+def read_part(
+    folder: Location, stage: str, shard: int, generation: int = 0, images: range | None = None
+) -> pa.Table:
     """A part as it is stored, for copies; columns that it lacks are null.
 
     Raises:
         UserError: the part is not there or damaged, or has other images.
     """
-    path = part_path(folder, stage, shard)
+    path = part_path(folder, stage, shard, generation)
     with _damage_said(path), _opened(path, _schema_of(stage), images) as part:
         rows = part.read()
         deque(numbered(rows.select(["image"]).to_pylist(), images), maxlen=0)
         return complete(rows, _schema_of(stage))
 
 
-def check_part(folder: Location, stage: str, shard: int, images: range) -> None:
+def check_part(folder: Location, stage: str, shard: int, generation: int, images: range) -> None:
     """Read all of a part and compare it with the plan; raises what `zeroiqa.damage.stumbles` knows."""
-    for record in _records(part_path(folder, stage, shard), _schema_of(stage), images):
+    for record in _records(part_path(folder, stage, shard, generation), _schema_of(stage), images):
         if stage == REGIONS:
             _regions_row(record)
         else:
@@ -281,6 +330,7 @@ def _regions_row(record: dict[str, Any]) -> RegionsRow:
         warnings=tuple(record["warnings"]),
         error=record["error"],
         content_hash=record.get("content_hash"),
+        cause=record.get("cause"),
     )
 
 

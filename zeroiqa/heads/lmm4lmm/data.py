@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.sieve import EXTENSIONS
 from zeroiqa.listed_images import ListedImages
+from zeroiqa.sieve import EXTENSIONS
 from zeroiqa.table_files import SUFFIXES, decoded, read_whole
 from zeroiqa.tabular import (
     IMAGE_COLUMNS,

@@ -9,6 +9,7 @@ from typing import Protocol
 from zeroiqa.errors import UserError, printable
 from zeroiqa.runs.executors.attempts import Attempts, Task
 from zeroiqa.runs.executors.worker import Outcome
+from zeroiqa.runs.latest import count_left
 from zeroiqa.runs.passes import Pass
 from zeroiqa.runs.plan import planned
 from zeroiqa.runs.run import Run
@@ -48,6 +49,7 @@ def conduct(run: Run, work: Pass, crew: Crew, on_images: Callable[[int], None]) 
         while crew.idle and (task := attempts.next()) is not None:
             crew.start(work.raters, task)
 
+    images = {shard: count_left(run, shard, work.raters) for shard in work.shards}
     attempts = Attempts(work.shards, images_of)
     give()
     while attempts.left or crew.busy:
@@ -64,5 +66,5 @@ def conduct(run: Run, work: Pass, crew: Crew, on_images: Callable[[int], None]) 
         give()  # before whoever takes the shards keeps us waiting
         for shard in finished:
             if shard is not None:
-                on_images(run.shards[shard])
+                on_images(images[shard])
                 yield shard

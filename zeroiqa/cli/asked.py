@@ -1,0 +1,169 @@
+"""The table that a command asks for, if it is not the run's own: by other arithmetic, or in another file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.storage import Location
+
+if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation
+    from zeroiqa.runs import Run
+    from zeroiqa.settings import Settings
+
+STYLES = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "jsonl"}
+"""Suffix of a file -> how a table is written to it."""
+_OTHER_TABLES = (".tsv", ".txt", ".xls", ".xlsx", ".ods", ".html", ".md")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command wants to see of a run."""
+
+    settings: Settings | None = None
+    """Whose arithmetic counts; None: the run's own."""
+    file: Location | None = None
+    """Gets every row."""
+    save: bool = False
+    """Whether a table by other arithmetic is kept beside scores.csv."""
+
+    def changes(self, run: Run) -> dict[str, Any]:
+        """Setting -> its value, where the arithmetic is not that of the run."""
+        from zeroiqa.runs.identity import ARITHMETIC
+
+        own = run.settings.to_dict()
+        asked = own if self.settings is None else self.settings.to_dict()
+        return {key: asked[key] for key in ARITHMETIC if asked[key] != own[key]}
+
+    def aggregation(self, run: Run) -> Aggregation | None:
+        """None: the run's own way.
+
+        Raises:
+            UserError: what the run has stored does not allow it.
+        """
+        from zeroiqa.runs import reaggregation
+
+        changes = self.changes(run)
+        return reaggregation(run, changes) if changes else None
+
+    def keep(self, run: Run) -> list[str]:
+        """Write what shall be kept; sentences on what the table that is printed is."""
+        changes = self.changes(run)
+        said = []
+        if changes:
+            said = [
+                f"The table is by {_said(changes)}; scores.csv stays by the run's own {_own(run, changes)}."
+            ]
+            if self.save:
+                path = run.folder / f"scores-{_name(changes)}.csv"
+                write_table(run, self.aggregation(run), path)
+                said.append(f"Written: {path}")
+            elif self.file is None:
+                said[0] = said[0].removesuffix(".") + " (--save keeps this one beside it)."
+        if self.file is not None:
+            write_table(run, self.aggregation(run), self.file)
+            said.append(f"Written: {printable(str(self.file))}")
+        return said
+
+
+def table_file(output: Location | None, paths: Sequence[str]) -> Location | None:
+    """The file that -o names; None if that is a run folder.
+
+    Raises:
+        UserError: it is a folder of something else, the list of the images, or of a kind that is not written.
+    """
+    suffix = "" if output is None else output.suffix.lower()
+    if output is None or suffix not in (*STYLES, *_OTHER_TABLES):
+        return None
+    shown = printable(str(output))
+    if output.is_dir():
+        if (output / "run.json").is_file():  # older versions made run folders of such names
+            return None
+        raise UserError(f"{shown} is a folder, and a table is asked for there; give another name with -o.")
+    if suffix not in STYLES:
+        raise UserError(
+            f"{shown} is the name of a file; tables are written as {', '.join(STYLES)}, and a run folder has "
+            "another name."
+        )
+    if any(str(output) == path or _is_same(output, path) for path in paths):
+        raise UserError(f"{shown} says which images to score; give another name with -o.")
+    return output
+
+
+def folder_only(output: Location) -> None:
+    """Raise `UserError` where the name of a table is given for a folder."""
+    if output.suffix.lower() in (*STYLES, *_OTHER_TABLES) and not output.is_dir():
+        raise UserError(f"{printable(str(output))} is the name of a file; give that of a folder with -o.")
+
+
+def write_table(run: Run, aggregation: Aggregation | None, path: Location, style: str = "") -> None:
+    """Write every row to a file, in the way that its suffix says.
+
+    Args:
+        run: The run.
+        aggregation: How; the run's own way if None.
+        path: Of the file.
+        style: Of `csv_files.STYLES`, for a file of separated values.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    from zeroiqa.cli.output import write_rows
+    from zeroiqa.runs import iter_scores, score_columns
+    from zeroiqa.runs.files import replaced
+    from zeroiqa.runs.scores import write_parquet
+
+    columns, kind = score_columns(run, aggregation), STYLES.get(path.suffix.lower(), "csv")
+    with replaced(path) as file:
+        if kind == "parquet":
+            write_parquet(iter_scores(run, aggregation), columns, file)
+            return
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        write_rows(iter_scores(run, aggregation), style if kind == "csv" and style else kind, columns, text)
+        text.detach()
+
+
+save_option = click.option(
+    "--save", is_flag=True, help="Keep a table by other arithmetic than the run's beside its scores.csv."
+)
+
+
+def _is_same(output: Location, path: str) -> bool:
+    from pathlib import Path
+
+    try:
+        return isinstance(output, Path) and output.samefile(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _own(run: Run, changes: dict[str, Any]) -> str:
+    own = run.settings.to_dict()
+    return _said({key: own[key] for key in changes})
+
+
+def _said(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{what} {value}" for what, value in _words(changes))
+
+
+def _name(changes: dict[str, Any]) -> str:
+    return "-".join(f"{what}-{value}".replace(" ", "-") for what, value in _words(changes))
+
+
+def _words(changes: dict[str, Any]) -> list[tuple[str, str]]:
+    """As people say it, and as options are called."""
+    words = []
+    for key, value in changes.items():
+        if key == "normalize_areas":
+            words.append(("areas", "normalized" if value else "literal"))
+        elif key == "rater_weights":
+            words.append(("weights", " ".join(f"{weight:g}" for weight in value) or "equal"))
+        else:
+            words.append((key, f"{value:g}" if isinstance(value, float) else str(value)))
+    return words

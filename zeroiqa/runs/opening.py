@@ -1,0 +1,171 @@
+"""A run folder: created, opened again as it is now, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.errors import UserError
+from zeroiqa.runs import following, plan, record
+from zeroiqa.runs.files import remove_leftovers
+from zeroiqa.runs.following import Followed
+from zeroiqa.runs.identity import (
+    WARNINGS,
+    environment,
+    identity_of,
+    own_arithmetic,
+    run_id_of,
+    without_arithmetic,
+)
+from zeroiqa.runs.naming import Naming
+from zeroiqa.runs.refusals import refuse_other_images, refuse_others
+from zeroiqa.runs.run import Run, run_of
+from zeroiqa.settings import Settings
+from zeroiqa.standards import check_prompts
+from zeroiqa.storage import Location
+
+if TYPE_CHECKING:
+    from zeroiqa.inputs import Source
+    from zeroiqa.pipeline import Method
+
+
+def run_id(settings: Settings, sources: Sequence[Source], naming: Naming | None = None) -> str:
+    """The id of the run of these settings over what is named, or over these images exactly.
+
+    Raises:
+        UserError: a segmenter, rater or standard is unknown or does not fit.
+    """
+    return run_id_of(_identity(settings, sources, naming)[0])
+
+
+def open_run(
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    preset: str,
+    naming: Naming | None = None,
+    add: bool = False,
+    fixed: bool = False,
+    refresh: bool = False,
+    root: str = "",
+) -> Run:
+    """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
+
+    Further raters are added to it: the parts that are there stay, and their own ratings become pending.
+    Images that are new under the names that the run is of come behind those that are there, in shards of
+    their own; those that are not found any more are gone from then on. The arithmetic stays the run's own.
+
+    Args:
+        folder: New, empty, or that run's folder.
+        settings: How to score.
+        sources: The images, in the order of the results; in the spelling of the run, if there is one.
+        preset: Where the settings came from; noted, not compared.
+        naming: What led to the images, canonical for `root`; None: these images and no others.
+        add: Take in those images that the run does not have, whatever it is of.
+        fixed: Leave the plan of a run that is begun as it is; `Run.followed` says what would be new.
+        refresh: Take images with other prompts than the run has; they are changed by a revision.
+        root: What relative paths count from; empty: the current folder.
+
+    Raises:
+        UserError: the folder holds something else or cannot be written, a name in the settings is unknown, or
+            a standard of a run that is begun needs text prompts and no image has one.
+    """
+    identity, method = _identity(settings, sources, naming)
+    begun = record.is_run(folder)
+    images = [(source.path, source.prompt) for source in sources]
+    unprompted = check_prompts(method.standards, images) if add or not begun else None
+    if not begun:
+        versions, origin = environment(settings), record.origin_here(folder)
+        record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
+    found = record.read_record(folder)
+    there = _same_method(folder, found, identity)
+    if not plan.belongs(plan.first_inputs(folder), there["inputs"]):  # the creation was interrupted
+        _plan(folder, sources, naming, there["inputs"])
+    news = following.look(folder, naming, sources, root)
+    follows = refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
+    own = own_arithmetic(found["settings"], settings)
+    if there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], settings):
+        found = record.extend(folder, found, own, {**identity, "inputs": there["inputs"]})
+    followed = following.follow(folder, news, naming) if follows and not fixed else news.counts
+    added = tuple(name for name in settings.raters if name not in there["raters"])
+    run = replace(run_of(folder, found, own), added=added, followed=followed, root=root)
+    run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
+    remove_leftovers(folder)
+    return run
+
+
+def preview(
+    folder: Location,
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    naming: Naming | None = None,
+    add: bool = False,
+    refresh: bool = False,
+    root: str = "",
+) -> Followed | None:
+    """What `open_run` of a run that is begun would find to be new and gone; None if it has no plan yet.
+
+    Nothing is written.
+
+    Raises:
+        UserError: as `open_run`.
+    """
+    there = _same_method(folder, record.read_record(folder), _identity(settings, sources, naming)[0])
+    if not plan.belongs(plan.first_inputs(folder), there["inputs"]):
+        return None
+    news = following.look(folder, naming, sources, root)
+    refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
+    return news.counts
+
+
+def _identity(
+    settings: Settings, sources: Sequence[Source], naming: Naming | None
+) -> tuple[dict[str, Any], Method]:
+    from zeroiqa.pipeline import build_method  # loads OpenCV, which `zeroiqa rescore` does without
+
+    method = build_method(settings)
+    if naming is not None:
+        return identity_of(settings, method, naming.to_dict()), method
+    images = ((source.path, source.prompt) for source in sources)
+    return identity_of(settings, method, plan.set_of(images)), method
+
+
+def _same_method(
+    folder: Location, found: Mapping[str, Any], identity: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What makes the run that run.json tells of, if it is one by the same method."""
+    there = without_arithmetic(found["identity"])
+    refuse_others(folder, there, {**identity, "inputs": there["inputs"]})
+    return there
+
+
+def _plan(
+    folder: Location, sources: Sequence[Source], naming: Naming | None, inputs: Mapping[str, Any]
+) -> None:
+    """Write the plan of a run that is begun.
+
+    Raises:
+        UserError: the run is one of other images, or has results, which no new plan could tell apart.
+    """
+    images = [(source.path, source.prompt) for source in sources]
+    said = plan.inputs_of(images)
+    said |= {"set": plan.set_of(images)["sha256"]} if naming is None else naming.to_dict()
+    if not plan.belongs(said, inputs):
+        raise UserError(
+            f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
+        )
+    if next(folder.rglob("part-*.parquet"), None) is not None:
+        raise UserError(
+            f"{folder / plan.NAME} is missing or damaged, and without it nobody knows of which images the "
+            "results are; put it back, or choose another folder with -o."
+        )
+    plan.write_plan(folder, sources, said, again=(folder / plan.NAME).exists())
+
+
+def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
+    """Whether run.json sets other limits for warnings; scores.csv shall warn by those that it says."""
+    fields = here.to_dict()
+    return any(there.get(key, fields[key]) != fields[key] for key in WARNINGS)
