@@ -113,7 +113,7 @@ class Run:
         return sum(self.shards[shard] for shard in shards)
 
 
-_OF_THE_COMMAND = ("settings", "warnings", "added", "followed", "ignore_times", "root")
+_OF_THE_COMMAND = ("settings", "warnings", "added", "followed", "ignore_times", "root", "image_seconds")
 """Fields of a run that another command would have otherwise."""
 
 
