@@ -47,11 +47,13 @@ class NamedImages:
         self._real_folder = cache(os.path.realpath)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._by_path_stem: dict[str, list[str]] = defaultdict(list)
         for path in self._given:
             name = os.path.basename(path)
             self._by_name[name].append(path)
             if name.lower().endswith(EXTENSIONS):
                 self._by_stem[os.path.splitext(name)[0]].append(path)
+                self._by_path_stem[os.path.splitext(path)[0]].append(path)
 
     def at(self, text: str, folders: Sequence[str]) -> Found | None:
         """What a path means that counts from the first of the folders in which something is there."""
@@ -72,10 +74,8 @@ class NamedImages:
         Raises:
             UserError: two images differ from it in nothing but their suffixes.
         """
-        named = self._by_stem.get(os.path.basename(text), ())
-        for folder in folders if named else ():
-            place = os.path.abspath(os.path.join(folder, text))
-            fitting = [path for path in named if os.path.splitext(path)[0] == place]
+        for folder in folders:
+            fitting = self._by_path_stem.get(os.path.abspath(os.path.join(folder, text))) or []
             if len(fitting) > 1:
                 raise UserError(
                     f"{printable(text)} may be {printable(fitting[0])} or {printable(fitting[1])}; "
