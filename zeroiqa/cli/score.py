@@ -67,8 +67,8 @@ def score(
     on s3:// and gs://, or - for standard input.
 
     Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
-    rating); the same command resumes an interrupted run and computes nothing twice, but for images that had an
-    error and are other files now or can be reached again. So does -o RUN without PATHS, with the run's own
+    rating); the same command resumes an interrupted run and computes nothing twice, but for images that had
+    an error and are other files now or can be reached again. So does -o RUN without PATHS, with the run's own
     images and settings.
     """
     from zeroiqa.inputs import find_images
