@@ -25,8 +25,8 @@ class Decoder:
     """Reads and decodes images, each within its time; several threads may use one.
 
     A file that may take very long or much memory, as its headers say, is decoded by a child of this process,
-    and ordinary ones are decoded here: in the caller's thread, since pixels that another thread has allocated
-    make the work on them slower (measured: 5 to 15 % of a photo's time).
+    and ordinary ones are decoded here: in the caller's thread, since what follows was slower on pixels
+    that a thread of their own had allocated.
 
     Args:
         seconds: For one image, more than 0; `inf` does not end.
