@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from zeroiqa.errors import UserError
 
@@ -63,15 +63,10 @@ class Budget:
             self.left -= time.monotonic() - begun
 
 
-class Guard(Protocol):
-    """Does some work within a budget; see `left_behind` and `Watchdog`."""
-
-    def __call__(self, work: Callable[[], T], budget: Budget) -> T:
-        """What the work returns or raises.
-
-        Raises:
-            OverBudgetError: it takes longer.
-        """
+def unguarded(work: Callable[[], T], budget: Budget) -> T:
+    """Do it, however long it takes."""
+    with budget.spent():
+        return work()
 
 
 def left_behind(work: Callable[[], T], budget: Budget) -> T:
@@ -107,7 +102,7 @@ def leave(code: int) -> None:
 
 
 class Watchdog:
-    """A `Guard` that ends this process, whatever it is doing: for workers, whose task is then done again.
+    """Ends this process when work takes too long, whatever it does: for workers, whose task is done again.
 
     The work is done in the caller's thread; several threads may work at once. There can be one in a process.
     """
@@ -119,7 +114,7 @@ class Watchdog:
         """Where the timer says what it ends; needed as long as the process lives."""
 
     def __call__(self, work: Callable[[], T], budget: Budget) -> T:
-        """Do the work; see `Guard`."""
+        """What the work returns or raises."""
         with budget.spent() as seconds, self._watched(seconds):
             return work()
 

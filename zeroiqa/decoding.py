@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from zeroiqa.budget import IMAGE_SECONDS, Budget, Guard, OverBudgetError, left_behind
+from zeroiqa.budget import IMAGE_SECONDS, Budget, OverBudgetError, Watchdog, left_behind, unguarded
 from zeroiqa.child import KILLS, Child, KilledError, killer
 from zeroiqa.errors import ImageError, UnreachableError, printable
 from zeroiqa.images import DecodePolicy, Opened, decode, opened
@@ -25,11 +25,13 @@ class Decoder:
     """Reads and decodes images, each within its time; several threads may use one.
 
     A file that may take very long or much memory, as its headers say, is decoded by a child of this process,
-    and ordinary ones are decoded here.
+    and ordinary ones are decoded here: in the caller's thread, since what follows was slower on pixels
+    that a thread of their own had allocated.
 
     Args:
         seconds: For one image, more than 0; `inf` does not end.
-        guard: What ends the work that is done here.
+        watchdog: Ends this process when something takes too long here; if left out, a read that does not come
+            back is left behind, and decoding is not watched.
         child: The child to use; a new one, which is started when it is needed, if left out.
         all_apart: Whether the child does everything: for images of which a process has died.
 
@@ -40,20 +42,20 @@ class Decoder:
     def __init__(
         self,
         seconds: float = IMAGE_SECONDS,
-        guard: Guard = left_behind,
+        watchdog: Watchdog | None = None,
         *,
         child: Child | None = None,
         all_apart: bool = False,
     ) -> None:
         Budget(seconds)  # refuses
         self._seconds = seconds
-        self._guard = guard
+        self._watchdog = watchdog
         self._child = child or Child()
         self._all_apart = all_apart
 
     def careful(self) -> Decoder:
         """The same one, whose child does everything."""
-        return Decoder(self._seconds, self._guard, child=self._child, all_apart=True)
+        return Decoder(self._seconds, self._watchdog, child=self._child, all_apart=True)
 
     def budget(self) -> Budget:
         """The time of one more image."""
@@ -67,7 +69,11 @@ class Decoder:
         """
         work = partial(read, source, policy.max_pixels)
         with self._sentences(source.path, UnreachableError):
-            return self._apart(work, budget) if self._all_apart else self._guard(work, budget)
+            return (
+                self._apart(work, budget)
+                if self._all_apart
+                else (self._watchdog or left_behind)(work, budget)
+            )
 
     def decode(
         self,
@@ -104,7 +110,7 @@ class Decoder:
         with self._sentences(name, ImageError):
             if self._all_apart:
                 return self._apart(partial(decode, content, policy, name=name, prompt=prompt), budget)
-            found = self._guard(here, budget)
+            found = (self._watchdog or unguarded)(here, budget)
             return found if isinstance(found, Image) else self._apart(found.decode, budget)
 
     def _apart(self, work: Callable[[], T], budget: Budget) -> T:
