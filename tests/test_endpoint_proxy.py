@@ -123,7 +123,14 @@ def test_a_proxy_that_fails_is_named_without_its_password(
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("proxy", ["http://me:hunter2hunter2@127.0.0.1:9", "ftp://me:hunter2hunter2@host:1"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://me:hunter2hunter2@127.0.0.1:9",
+        "ftp://me:hunter2hunter2@host:1",
+        "http://me:hunter2hunter2@[::1",
+    ],
+)
 def test_a_proxy_that_is_not_there_is_named(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(UserError, match="through the proxy") as caught:

@@ -19,13 +19,13 @@ class Proxy:
     """As the environment gives it, perhaps with user and password."""
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What of the address must never be shown, as it is and decoded."""
-        login = urlsplit(self.url).netloc.rpartition("@")[0]
+        login = self.url.partition("://")[2].rpartition("@")[0]
         password = login.partition(":")[2]
         return tuple(dict.fromkeys(filter(None, (login, unquote(login), password, unquote(password)))))
 
