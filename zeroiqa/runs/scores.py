@@ -174,11 +174,12 @@ def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
         if {"path", column} - {*file.schema_arrow.names} or file.metadata.num_rows != run.n_images:
             raise ValueError(f"it has no column {column} of all {run.n_images} images")
         found = file.read(["path", column])
-        if found["path"].to_pylist() != [row.path for row in plan.all_planned(run.folder)]:
+        paths: list[Any] = found["path"].to_pylist()
+        if paths != [row.path for row in plan.all_planned(run.folder)]:
             raise ValueError("it has other images than the plan")
         if found.schema.field(column).type != pa.float64():
             raise ValueError(f"its column {column} has no numbers")
-        return list(zip(found["path"].to_pylist(), found[column].to_pylist(), strict=True))
+        return list(zip(paths, found[column].to_pylist(), strict=True))
 
 
 class _Stored(NamedTuple):
