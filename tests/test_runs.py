@@ -169,7 +169,7 @@ def test_bad_images_are_rows_and_stop_nothing(photos):
             (row["score"] == "")
             == (row["n_regions"] == "")
             == (row["error"] != "")
-            == (row["status"] == "error")
+            == (row["status"] != "ok")
         )
     assert read_csv(run)[-1]["path"] == "photos/gone\naway.jpg"
     assert [row["path"] for row in read_csv(run)] == [source.path for source in sources]
