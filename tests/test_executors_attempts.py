@@ -94,7 +94,8 @@ def test_sentence_names_the_image_and_says_what_to_do():
     machine = Machine(shards(2), killers=[1]).work()
     assert machine.rows == {
         0: None,
-        1: "1.png: the process that worked on it was killed, 3 times; leave it out or repair it.",
+        1: "1.png: the process that worked on it was killed, 3 times; leave it out, repair it, "
+        "or try it again with --retry-errors.",
     }
 
 

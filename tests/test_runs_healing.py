@@ -123,7 +123,8 @@ def test_broken_photo_that_is_replaced_and_one_that_can_be_reached_again_are_sco
     photo(4).save("photos/04.png")
     mount()
     said = score()
-    assert "2 images with an error are computed again: 2 other files now." in said
+    listed = "1 other files now, 1 can be reached again"
+    assert f"2 images with an error are computed again: {listed}." in said
     assert said.splitlines()[-1] == "7 images, 0 with an error. Scores and ratings: run"
     assert sorted(rated) == ["01", "04"]
     assert before.items() < parts().items()
@@ -142,7 +143,7 @@ def test_run_named_alone_looks_at_the_files_of_its_errors(photos, rated):
     mount()
     rated.clear()
     said = give("score", "-o", "run", "--format", "csv")
-    assert "1 image with an error is computed again: 1 other files now." in said and rated == ["01"]
+    assert "1 image with an error is computed again: 1 can be reached again." in said and rated == ["01"]
     assert statuses() == {"04": "error"}
     photo(4).save("photos/04.png")
     give("score", "-o", "run")
@@ -267,13 +268,39 @@ def test_image_that_a_server_has_refused_is_tried_again(photos, server):
     server.script()
     mount()
     said = score(*rater, "--retry-errors")
-    assert "3 images with an error are computed again: 1 other files now, 2 tried again." in said
+    assert "3 images with an error are computed again: 1 can be reached again, 2 tried again." in said
     asked = len(server.requests())
     assert statuses() == {"04": "error"}
     server.script()
     score(*rater, run="new")
     assert Path("run/scores.csv").read_bytes() == Path("new/scores.csv").read_bytes()
     assert 0 < asked < len(server.requests()) / 2
+
+
+def test_objects_of_a_store_heal_in_a_run_that_is_there(here, bucket):
+    def upload(number):
+        content = io.BytesIO()
+        photo(number).save(content, "PNG")
+        bucket.put(f"in/{number}.png", content.getvalue())
+
+    upload(0)
+    bucket.put("in/1.png", b"no image")
+    Path("list.txt").write_text("".join(f"{bucket.address('in')}/{number}.png\n" for number in range(3)))
+    run = bucket.address("run")
+    give("score", "list.txt", "-o", run, *HOW)
+    assert "1 of them unreachable" in CliRunner().invoke(cli, ["status", run]).stdout
+    give(
+        "score", "list.txt", "-o", run, *HOW
+    )  # lists say no sizes: after this, that of the broken one is known
+    assert "computed again" not in give("score", "list.txt", "-o", run, *HOW)
+    upload(1)
+    upload(2)
+    said = give("score", "-o", run)
+    listed = "1 other files now, 1 can be reached again"
+    assert f"2 images with an error are computed again: {listed}." in said and "3 images, 0 with" in said
+    assert "run/regions/part-00001-0002.parquet" in bucket.names()
+    give("score", "list.txt", "-o", "new", *HOW)
+    assert bucket.get("run/scores.csv") == Path("new/scores.csv").read_bytes()
 
 
 def test_image_that_has_changed_before_it_was_scored_is_taken_as_it_is(photos):

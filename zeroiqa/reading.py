@@ -7,7 +7,7 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -75,14 +75,14 @@ def read(source: Stored, max_pixels: int) -> bytes:
 
 
 def look(source: Stored) -> tuple[int, int | None]:
-    """The size in bytes of the file, object or archive that an image is in, and its time as in `Stored`.
+    """The size in bytes of the file, object or archive that an image is in, and when it was written.
 
     Raises:
         ImageError: it is not there, or its first byte cannot be read.
         UserError: an object store refuses everything or cannot be reached.
     """
     shown = printable(source.path.encode(errors="backslashreplace").decode())
-    with _opened(source, shown) as (file, size, modified):
+    with _opened(replace(source, modified=0), shown) as (file, size, modified):  # 0: have the time looked up
         file.read(1)
         return size, modified
 

@@ -30,9 +30,9 @@ class Healing:
     changes: tuple[Change, ...] = ()
     """For a revision."""
     replaced: int = 0
-    """Images with an error that are other files now."""
+    """Images with another error that are other files now, or of which nothing was known."""
     reachable: int = 0
-    """Images that can be reached again, and are the planned files as far as that is known."""
+    """Images that could not be reached, and can be now."""
     retried: int = 0
     """Other images with an error, all of which shall be tried again."""
     unscored: int = 0
@@ -87,10 +87,8 @@ def find_changes(
         counts[kind] += 1
         if kind == "stale":
             stale.append(row.path)
-        elif kind in ("reachable", "retried"):
-            changes.append(Change(row.image, "retried"))
-        elif kind != "same" and found is not None:
-            changes.append(Change(row.image, "replaced", *found))
+        elif kind != "same":
+            changes.append(_change(run, row, kind, found))
     return Healing(
         changes=tuple(changes),
         stale=tuple(stale),
@@ -196,11 +194,18 @@ def _members(archive: str) -> Mapping[str, Member]:
     return {member.name: member for member in members(archive, EXTENSIONS)}
 
 
+def _change(run: Run, row: Planned, kind: _Kind, now: _Now | None) -> Change:
+    back = kind == "reachable" and now is not None and not _differs(run, row, now, now.bytes != row.bytes)
+    if now is None or kind == "retried" or back:
+        return Change(row.image, "retried")
+    return Change(row.image, "replaced", *now)
+
+
 def _of_failed(run: Run, row: Planned, cause: str | None, now: _Now | None, retry: bool) -> _Kind:
-    if now is not None and (cause == "changed" or _differs(run, row, now, now.bytes != row.bytes)):
-        return "replaced"
     if now is not None and cause == "unreachable":
         return "reachable"
+    if now is not None and (cause == "changed" or _differs(run, row, now, now.bytes != row.bytes)):
+        return "replaced"
     return "retried" if retry else "same"
 
 
