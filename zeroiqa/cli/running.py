@@ -56,7 +56,7 @@ def opened_run(
         preset=preset,
         naming=naming,
         add=add,
-        fixed=part is not None and there,
+        fixed=part is not None,
         refresh=refresh,
         root=root,
     )

@@ -64,7 +64,7 @@ def open_run(
         preset: Where the settings came from; noted, not compared.
         naming: What led to the images, canonical for `root`; None: these images and no others.
         add: Take in those images that the run does not have, whatever it is of.
-        fixed: Leave the plan of a run that is begun as it is; `Run.followed` says what would be new.
+        fixed: Leave the plan as it is once it is there; `Run.followed` says what would be new.
         refresh: Take images with other prompts than the run has; they are changed by a revision.
         root: What relative paths count from; empty: the current folder.
 
