@@ -94,7 +94,9 @@ def age(path, seconds):
 
 
 @pytest.mark.parametrize(
-    "owner", ["elsewhere-1", f"{platform.node()}-{os.getpid()}", "of-the-old-code-7-part"]
+    "owner",
+    ["elsewhere-1", f"{platform.node()}-{os.getpid()}", "of-the-old-code-7-part"],
+    ids=["elsewhere", "this process", "old code"],
 )
 def test_leftover_is_removed_once_nobody_has_renewed_its_time_whoever_began_it(tmp_path, owner):
     left = tmp_path / "ratings" / f".zeroiqa-{owner}"

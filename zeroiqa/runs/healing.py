@@ -212,6 +212,8 @@ def _of_failed(run: Run, row: Planned, cause: str | None, now: _Now | None, retr
 
 
 def _of_others(run: Run, row: Planned, now: _Now | None, scored: bool, refresh: bool) -> _Kind:
+    if now is not None and scored and row.archive is not None:  # it is that member; the archive has grown
+        now = now._replace(modified=row.modified)
     if now is None or not _differs(run, row, now, 0 != row.bytes != now.bytes != 0):
         return "same"
     if not scored:
