@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import zeroiqa
 from tests.attackfiles import ATTACKS
-from tests.mutations import KINDS, SEEDS, mutated
+from tests.damaged_images import KINDS, SEEDS, mutated
 from zeroiqa.errors import ImageError
 from zeroiqa.images import decode, opened
 from zeroiqa.opencv import cv2

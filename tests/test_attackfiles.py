@@ -7,8 +7,8 @@ from PIL import Image as PilImage
 from PIL import features
 
 from tests.attackfiles import ATTACKS, SIDE
+from tests.damaged_images import SEEDS, resized
 from tests.imagefiles import save
-from tests.mutations import SEEDS, resized
 from zeroiqa.errors import ImageError
 from zeroiqa.images import DecodePolicy, decode, opened
 

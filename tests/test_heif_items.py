@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.attackfiles import ATTACKS
-from tests.mutations import SEEDS
+from tests.damaged_images import SEEDS
 from zeroiqa.errors import ImageError
 from zeroiqa.heif_items import work
 from zeroiqa.images import opened

@@ -186,7 +186,7 @@ def test_a_file_of_another_size_than_planned_is_an_error(here):
     assert decode(Stored("a.png", 0)).name == "a.png"  # not known, as in the plans of lists in a store
     with pytest.raises(
         ImageError,
-        match=rf"a\.png has changed: it has {size} bytes and had {size + 1} when .*put the old file",
+        match=rf"a\.png has changed: it has {size} bytes and had {size + 1} when .*give the same command again",
     ):
         decode(Stored("a.png", size + 1))
 
@@ -310,19 +310,21 @@ def test_headers_before_a_member_are_bounded_in_number_and_length(here):
     long.type, long.size = tarfile.GNUTYPE_LONGNAME, 4
     chain = (long.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")) * 5000
     Path("deep.tar").write_bytes(chain + tar({"a.jpg": picture(1)}))
-    with pytest.raises(UserError, match="has hundreds of headers before one file, so it is damaged"):
-        archives.members("deep.tar", (".jpg",))
+    with pytest.raises(
+        UserError, match="is damaged or cut off, or is no tar archive .it is nested too deeply"
+    ):
+        archives.members("deep.tar", Sieve(Selection(), prompts=False))
     wide = tarfile.TarInfo("././@PaxHeader")
     wide.type, wide.size = tarfile.XHDTYPE, 3 << 30
     with Path("wide.tar").open("wb") as file:
         file.write(wide.tobuf(tarfile.GNU_FORMAT))
         file.truncate(4 << 30)
     with pytest.raises(UserError, match="a header of 3221225472 bytes before byte 512"):
-        archives.members("wide.tar", (".jpg",))
+        archives.members("wide.tar", Sieve(Selection(), prompts=False))
 
 
 def test_a_text_that_is_too_long_for_a_prompt_is_not_read(here):
     Path("a.tar").write_bytes(tar({"a.jpg": picture(1), "a.txt": b"x" * ((1 << 20) + 1)}))
     with pytest.raises(UserError, match=r"a\.tar/a\.txt has 1048577 bytes and would be a prompt"):
-        archives.members("a.tar", (".jpg",), prompts=True)
-    assert [each.name for each in archives.members("a.tar", (".jpg",))] == ["a.jpg"]
+        archives.members("a.tar", Sieve(Selection(), prompts=True))
+    assert [each.name for each in archives.members("a.tar", Sieve(Selection(), prompts=False))] == ["a.jpg"]

@@ -7,6 +7,7 @@ import pytest
 
 from zeroiqa.inputs import Source
 from zeroiqa.runs.naming import Naming, as_planned, canonical, naming_from, naming_of, root_of, spelled_from
+from zeroiqa.selection import Selection
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,11 @@ def test_what_cannot_change_is_exact(project, arguments):
 
 
 def test_a_naming_is_a_set_and_comes_back_from_json():
-    naming = naming_of(("photos/", "list.csv", "./photos", "x.tar"), exclude=("*_b*",), sidecar_prompts=True)
+    naming = naming_of(
+        ("photos/", "list.csv", "./photos", "x.tar"),
+        selection=Selection.of(exclude=("*_b*",)),
+        sidecar_prompts=True,
+    )
     assert naming == Naming(("list.csv", "photos", "x.tar"), exclude=("*_b*",), sidecar_prompts=True)
     assert naming_from(naming.to_dict()) == naming
     assert naming_from({"count": 1, "sha256": ""}) is naming_from(None) is None

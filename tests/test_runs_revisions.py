@@ -44,7 +44,7 @@ def test_revisions_say_what_the_plan_says_anew_and_what_is_computed_again(folder
     found = revisions.read(folder)
     assert found.number == 3
     rows = {row.image: found.planned(row) for row in plan.all_planned(folder)}
-    assert rows[0].modified == 5 and rows[1][4:] == (7, None, None, 8)
+    assert rows[0].modified == 5 and rows[1][4:8] == (7, None, None, 8)
     assert (rows[2].bytes, rows[2].modified, rows[2].offset, rows[2].prompt) == (9, None, 3, "a cat")
     assert [found.generation(shard) for shard in range(5)] == [0, 3, 0, 0, 2]
     assert found.generations(1) == (0, 1, 2, 3)

@@ -9,7 +9,7 @@ import pytest
 from PIL import features
 
 from tests.attackfiles import ATTACKS
-from tests.mutations import SEEDS
+from tests.damaged_images import SEEDS
 from zeroiqa.images import opened
 from zeroiqa.suspicion import Facts, suspicion
 

@@ -86,7 +86,7 @@ class _Headers:
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
-        if size > _MOST_HEADER:
+        if not 0 <= size <= _MOST_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes before byte {self._file.tell()}")
         return self._file.read(size)
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import secrets
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import pyarrow as pa
 
-from zeroiqa.errors import UserError
+from zeroiqa.damage import reading
 from zeroiqa.runs import plan, record, store
 from zeroiqa.runs.files import created, table, table_writer
+from zeroiqa.runs.part_checks import check_columns
 from zeroiqa.storage import Location
 
 PREFIX = "revision-"
@@ -219,31 +221,24 @@ def _schema(token: str) -> pa.Schema:
 
 
 def _token_of(path: Location) -> str:
-    try:
-        with table(path) as rows:
-            return str((rows.schema_arrow.metadata or {}).get(_TOKEN, b"").decode())
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, error) from error
+    with _reading(path), table(path) as rows:
+        return str((rows.schema_arrow.metadata or {}).get(_TOKEN, b"").decode())
 
 
-def _changes(path: Location, images: int | None = None) -> Iterator[Change]:
+def _changes(path: Location, images: int | None = None) -> Sequence[Change]:
     """What one file says."""
-    try:
-        with table(path) as rows:
-            columns = [column.to_pylist() for column in rows.read(list(_SCHEMA_FIELDS)).columns]
-    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
-    for row in zip(*columns, strict=True):
-        change = Change(*row)
-        if change.change not in ("replaced", "retried", "gone", "back", "pruned"):
-            raise _unreadable(path, f"{change.change!r} is no change")
-        if images is not None and not 0 <= change.image < images:
-            raise _unreadable(path, f"the plan has no image {change.image}")
-        yield change
+    with _reading(path), table(path) as rows:
+        check_columns(rows, pa.schema(_SCHEMA_FIELDS), ())
+        columns = [column.to_pylist() for column in rows.read().columns]
+        changes = [Change(*row) for row in zip(*columns, strict=True)]
+        for change in changes:
+            if change.change not in get_args(What):
+                raise ValueError(f"{change.change!r} is no change")
+            if change.image < 0 or (images is not None and change.image >= images):
+                raise ValueError(f"the plan has no image {change.image}")
+    return changes
 
 
-def _unreadable(path: Location, why: object) -> UserError:
-    return UserError(
-        f"The revision {path} cannot be read ({' '.join(str(why).split())}); delete it and give the command "
-        "of the run again, which finds out anew what has changed."
-    )
+def _reading(path: Location) -> AbstractContextManager[None]:
+    advice = "delete it and give the command of the run again, which finds out anew what has changed"
+    return reading(path, advice, "The revision")
