@@ -234,11 +234,12 @@ SHAPES = ["7", '"x"', "[[]]", "[-1]", "[null]", '{"a": 1}', f"[{'9' * 4000}]", "
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_weights_with_a_shape_that_is_none_are_not_counted(shape, tmp_path):
+def test_weights_with_a_shape_that_is_none_are_refused(shape, tmp_path):
     header = f'{{"a": {{"dtype": "F32", "shape": {shape}, "data_offsets": [0, 24]}}}}'.encode()
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     (tmp_path / "config.json").write_bytes(CONFIG)
-    assert find_checkpoint(str(tmp_path)).count_weights() == 0
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be loaded, for its header is damaged"):
+        find_checkpoint(str(tmp_path)).count_weights()
 
 
 def test_a_tar_member_of_a_negative_size_ends_the_reading(tmp_path):
@@ -280,9 +281,9 @@ def test_any_value_at_any_place_of_run_json_is_said_or_changes_nothing(run, fini
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (("settings", "lambda"), 0.5, "settings.lambda is 0.5, where identity.settings.lambda is 1.0"),
+        (("settings", "lambda"), 0.5, "settings.lambda is 0.5, where arithmetic.lambda is 1.0"),
         (("settings", "complement"), 1, "settings.complement is 1, where"),
-        (("identity", "settings", "lambda"), 0.5, "run_id is not the SHA-256 of identity"),
+        (("identity", "settings", "min_area"), 0.5, "run_id is not the SHA-256 of identity"),
         (("identity", "inputs", "count"), 11, "run_id is not the SHA-256 of identity"),
         (("identity", "raters"), ["fake"], "identity.raters is a list of 1, not an object"),
         (("labels",), {"another": "quality"}, "labels are of other standards than identity.standards"),

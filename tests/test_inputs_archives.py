@@ -186,7 +186,7 @@ def test_a_file_of_another_size_than_planned_is_an_error(here):
     assert decode(Stored("a.png", 0)).name == "a.png"  # not known, as in the plans of lists in a store
     with pytest.raises(
         ImageError,
-        match=rf"a\.png has changed: it has {size} bytes and had {size + 1} when .*give the same command again",
+        match=rf"a\.png has changed: it has {size} bytes and had {size + 1} when .*give the same command",
     ):
         decode(Stored("a.png", size + 1))
 

@@ -6,6 +6,7 @@ files of the user, its numbers may ask for more memory than there is.
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import zipfile
@@ -92,7 +93,11 @@ def check_descriptions(folder: Path) -> None:
 
 
 def is_outside(name: str) -> bool:
-    """Whether a name leads out of its folder, in the ways of all systems."""
+    """Whether a name leads out of its folder, in the ways of all systems, or is one that no file can have."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return True
     place = PureWindowsPath(name)  # it knows the separators and roots of all of them
     return bool(place.anchor) or ".." in place.parts or "\0" in name
 

@@ -12,7 +12,7 @@ from typing import Any
 from zeroiqa.damage import read_json, reading, shortened
 from zeroiqa.errors import UserError
 from zeroiqa.runs.files import created, replaced, writing
-from zeroiqa.runs.identity import environment, run_id_of
+from zeroiqa.runs.identity import ARITHMETIC, environment, run_id_of
 from zeroiqa.runs.record_schema import wrong_record
 from zeroiqa.settings import Settings
 from zeroiqa.storage import Location
@@ -59,6 +59,7 @@ def create(
         "labels": dict(labels),
         "kinds": dict(kinds),
         "identity": identity,
+        "arithmetic": _arithmetic(settings),
         "environment": dict(versions),
         "origin": dict(origin),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,6 +86,7 @@ def extend(
         "format": FORMAT,
         "settings": settings.to_dict(),
         "identity": identity,
+        "arithmetic": _arithmetic(settings),
         "environment": {**environment(settings), **record["environment"]},
     }
     with replaced(folder / NAME) as file:
@@ -146,6 +148,12 @@ def read_record(folder: Location) -> dict[str, Any]:
             raise ValueError(wrong)
     known: dict[str, Any] = record
     return known
+
+
+def _arithmetic(settings: Settings) -> dict[str, Any]:
+    """What scores.csv is by, a second time: an edit of one place is found by the other."""
+    fields = settings.to_dict()
+    return {key: fields[key] for key in ARITHMETIC}
 
 
 def _text(record: Mapping[str, Any]) -> bytes:

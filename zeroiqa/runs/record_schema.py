@@ -33,6 +33,7 @@ _RECORD = Record(
         "environment": MapOf(TEXT),
     },
     optional={
+        "arithmetic": MapOf(ANYTHING),
         "zeroiqa": TEXT,
         "preset": TEXT,
         "kinds": MapOf(one_of(*get_args(Kind))),
@@ -56,12 +57,14 @@ def _disagreement(record: Mapping[str, Any]) -> str | None:
         return "run_id is not the SHA-256 of identity: one of them was edited"
     if "named" not in identity["inputs"] and not {"count", "sha256"} <= identity["inputs"].keys():
         return "identity.inputs says neither what was named nor which images"
-    for key, value in identity["settings"].items():
+    said = {f"identity.settings.{key}": (key, value) for key, value in identity["settings"].items()}
+    said |= {f"arithmetic.{key}": (key, value) for key, value in record.get("arithmetic", {}).items()}
+    for place, (key, value) in said.items():
         if key not in settings:
             return f"settings.{key} is missing"
         if settings[key] != value or type(settings[key]) is not type(value):
             found, then = (shortened(repr(each)) for each in (settings[key], value))
-            return f"settings.{key} is {found}, where identity.settings.{key} is {then}"
+            return f"settings.{key} is {found}, where {place} is {then}"
     names = [standard["name"] for standard in identity["standards"]]
     for key in ("labels", "kinds"):
         if key in record and sorted(record[key]) != sorted(names):
