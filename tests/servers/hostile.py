@@ -43,7 +43,8 @@ DRIPS = 60
 
 
 def head(*lines: str, status: str = "200 OK") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1")
+    """The status and the header of an answer after which the connection is closed."""
+    return "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *lines, "", ""]).encode("latin-1")
 
 
 def whole(body: bytes, *lines: str, status: str = "200 OK") -> Play:
