@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -33,6 +34,7 @@ _BREACHES = {
 }
 _PROGRAM = Path(__file__).with_name("template_process.py")
 _LOCK = threading.RLock()
+_LOG = logging.getLogger(__name__)
 
 
 class UnboundedTemplateError(UserError):
@@ -73,15 +75,34 @@ def variables(source: str) -> frozenset[str]:
 
 @contextmanager
 def _aside() -> Iterator[None]:
-    """Have transformers render templates by the process while the block lasts."""
+    """Have transformers render templates by the process while the block lasts; warn if it does not."""
     library: Any = import_module("transformers.utils.chat_template_utils")
+    usual = getattr(library, "_compile_jinja_template", None)
+    asked = False
+
+    def compiled(source: str) -> _Template:
+        nonlocal asked
+        asked = True
+        return _Template(source, usual("").environment)  # type: ignore[misc]
+
     with _LOCK:
-        usual = library._compile_jinja_template
-        library._compile_jinja_template = lambda source: _Template(source, usual("").environment)
+        if usual is not None:
+            library._compile_jinja_template = compiled
         try:
             yield
         finally:
-            library._compile_jinja_template = usual
+            if usual is not None:
+                library._compile_jinja_template = usual
+    if not asked:
+        _warn_of_no_bounds()
+
+
+@cache
+def _warn_of_no_bounds() -> None:
+    _LOG.warning(
+        "chat templates are rendered without bounds on time and output: this version of transformers, or "
+        "the model's own processor, renders them itself."
+    )
 
 
 class _Template:
