@@ -20,6 +20,7 @@ from zeroiqa.cli import cli, running
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import find_images
 from zeroiqa.runs import following, plan
+from zeroiqa.runs.identity import run_id_of
 from zeroiqa.runs.naming import naming_of
 
 FAKE = ("--rater", "fake", "--segmenter", "grid", "--workers", "1")
@@ -344,7 +345,8 @@ def test_a_run_of_an_older_version_is_one_of_exact_images():
     plan.write_tables(Path("run"), list(plan.read_tables(Path("run"))), old)
     record["identity"]["inputs"] = old
     record["identity"]["settings"] |= {"lambda": 0.0, "readout": "expected", "rater_weights": []}
-    Path("run/run.json").write_text(json.dumps(record | {"format": 2}))
+    record |= {"format": 2, "run_id": run_id_of(record["identity"])}
+    Path("run/run.json").write_text(json.dumps(record))
     assert "Nothing was to do: 3 images" in score("./photos", "-o", "run", "--lambda", "2").stderr
     photo("photos/new.png")
     assert "take in the new ones with --add" in score("photos", "-o", "run", code=1).stderr

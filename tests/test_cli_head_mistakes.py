@@ -77,7 +77,7 @@ def test_the_wrong_weights_or_texts(folder, said, tmp_path, arguments, sentence)
         ((*WITH_QUESTIONS, "--prompts", "three.txt"), "lmm4lmm:qa takes no --prompts"),
         (("lmm4lmm:beauty", "photos", "--weights", "scores"), "is not one of 'lmm4lmm:perception'"),
         (("lmm4lmm:perception", "--weights", "scores"), "but --weights was given"),
-        (("lmm4lmm:perception", "--add"), "--add and --dry-run need PATHS"),
+        (("lmm4lmm:perception", "--add"), "--add, --exact and --dry-run need PATHS"),
     ],
 )
 def test_the_wrong_usage(folder, give, said, tmp_path, arguments, sentence):
@@ -112,12 +112,12 @@ def with_split_level_words(weights):
     [
         (without(SHARD), f"lacks 1 of 3 files of weights (first: {SHARD}); finish the download"),
         (cut(SHARD, 0.9), f"{SHARD} is damaged"),
-        (cut(SHARD, 0.001), f"{SHARD} is damaged"),
-        (cut(SHARD, 0), f"{SHARD} is damaged"),
+        (cut(SHARD, 0.001), f"{SHARD} cannot be loaded, for its header is damaged"),
+        (cut(SHARD, 0), f"{SHARD} cannot be loaded, for its header is damaged (it has 0 bytes)"),
         (cut("lora_weights.pth", 0.5), "lora_weights.pth is damaged"),
         (cut("model.safetensors.index.json", 0.5), "model.safetensors.index.json is damaged"),
         (without("config.json"), "holds no config.json"),
-        (cut("config.json", 0.5), "config.json is no JSON"),
+        (cut("config.json", 0.5), "config.json cannot be read (Unterminated string"),
         (without("tokenizer.json"), "holds no tokenizer"),
         (cut("tokenizer.json", 0.5), "The tokenizer of"),
         (with_split_level_words, "is not a single token to the tokenizer"),

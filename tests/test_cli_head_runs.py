@@ -153,7 +153,7 @@ def test_images_are_added_with_their_prompts(folder, here, tmp_path):
     assert here(*begun, *run, "--prompts", tmp_path / "one.txt")[0] == 0
     more = ("head", "score", "lmm4lmm:correspondence", "photos/01.png")
     code, _, err = here(*more, *run, "--prompts", tmp_path / "two.txt", "--add")
-    assert code == 0 and "1 images are new" in err and "2 images, 0 with an error" in err
+    assert code == 0 and "1 image is new" in err and "2 images, 0 with an error" in err
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(folder, here, tmp_path):

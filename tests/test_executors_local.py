@@ -25,7 +25,10 @@ from zeroiqa.runs.executors.places import Place
 from zeroiqa.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
-KILLED = "{}: the process that worked on it was killed, 3 times; leave it out or repair it."
+KILLED = (
+    "{}: the process that worked on it was killed, 3 times; leave it out, repair it, or try it "
+    "again with --retry-errors."
+)
 SLOW = (
     "{} took longer than {} s to be read and decoded (--image-seconds); leave it out or repair it, or allow "
     "more time."

@@ -162,7 +162,7 @@ def test_too_large_for_the_memory(folder: Path, monkeypatch: pytest.MonkeyPatch)
     import psutil
 
     class Full:
-        available = 1000
+        total = available = 1000
 
     monkeypatch.setattr(psutil, "virtual_memory", Full)
     assert "GiB of memory on cpu" in refusal(folder)

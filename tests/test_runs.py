@@ -19,6 +19,7 @@ from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
 from zeroiqa.images import decode
 from zeroiqa.inputs import Source, find_images
+from zeroiqa.names import cell
 from zeroiqa.pipeline import build_method, score_image
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
@@ -171,8 +172,8 @@ def test_bad_images_are_rows_and_stop_nothing(photos):
             == (row["error"] != "")
             == (row["status"] != "ok")
         )
-    assert read_csv(run)[-1]["path"] == "photos/gone\naway.jpg"
-    assert [row["path"] for row in read_csv(run)] == [source.path for source in sources]
+    assert [row["path"] for row in read_csv(run)] == [cell(source.path) for source in sources]
+    assert read_csv(run)[-1]["path"] == r"photos/gone\naway.jpg"
 
 
 def test_image_that_vanished_after_segmentation_is_an_error_row_of_the_rater(photos):

@@ -51,8 +51,8 @@ def run_with(folder, segmenter, monkeypatch):
     run = runs.open_run(Path(folder), settings, find_images(["photos"]), preset="embedded")
     build = stages.build_method
 
-    def with_segmenter(*arguments):
-        method = build(*arguments)
+    def with_segmenter(*arguments, **choices):
+        method = build(*arguments, **choices)
         object.__setattr__(method, "segmenter", segmenter)
         return method
 

@@ -36,7 +36,10 @@ class KilledError(Exception):
 
 def killer(shown: str) -> str:
     """What is said of an image that has killed `KILLS` processes."""
-    return f"{shown}: the process that worked on it was killed, {KILLS} times; leave it out or repair it."
+    return (
+        f"{shown}: the process that worked on it was killed, {KILLS} times; leave it out, repair it, or try "
+        "it again with --retry-errors."
+    )
 
 
 class _Raised(NamedTuple):

@@ -23,6 +23,8 @@ from zeroiqa.storage import Location, RemotePath, explaining
 
 TEMPORARY = ".zeroiqa-"
 """What the names of unfinished files begin with."""
+WRITER = "ZEROIQA_WRITER"
+"""The variable of a process's environment that marks the names of its unfinished files, if it is set."""
 BEAT_SECONDS = 5.0
 """How often a process renews the time of the files that it is writing."""
 STALE_SECONDS = 60.0
@@ -145,6 +147,18 @@ def remove_leftovers(folder: Location, *, finished: bool = False) -> None:
                     path.unlink()
 
 
+def remove_files_of(folder: Location, writer: str) -> None:
+    """Remove what a process that has ended left unfinished.
+
+    Args:
+        folder: Of a run.
+        writer: Its `WRITER`, random and its own.
+    """
+    with suppress(OSError):
+        for path in () if isinstance(folder, RemotePath) else folder.rglob(f"{TEMPORARY}*-{writer}-*"):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def _uploaded(path: RemotePath, *, exclusive: bool) -> Iterator[BinaryIO]:
     with writing(path), SpooledTemporaryFile(_IN_MEMORY) as file:
@@ -164,7 +178,8 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
 @contextmanager
 def _temporary(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:64]  # for people; what counts is random
-    temporary = folder / f"{TEMPORARY}{host}-{os.getpid()}-{secrets.token_hex(8)}"
+    writer = os.environ.get(WRITER, "main")
+    temporary = folder / f"{TEMPORARY}{host}-{os.getpid()}-{writer}-{secrets.token_hex(8)}"
     try:
         with temporary.open("x+b") as file:
             yield temporary, cast("BinaryIO", file)

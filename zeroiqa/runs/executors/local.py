@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.places import Place, places
 from zeroiqa.runs.executors.worker import Outcome, Worker
+from zeroiqa.runs.files import WRITER, remove_files_of
 from zeroiqa.runs.passes import Pass, open_passes, release_memory
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.stages import method_of, run_shards
@@ -88,6 +90,8 @@ class _Slot:
 
     place: Place
     pool: Any = None
+    writer: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Marks what the process leaves unfinished."""
 
 
 class _Workers:
@@ -111,12 +115,12 @@ class _Workers:
         slot = self._idle.pop(0)
         while True:
             if slot.pool is None:
-                slot.pool = _pool(self._run, slot.place)
+                slot.pool = _pool(self._run, slot)
             try:
                 with without_interrupts():  # the process that may be started here inherits it
                     future = slot.pool.submit(_do, raters, task)
             except BrokenProcessPool:  # it was killed with nothing to do
-                _end(slot)
+                self._end(slot)
                 continue
             self._tasks[future] = (slot, task)
             return
@@ -131,7 +135,7 @@ class _Workers:
         try:
             return task, future.result()
         except BrokenProcessPool:
-            _end(slot)
+            self._end(slot)
             return task, None
 
     def close(self) -> None:
@@ -141,24 +145,24 @@ class _Workers:
             while not (future.running() or future.done()) and time.monotonic() < deadline:
                 time.sleep(0.001)
         for slot in self._slots:
-            _end(slot)
+            self._end(slot)
+
+    def _end(self, slot: _Slot) -> None:
+        if slot.pool is not None:
+            slot.pool.shutdown(wait=True, kill_workers=True)
+            slot.pool = None
+            remove_files_of(self._run.folder, slot.writer)
 
 
-def _pool(run: Run, place: Place) -> Any:
+def _pool(run: Run, slot: _Slot) -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(
         max_workers=1,
-        env=place.environment,
+        env={**slot.place.environment, WRITER: slot.writer},
         initializer=_start_worker,
-        initargs=(run, place, os.getpid(), Path.cwd()),
+        initargs=(run, slot.place, os.getpid(), Path.cwd()),
     )
-
-
-def _end(slot: _Slot) -> None:
-    if slot.pool is not None:
-        slot.pool.shutdown(wait=True, kill_workers=True)
-        slot.pool = None
 
 
 _here: list[Worker] = []
