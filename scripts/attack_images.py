@@ -11,10 +11,7 @@ row per kind of attack, and the manifest beside the table; the exit code is 1 if
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-import platform
 import random
 import resource
 import signal
@@ -23,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +27,13 @@ import click
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import zeroiqa
+from scripts.attack_tables import write
 from tests.attackfiles import ATTACKS
 from tests.damaged_images import KINDS, SEEDS, mutated
 from zeroiqa.errors import ImageError
 from zeroiqa.images import decode, opened
 from zeroiqa.opencv import cv2
 from zeroiqa.reading import Stored, read
-from zeroiqa.runs.identity import environment
 from zeroiqa.settings import load_settings
 
 BUDGET, MEMORY = 60.0, 1024
@@ -202,12 +197,7 @@ def main(target: Path, count: int, seed: int, size: int, only: str) -> None:
     with tempfile.TemporaryDirectory(prefix="attack-") as name:
         trials = crafted(Path(name), size, only) + damaged(Path(name), count, seed)
     table = rows(trials)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(table)
-    manifest = {
+    facts = {
         "script": "scripts/attack_images.py",
         "options": {"count": count, "seed": seed, "size": size},
         "bounds": {"seconds": BUDGET, "MiB": MEMORY},
@@ -219,12 +209,8 @@ def main(target: Path, count: int, seed: int, size: int, only: str) -> None:
             f"over {BUDGET:.0f} s": sum(each.seconds > BUDGET for each in trials if ", " in each.kind),
             f"over {MEMORY} MiB": sum(each.mib > MEMORY for each in trials if ", " in each.kind),
         },
-        "date": datetime.now(UTC).date().isoformat(),
-        "zeroiqa": zeroiqa.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
-        "environment": environment(load_settings("embedded")),
     }
-    target.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write(target, table, facts)
     sys.exit(not all(each.survived for each in trials))
 
 

@@ -19,7 +19,6 @@ import io
 import json
 import multiprocessing
 import os
-import platform
 import random
 import resource
 import shutil
@@ -31,7 +30,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +39,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-import zeroiqa
+from scripts.attack_tables import write
 from scripts.mutations import BYTES, VALUES, places, with_value
 
 SECONDS, MEGABYTES = 60.0, 1024.0
@@ -388,25 +386,12 @@ def main(target: Path, number: int, only: str, seed: int) -> None:
             if outcome.misled:
                 print(f"MISLED {damage.attack}, {damage.what}: {outcome.misled}", file=sys.stderr)
     rows = table(outcomes)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    manifest = {
+    facts = {
         "command": f"python -m scripts.attack_run_files results/attacks/{target.name} --number {number}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "zeroiqa": zeroiqa.__version__,
         "seed": seed,
         "commands": {name: " ".join(("zeroiqa", *each)) for name, each in COMMANDS.items()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
-        "libraries": {
-            "python": platform.python_version(),
-            "pyarrow": pa.__version__,
-            "numpy": np.__version__,
-        },
     }
-    target.with_suffix(".manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write(target, rows, facts)
     print(target.read_text(encoding="utf-8"))
     sys.exit(rows[-1]["survived"] < rows[-1]["tried"])
 

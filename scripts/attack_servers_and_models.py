@@ -11,10 +11,8 @@ tests.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import platform
 import resource
 import shutil
 import struct
@@ -24,7 +22,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-import zeroiqa
+from scripts.attack_tables import write
 from tests import test_model_files, test_sam2_yaml, test_template_rendering, tiny
 from tests.servers.hostile import ATTACKS, BODY, Play, hostile_server, whole
 from tests.test_endpoint_hostile import GOOD, changed, mutants
@@ -43,9 +40,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.loading import load
-from zeroiqa.runs.identity import environment
 from zeroiqa.segmenters.sam2_loading import build_model
-from zeroiqa.settings import load_settings
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
 
@@ -110,9 +105,9 @@ def server_attacks() -> Iterator[tuple[str, Attack]]:
     for path, other in islice(mutants(GOOD), 0, None, 4):
         body = json.dumps(changed(path, other)).encode()
         yield "server: a wrong value at a place of an answer", partial(serve, whole(body), "#m")
-    for write in WAYS.values():
+    for spelled in WAYS.values():
         for status in ("400 Bad", "401 No", "500 Fails", "200 OK"):
-            yield "server: the key repeated", partial(repeat_key, write(KEY).encode(), status)
+            yield "server: the key repeated", partial(repeat_key, spelled(KEY).encode(), status)
 
 
 def spoilt(base: Path, spoil: Callable[[Path], object], folder: Path) -> None:
@@ -223,24 +218,22 @@ def main(target: Path) -> None:
         for attacks in (server_attacks(), model_attacks(base), yaml_attacks()):
             for name, attack in attacks:
                 found.setdefault(name, []).append(tried(attack))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["attack", "tried", "survived", "slowest s", "largest MB", "tracebacks"])
-        for name, trials in found.items():
-            survived = sum(trial.is_survived for trial in trials)
-            slowest, largest = max(t.seconds for t in trials), max(t.megabytes for t in trials)
-            tracebacks = sum(trial.ended == "traceback" for trial in trials)
-            table.writerow([name, len(trials), survived, f"{slowest:.1f}", f"{largest:.0f}", tracebacks])
-    manifest = {
+    table = [
+        {
+            "attack": name,
+            "tried": len(trials),
+            "survived": sum(trial.is_survived for trial in trials),
+            "slowest s": f"{max(trial.seconds for trial in trials):.1f}",
+            "largest MB": f"{max(trial.megabytes for trial in trials):.0f}",
+            "tracebacks": sum(trial.ended == "traceback" for trial in trials),
+        }
+        for name, trials in found.items()
+    ]
+    facts = {
         "script": "scripts/attack_servers_and_models.py",
-        "date": datetime.now(UTC).date().isoformat(),
-        "zeroiqa": zeroiqa.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
         "survived": f"one sentence or a rating, within {SECONDS:g} s and {MEGABYTES:g} MB",
-        "environment": environment(load_settings("embedded")),
     }
-    target.with_suffix(".manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    write(target, table, facts)
     print(target.read_text())
 
 

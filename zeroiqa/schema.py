@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -113,6 +113,18 @@ def first_wrong(value: Any, shape: Shape, place: str = "") -> str | None:
             there = {**shape.fields, **{key: s for key, s in shape.optional.items() if key in value}}
             found = (first_wrong(value[key], each, _joined(place, key)) for key, each in there.items())
     return next((wrong for wrong in found if wrong is not None), None)
+
+
+def numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers in parsed JSON or YAML, each by the key that it is under, be it in lists."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from numbers(each, str(key))
+    elif isinstance(value, list):
+        for each in value:
+            yield from numbers(each, name)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
 
 
 def _joined(place: str, key: str) -> str:

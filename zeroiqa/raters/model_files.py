@@ -16,6 +16,7 @@ from typing import Any
 
 from zeroiqa import damage
 from zeroiqa.errors import UserError, printable
+from zeroiqa.schema import numbers
 
 MOST_CONFIG = 16 << 20
 """Bytes of a configuration; the largest known ones, with lists of labels, have 1 MiB."""
@@ -130,7 +131,7 @@ def check_archive(path: Path) -> None:
 
 def _check_numbers(path: Path) -> None:
     """Refuse a configuration that asks for absurdly many layers or rows: they are made before the weights."""
-    for name, value in _numbers(_known(path, MOST_CONFIG)):
+    for name, value in numbers(_known(path, MOST_CONFIG)):
         most = _MOST_PARTS if _PARTS.search(name) else _MOST_SIZE if _SIZES.search(name) else None
         if most and value > most:
             raise UserError(
@@ -141,18 +142,6 @@ def _check_numbers(path: Path) -> None:
 
 def _shown(value: float) -> str:
     return f"{value:,}" if abs(value) < 1 << 60 or isinstance(value, float) else f"2^{value.bit_length()}"
-
-
-def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """All whole numbers, each by the name of what it is in."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _numbers(each, str(key))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _numbers(each, name)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield name, value
 
 
 def _check_tokens(folder: Path) -> None:

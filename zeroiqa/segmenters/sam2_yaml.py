@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.raters.model_files import check_size
+from zeroiqa.schema import numbers
 
 _MOST_BYTES = 1 << 17
 """The package's own have 4,000."""
@@ -49,22 +49,13 @@ def check_numbers(path: Path, content: Any) -> None:
         UserError: a number is too large, or all layers together are too many.
     """
     layers = 0
-    for name, number in _numbers(content):
+    for name, value in numbers(content):
+        if not isinstance(value, int) or value < 1:
+            continue
+        number = min(value, 1 << 62)
         layers += number if _LAYERS.search(name) else 0
         if number > _MOST_SIZE or layers > _MOST_LAYERS:
             raise _refused(path, f"asks for {name} = {number:,}", "give one of a network that can be built")
-
-
-def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
-    """All whole numbers, each by the name of what it is in."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _numbers(each, str(key))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _numbers(each, name)
-    elif type(value) is int and value > 0:
-        yield name, min(value, 1 << 62)
 
 
 def _refused(path: Path, found: str, remedy: str) -> UserError:
