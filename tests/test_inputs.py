@@ -210,6 +210,10 @@ def test_sidecar_prompts_are_read_on_request_only(here):
     assert [source.prompt for source in find_images(["in"])] == [None, None]
     assert [source.prompt for source in find_images(["in"], sidecar_prompts=True)] == ["a cät", None]
     assert find_images(["list.csv"], sidecar_prompts=True)[0].prompt == "from the list"
+    with Path("in/b.txt").open("wb") as file:
+        file.truncate(1 << 34)
+    with pytest.raises(UserError, match=r"in/b\.txt has 17179869184 bytes and would be a prompt"):
+        find_images(["in"], sidecar_prompts=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="there are no file modes here")

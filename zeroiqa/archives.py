@@ -21,7 +21,8 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz",
 _MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _BUFFER = 1 << 20  # bytes of one request: headers are small and often near each other
 _MOST_HEADER = 1 << 20  # bytes of names, times and attributes before a member; a name has 4,096 at the most
-_MOST_TEXT = 1 << 20  # bytes of a prompt
+MOST_PROMPT = 1 << 20
+"""Bytes of the text beside an image."""
 
 
 class Member(NamedTuple):
@@ -66,8 +67,8 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
                 found[each.name] = Member(each.name, each.offset_data, each.size, None)
             elif sieve.prompts and each.name.lower().endswith(".txt"):
                 text = f"{shown}/{printable(each.name)}"
-                if each.size > _MOST_TEXT:
-                    raise UserError(f"{text} has {each.size} bytes and would be a prompt; leave it out.")
+                if each.size > MOST_PROMPT:
+                    raise too_long(text, each.size)
                 file.seek(each.offset_data)
                 texts[each.name[:-4]] = _text(file.read(each.size), text)
     return [
@@ -76,6 +77,11 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
         )
         for member in found.values()
     ]
+
+
+def too_long(shown: str, size: int) -> UserError:
+    """For a text beside an image, of more bytes than a prompt has."""
+    return UserError(f"{shown} has {size} bytes and would be a prompt; leave it out.")
 
 
 class _Headers:

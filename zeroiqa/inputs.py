@@ -308,7 +308,12 @@ def _with_sidecar(source: Source) -> Source:
     sidecar = place.with_name(f"{place.stem}.txt")
     shown = printable(str(sidecar))
     try:
-        text = decoded(sidecar.read_bytes(), shown).strip() if sidecar.is_file() else None
+        if not sidecar.is_file():
+            return source
+        size = sidecar.size() if isinstance(sidecar, RemotePath) else sidecar.stat().st_size
+        if size > archives.MOST_PROMPT:
+            raise archives.too_long(shown, size)
+        text = decoded(sidecar.read_bytes(), shown).strip()
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}; change its mode.") from error
     return source._replace(prompt=checked_prompt(text, shown))
