@@ -11,6 +11,7 @@ import random
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,9 @@ def test_a_plan_with_other_rows_is_refused_or_found(run, column, value):
     with pq.ParquetWriter(run.folder / plan.NAME, groups[0].schema) as writer:
         for number, group in enumerate(groups):
             writer.write_table(set_to(value, column)(group) if number == 1 else group)
+    for read in (plan.all_planned, plan.by_naming, plan.paths, plan.read_tables):
+        with suppress(UserError):
+            consumed(read(run.folder))
     try:
         consumed(runs.iter_scores(run))
         found = [damage for check in check_run(run) for damage in check.damages]

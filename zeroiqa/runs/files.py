@@ -178,7 +178,7 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
 @contextmanager
 def _temporary(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:64]  # for people; what counts is random
-    writer = os.environ.get(WRITER, "main")
+    writer = os.environ.get(WRITER) or "main"
     temporary = folder / f"{TEMPORARY}{host}-{os.getpid()}-{writer}-{secrets.token_hex(8)}"
     try:
         with temporary.open("x+b") as file:

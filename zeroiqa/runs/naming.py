@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa import archives, path_lists
+from zeroiqa.schema import TEXT, TRUTH, ListOf, Shape
 from zeroiqa.selection import Selection
 from zeroiqa.sieve import EXTENSIONS
 from zeroiqa.storage import Location, is_remote, location
@@ -24,6 +25,12 @@ from zeroiqa.storage import Location, is_remote, location
 if TYPE_CHECKING:
     from zeroiqa.inputs import Source
 
+NAMED: dict[str, Shape] = {
+    **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
+    "sidecar_prompts": TRUTH,
+    "texts": TEXT,
+}
+"""What `Naming.to_dict` gives, in a parsed file."""
 _ANY = Selection()
 _LOOKED_FOR = 16
 """Images of a run that tell where its relative paths count from."""

@@ -24,9 +24,9 @@ from zeroiqa.damage import parse_json, reading, stumbles
 from zeroiqa.errors import UserError, printable
 from zeroiqa.reading import Stored
 from zeroiqa.runs.files import complete, created, replaced, table, table_writer
-from zeroiqa.runs.naming import Naming, naming_from, spelled_from
+from zeroiqa.runs.naming import NAMED, Naming, naming_from, spelled_from
 from zeroiqa.runs.part_checks import check_columns
-from zeroiqa.schema import TEXT, TRUTH, WHOLE, ListOf, Record, Shape, first_wrong
+from zeroiqa.schema import TEXT, WHOLE, Record, Shape, first_wrong
 from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ if TYPE_CHECKING:
 NAME = "plan.parquet"
 _LEAST_CAP, _LARGEST_CAP, _AIM = 8, 4096, 1000
 _INPUTS = b"zeroiqa.inputs"
-_NAMED: dict[str, Shape] = {
-    **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
-    **{"sidecar_prompts": TRUTH, "texts": TEXT, "set": TEXT},
-}
 _COUNTED: dict[str, Shape] = {"count": WHOLE, "sha256": TEXT}
-INPUTS = Record({}, optional=_COUNTED | _NAMED)
+INPUTS = Record({}, optional={**_COUNTED, **NAMED, "set": TEXT})
 """What a run.json says of its images."""
 """What `inputs_of` is, in run.json, too."""
 _FIELDS: dict[str, pa.DataType] = {
@@ -233,13 +229,14 @@ def by_naming(folder: Location) -> Iterator[tuple[Naming | None, Iterator[Planne
     with _damage_said(folder), _opened(folder) as plans:
         starts = accumulate((plan.metadata.num_rows for plan in plans), initial=0)
         for plan, start in zip(plans, starts, strict=False):
-            yield naming_from(_inputs_of(plan)), _streamed(plan, start)
+            yield naming_from(_inputs_of(plan)), _streamed(folder, plan, start)
 
 
-def _streamed(plan: pq.ParquetFile, first: int) -> Iterator[Planned]:
-    for batch in plan.iter_batches(columns=_columns(plan)):
-        yield from _rows(batch, first)
-        first += batch.num_rows
+def _streamed(folder: Location, plan: pq.ParquetFile, first: int) -> Iterator[Planned]:
+    with _damage_said(folder):
+        for batch in plan.iter_batches(columns=_columns(plan)):
+            yield from _rows(batch, first)
+            first += batch.num_rows
 
 
 def paths(folder: Location) -> list[str]:
@@ -338,7 +335,7 @@ def _inputs_in(path: Location) -> dict[str, Any] | None:
 def _inputs_of(plan: pq.ParquetFile) -> dict[str, Any]:
     """What the metadata of a plan file say; ValueError and the like where they are none."""
     found: dict[str, Any] = parse_json((plan.schema_arrow.metadata or {})[_INPUTS].decode())
-    if wrong := first_wrong(found, Record(_COUNTED, optional=_NAMED)):
+    if wrong := first_wrong(found, Record(_COUNTED, optional={**NAMED, "set": TEXT})):
         raise ValueError(wrong)
     return found
 

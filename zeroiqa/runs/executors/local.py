@@ -115,7 +115,7 @@ class _Workers:
         slot = self._idle.pop(0)
         while True:
             if slot.pool is None:
-                slot.pool = _pool(self._run, slot)
+                slot.pool = _pool(self._run, slot.place, slot.writer)
             try:
                 with without_interrupts():  # the process that may be started here inherits it
                     future = slot.pool.submit(_do, raters, task)
@@ -154,14 +154,14 @@ class _Workers:
             remove_files_of(self._run.folder, slot.writer)
 
 
-def _pool(run: Run, slot: _Slot) -> Any:
+def _pool(run: Run, place: Place, writer: str = "") -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(
         max_workers=1,
-        env={**slot.place.environment, WRITER: slot.writer},
+        env={**place.environment, WRITER: writer},
         initializer=_start_worker,
-        initargs=(run, slot.place, os.getpid(), Path.cwd()),
+        initargs=(run, place, os.getpid(), Path.cwd()),
     )
 
 
