@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,7 +31,7 @@ from tests.healing import (
 from zeroiqa import runs
 from zeroiqa.cli import cli
 from zeroiqa.inputs import find_images
-from zeroiqa.runs import latest, plan, record, stages
+from zeroiqa.runs import healing, latest, plan, record, stages
 from zeroiqa.runs.executors.attempts import Attempts
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.run import revised
@@ -177,3 +179,11 @@ def test_lost_revision_and_its_parts_are_named_and_healed_again(photos):
     assert checked.exit_code == 1 and "part-00002-0001.parquet is no part of this run" in checked.stderr
     assert "1 other files now" in score()
     assert Path("run/revision-0002.parquet").exists() and statuses() == {"01": "unreachable"}
+
+
+def test_a_file_that_hangs_what_looks_at_it_stays_as_it_is(photos, monkeypatch):
+    score()
+    monkeypatch.setattr(healing, "look", lambda source: time.sleep(30))
+    monkeypatch.setattr(healing, "_LOOK_SECONDS", 0.05)
+    score()
+    assert Counter(statuses().values()) == {"ok": 5, "error": 1, "unreachable": 1}

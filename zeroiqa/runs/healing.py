@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from zeroiqa.archives import Member, members
+from zeroiqa.budget import Budget, OverBudgetError, left_behind
 from zeroiqa.errors import UserError
 from zeroiqa.inputs import Source
 from zeroiqa.reading import look
@@ -22,6 +24,8 @@ from zeroiqa.sieve import Sieve
 
 _LOOKS = 16
 """Files that are looked at at once."""
+_LOOK_SECONDS = 3.0
+"""For opening one; where that takes longer, its mount is still away."""
 _Kind: TypeAlias = Literal["same", "stale", "replaced", "reachable", "retried", "unscored", "refreshed"]
 
 
@@ -179,7 +183,7 @@ def _look(row: Planned, source: Source | None, search: Callable[[str], Mapping[s
     """What is there, by opening it; None if it cannot be read."""
     prompt = row.prompt if source is None else _as_now(source).prompt
     try:
-        size, modified = look(row.stored)
+        size, modified = left_behind(partial(look, row.stored), Budget(_LOOK_SECONDS))
         if row.archive is None:
             return _Now(size, modified, None, prompt)
         if source is not None:
@@ -187,7 +191,7 @@ def _look(row: Planned, source: Source | None, search: Callable[[str], Mapping[s
         if modified == row.modified:
             return _Now(row.bytes, modified, row.offset, prompt)
         member = search(row.archive).get(row.file.removeprefix(f"{row.archive}/"))
-    except UserError:
+    except (UserError, OverBudgetError):
         return None
     return None if member is None else _Now(member.bytes, modified, member.offset, prompt)
 
