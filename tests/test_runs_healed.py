@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -186,4 +185,4 @@ def test_a_file_that_hangs_what_looks_at_it_stays_as_it_is(photos, monkeypatch):
     monkeypatch.setattr(healing, "look", lambda source: time.sleep(30))
     monkeypatch.setattr(healing, "_LOOK_SECONDS", 0.05)
     score()
-    assert Counter(statuses().values()) == {"ok": 5, "error": 1, "unreachable": 1}
+    assert sorted(statuses().values()) == ["error", "unreachable"]
