@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from zeroiqa.archives import Member, members
@@ -183,7 +182,7 @@ def _look(row: Planned, source: Source | None, search: Callable[[str], Mapping[s
     """What is there, by opening it; None if it cannot be read."""
     prompt = row.prompt if source is None else _as_now(source).prompt
     try:
-        size, modified = left_behind(partial(look, row.stored), Budget(_LOOK_SECONDS))
+        size, modified = left_behind(functools.partial(look, row.stored), Budget(_LOOK_SECONDS))
         if row.archive is None:
             return _Now(size, modified, None, prompt)
         if source is not None:
