@@ -31,9 +31,9 @@ from scripts.attack_tables import write
 from tests.attackfiles import ATTACKS
 from tests.damaged_images import KINDS, SEEDS, mutated
 from zeroiqa.errors import ImageError
-from zeroiqa.images import decode, opened
-from zeroiqa.opencv import cv2
-from zeroiqa.reading import Stored, read
+from zeroiqa.images.decode import decode, opened
+from zeroiqa.images.opencv import cv2
+from zeroiqa.images.read import Stored, read
 from zeroiqa.settings import load_settings
 
 BUDGET, MEMORY = 60.0, 1024

@@ -115,8 +115,8 @@ def add_known_answer(folder: Path) -> None:
     """What a model's answers look like, answered by the fake rater."""
     import math
 
+    from zeroiqa.chat.known_answer import built_in_views
     from zeroiqa.raters.fake import FakeRater
-    from zeroiqa.raters.known_answer import built_in_views
     from zeroiqa.standards import load_standard
 
     ratings = [row[0] for row in FakeRater().rate(list(built_in_views()), [load_standard("quality-word-7")])]

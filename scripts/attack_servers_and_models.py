@@ -36,13 +36,13 @@ from tests.servers.hostile import ATTACKS, BODY, Play, hostile_server, whole
 from tests.test_endpoint_hostile import GOOD, changed, mutants
 from tests.test_endpoint_secrets import KEY, NO_SECRET, WAYS, runs
 from tests.tiny.sam2 import build_official
+from zeroiqa.chat.loading import load
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters import build_rater
-from zeroiqa.raters.loading import load
-from zeroiqa.segmenters.sam2_loading import build_model
+from zeroiqa.segmenters.sam2.official_weights import build_model
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
+from zeroiqa.weights.options import ModelOptions
 
 Attack = Callable[[Path], object]
 """Done in an empty folder; raises UserError, returns, or is not survived."""

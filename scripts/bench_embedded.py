@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 import zeroiqa
-from zeroiqa.images import decode
-from zeroiqa.opencv import cv2
+from zeroiqa.images.decode import decode
+from zeroiqa.images.opencv import cv2
 from zeroiqa.pipeline import find_regions, rate_image
 from zeroiqa.runs.identity import environment
 from zeroiqa.samples import folder

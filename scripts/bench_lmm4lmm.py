@@ -43,15 +43,15 @@ from transformers.models.internvl.modeling_internvl import InternVLVisionModel
 
 import zeroiqa
 from tests.tiny.lmm4lmm import lmm4lmm_config, write_lmm4lmm
-from zeroiqa.benchmark import make_views
+from zeroiqa.chat.batching import TokenBudget
 from zeroiqa.heads.lmm4lmm import picture
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation, question_of
-from zeroiqa.heads.lmm4lmm.published_judge import PublishedJudge, load_published_judge
+from zeroiqa.heads.lmm4lmm.predictor import PublishedJudge, load_published_judge
 from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.batching import TokenBudget
+from zeroiqa.speed.benchmark import make_views
 from zeroiqa.types import Image
+from zeroiqa.weights.options import ModelOptions
 
 VOCABULARY = 92_553
 TILE = {"patch_size": 14, "image_size": 448}

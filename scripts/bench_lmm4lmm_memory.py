@@ -22,11 +22,11 @@ from accelerate import Accelerator  # noqa: F401
 from PIL import Image as PilImage
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from zeroiqa.benchmark import make_views
+from zeroiqa.heads.folds import Selection
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.folds import Selection
-from zeroiqa.heads.lmm4lmm.training import train
-from zeroiqa.heads.lmm4lmm.training_options import Progress, TrainingOptions
+from zeroiqa.heads.training.options import Progress, TrainingOptions
+from zeroiqa.heads.training.train import train
+from zeroiqa.speed.benchmark import make_views
 
 BATCH = 4
 LEARNT, CHOSEN_ON = 3 * BATCH, 3

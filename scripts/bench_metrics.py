@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from zeroiqa.evaluation.logistic import fit_logistic
-from zeroiqa.evaluation.metrics import Metric, Values, bootstrap_values, krcc, pairwise_accuracy, plcc, srcc
+from zeroiqa.metrics.logistic import fit_logistic
+from zeroiqa.metrics.measures import Metric, Values, bootstrap_values, krcc, pairwise_accuracy, plcc, srcc
 from zeroiqa.version import __version__
 
 SEED = 7

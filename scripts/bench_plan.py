@@ -100,7 +100,7 @@ def do(step: str, folder: Path) -> None:
         assert runs.status(run).errors == run.n_images if step == "status" else runs.write_scores(run) is None
         return
 
-    from zeroiqa.inputs import find_images
+    from zeroiqa.images.find import find_images
     from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_settings
 

@@ -25,10 +25,10 @@ from typing import Any
 import torch
 
 import zeroiqa
-from zeroiqa.benchmark import make_views, watch
+from zeroiqa.chat.loading import Loaded
 from zeroiqa.raters.chat import ChatRater
-from zeroiqa.raters.loading import Loaded
-from zeroiqa.raters.random_weights import qwen2_5_vl, random_model
+from zeroiqa.speed.benchmark import make_views, watch
+from zeroiqa.speed.random_weights import qwen2_5_vl, random_model
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
 

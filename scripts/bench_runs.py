@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 
 from zeroiqa import runs
-from zeroiqa.images import decode
-from zeroiqa.inputs import find_images
-from zeroiqa.opencv import cv2
-from zeroiqa.runs import store
+from zeroiqa.images.decode import decode
+from zeroiqa.images.find import find_images
+from zeroiqa.images.opencv import cv2
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.identity import environment
 from zeroiqa.runs.live import look

@@ -112,11 +112,11 @@ def run(who: str, size: str, points_per_batch: int) -> dict[str, Any]:
     import torch
     import torchvision.ops  # noqa: F401 -- both need it: its import is nobody's time
 
-    from zeroiqa.segmenters.mask_generation import generate_masks
-    from zeroiqa.segmenters.mask_parameters import load_granularity
+    from zeroiqa.segmenters.granularity import load_granularity
     from zeroiqa.segmenters.regions import regions_from_masks
-    from zeroiqa.segmenters.sam2_loading import build_model, cards, import_sam2, package_file
-    from zeroiqa.segmenters.sam2_network import Sam2Network
+    from zeroiqa.segmenters.sam2.generation import generate_masks
+    from zeroiqa.segmenters.sam2.official_network import Sam2Network
+    from zeroiqa.segmenters.sam2.official_weights import build_model, cards, import_sam2, package_file
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

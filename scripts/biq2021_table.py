@@ -25,7 +25,8 @@ import numpy as np
 from zeroiqa.aggregate import read
 from zeroiqa.baselines import pixel_baselines
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.metrics import (
+from zeroiqa.images.decode import DecodePolicy, decode
+from zeroiqa.metrics.measures import (
     Interval,
     Metric,
     bootstrap_difference,
@@ -34,7 +35,6 @@ from zeroiqa.evaluation.metrics import (
     plcc,
     srcc,
 )
-from zeroiqa.images import DecodePolicy, decode
 from zeroiqa.raters.nss import NssRater
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View

@@ -3,7 +3,7 @@
     python scripts/count_tflop.py qwen2.5-vl-7b [--views 7]
 
 The real processing and engine run over the views with a model that has all of its layers but is narrow, and
-`zeroiqa.flops` counts what its forward passes were given with the sizes of the full model.
+`zeroiqa.speed.flops` counts what its forward passes were given with the sizes of the full model.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import argparse
 import copy
 from typing import Any
 
-from zeroiqa.benchmark import VIEWS_PER_IMAGE, make_views
-from zeroiqa.flops import count_flops, read_geometry
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters import random_weights
 from zeroiqa.raters.chat import ChatRater
-from zeroiqa.raters.meter import Meter
+from zeroiqa.speed import random_weights
+from zeroiqa.speed.benchmark import VIEWS_PER_IMAGE, make_views
+from zeroiqa.speed.flops import count_flops, read_geometry
+from zeroiqa.speed.meter import Meter
 from zeroiqa.standards import load_standard
+from zeroiqa.weights.options import ModelOptions
 
 STANDARD = "quality-word-7"
 

@@ -1,6 +1,6 @@
 """Fit the statistics of pristine photographs that NIQE and the embedded rater compare with.
 
-    python scripts/fit_pristine.py FOLDER [--output zeroiqa/baselines/niqe_kodak.npz]
+    python scripts/fit_pristine.py FOLDER [--output zeroiqa/nss/niqe_kodak.npz]
 
 FOLDER holds the 24 photographs of the Kodak PhotoCD sampler as 01.png ... 24.png (or kodim01.png ...), 768 x
 512 or 512 x 768, as published at https://r0k.us/graphics/kodak/. Their SHA-256 sums are checked. No human
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zeroiqa.baselines.niqe import MODEL_FILE, block_features, build_shape_grid, scatter
-from zeroiqa.baselines.planes import gray_plane
 from zeroiqa.errors import UserError
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
+from zeroiqa.nss.niqe import MODEL_FILE, block_features, build_shape_grid, scatter
+from zeroiqa.nss.planes import gray_plane
 
 SHARP = 0.75
 """A block is kept if its mean local standard deviation reaches this share of the photograph's greatest."""

@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 import zeroiqa
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
 from zeroiqa.pipeline import find_regions, score_image
 from zeroiqa.report.overlay import labelled, overlay
 from zeroiqa.results import ImageScore

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import skimage
 
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 from zeroiqa.samples import folder
 
 Pixels = npt.NDArray[np.uint8]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import features
 
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 
 RED, GREEN, BLUE, YELLOW = (220, 30, 40), (20, 180, 60), (30, 50, 200), (230, 210, 20)
 

@@ -22,7 +22,7 @@ import pyarrow
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.run import revised

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
-from zeroiqa.segmenters.mask_generation import GeneratedMasks, MaskNetwork
-from zeroiqa.segmenters.mask_parameters import MaskParameters
+from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.sam2.generation import GeneratedMasks, MaskNetwork
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.owl3_reference import Reference
 from tests.tiny import mplug_owl3
-from zeroiqa.raters.mplug_owl3 import MplugOwl3ForConditionalGeneration
+from zeroiqa.chat.mplug_owl3 import MplugOwl3ForConditionalGeneration
 
 CLOSE = 1e-4
 """To the reference, in float32 against float64."""

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from PIL import Image as PilImage
 
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 
 LEVELS = 5
 Distortion = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]

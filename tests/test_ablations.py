@@ -22,7 +22,7 @@ from zeroiqa.evaluation.ablations import (
     table_rows,
 )
 from zeroiqa.evaluation.reuse import Calls, RememberingRater, open_memory
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings

@@ -9,8 +9,8 @@ import pytest
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.agreement import join, measure, measure_groups, outliers
-from zeroiqa.evaluation.dataset_types import Dataset, Sample, Scale
-from zeroiqa.evaluation.metrics import plcc, srcc
+from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale
+from zeroiqa.metrics.measures import plcc, srcc
 
 
 def dataset(names, values, *, direction=1, groups=None):

@@ -10,7 +10,7 @@ from tests.attackfiles import ATTACKS, SIDE
 from tests.damaged_images import SEEDS, resized
 from tests.imagefiles import save
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode, opened
+from zeroiqa.images.decode import DecodePolicy, decode, opened
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
 

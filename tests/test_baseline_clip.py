@@ -21,18 +21,18 @@ from PIL import Image  # noqa: E402
 
 from tests.hub import serve  # noqa: E402
 from tests.tiny import clip, odd  # noqa: E402
-from zeroiqa.baselines.clip import (  # noqa: E402
+from zeroiqa.baselines.clip.model import middle_of  # noqa: E402
+from zeroiqa.baselines.clip.scores import (  # noqa: E402
     clip_iqa_value,
     clipscore_of_torchmetrics,
     clipscore_value,
     pickscore_value,
 )
-from zeroiqa.baselines.clip_model import middle_of  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters import build_rater  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 from zeroiqa.types import View  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 SCALE = 50.0
@@ -211,7 +211,7 @@ SCRIPT = """
 import json, sys
 import numpy as np
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
+from zeroiqa.weights.options import ModelOptions
 from zeroiqa.raters import build_rater
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View

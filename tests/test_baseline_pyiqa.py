@@ -20,11 +20,11 @@ pytest.importorskip("torch")
 
 from zeroiqa.baselines.pyiqa import NOTICE
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.direction import lower_is_better
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
+from zeroiqa.weights.options import ModelOptions
 
 CPU = ModelOptions(device="cpu")
 QUALITY = load_standard("quality-word-7")

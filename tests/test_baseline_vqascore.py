@@ -16,11 +16,11 @@ from PIL import Image  # noqa: E402
 
 from tests.tiny import load_parts  # noqa: E402
 from zeroiqa.errors import ImageError  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters import build_rater  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 Tiny = Callable[[str], Path]

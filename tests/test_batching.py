@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zeroiqa.chat.batching import ALIKE, BUSY, TokenBudget, make_batches, run_in_batches
 from zeroiqa.errors import UserError
-from zeroiqa.raters.batching import ALIKE, BUSY, TokenBudget, make_batches, run_in_batches
 
 LENGTHS = st.lists(st.integers(1, 500), max_size=40)
 

@@ -11,17 +11,17 @@ from click.testing import CliRunner
 from transformers import AutoModelForImageTextToText
 
 from tests.test_flops import inputs_of, load
-from zeroiqa.benchmark import SIDE, VIEWS_PER_IMAGE, make_views, measure, watch
 from zeroiqa.cli import cli
-from zeroiqa.cli.bench import _short
+from zeroiqa.cli.commands.bench import _short
 from zeroiqa.errors import UserError
-from zeroiqa.flops import Batch, count_flops, read_geometry
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.chat import ChatRater
-from zeroiqa.raters.meter import Meter
-from zeroiqa.raters.random_weights import GEOMETRIES, load_random, read_parts
+from zeroiqa.speed.benchmark import SIDE, VIEWS_PER_IMAGE, make_views, measure, watch
+from zeroiqa.speed.flops import Batch, count_flops, read_geometry
+from zeroiqa.speed.meter import Meter
+from zeroiqa.speed.random_weights import GEOMETRIES, load_random, read_parts
 from zeroiqa.standards import load_standard
+from zeroiqa.weights.options import ModelOptions
 
 STANDARD = load_standard("quality-word-7")
 CPU = ModelOptions(device="cpu")

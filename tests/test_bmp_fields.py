@@ -9,7 +9,7 @@ import pytest
 
 from tests.imagefiles import BACKGROUND, closeness, noise, over
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode
+from zeroiqa.images.decode import DecodePolicy, decode
 
 MASKS = {
     "BGRA": (0xFF0000, 0xFF00, 0xFF, 0xFF000000),

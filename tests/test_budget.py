@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from zeroiqa.budget import Budget, OverBudgetError, left_behind
 from zeroiqa.errors import UserError
+from zeroiqa.guards.budget import Budget, OverBudgetError, left_behind
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan, -math.inf])
@@ -59,7 +59,7 @@ def test_work_that_takes_too_long_is_left_behind():
 
 WATCHED = """
 import ctypes, math, sys, threading, time
-from zeroiqa.budget import Budget, Watchdog
+from zeroiqa.guards.budget import Budget, Watchdog
 
 watchdog = Watchdog()
 long = threading.Thread(target=watchdog, args=(lambda: time.sleep(1.5), Budget(60.0)))

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 from transformers.utils import ModelOutput  # noqa: E402
 
 from tests.test_chat import CPU, VIEWS, WORDS, Numbers, numbers  # noqa: E402
-from zeroiqa.cli.models import _described  # noqa: E402
-from zeroiqa.raters.caching import CacheError, check_used, find_cache, see  # noqa: E402
+from zeroiqa.chat.caching import CacheError, check_used, find_cache, see  # noqa: E402
+from zeroiqa.chat.loading import Loaded, load  # noqa: E402
+from zeroiqa.cli.commands.models import _described  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
-from zeroiqa.raters.loading import Loaded, load  # noqa: E402
 
 USUAL = ("cache", "past_key_values")
 Forward = Callable[..., Any]

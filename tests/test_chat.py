@@ -18,13 +18,13 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 from tests.test_tiny import picture  # noqa: E402
+from zeroiqa.chat.inputs import Preprocessor, enlarged  # noqa: E402
+from zeroiqa.chat.loading import Loaded, load  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater, parse_number  # noqa: E402
-from zeroiqa.raters.chat_inputs import Preprocessor, enlarged  # noqa: E402
-from zeroiqa.raters.loading import Loaded, load  # noqa: E402
 from zeroiqa.standards import FilledPrompt, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 WORDS, FLOAT = load_standard("quality-word-7"), load_standard("quality-float")

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, load_parts, unlisted_more  # noqa: E402
 from tests.tiny.checkpoint import write  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
+from zeroiqa.chat.forward import Paths  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
-from zeroiqa.raters.forward import Paths  # noqa: E402
 from zeroiqa.standards import Standard, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 ALL = [*FAMILIES, *UNLISTED, *NATIVE]
 EXACT = 1e-4

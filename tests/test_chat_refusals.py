@@ -21,11 +21,11 @@ from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import odd  # noqa: E402
 from zeroiqa.cli import main  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.samples import folder as samples  # noqa: E402
 from zeroiqa.standards import FilledPrompt, load_standard  # noqa: E402
 from zeroiqa.types import View  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 WORDS, FLOAT = load_standard("quality-word-7"), load_standard("quality-float")

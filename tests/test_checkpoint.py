@@ -15,15 +15,15 @@ safetensors = pytest.importorskip("safetensors.torch")
 from tests.tiny import clip, hf_sam2, odd  # noqa: E402
 from tests.tiny.lmm4lmm import write_lmm4lmm  # noqa: E402
 from zeroiqa.baselines import find_baseline  # noqa: E402
-from zeroiqa.baselines.clip_files import find_clip  # noqa: E402
-from zeroiqa.baselines.clip_model import load_clip  # noqa: E402
+from zeroiqa.baselines.clip.files import find_clip  # noqa: E402
+from zeroiqa.baselines.clip.model import load_clip  # noqa: E402
+from zeroiqa.chat.loading import load  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.heads.lmm4lmm import checkpoint as lmm4lmm_checkpoint  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
-from zeroiqa.raters import checkpoint  # noqa: E402
-from zeroiqa.raters.checkpoint import find_checkpoint  # noqa: E402
-from zeroiqa.raters.loading import load  # noqa: E402
-from zeroiqa.segmenters import hf_sam2_loading  # noqa: E402
+from zeroiqa.segmenters.sam2 import hf_weights  # noqa: E402
+from zeroiqa.weights import checkpoint  # noqa: E402
+from zeroiqa.weights.checkpoint import find_checkpoint  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 INDEX = "model.safetensors.index.json"
@@ -98,9 +98,7 @@ LOADERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
     "clip": (clip.build, lambda folder: load_clip(find_clip(CLIP_IQA, str(folder), CPU), CPU)),
     "sam2": (
         hf_sam2.build,
-        lambda folder: hf_sam2_loading.load(
-            hf_sam2_loading.find_checkpoint(str(folder)), torch.device("cpu")
-        ),
+        lambda folder: hf_weights.load(hf_weights.find_checkpoint(str(folder)), torch.device("cpu")),
     ),
 }
 """How a folder is written, and how it is loaded."""

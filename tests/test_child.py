@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from zeroiqa.budget import Budget, OverBudgetError
-from zeroiqa.child import Child, KilledError
 from zeroiqa.errors import ImageError
-from zeroiqa.images import decode
-from zeroiqa.limits import memory
+from zeroiqa.guards.budget import Budget, OverBudgetError
+from zeroiqa.guards.child import Child, KilledError
+from zeroiqa.guards.limits import memory
+from zeroiqa.images.decode import decode
 
 AGES = 600.0
 
@@ -107,8 +107,8 @@ def test_the_process_ends_with_its_object():
 ORPHAN = """
 import os, signal, time
 from functools import partial
-from zeroiqa.budget import Budget
-from zeroiqa.child import Child
+from zeroiqa.guards.budget import Budget
+from zeroiqa.guards.child import Child
 child = Child()
 print(child(os.getpid, Budget(60.0)), flush=True)
 child(partial(time.sleep, 1000), Budget(1000.0))

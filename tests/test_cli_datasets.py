@@ -7,9 +7,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from zeroiqa.cli.datasets import datasets
+from zeroiqa.cli.commands.datasets import datasets
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.datasets import dataset_cards
+from zeroiqa.evaluation.datasets.read import dataset_cards
 
 
 def printed(*arguments: str) -> str:

@@ -23,7 +23,7 @@ from tests.following import (
     project as project,
 )
 from zeroiqa import runs
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs import following, plan
 from zeroiqa.runs.identity import run_id_of
 from zeroiqa.runs.naming import naming_of

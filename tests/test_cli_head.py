@@ -10,11 +10,11 @@ from PIL import Image
 from tests.tiny.lmm4lmm import write_heads_and_photos, write_lmm4lmm
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.images import decode
-from zeroiqa.model_options import ModelOptions
+from zeroiqa.images.decode import decode
 from zeroiqa.raters import build_rater, has_weights
 from zeroiqa.runs import load_run, read_rated
 from zeroiqa.standards import load_standard
+from zeroiqa.weights.options import ModelOptions
 
 ROOT = Path(__file__).parents[1]
 

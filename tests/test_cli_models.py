@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from tests.hub import COMMIT, Hub, serve
 from zeroiqa import samples
 from zeroiqa.cli import cli
-from zeroiqa.raters.models import model_cards
+from zeroiqa.weights.cards import model_cards
 
 NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors")
 SMALL = "HuggingFaceTB/SmolVLM-500M-Instruct"

@@ -181,7 +181,7 @@ def test_workers_and_the_python_interface_say_the_same(photos: Path, server: Cha
     assert [result.status for result in results] == ["error"] * 4
     with pytest.raises(zeroiqa.ImageError, match="gave the whole image no level"):
         zeroiqa.score(photos / "photos" / "0.png", method=method)
-    from zeroiqa.inputs import find_images
+    from zeroiqa.images.find import find_images
     from zeroiqa.settings import load_settings
 
     settings = load_settings(overrides={"segmenter": "grid", "raters": [f"openai:{server.url}"]})

@@ -21,8 +21,8 @@ from PIL import Image
 
 from zeroiqa import runs
 from zeroiqa.cli import cli
-from zeroiqa.inputs import find_images
-from zeroiqa.runs import store
+from zeroiqa.images.find import find_images
+from zeroiqa.runs import parts
 from zeroiqa.runs.events import FOLDER
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
@@ -111,7 +111,7 @@ def test_parts_with_an_event_are_not_opened(tmp_path, images):
     """A million images have thousands of parts."""
     run = begun(tmp_path / "run", images)
     for stage in run.stages:
-        store.part_path(run.folder, stage, 2).write_bytes(b"")
+        parts.part_path(run.folder, stage, 2).write_bytes(b"")
     assert "2 with an error" in status(run)
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.comparison import compare
-from zeroiqa.evaluation.dataset_types import Dataset, Sample, Scale
+from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale
 from zeroiqa.evaluation.methods import Direction, Method, published_methods
-from zeroiqa.evaluation.metrics import bootstrap_interval, plcc, srcc
 from zeroiqa.evaluation.published import published_numbers
-from zeroiqa.evaluation.significance import holm, paired_bootstrap
+from zeroiqa.metrics.measures import bootstrap_interval, plcc, srcc
+from zeroiqa.metrics.significance import holm, paired_bootstrap
 
 IMAGES = 60
 RANDOM = np.random.default_rng(5)

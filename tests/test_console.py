@@ -100,7 +100,7 @@ FIVE = "[os.kill(os.getpid(), signal.SIGINT) for _ in range(5)]"
 IN_THE_IMPORTS = f"""
 class Interrupting:
     def find_spec(self, name, *_):
-        name == "zeroiqa.cli.score" and {FIVE}
+        name == "zeroiqa.cli.commands.score" and {FIVE}
 sys.meta_path.insert(0, Interrupting())
 """
 IN_A_DESTRUCTOR = f"""
@@ -109,7 +109,7 @@ class Interrupting:
         {FIVE}
 class Late:
     def find_spec(self, name, *_):
-        name == "zeroiqa.inputs" and Interrupting()
+        name == "zeroiqa.images.find" and Interrupting()
 sys.meta_path.insert(0, Late())
 """
 

@@ -18,7 +18,7 @@ from tests.imagefiles import (
     tiff,
 )
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode, from_array
+from zeroiqa.images.decode import DecodePolicy, decode, from_array
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.75, 0.95])

@@ -12,15 +12,15 @@ import torch
 
 from tests.tiny.sam2 import build_official, picture
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.convert_sam2 import convert, main
-from zeroiqa.segmenters.hf_sam2 import HfSam2Network, HfSam2Segmenter
-from zeroiqa.segmenters.hf_sam2_loading import find_checkpoint, load
-from zeroiqa.segmenters.mask_generation import generate_masks, point_grid
-from zeroiqa.segmenters.mask_parameters import MaskParameters
-from zeroiqa.segmenters.sam2 import Sam2Segmenter
-from zeroiqa.segmenters.sam2_loading import find_checkpoint as find_official
-from zeroiqa.segmenters.sam2_loading import load_model
-from zeroiqa.segmenters.sam2_network import Sam2Network, preprocess
+from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.sam2.convert import convert, main
+from zeroiqa.segmenters.sam2.generation import generate_masks, point_grid
+from zeroiqa.segmenters.sam2.hf import HfSam2Network, HfSam2Segmenter
+from zeroiqa.segmenters.sam2.hf_weights import find_checkpoint, load
+from zeroiqa.segmenters.sam2.official import Sam2Segmenter
+from zeroiqa.segmenters.sam2.official_network import Sam2Network, preprocess
+from zeroiqa.segmenters.sam2.official_weights import find_checkpoint as find_official
+from zeroiqa.segmenters.sam2.official_weights import load_model
 
 CPU = torch.device("cpu")
 PERMISSIVE = MaskParameters(points_per_side=6, pred_iou_thresh=0.5, stability_score_thresh=0.05)
@@ -90,7 +90,7 @@ def other_config(tmp_path: Path, **changes: Any) -> str:
     """The tiny checkpoint with other values in its configuration, and the tensors that then belong to it."""
     from omegaconf import OmegaConf
 
-    from zeroiqa.segmenters.sam2_loading import build_model
+    from zeroiqa.segmenters.sam2.official_weights import build_model
 
     folder = build_official(tmp_path / "changed")
     config = OmegaConf.load(folder / "config.yaml")
@@ -123,6 +123,6 @@ def test_command(tiny_sam2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"Use it with --segmenter hf-sam2:{tmp_path / 'a'}\n"
     assert main([f"sam2:{tmp_path / 'none'}", str(tmp_path / "b")]) == 2
     assert "There is no file or folder" in capsys.readouterr().err
-    help_of = [sys.executable, "-m", "zeroiqa.segmenters.convert_sam2", "--help"]
+    help_of = [sys.executable, "-m", "zeroiqa.segmenters.sam2.convert", "--help"]
     done = subprocess.run(help_of, capture_output=True, text=True)
     assert done.returncode == 0 and "hf-sam2" in done.stdout

@@ -7,7 +7,7 @@ import io
 
 import pyarrow.csv
 
-from zeroiqa import csv_files
+from zeroiqa.files.tables import csv_writer
 from zeroiqa.names import meanings
 
 NAMES = [
@@ -29,14 +29,14 @@ NAMES = [
 
 def written(style: str) -> str:
     text = io.StringIO(newline="")
-    table = csv_files.CsvWriter(text, ["=path", "score", "none"], style)
+    table = csv_writer.CsvWriter(text, ["=path", "score", "none"], style)
     for name in NAMES:
         table.write({"=path": name, "score": -0.5})
     return text.getvalue()
 
 
 def test_every_reader_finds_as_many_rows_as_there_are_names() -> None:
-    for style in csv_files.STYLES:
+    for style in csv_writer.STYLES:
         text = written(style)
         plain = text.removeprefix("\ufeff")
         assert len(text.splitlines()) == len(plain.split("\n")) - 1 == 1 + len(NAMES)

@@ -11,8 +11,8 @@ import zlib
 import pyarrow as pa
 import pytest
 
-from zeroiqa.damage import parse_json, read_json, read_toml, reading, reason
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.files.damage import parse_json, read_json, read_toml, reading, reason
 
 FOREIGN = [
     OSError(5, "Input/output error"),

@@ -10,8 +10,8 @@ import pytest
 
 from tests import database_layouts as layouts
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.dataset_files import FileTree
-from zeroiqa.evaluation.datasets import Scale, read_mos_file
+from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.read import Scale, read_mos_file
 
 
 def table(folder, *rows, name="scores.csv"):

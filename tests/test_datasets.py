@@ -16,7 +16,7 @@ from scipy.io import savemat
 
 from tests import database_layouts as layouts
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.datasets import (
+from zeroiqa.evaluation.datasets.read import (
     Dataset,
     Question,
     Sample,

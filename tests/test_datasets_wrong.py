@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from tests import database_layouts as layouts
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.datasets import read_dataset
+from zeroiqa.evaluation.datasets.read import read_dataset
 
 
 def refusal(name, root, **options) -> str:

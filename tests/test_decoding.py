@@ -10,10 +10,10 @@ import pytest
 
 from tests.imagefiles import noise, quadrants, save
 from tests.test_executors_local import KILLED, trapped
-from zeroiqa.decoding import Decoder
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import DecodePolicy, decode, opened
-from zeroiqa.reading import Stored
+from zeroiqa.images.decode import DecodePolicy, decode, opened
+from zeroiqa.images.decoder import Decoder
+from zeroiqa.images.read import Stored
 
 POLICY = DecodePolicy()
 

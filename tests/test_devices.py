@@ -6,14 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from zeroiqa.devices import (  # noqa: E402
+from zeroiqa.errors import UserError  # noqa: E402
+from zeroiqa.weights.devices import (  # noqa: E402
     check_memory,
     find_device,
     find_dtype,
     is_device_gone,
     is_out_of_memory,
 )
-from zeroiqa.errors import UserError  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "cuda:x", "gpu", "tpu"])

@@ -11,9 +11,9 @@ import pytest
 
 from tests.hub import Hub, serve
 from zeroiqa.errors import UserError
-from zeroiqa.hub import Source
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.downloads import cached_folder, missing_files, pull
+from zeroiqa.weights.downloads import cached_folder, missing_files, pull
+from zeroiqa.weights.hub import Source
+from zeroiqa.weights.options import ModelOptions
 
 ALL = ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors")
 REPO = "someone/model"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.raters.endpoint_address import Limits, find_key, find_limits, parse_address
+from zeroiqa.raters.endpoint.address import Limits, find_key, find_limits, parse_address
 
 
 @pytest.fixture(autouse=True)

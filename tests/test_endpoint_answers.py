@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroiqa.raters.endpoint_answers import (
+from zeroiqa.raters.endpoint.answers import (
     GarbledError,
     has_distribution,
     is_model,

@@ -127,7 +127,7 @@ def changed(path: tuple[str | int, ...], other: Any) -> Any:
 
 
 def test_an_answer_that_is_wrong_at_any_place_is_a_rating_or_a_sentence() -> None:
-    from zeroiqa.raters.endpoint_answers import GarbledError, read_answer, read_digit, read_levels
+    from zeroiqa.raters.endpoint.answers import GarbledError, read_answer, read_digit, read_levels
 
     tried = refused = 0
     for path, other in mutants(GOOD):
@@ -143,7 +143,7 @@ def test_an_answer_that_is_wrong_at_any_place_is_a_rating_or_a_sentence() -> Non
 
 
 def test_an_error_that_is_wrong_at_any_place_is_explained() -> None:
-    from zeroiqa.raters.endpoint_failures import explanation
+    from zeroiqa.raters.endpoint.failures import explanation
 
     error: Any = {"error": {"message": {"a": ["b"]}, "type": "x"}, "message": "y", "detail": ["z"]}
     for path, other in mutants(error):

@@ -12,7 +12,7 @@ from tests.servers.hostile import ATTACKS, BODY, Play, hostile_server, whole
 from tests.servers.tls import self_signed
 from zeroiqa.errors import UserError
 from zeroiqa.raters import build_rater
-from zeroiqa.raters.endpoint_proxy import find_proxy, is_here
+from zeroiqa.raters.endpoint.proxy import find_proxy, is_here
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating, View
 

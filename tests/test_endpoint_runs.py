@@ -22,7 +22,7 @@ from PIL import Image
 from tests.servers.process import ROOT, ChatServer, chat_server
 from zeroiqa import runs
 from zeroiqa.cli.execution import worker_count
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.passes import rater_groups
 from zeroiqa.settings import load_settings

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.servers.hostile import BODY, hostile_server, whole
 from zeroiqa.errors import UserError
 from zeroiqa.raters import build_rater
-from zeroiqa.raters.endpoint_secrets import holds_secret, without_secrets
+from zeroiqa.raters.endpoint.secrets import holds_secret, without_secrets
 
 pytest.importorskip("openai", reason="the package openai is missing: pip install 'zeroiqa[endpoint]'")
 

@@ -13,9 +13,9 @@ import pytest
 from tests.servers.process import ChatServer
 from tests.servers.rating import WORDS, make_views, rate_one, rater
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters import build_rater, has_weights, is_server
 from zeroiqa.types import Rating, View
+from zeroiqa.weights.options import ModelOptions
 
 pytest.importorskip("openai", reason="the package openai is missing: pip install 'zeroiqa[endpoint]'")
 

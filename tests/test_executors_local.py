@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from zeroiqa import runs
-from zeroiqa.child import without_interrupts
-from zeroiqa.inputs import find_images
+from zeroiqa.guards.child import without_interrupts
+from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors import local
 from zeroiqa.runs.executors.places import Place
 from zeroiqa.settings import load_settings

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa import fingerprint
 from zeroiqa.errors import UserError
-from zeroiqa.fingerprint import file_hash, user_cache
+from zeroiqa.weights import fingerprint
+from zeroiqa.weights.fingerprint import file_hash, user_cache
 
 SIZE = 10_000_000
 

@@ -12,9 +12,9 @@ import pytest
 
 from tests.imagefiles import ENCODED, chunk, joined, noise, png, quadrants, save, tiff
 from zeroiqa.errors import ImageError
-from zeroiqa.first_bytes import Peek, most_bytes
-from zeroiqa.images import decode
-from zeroiqa.reading import Stored, read
+from zeroiqa.images.decode import decode
+from zeroiqa.images.first_bytes import Peek, most_bytes
+from zeroiqa.images.read import Stored, read
 
 HUGE = 2_000_000_000
 MEBIBYTE = 1 << 20

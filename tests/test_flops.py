@@ -10,8 +10,9 @@ import pytest
 from transformers import Qwen2_5_VLConfig
 
 from tests.tiny import FAMILIES
+from zeroiqa.chat.caching import find_cache
 from zeroiqa.errors import UserError
-from zeroiqa.flops import (
+from zeroiqa.speed.flops import (
     Batch,
     Text,
     causal_pairs,
@@ -21,9 +22,8 @@ from zeroiqa.flops import (
     text_flops,
     vision_flops,
 )
-from zeroiqa.raters.caching import find_cache
-from zeroiqa.raters.meter import Meter
-from zeroiqa.raters.random_weights import GEOMETRIES
+from zeroiqa.speed.meter import Meter
+from zeroiqa.speed.random_weights import GEOMETRIES
 
 UNREADABLE = ("minicpmv4_6",)
 COUNTED = tuple(family for family in FAMILIES if family not in UNREADABLE)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zeroiqa import sieve
 from zeroiqa.errors import UserError
-from zeroiqa.folders import split_pattern
-from zeroiqa.inputs import find_images
-from zeroiqa.selection import Selection
+from zeroiqa.images import sieve
+from zeroiqa.images.find import find_images
+from zeroiqa.images.folders import split_pattern
+from zeroiqa.images.selection import Selection
 
 
 def picture(kind: str = "JPEG") -> bytes:
@@ -225,12 +225,12 @@ def test_the_same_holds_for_objects_of_a_store_and_members_of_an_archive(bucket,
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
 def test_a_path_that_our_tables_escape_is_found_again(here):
     names = ["a\rb.jpg", "a\nb.jpg", "back\\n.jpg", os.fsdecode(b"\xe9\n.jpg"), "=1.jpg"]
-    from zeroiqa import csv_files
+    from zeroiqa.files.tables import csv_writer
 
     make(*names)
-    for style in csv_files.STYLES:
+    for style in csv_writer.STYLES:
         with Path("list.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv_files.CsvWriter(file, ["path"], style)
+            table = csv_writer.CsvWriter(file, ["path"], style)
             for name in names:
                 table.write({"path": name.encode(errors="backslashreplace").decode()})
         assert paths_of("list.csv") == names

@@ -12,7 +12,7 @@ from PIL import features
 
 from tests.imagefiles import BACKGROUND, ENCODED, chunk, noise, png, quadrants, save, tiff_picture
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode, from_array, from_pil
+from zeroiqa.images.decode import DecodePolicy, decode, from_array, from_pil
 
 SEVERAL = "the file holds several frames or pages; the first one was used"
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")

@@ -21,17 +21,17 @@ import pytest
 from scripts.mutations import BYTES, VALUES, places, with_value
 from zeroiqa.cli.estimate import _read_bench
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.dataset_tables import read_mat
+from zeroiqa.evaluation.datasets.tables import read_mat
 from zeroiqa.evaluation.external import read_external
-from zeroiqa.fingerprint import _recall
-from zeroiqa.inputs import find_images
-from zeroiqa.raters.checkpoint import find_checkpoint, indexed_files
-from zeroiqa.raters.downloads import is_head, missing_files
+from zeroiqa.files.tables.read import read_table
+from zeroiqa.images.find import find_images
 from zeroiqa.runs import known_answers
-from zeroiqa.segmenters.mask_parameters import load_granularity
+from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import load_settings
 from zeroiqa.standards import load_standard
-from zeroiqa.tabular import read_table
+from zeroiqa.weights.checkpoint import find_checkpoint, indexed_files
+from zeroiqa.weights.downloads import is_head, missing_files
+from zeroiqa.weights.fingerprint import _recall
 
 TRIED = 12
 """Mutations of each kind for each reader."""

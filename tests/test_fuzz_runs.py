@@ -24,8 +24,8 @@ from PIL import Image
 from scripts.mutations import BYTES, VALUES, places, with_value
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
-from zeroiqa.runs import events, plan, record, store
+from zeroiqa.images.find import find_images
+from zeroiqa.runs import events, parts, plan, record
 from zeroiqa.runs.checks import check_run
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
@@ -203,7 +203,7 @@ WRONG_ROWS = {
 @pytest.mark.parametrize("case", WRONG_ROWS)
 def test_rows_that_no_part_has_are_refused_though_their_checksums_are_right(run, case):
     stage, change, said = WRONG_ROWS[case]
-    rewritten(store.part_path(run.folder, stage, 2), change)
+    rewritten(parts.part_path(run.folder, stage, 2), change)
     with pytest.raises(UserError, match=said):
         consumed(runs.iter_scores(run))
     (run.folder / "events").rename(run.folder / ".events")
@@ -211,7 +211,7 @@ def test_rows_that_no_part_has_are_refused_though_their_checksums_are_right(run,
 
 
 def test_a_number_whose_square_is_none_is_an_error_of_its_image(run):
-    rewritten(store.part_path(run.folder, "ratings/fake", 2), set_to(1e300, "ratings", 0, "value"))
+    rewritten(parts.part_path(run.folder, "ratings/fake", 2), set_to(1e300, "ratings", 0, "value"))
     (error,) = [s.error for s in runs.iter_scores(run, shards=[2]) if s.error and "unusable" in s.error]
     assert "A rating's number is 1e+300" in error
 

@@ -5,8 +5,8 @@ import pytest
 
 from zeroiqa import rle
 from zeroiqa.errors import UserError
-from zeroiqa.images import decode
-from zeroiqa.opencv import cv2
+from zeroiqa.images.decode import decode
+from zeroiqa.images.opencv import cv2
 from zeroiqa.samples import folder
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.segmenters.graph import GraphParameters, GraphSegmenter

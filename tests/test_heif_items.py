@@ -10,8 +10,8 @@ import pytest
 from tests.attackfiles import ATTACKS
 from tests.damaged_images import SEEDS
 from zeroiqa.errors import ImageError
-from zeroiqa.heif_items import work
-from zeroiqa.images import opened
+from zeroiqa.images.decode import opened
+from zeroiqa.images.formats.heif import work
 
 
 def box(kind: bytes, *bodies: bytes, head: bytes = b"") -> bytes:

@@ -16,12 +16,12 @@ from tests.tiny.hf_sam2 import build, build_video
 from tests.tiny.sam2 import picture
 from zeroiqa import rle
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.segmenters.hf_sam2 import HfSam2Network, HfSam2Segmenter
-from zeroiqa.segmenters.hf_sam2_loading import find_checkpoint, load
-from zeroiqa.segmenters.mask_generation import generate_masks, point_grid
-from zeroiqa.segmenters.mask_parameters import MaskParameters
+from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.sam2.generation import generate_masks, point_grid
+from zeroiqa.segmenters.sam2.hf import HfSam2Network, HfSam2Segmenter
+from zeroiqa.segmenters.sam2.hf_weights import find_checkpoint, load
 from zeroiqa.types import Image, Region
+from zeroiqa.weights.options import ModelOptions
 
 PERMISSIVE = MaskParameters(points_per_side=6, pred_iou_thresh=0.5, stability_score_thresh=0.05)
 CPU = torch.device("cpu")

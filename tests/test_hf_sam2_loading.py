@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tests.hub import COMMIT, Hub, serve
 from tests.tiny.hf_sam2 import build, build_video
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.hf_sam2_loading import find_checkpoint, load
+from zeroiqa.segmenters.sam2.hf_weights import find_checkpoint, load
 
 CPU = torch.device("cpu")
 REPO = "somebody/sam2-tiny"

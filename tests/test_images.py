@@ -27,8 +27,8 @@ from tests.imagefiles import (
     save,
 )
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import DecodePolicy, decode, from_array, from_pil, parse_colour
-from zeroiqa.opencv import cv2
+from zeroiqa.images.decode import DecodePolicy, decode, from_array, from_pil, parse_colour
+from zeroiqa.images.opencv import cv2
 
 # -------------------------------------------------------------------------------------------- what is decoded
 
@@ -181,7 +181,7 @@ def test_file_without_permission_is_named(tmp_path):
     code = f"""
 import os, sys
 from zeroiqa.errors import ImageError
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
 if os.geteuid() == 0:
     os.chdir({str(tmp_path)!r})
     os.seteuid(65534)

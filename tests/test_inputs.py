@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from zeroiqa import inputs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
-from zeroiqa.sieve import EXTENSIONS
+from zeroiqa.images import find
+from zeroiqa.images.find import Source
+from zeroiqa.images.sieve import EXTENSIONS
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
 
@@ -27,7 +27,7 @@ def make(*paths: str, content: bytes = b"12345") -> None:
 
 def find_images(*arguments: Any, **options: Any) -> list[Source]:
     """Without the times; `test_the_time_of_a_file_is_noted` is for these."""
-    return [source._replace(modified=None) for source in inputs.find_images(*arguments, **options)]
+    return [source._replace(modified=None) for source in find.find_images(*arguments, **options)]
 
 
 def test_the_time_of_a_file_is_noted(here):
@@ -36,7 +36,7 @@ def test_the_time_of_a_file_is_noted(here):
         os.utime(path, ns=(1, 1_700_000_000_123_456_789))
     Path("list.txt").write_text("a.jpg\nnone.jpg\n")
     for arguments in (["a.jpg"], ["in"], ["in/*"], ["list.txt"]):
-        found, *missing = inputs.find_images(arguments)
+        found, *missing = find.find_images(arguments)
         assert found.modified == 1_700_000_000_123_456_789
         assert [source.modified for source in missing] == [None] * len(missing)
 
@@ -180,7 +180,7 @@ def test_standard_input_gives_lines_or_null_separated_paths(here):
 def test_output_of_find_print0_is_read_whatever_the_names(here):
     name = os.fsdecode(b"caf\xe9 \n'\".jpg")
     make(f"in/{name}")
-    code = "import sys\nfrom zeroiqa.inputs import find_images\nprint(ascii(find_images(['-'])[0].path))"
+    code = "import sys\nfrom zeroiqa.images.find import find_images\nprint(ascii(find_images(['-'])[0].path))"
     listing = subprocess.run(["find", "in", "-type", "f", "-print0"], capture_output=True, check=True).stdout
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -225,7 +225,7 @@ def test_what_may_not_be_read_is_named(here, locked):
     code = f"""
 import os
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 if os.geteuid() == 0:
     os.seteuid(65534)
 try:

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zeroiqa import archives
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import decode
-from zeroiqa.inputs import Source, find_images
-from zeroiqa.reading import Stored, read
-from zeroiqa.selection import Selection
-from zeroiqa.sieve import Sieve
+from zeroiqa.images import archives
+from zeroiqa.images.decode import decode
+from zeroiqa.images.find import Source, find_images
+from zeroiqa.images.read import Stored, read
+from zeroiqa.images.selection import Selection
+from zeroiqa.images.sieve import Sieve
 
 MANY = 10**9
 

@@ -10,8 +10,8 @@ from PIL import Image as PilImage
 
 from tests.imagefiles import closeness, noise, quadrants, save
 from zeroiqa.errors import ImageError
-from zeroiqa.images import decode
-from zeroiqa.opencv import cv2
+from zeroiqa.images.decode import decode
+from zeroiqa.images.opencv import cv2
 
 NO_END = "the file has no end-of-image marker; all of its image data are there"
 PHOTO = cv2.GaussianBlur(noise(64, 80, 3), (0, 0), 1)

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa.errors import ImageError, UserError
-from zeroiqa.raters.chat import ChatRater
-from zeroiqa.raters.fake import FakeRater
-from zeroiqa.raters.known_answer import (
+from zeroiqa.chat.known_answer import (
     Answer,
     Result,
     built_in_views,
@@ -24,6 +21,9 @@ from zeroiqa.raters.known_answer import (
     shipped_answers,
     tolerance,
 )
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.raters.chat import ChatRater
+from zeroiqa.raters.fake import FakeRater
 from zeroiqa.standards import Standard, load_standard
 from zeroiqa.types import Rating, View
 
@@ -247,7 +247,7 @@ def test_model_that_differs_from_the_package_is_refused_again_and_again(
     (path,) = cache_folder().iterdir()
     path.write_text(json.dumps({**json.loads(path.read_text()), "mass": [0.5, 0.5, 0.5]}))
     shipped = as_shipped(path)
-    monkeypatch.setattr("zeroiqa.raters.known_answer.shipped_answers", lambda: shipped)
+    monkeypatch.setattr("zeroiqa.chat.known_answer.shipped_answers", lambda: shipped)
     other = ChatRater(str(tiny("smolvlm")))
     for _ in range(2):
         with pytest.raises(UserError, match="known answer in the package"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from zeroiqa.limits import cores, memory
+from zeroiqa.guards.limits import cores, memory
 
 V2 = "0::/batch/job\n"
 V1 = "9:name=systemd:/\n4:memory:/docker/abc\n3:cpuset,cpu:/\n0::/\n"

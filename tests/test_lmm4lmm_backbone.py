@@ -16,25 +16,25 @@ from safetensors.torch import load_file
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
 from tests.tiny.lmm4lmm import write_lmm4lmm
 from tests.torchrun import in_two_processes
+from zeroiqa.chat.loading import load
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.metrics import srcc
-from zeroiqa.heads.lmm4lmm.chat_conversation import ChatConversation
-from zeroiqa.heads.lmm4lmm.chat_network import ChatNetwork
-from zeroiqa.heads.lmm4lmm.chat_trainee import load_chat_trainee
+from zeroiqa.heads.backbone.conversation import ChatConversation
+from zeroiqa.heads.backbone.network import ChatNetwork
+from zeroiqa.heads.backbone.trainable import load_chat_trainee
+from zeroiqa.heads.folds import Selection, divide
 from zeroiqa.heads.lmm4lmm.conversation import PERCEPTION, QUALITY_IS, question_of
-from zeroiqa.heads.lmm4lmm.data import read_examples
-from zeroiqa.heads.lmm4lmm.folds import Selection, divide
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.lmm4lmm.training import train
-from zeroiqa.heads.lmm4lmm.training_batches import collate
-from zeroiqa.heads.lmm4lmm.training_material import Lesson
-from zeroiqa.heads.lmm4lmm.training_objective import Objective
-from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
-from zeroiqa.images import decode
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.loading import load
+from zeroiqa.heads.ratings import read_examples
+from zeroiqa.heads.training.batches import collate
+from zeroiqa.heads.training.examples import Lesson
+from zeroiqa.heads.training.objective import Objective
+from zeroiqa.heads.training.options import TrainingOptions
+from zeroiqa.heads.training.train import train
+from zeroiqa.images.decode import decode
+from zeroiqa.metrics.measures import srcc
 from zeroiqa.standards import FilledPrompt
+from zeroiqa.weights.options import ModelOptions
 
 QUESTION = FilledPrompt("", PERCEPTION)
 LOGITS = {"output_logits": True, "return_dict_in_generate": True}

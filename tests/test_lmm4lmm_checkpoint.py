@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tests.tiny.lmm4lmm import lmm4lmm_config, write_lmm4lmm
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model, split_wqkv
-from zeroiqa.heads.lmm4lmm.regression import QualityRegression
+from zeroiqa.heads.regression import QualityRegression
 
 
 def shards(folder: Path) -> dict[str, dict[str, torch.Tensor]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.heads.lmm4lmm.data import Example, Examples, read_examples
-from zeroiqa.heads.lmm4lmm.folds import Selection, divide
-from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS, level_in, level_of, levels_of
+from zeroiqa.heads.folds import Selection, divide
+from zeroiqa.heads.levels import LEVEL_WORDS, level_in, level_of, levels_of
+from zeroiqa.heads.ratings import Example, Examples, read_examples
 
 QUESTION = "How would you rate the quality of this image?"
 

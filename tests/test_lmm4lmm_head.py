@@ -22,8 +22,8 @@ from zeroiqa.heads.lmm4lmm.conversation import (
 )
 from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.types import Image
+from zeroiqa.weights.options import ModelOptions
 
 CPU = ModelOptions(device="cpu")
 PROMPTS = ("a cat", "a red car in front of two green houses in the rain, oil on canvas", "{x}  y")

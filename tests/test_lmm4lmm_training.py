@@ -14,19 +14,19 @@ from safetensors.torch import load_file
 from tests.tiny.lmm4lmm import lmm4lmm_config, lmm4lmm_tokenizer, write_lmm4lmm
 from tests.torchrun import in_two_processes
 from zeroiqa.errors import UserError
+from zeroiqa.heads.folds import Selection, divide
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.data import read_examples
-from zeroiqa.heads.lmm4lmm.folds import Selection, divide
+from zeroiqa.heads.lmm4lmm.export import export
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
-from zeroiqa.heads.lmm4lmm.training import train
-from zeroiqa.heads.lmm4lmm.training_batches import collate
-from zeroiqa.heads.lmm4lmm.training_export import export
-from zeroiqa.heads.lmm4lmm.training_loop import learn
-from zeroiqa.heads.lmm4lmm.training_material import make_lessons
-from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
-from zeroiqa.images import decode
-from zeroiqa.model_options import ModelOptions
+from zeroiqa.heads.lmm4lmm.trainable import load_published_trainee
+from zeroiqa.heads.ratings import read_examples
+from zeroiqa.heads.training.batches import collate
+from zeroiqa.heads.training.examples import make_lessons
+from zeroiqa.heads.training.loop import learn
+from zeroiqa.heads.training.options import TrainingOptions
+from zeroiqa.heads.training.train import train
+from zeroiqa.images.decode import decode
+from zeroiqa.weights.options import ModelOptions
 
 CPU = torch.device("cpu")
 
@@ -195,12 +195,12 @@ def test_a_finished_training_is_not_written_over(tmp_path, base, rated):
 SCRIPT = """
 import sys
 from pathlib import Path
-from zeroiqa.heads.lmm4lmm.folds import Selection
-from zeroiqa.heads.lmm4lmm.published_trainee import load_published_trainee
-from zeroiqa.heads.lmm4lmm.training import train
-from zeroiqa.heads.lmm4lmm.training_options import TrainingOptions
-from zeroiqa.images import decode
-from zeroiqa.model_options import ModelOptions
+from zeroiqa.heads.folds import Selection
+from zeroiqa.heads.lmm4lmm.trainable import load_published_trainee
+from zeroiqa.heads.training.train import train
+from zeroiqa.heads.training.options import TrainingOptions
+from zeroiqa.images.decode import decode
+from zeroiqa.weights.options import ModelOptions
 options = TrainingOptions(epochs=1, batch_size=4, learning_rate=3e-3, device="cpu", lora_dropout=0.0,
                           selection=Selection("share:.3"))
 train("2", *map(Path, sys.argv[1:]), options)

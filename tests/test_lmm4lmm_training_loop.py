@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 import torch
 
+from zeroiqa.chat.inputs import NotJoinableError, Tensors
+from zeroiqa.chat.inputs import Prepared as Inputs
 from zeroiqa.errors import UserError
+from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.lmm4lmm.config import read_config
 from zeroiqa.heads.lmm4lmm.conversation import Asked
-from zeroiqa.heads.lmm4lmm.data import Example
-from zeroiqa.heads.lmm4lmm.folds import Folds
+from zeroiqa.heads.lmm4lmm.inputs import joined
 from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.heads.lmm4lmm.published_inputs import joined
-from zeroiqa.heads.lmm4lmm.published_trainee import PublishedTrainee
-from zeroiqa.heads.lmm4lmm.training_batches import Plan, Prepared, collate
-from zeroiqa.heads.lmm4lmm.training_loop import Learnt, learn, schedule
-from zeroiqa.heads.lmm4lmm.training_material import Lesson, Lessons, make_lessons
-from zeroiqa.heads.lmm4lmm.training_objective import Objective, draw_regression
-from zeroiqa.heads.lmm4lmm.training_options import Progress, Stage, TrainingOptions
-from zeroiqa.heads.lmm4lmm.training_trainee import Trainee
-from zeroiqa.raters.chat_inputs import NotJoinableError, Tensors
-from zeroiqa.raters.chat_inputs import Prepared as Inputs
+from zeroiqa.heads.lmm4lmm.trainable import PublishedTrainee
+from zeroiqa.heads.ratings import Example
+from zeroiqa.heads.training.batches import Plan, Prepared, collate
+from zeroiqa.heads.training.examples import Lesson, Lessons, make_lessons
+from zeroiqa.heads.training.loop import Learnt, learn, schedule
+from zeroiqa.heads.training.objective import Objective, draw_regression
+from zeroiqa.heads.training.options import Progress, Stage, TrainingOptions
+from zeroiqa.heads.training.trainable import Trainee
 
 SIZES = {
     "vision_config": {

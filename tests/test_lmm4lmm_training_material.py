@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.heads.lmm4lmm.data import Example
-from zeroiqa.heads.lmm4lmm.folds import Folds
-from zeroiqa.heads.lmm4lmm.training_material import make_lessons
+from zeroiqa.heads.folds import Folds
+from zeroiqa.heads.ratings import Example
+from zeroiqa.heads.training.examples import make_lessons
 
 
 def example(mos: float | None = 1.0, answer: str | None = None) -> Example:

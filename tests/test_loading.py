@@ -17,14 +17,14 @@ torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from tests.tiny import odd  # noqa: E402
-from zeroiqa.benchmark import make_views  # noqa: E402
+from zeroiqa.chat import loading  # noqa: E402
+from zeroiqa.chat.loading import load  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
-from zeroiqa.raters import loading  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
-from zeroiqa.raters.checkpoint import find_checkpoint  # noqa: E402
-from zeroiqa.raters.loading import load  # noqa: E402
+from zeroiqa.speed.benchmark import make_views  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
+from zeroiqa.weights.checkpoint import find_checkpoint  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 Tiny = Callable[[str], Path]

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import curve_fit
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.logistic import Logistic, fit_logistic, plcc_fitted, rmse_fitted
-from zeroiqa.evaluation.metrics import plcc, rmse
+from zeroiqa.metrics.logistic import Logistic, fit_logistic, plcc_fitted, rmse_fitted
+from zeroiqa.metrics.measures import plcc, rmse
 
 FOUR = Logistic((80.0, 10.0, 4.0, 0.7))
 FIVE = Logistic((30.0, 1.5, 4.0, 5.0, 20.0))
@@ -116,5 +116,5 @@ def test_broken_scores_are_refused():
 
 
 def test_a_fit_that_does_not_converge_is_none(monkeypatch):
-    monkeypatch.setattr("zeroiqa.evaluation.logistic.STEPS", 2)
+    monkeypatch.setattr("zeroiqa.metrics.logistic.STEPS", 2)
     assert fit_logistic(*noisy(FOUR), 4) is None

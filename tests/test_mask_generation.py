@@ -20,8 +20,8 @@ from tests.mask_oracle import (  # noqa: E402
     rectangle,
 )
 from zeroiqa.errors import UserError  # noqa: E402
-from zeroiqa.segmenters.mask_generation import generate_masks, point_grid  # noqa: E402
-from zeroiqa.segmenters.mask_parameters import MaskParameters, load_granularity  # noqa: E402
+from zeroiqa.segmenters.granularity import MaskParameters, load_granularity  # noqa: E402
+from zeroiqa.segmenters.sam2.generation import generate_masks, point_grid  # noqa: E402
 
 PAPER = load_granularity("paper").masks
 SCENES = {

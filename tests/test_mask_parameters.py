@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.mask_parameters import MaskParameters, granularity_names, load_granularity
+from zeroiqa.segmenters.granularity import MaskParameters, granularity_names, load_granularity
 
 
 def test_defaults_are_those_of_the_package():

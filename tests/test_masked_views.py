@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from zeroiqa.baselines import pixel_baselines
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.nss import mask_to_measure, picture_to_measure
 from zeroiqa.segmenters.regions import regions_from_masks

@@ -16,7 +16,7 @@ import zeroiqa.pipeline
 from zeroiqa import runs, samples
 from zeroiqa.cli import main
 from zeroiqa.cli.messages import say, warnings_printed
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.executors.crew import conduct

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.metrics import (
+from zeroiqa.metrics.measures import (
     Interval,
     bootstrap_difference,
     bootstrap_interval,

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from zeroiqa.chat.loading import load
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
-from zeroiqa.raters.downloads import missing_files
-from zeroiqa.raters.loading import load
+from zeroiqa.weights.checkpoint import Checkpoint, find_checkpoint
+from zeroiqa.weights.downloads import missing_files
+from zeroiqa.weights.options import ModelOptions
 
 pytest.importorskip("torch")
 

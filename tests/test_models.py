@@ -8,8 +8,8 @@ import pytest
 
 from zeroiqa.errors import UserError
 from zeroiqa.raters import build_rater, rater_names
-from zeroiqa.raters.models import ModelCard, find_model, model_cards, model_names, resolve_model
 from zeroiqa.settings import load_settings, preset_description
+from zeroiqa.weights.cards import ModelCard, find_model, model_cards, model_names, resolve_model
 
 CARDS = model_cards()
 

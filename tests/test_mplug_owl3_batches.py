@@ -15,9 +15,9 @@ from torch import Tensor  # noqa: E402
 from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 from tests.owl3_network import EXACT, FIRST, NONE, ONE, TWO, Network, Sample, largest  # noqa: E402
-from zeroiqa.raters.caching import CacheError, find_cache  # noqa: E402
-from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
-from zeroiqa.raters.mplug_owl3.language import HyperDecoderLayer  # noqa: E402
+from zeroiqa.chat.caching import CacheError, find_cache  # noqa: E402
+from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
+from zeroiqa.chat.mplug_owl3.language import HyperDecoderLayer  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

@@ -18,16 +18,16 @@ from click.testing import CliRunner  # noqa: E402
 from tests.test_flops import counted, masked_half  # noqa: E402
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import NATIVE, load_parts  # noqa: E402
-from zeroiqa.benchmark import make_views, watch  # noqa: E402
 from zeroiqa.cli import cli  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
-from zeroiqa.flops import Batch, count_flops, hyper_flops, read_geometry, text_flops  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
-from zeroiqa.raters.meter import Meter  # noqa: E402
-from zeroiqa.raters.models import find_model  # noqa: E402
-from zeroiqa.raters.random_weights import GEOMETRIES, load_random, read_parts  # noqa: E402
+from zeroiqa.speed.benchmark import make_views, watch  # noqa: E402
+from zeroiqa.speed.flops import Batch, count_flops, hyper_flops, read_geometry, text_flops  # noqa: E402
+from zeroiqa.speed.meter import Meter  # noqa: E402
+from zeroiqa.speed.random_weights import GEOMETRIES, load_random, read_parts  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
+from zeroiqa.weights.cards import find_model  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 NAMES = ("mplug-owl3-240728", "mplug-owl3-241101")
 STANDARD = load_standard("quality-word-7")
@@ -196,7 +196,7 @@ def test_a_folder_without_weights_is_measured_with_random_ones(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_full_size_is_that_of_the_card_and_needs_no_files(name: str) -> None:
-    from zeroiqa.raters.mplug_owl3 import MplugOwl3ForConditionalGeneration
+    from zeroiqa.chat.mplug_owl3 import MplugOwl3ForConditionalGeneration
 
     config, processor = read_parts(name)
     with torch.device("meta"):

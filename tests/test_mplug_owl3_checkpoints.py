@@ -17,9 +17,9 @@ from torch import Tensor  # noqa: E402
 
 from tests import official  # noqa: E402
 from tests.owl3_network import TWO, Network, load  # noqa: E402
+from zeroiqa.chat.mplug_owl3 import MplugOwl3Config, MplugOwl3ForConditionalGeneration  # noqa: E402
+from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
-from zeroiqa.raters.mplug_owl3 import MplugOwl3Config, MplugOwl3ForConditionalGeneration  # noqa: E402
-from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
 
 
 @pytest.fixture(params=VERSIONS)

@@ -21,13 +21,13 @@ from torch import Tensor  # noqa: E402
 
 from tests.test_chat_families import VIEWS, difference, numbers  # noqa: E402
 from tests.tiny import NATIVE, load_parts, mplug_owl3  # noqa: E402
+from zeroiqa.chat.engine import ChatEngine  # noqa: E402
+from zeroiqa.chat.loading import load  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
-from zeroiqa.model_options import ModelOptions  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
-from zeroiqa.raters.chat_engine import ChatEngine  # noqa: E402
-from zeroiqa.raters.downloads import missing_files  # noqa: E402
-from zeroiqa.raters.loading import load  # noqa: E402
 from zeroiqa.standards import FilledPrompt, load_standard  # noqa: E402
+from zeroiqa.weights.downloads import missing_files  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 CPU = ModelOptions(device="cpu")
 STANDARD = load_standard("quality-word-7")

@@ -14,8 +14,8 @@ from torch import Tensor  # noqa: E402
 
 from tests.owl3_network import CLOSE, EXACT, FIRST, NONE, ONE, TWO, Network, Sample, largest  # noqa: E402
 from tests.tiny import mplug_owl3  # noqa: E402
-from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
-from zeroiqa.raters.mplug_owl3.language import HyperAttention  # noqa: E402
+from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
+from zeroiqa.chat.mplug_owl3.language import HyperAttention  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

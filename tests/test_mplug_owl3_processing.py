@@ -18,11 +18,11 @@ torch = pytest.importorskip("torch")
 
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import mplug_owl3  # noqa: E402
+from zeroiqa.chat.mplug_owl3 import MplugOwl3ImageProcessor, MplugOwl3Processor  # noqa: E402
+from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
+from zeroiqa.chat.mplug_owl3.image_processing import Grid  # noqa: E402
+from zeroiqa.chat.mplug_owl3.processing import IMAGE, check_tokenizer, cut_markup  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
-from zeroiqa.raters.mplug_owl3 import MplugOwl3ImageProcessor, MplugOwl3Processor  # noqa: E402
-from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
-from zeroiqa.raters.mplug_owl3.image_processing import Grid  # noqa: E402
-from zeroiqa.raters.mplug_owl3.processing import IMAGE, check_tokenizer, cut_markup  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 
 SIDES = {"240728": 384, "241101": 378}

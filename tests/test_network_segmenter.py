@@ -11,10 +11,10 @@ import torch
 
 from tests.mask_oracle import Shape, ShapeNetwork, disc, everything, rectangle
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.segmenters.mask_parameters import MaskParameters
-from zeroiqa.segmenters.network_segmenter import NetworkSegmenter, by_halves, device_errors
+from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.sam2.segmenter import NetworkSegmenter, by_halves, device_errors
 from zeroiqa.types import Image, Region
+from zeroiqa.weights.options import ModelOptions
 
 PARAMETERS = MaskParameters(points_per_side=8, stability_score_thresh=0.5)
 IMAGE = Image(np.zeros((120, 160, 3), np.uint8), "grey")

@@ -12,7 +12,9 @@ import skimage.data
 
 from zeroiqa.baselines import find_baseline, pixel_baselines
 from zeroiqa.baselines.laplacian import log_laplacian
-from zeroiqa.baselines.niqe import (
+from zeroiqa.images.decode import decode
+from zeroiqa.images.opencv import cv2
+from zeroiqa.nss.niqe import (
     MODEL_FILE,
     SHIFTS,
     PristineModel,
@@ -21,9 +23,7 @@ from zeroiqa.baselines.niqe import (
     load_model,
     niqe,
 )
-from zeroiqa.baselines.planes import block_means, gray_plane, local_contrast, mirrored
-from zeroiqa.images import decode
-from zeroiqa.opencv import cv2
+from zeroiqa.nss.planes import block_means, gray_plane, local_contrast, mirrored
 
 ROOT = Path(__file__).parents[1]
 

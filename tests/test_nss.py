@@ -13,10 +13,11 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroiqa.baselines.niqe import PristineModel, load_model
 from zeroiqa.errors import UserError
-from zeroiqa.images import decode
-from zeroiqa.opencv import cv2
+from zeroiqa.images.decode import decode
+from zeroiqa.images.opencv import cv2
+from zeroiqa.nss.measures import measure
+from zeroiqa.nss.niqe import PristineModel, load_model
 from zeroiqa.raters.nss import (
     LEAST_SIDE,
     MOST_PIXELS,
@@ -28,7 +29,6 @@ from zeroiqa.raters.nss import (
     picture_to_measure,
     quality,
 )
-from zeroiqa.raters.nss_measures import measure
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Region, View
 

@@ -17,15 +17,15 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests import official  # noqa: E402
 from tests.owl3_network import largest  # noqa: E402
-from zeroiqa.raters.mplug_owl3 import (  # noqa: E402
+from zeroiqa.chat.mplug_owl3 import (  # noqa: E402
     MplugOwl3Config,
     MplugOwl3ForConditionalGeneration,
     MplugOwl3ImageProcessor,
     MplugOwl3Processor,
 )
-from zeroiqa.raters.mplug_owl3.configuration import VERSIONS  # noqa: E402
-from zeroiqa.raters.mplug_owl3.processing import check_tokenizer  # noqa: E402
-from zeroiqa.raters.readouts import direction_weights, read_levels, semantic_preference  # noqa: E402
+from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
+from zeroiqa.chat.mplug_owl3.processing import check_tokenizer  # noqa: E402
+from zeroiqa.chat.readouts import direction_weights, read_levels, semantic_preference  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 
 SIDES = {"240728": 384, "241101": 378}

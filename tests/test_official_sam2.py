@@ -11,10 +11,10 @@ pytest.importorskip("sam2")
 
 from tests import known_shapes, official  # noqa: E402
 from tests.tiny.sam2 import build_official  # noqa: E402
-from zeroiqa.segmenters.mask_generation import generate_masks  # noqa: E402
-from zeroiqa.segmenters.mask_parameters import MaskParameters  # noqa: E402
-from zeroiqa.segmenters.sam2_loading import find_checkpoint, load_model  # noqa: E402
-from zeroiqa.segmenters.sam2_network import Sam2Network  # noqa: E402
+from zeroiqa.segmenters.granularity import MaskParameters  # noqa: E402
+from zeroiqa.segmenters.sam2.generation import generate_masks  # noqa: E402
+from zeroiqa.segmenters.sam2.official_network import Sam2Network  # noqa: E402
+from zeroiqa.segmenters.sam2.official_weights import find_checkpoint, load_model  # noqa: E402
 
 CASES = official.record("sam2_masks.json")["cases"]
 

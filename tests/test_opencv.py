@@ -29,7 +29,7 @@ def test_opencv_without_its_libraries_says_what_to_install(tmp_path, raised, sen
     code = """
 from zeroiqa.errors import UserError
 try:
-    import zeroiqa.opencv
+    import zeroiqa.images.opencv
 except UserError as error:
     print(error)
 """

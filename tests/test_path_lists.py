@@ -15,7 +15,7 @@ from openpyxl import Workbook
 from tests.database_layouts import put_xlsx
 from tests.test_inputs import find_images, make, paths_of
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
+from zeroiqa.images.find import Source
 
 
 def test_text_list_is_relative_to_its_folder_then_to_the_current_one(here):

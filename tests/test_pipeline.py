@@ -116,7 +116,7 @@ def test_a_rater_that_cannot_use_a_standard_is_refused_before_any_image() -> Non
 
 
 def test_the_embedded_preset_puts_a_sharp_photo_above_its_blurred_copy() -> None:
-    from zeroiqa.images import decode
+    from zeroiqa.images.decode import decode
     from zeroiqa.samples import folder
 
     method = load_method()

@@ -30,8 +30,8 @@ from tests.imagefiles import (
     tiff,
 )
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode, from_pil
-from zeroiqa.opencv import cv2
+from zeroiqa.images.decode import DecodePolicy, decode, from_pil
+from zeroiqa.images.opencv import cv2
 
 # ------------------------------------------------------------------------------------------------ orientation
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.imagefiles import BACKGROUND, ENCODED, chunk, noise, png, quadrants
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode
+from zeroiqa.images.decode import DecodePolicy, decode
 
 WHOLE = png(quadrants(), 2)
 SEVERAL = "the file holds several frames or pages; the first one was used"
@@ -68,7 +68,8 @@ def test_nothing_of_python_or_of_libraries_reaches_standard_error(tmp_path):
         paths.append(tmp_path / f"{number}.png")
         paths[-1].write_bytes(png(quadrants(), 2, before=ANCILLARY[case]))
     code = (
-        "import sys; from zeroiqa.images import decode; print(len([decode(path) for path in sys.argv[1:]]))"
+        "import sys; from zeroiqa.images.decode import decode; "
+        "print(len([decode(path) for path in sys.argv[1:]]))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "always"}
     done = subprocess.run(

@@ -20,7 +20,7 @@ PROGRAM = """
 import json, sys
 import zeroiqa
 from zeroiqa.baselines import pixel_baselines
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
 from zeroiqa.samples import folder
 
 found = {}

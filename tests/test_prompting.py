@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from zeroiqa.chat.prompt import read_template
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.raters.prompting import read_template
 from zeroiqa.standards import FilledPrompt
 
 PROMPT = FilledPrompt("Be strict.", "How good is it?")

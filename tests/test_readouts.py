@@ -15,12 +15,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zeroiqa.chat.readouts import direction_weights, read_levels, semantic_preference
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.chat import ChatRater
-from zeroiqa.raters.readouts import direction_weights, read_levels, semantic_preference
 from zeroiqa.standards import Standard, load_standard
 from zeroiqa.types import View
+from zeroiqa.weights.options import ModelOptions
 
 CPU = ModelOptions(device="cpu")
 FAMILIES = ("qwen2_5_vl", "internvl", "gemma3", "smolvlm")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.correlation import PairCounter
-from zeroiqa.evaluation.metrics import (
+from zeroiqa.metrics.correlation import PairCounter
+from zeroiqa.metrics.measures import (
     FAST,
     bootstrap_difference,
     bootstrap_interval,

@@ -13,8 +13,8 @@ import pytest
 
 from zeroiqa.aggregate import read
 from zeroiqa.baselines import pixel_baselines
-from zeroiqa.evaluation.metrics import krcc, plcc, srcc
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
+from zeroiqa.metrics.measures import krcc, plcc, srcc
 from zeroiqa.raters.nss import NssRater
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View

@@ -17,8 +17,8 @@ from PIL import Image
 
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
-from zeroiqa.images import decode
-from zeroiqa.inputs import Source, find_images
+from zeroiqa.images.decode import decode
+from zeroiqa.images.find import Source, find_images
 from zeroiqa.names import cell
 from zeroiqa.pipeline import build_method, score_image
 from zeroiqa.runs.executors.local import execute

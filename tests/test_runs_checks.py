@@ -15,8 +15,8 @@ from PIL import Image
 from zeroiqa import runs
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
-from zeroiqa.runs import store
+from zeroiqa.images.find import find_images
+from zeroiqa.runs import parts
 from zeroiqa.runs.checks import check_run
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
@@ -64,7 +64,7 @@ def without_log(run):
 
 
 def part(run, stage, shard):
-    return store.part_path(run.folder, stage, shard)
+    return parts.part_path(run.folder, stage, shard)
 
 
 def verify(run, *arguments):

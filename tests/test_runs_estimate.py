@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from scripts.count_tflop import tflop_per_view
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
-from zeroiqa.raters.models import model_cards
-from zeroiqa.runs.estimate import Speed, is_live, live_cost, planned_cost, seconds_by_formula
 from zeroiqa.samples import folder
+from zeroiqa.speed.cost import Speed, is_live, live_cost, planned_cost, seconds_by_formula
+from zeroiqa.weights.cards import model_cards
 
 FAST = Speed("fast", 0.01, "")
 SLOW = Speed("slow", 1.0, "")

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from zeroiqa import runs
-from zeroiqa.inputs import find_images
-from zeroiqa.runs import store
+from zeroiqa.images.find import find_images
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.events import FOLDER, read_events
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings

@@ -15,10 +15,10 @@ import pytest
 
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
-from zeroiqa.runs import files
+from zeroiqa.files import atomic
+from zeroiqa.files.atomic import STALE_SECONDS, created, remove_leftovers, replaced
+from zeroiqa.images.find import Source
 from zeroiqa.runs.executors.local import execute
-from zeroiqa.runs.files import STALE_SECONDS, created, remove_leftovers, replaced
 from zeroiqa.settings import load_settings
 
 NOBODY = 65534
@@ -118,7 +118,7 @@ def test_nothing_unfinished_stays_in_a_folder_that_is_finished(tmp_path):
 
 
 def test_who_writes_renews_the_time_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(atomic, "BEAT_SECONDS", 0.02)
     with created(tmp_path / "part"):
         (temporary,) = tmp_path.iterdir()
         age(temporary, STALE_SECONDS + 5)

@@ -29,7 +29,7 @@ from tests.healing import (
 )
 from zeroiqa import runs
 from zeroiqa.cli import cli
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs import healing, latest, plan, record, stages
 from zeroiqa.runs.executors.attempts import Attempts
 from zeroiqa.runs.healing import find_changes

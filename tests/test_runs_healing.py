@@ -32,9 +32,9 @@ from tests.healing import (
 from tests.healing import (
     rated as rated,
 )
-from zeroiqa import reading
 from zeroiqa.cli import cli
 from zeroiqa.errors import ImageError
+from zeroiqa.images import read
 from zeroiqa.runs import items, stages
 from zeroiqa.runs.events import read_events
 
@@ -85,7 +85,7 @@ def test_file_that_cannot_be_opened_for_a_while_is_unreachable_and_comes_back(
     photos, rated, monkeypatch, name
 ):
     """As on a disk with errors: the file is listed with its size and time, and opening fails."""
-    opened = reading._open_at_once
+    opened = read._open_at_once
 
     def failing(path, flags):
         if path == name:
@@ -94,7 +94,7 @@ def test_file_that_cannot_be_opened_for_a_while_is_unreachable_and_comes_back(
 
     mount()
     with monkeypatch.context() as away:
-        away.setattr(reading, "_open_at_once", failing)
+        away.setattr(read, "_open_at_once", failing)
         score()
         assert statuses() == {"04": "error", Path(name).stem: "unreachable"}
         assert "cannot be read: Input/output error" in rows()[Path(name).stem]["error"]

@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from zeroiqa import runs  # noqa: E402
+from zeroiqa.chat.known_answer import cache_folder  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
-from zeroiqa.inputs import find_images  # noqa: E402
-from zeroiqa.raters.known_answer import cache_folder  # noqa: E402
+from zeroiqa.images.find import find_images  # noqa: E402
 from zeroiqa.runs import known_answers  # noqa: E402
 from zeroiqa.runs.checks import check_run  # noqa: E402
 from zeroiqa.runs.executors.local import execute  # noqa: E402

@@ -10,7 +10,7 @@ import pytest
 
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
 

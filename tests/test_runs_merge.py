@@ -10,7 +10,7 @@ from PIL import Image
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs import merge as merging
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.merge import merge_runs

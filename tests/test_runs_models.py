@@ -13,14 +13,14 @@ import pytest
 from tests.tiny.odd import own_code
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
-from zeroiqa.images import decode
-from zeroiqa.inputs import find_images
+from zeroiqa.images.decode import decode
+from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import build_method
 from zeroiqa.raters import chat
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.settings import load_settings
 
-verify = import_module("zeroiqa.cli.verify")
+verify = import_module("zeroiqa.cli.commands.verify")
 PHOTOS = ("cat.jpg", "cat_blurred.jpg", "rocket.png")
 
 

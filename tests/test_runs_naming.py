@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa.inputs import Source
+from zeroiqa.images.find import Source
+from zeroiqa.images.selection import Selection
 from zeroiqa.runs.naming import Naming, as_planned, canonical, naming_from, naming_of, root_of, spelled_from
-from zeroiqa.selection import Selection
 
 
 @pytest.fixture(autouse=True)

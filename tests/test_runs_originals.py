@@ -18,9 +18,9 @@ from tests.servers.buckets import Bucket
 from zeroiqa import runs
 from zeroiqa.cli import cli
 from zeroiqa.errors import ImageError
-from zeroiqa.inputs import find_images
-from zeroiqa.reading import Stored, read
-from zeroiqa.runs import plan, store
+from zeroiqa.images.find import find_images
+from zeroiqa.images.read import Stored, read
+from zeroiqa.runs import parts, plan
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.merge import merge_runs
 from zeroiqa.runs.originals import check_images
@@ -184,7 +184,7 @@ def test_a_run_of_an_older_version_opens_goes_on_and_merges() -> None:
     list(execute(run, runs.pending(run)[:2], workers=1, on_images=lambda _: None))
     without_columns(Path("run"))
     assert {row.modified for row in plan.all_planned(Path("run"))} == {None}
-    assert [row.content_hash for row in store.read_regions(Path("run"), 0)] == [None]
+    assert [row.content_hash for row in parts.read_regions(Path("run"), 0)] == [None]
     os.utime("photos/3.bmp", (7, 7))  # not known then, so not compared
     assert finish(begun("run")) == [None] * 4
     assert give("verify", "run", "--deep")[0] == 0

@@ -16,7 +16,7 @@ from PIL import Image
 import zeroiqa.pipeline
 from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.local import execute

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
-from zeroiqa.reading import Stored
+from zeroiqa.images.find import Source
+from zeroiqa.images.read import Stored
 from zeroiqa.runs import plan
 
 INPUTS = {"count": 1, "sha256": "a digest"}

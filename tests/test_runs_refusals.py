@@ -9,7 +9,7 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
+from zeroiqa.images.find import Source
 from zeroiqa.runs import plan, record
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.runs.identity import run_id_of

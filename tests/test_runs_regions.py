@@ -11,10 +11,10 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import find_images
+from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.parts import RegionsRow
 from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
-from zeroiqa.runs.store import RegionsRow
 from zeroiqa.settings import load_segmentation_settings, load_settings
 from zeroiqa.types import Region
 

@@ -8,7 +8,7 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
+from zeroiqa.images.find import Source
 from zeroiqa.runs import plan, record, revisions
 from zeroiqa.runs.revisions import Change
 from zeroiqa.settings import load_settings

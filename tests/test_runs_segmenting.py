@@ -9,10 +9,10 @@ import pytest
 
 from zeroiqa import runs, samples
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import decode
-from zeroiqa.inputs import find_images
+from zeroiqa.images.decode import decode
+from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import score_together
-from zeroiqa.runs import stages, store
+from zeroiqa.runs import parts, stages
 from zeroiqa.runs.executors.local import execute
 from zeroiqa.segmenters.grid import GridSegmenter
 from zeroiqa.settings import load_settings
@@ -60,7 +60,7 @@ def run_with(folder, segmenter, monkeypatch):
         patched.setattr(stages, "build_method", with_segmenter)
         list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
     runs.write_scores(run)
-    rows = [row for shard in range(run.n_shards) for row in store.read_regions(run.folder, shard)]
+    rows = [row for shard in range(run.n_shards) for row in parts.read_regions(run.folder, shard)]
     return [row.error or row.regions for row in rows]
 
 
@@ -102,7 +102,7 @@ def test_sam2_in_a_run_gives_the_regions_of_one_image_after_the_other(tiny_sam2)
     list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
     method = stages.method_of(run)
     assert method.segmenter is not None and method.segmenter.images_per_call > 1
-    rows = [row for shard in range(run.n_shards) for row in store.read_regions(run.folder, shard)]
+    rows = [row for shard in range(run.n_shards) for row in parts.read_regions(run.folder, shard)]
     images = [decode(source.path, method.policy) for source in sources]
     assert [list(row.regions) for row in rows] == [method.segmenter.segment(image) for image in images]
     assert len({len(row.regions) for row in rows}) > 1

@@ -9,8 +9,8 @@ from PIL import Image
 
 from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.inputs import Source, find_images
-from zeroiqa.runs import store
+from zeroiqa.images.find import Source, find_images
+from zeroiqa.runs import parts
 from zeroiqa.runs.stages import method_of, run_shard
 from zeroiqa.settings import load_settings
 
@@ -90,7 +90,7 @@ def test_every_stage_sees_every_image_once(run):
 
 def test_rater_that_was_interrupted_is_run_alone_on_the_stored_regions(run):
     before = work(run)
-    store.part_path(run.folder, store.rating_stage("fake:2"), 0).unlink()
+    parts.part_path(run.folder, parts.rating_stage("fake:2"), 0).unlink()
     never = Failing(UserError("must not be called"))
     assert work(run, segmenter=never, fake=never) == before
 
@@ -127,7 +127,7 @@ def test_image_with_an_error_is_in_every_part_and_the_error_said_once(tmp_path, 
     sources = [Source("missing.jpg", 0, None)]
     run = runs.open_run(tmp_path / "other", run.settings, sources, preset="embedded")
     result = work(run)
-    (segmented,) = store.read_regions(run.folder, 0)
+    (segmented,) = parts.read_regions(run.folder, 0)
     assert segmented.error == result.error is not None
     for rater in run.settings.raters:
-        assert list(store.read_ratings(run.folder, rater, 0)) == [store.RatingsRow(0)]
+        assert list(parts.read_ratings(run.folder, rater, 0)) == [parts.RatingsRow(0)]

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs import store
-from zeroiqa.runs.store import RatingsRow, RegionsRow
+from zeroiqa.runs import parts
+from zeroiqa.runs.parts import RatingsRow, RegionsRow
 from zeroiqa.types import Rating, Region, Rle
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -60,118 +60,118 @@ same_folder = settings(max_examples=40, suppress_health_check=[HealthCheck.funct
 @same_folder
 @given(rows=st.lists(regions_rows(), max_size=4))
 def test_regions_come_back_as_they_were(tmp_path, rows):
-    store.part_path(tmp_path, "regions", 0).unlink(missing_ok=True)
-    with store.new_regions(tmp_path, 0) as add:
+    parts.part_path(tmp_path, "regions", 0).unlink(missing_ok=True)
+    with parts.new_regions(tmp_path, 0) as add:
         for row in rows:
             add(row)
-    assert list(store.read_regions(tmp_path, 0)) == rows
+    assert list(parts.read_regions(tmp_path, 0)) == rows
 
 
 @same_folder
 @given(rows=st.lists(st.builds(RatingsRow, st.integers(0, 2**62), st.none() | by_standard), max_size=4))
 def test_ratings_come_back_to_the_last_bit(tmp_path, rows):
-    store.part_path(tmp_path, "ratings/fake", 0).unlink(missing_ok=True)
-    with store.new_ratings(tmp_path, "fake", 0) as add:
+    parts.part_path(tmp_path, "ratings/fake", 0).unlink(missing_ok=True)
+    with parts.new_ratings(tmp_path, "fake", 0) as add:
         for row in rows:
             add(row)
-    assert list(store.read_ratings(tmp_path, "fake", 0)) == rows
+    assert list(parts.read_ratings(tmp_path, "fake", 0)) == rows
 
 
 def test_rater_with_a_long_name_has_a_folder_of_its_own_that_file_systems_take():
     names = [f"hf:/{'very/long/' * 30}{end}" for end in ("a", "b")]
-    first, second = (store.rating_stage(name).removeprefix("ratings/") for name in names)
+    first, second = (parts.rating_stage(name).removeprefix("ratings/") for name in names)
     assert first != second
     assert max(len(first), len(second)) <= 255
     assert "/" not in first
-    assert store.rating_stage("fake:2") == "ratings/fake%3A2"
+    assert parts.rating_stage("fake:2") == "ratings/fake%3A2"
 
 
 def test_part_without_the_field_of_numbers_is_read(tmp_path):
     row = RatingsRow(0, {"quality": (Rating((0.0,), 0.5), None)})
-    with store.new_ratings(tmp_path, "fake", 0) as add:
+    with parts.new_ratings(tmp_path, "fake", 0) as add:
         add(row)
-    path = store.part_path(tmp_path, "ratings/fake", 0)
+    path = parts.part_path(tmp_path, "ratings/fake", 0)
     today = pq.read_table(path)
     fields = [field for field in today.schema.field("ratings").type.value_type if field.name != "value"]
     place = today.schema.get_field_index("ratings")
     schema = today.schema.set(place, pa.field("ratings", pa.list_(pa.struct(fields))))
     pq.write_table(pa.Table.from_pylist(today.to_pylist(), schema), path)
-    assert list(store.read_ratings(tmp_path, "fake", 0)) == [row]
+    assert list(parts.read_ratings(tmp_path, "fake", 0)) == [row]
 
 
 def test_impossible_level_keeps_its_infinite_logprob(tmp_path):
     row = RatingsRow(0, {"quality": (Rating((0.0, -math.inf), 0.5),)})
-    with store.new_ratings(tmp_path, "fake", 0) as add:
+    with parts.new_ratings(tmp_path, "fake", 0) as add:
         add(row)
-    assert list(store.read_ratings(tmp_path, "fake", 0)) == [row]
+    assert list(parts.read_ratings(tmp_path, "fake", 0)) == [row]
 
 
 def test_more_rows_than_fit_into_the_buffer_come_back(tmp_path):
     rows = [RatingsRow(image, {"quality": (None,)}) for image in range(200)]
-    with store.new_ratings(tmp_path, "fake", 0) as add:
+    with parts.new_ratings(tmp_path, "fake", 0) as add:
         for row in rows:
             add(row)
-    assert list(store.read_ratings(tmp_path, "fake", 0)) == rows
+    assert list(parts.read_ratings(tmp_path, "fake", 0)) == rows
 
 
 def test_errors_are_read_alone(tmp_path):
-    with store.new_regions(tmp_path, 3) as add:
+    with parts.new_regions(tmp_path, 3) as add:
         add(RegionsRow(5, (10, 10)))
         add(RegionsRow(6, error="it is no image"))
-    assert store.read_errors(tmp_path, "regions", 3) == {6: store.StoredError("it is no image")}
+    assert parts.read_errors(tmp_path, "regions", 3) == {6: parts.StoredError("it is no image")}
 
 
 def test_part_that_is_there_is_not_written_again(tmp_path):
     for area in (0.25, 0.75):
-        with store.new_regions(tmp_path, 0) as add:
+        with parts.new_regions(tmp_path, 0) as add:
             add(RegionsRow(0, (10, 10), (Region((0, 0, 5, 5), area, "object"),)))
-    (row,) = store.read_regions(tmp_path, 0)
+    (row,) = parts.read_regions(tmp_path, 0)
     assert row.regions[0].area == 0.25
 
 
 def test_finished_shards_are_those_with_a_part(tmp_path):
-    assert store.finished_shards(tmp_path, "regions") == set()
+    assert parts.finished_shards(tmp_path, "regions") == set()
     for shard in (0, 7, 123_456_789):
-        with store.new_regions(tmp_path, shard):
+        with parts.new_regions(tmp_path, shard):
             pass
     for name in ("part-x", "part-1", "part-000001", "part-00002-x", "part-00002-0000", "part-00002-00001"):
         (tmp_path / "regions" / f"{name}.parquet").touch()
     (tmp_path / "regions" / ".zeroiqa-vm-1-part-00001.parquet").touch()
-    assert store.finished_shards(tmp_path, "regions") == {0, 7, 123_456_789}
+    assert parts.finished_shards(tmp_path, "regions") == {0, 7, 123_456_789}
 
 
 def test_generations_of_a_part_are_files_of_their_own(tmp_path):
     for generation in (0, 3, 12_345):
-        with store.new_regions(tmp_path, 7, generation) as add:
+        with parts.new_regions(tmp_path, 7, generation) as add:
             add(RegionsRow(generation, error="away", cause="unreachable"))
-        path = store.part_path(tmp_path, "regions", 7, generation)
-        assert store.part_of(path.name) == (7, generation)
-    assert store.parts(tmp_path, "regions") == {7: {0, 3, 12_345}}
-    (row,) = store.read_regions(tmp_path, 7, 3)
+        path = parts.part_path(tmp_path, "regions", 7, generation)
+        assert parts.part_of(path.name) == (7, generation)
+    assert parts.parts(tmp_path, "regions") == {7: {0, 3, 12_345}}
+    (row,) = parts.read_regions(tmp_path, 7, 3)
     assert row == RegionsRow(3, error="away", cause="unreachable")
-    assert store.read_errors(tmp_path, "regions", 7, 12_345) == {
-        12_345: store.StoredError("away", "unreachable")
+    assert parts.read_errors(tmp_path, "regions", 7, 12_345) == {
+        12_345: parts.StoredError("away", "unreachable")
     }
 
 
 def test_names_of_parts_sort_like_their_numbers(tmp_path):
-    names = [store.part_path(tmp_path, "regions", shard).name for shard in (0, 9, 10, 99_999)]
+    names = [parts.part_path(tmp_path, "regions", shard).name for shard in (0, 9, 10, 99_999)]
     assert sorted(names) == names
 
 
 @pytest.mark.parametrize("rater", ["fake:2", "a/b", "völlig anders"])
 def test_rater_with_any_name_has_a_folder_of_its_own(tmp_path, rater):
-    with store.new_ratings(tmp_path, rater, 0) as add:
+    with parts.new_ratings(tmp_path, rater, 0) as add:
         add(RatingsRow(0, error=rater))
     (part,) = tmp_path.rglob("part-*.parquet")
     assert part.parent.parent == tmp_path / "ratings"
-    assert store.read_errors(tmp_path, store.rating_stage(rater), 0) == {0: store.StoredError(rater)}
+    assert parts.read_errors(tmp_path, parts.rating_stage(rater), 0) == {0: parts.StoredError(rater)}
 
 
 def test_damaged_part_is_named_with_what_to_do(tmp_path):
-    with store.new_regions(tmp_path, 0) as add:
+    with parts.new_regions(tmp_path, 0) as add:
         add(RegionsRow(0, (10, 10)))
-    path = store.part_path(tmp_path, "regions", 0)
+    path = parts.part_path(tmp_path, "regions", 0)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=r"regions/part-00000\.parquet cannot be read .*; delete it"):
-        list(store.read_regions(tmp_path, 0))
+        list(parts.read_regions(tmp_path, 0))

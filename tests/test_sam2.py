@@ -14,11 +14,11 @@ import torch
 from tests.tiny.sam2 import build_official, picture
 from zeroiqa import rle
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.segmenters.mask_parameters import MaskParameters
-from zeroiqa.segmenters.sam2 import Sam2Segmenter, StockSegmenter
-from zeroiqa.segmenters.sam2_loading import cards
+from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.sam2.official import Sam2Segmenter, StockSegmenter
+from zeroiqa.segmenters.sam2.official_weights import cards
 from zeroiqa.types import Image, Region
+from zeroiqa.weights.options import ModelOptions
 
 PERMISSIVE = MaskParameters(points_per_side=6, pred_iou_thresh=0.5, stability_score_thresh=0.05)
 

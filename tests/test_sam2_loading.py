@@ -15,7 +15,7 @@ import torch
 
 from tests.hub import COMMIT, Hub, serve
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.sam2_loading import (
+from zeroiqa.segmenters.sam2.official_weights import (
     build_model,
     cards,
     find_checkpoint,
@@ -140,7 +140,7 @@ from hydra.core.global_hydra import GlobalHydra
 GlobalHydra.instance().clear()
 with initialize_config_dir({str(tiny_sam2)!r}, version_base="1.2"):
     theirs = build_sam.build_sam2("config.yaml", {str(tiny_sam2 / "model.pt")!r}, device="cpu")
-from zeroiqa.segmenters.sam2_loading import find_checkpoint, load_model
+from zeroiqa.segmenters.sam2.official_weights import find_checkpoint, load_model
 ours = load_model(find_checkpoint("sam2", {str(tiny_sam2)!r}), torch.device("cpu"))
 def plain(module):
     values = vars(module).items()
@@ -345,7 +345,7 @@ def run(code: str) -> None:
 
 LOAD = """
 import torch
-from zeroiqa.segmenters.sam2_loading import find_checkpoint, import_sam2, load_model
+from zeroiqa.segmenters.sam2.official_weights import find_checkpoint, import_sam2, load_model
 load_model(find_checkpoint("sam2", FOLDER), torch.device("cpu"))
 import_sam2("automatic_mask_generator")
 """

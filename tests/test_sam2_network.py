@@ -12,9 +12,9 @@ import torch
 
 from tests.tiny.sam2 import picture
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.mask_generation import point_grid
-from zeroiqa.segmenters.sam2_loading import find_checkpoint, import_sam2, load_model
-from zeroiqa.segmenters.sam2_network import Sam2Network, preprocess
+from zeroiqa.segmenters.sam2.generation import point_grid
+from zeroiqa.segmenters.sam2.official_network import Sam2Network, preprocess
+from zeroiqa.segmenters.sam2.official_weights import find_checkpoint, import_sam2, load_model
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,14 @@ from zeroiqa.errors import UserError
 
 pytest.importorskip("sam2")
 
-from zeroiqa.segmenters.sam2_loading import build_model, cards, find_checkpoint, load_model, package_file
-from zeroiqa.segmenters.sam2_yaml import check_text
+from zeroiqa.segmenters.sam2.official_weights import (
+    build_model,
+    cards,
+    find_checkpoint,
+    load_model,
+    package_file,
+)
+from zeroiqa.segmenters.sam2.official_yaml import check_text
 
 NINE = "\n".join(
     f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]"

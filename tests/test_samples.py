@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
 from zeroiqa.samples import folder
 
 IMAGES = sorted(path for path in folder().iterdir() if path.suffix in {".jpg", ".png"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zeroiqa.schema import NUMBER, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, one_of, perhaps
+from zeroiqa.files.schema import NUMBER, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, one_of, perhaps
 
 SHAPE = Record(
     {"name": TEXT, "counts": ListOf(WHOLE), "raters": MapOf(Record({"mass": NUMBER}))},

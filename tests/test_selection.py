@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.selection import Selection
+from zeroiqa.images.selection import Selection
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.settings import load_settings, preset_description, preset_names, settings_from_dict
+from zeroiqa.weights.options import ModelOptions
 
 EMBEDDED = resources.files("zeroiqa.presets") / "embedded.toml"
 

@@ -16,10 +16,10 @@ import skimage.data
 from PIL import features
 
 from tests.severity import DISTORTIONS, ladder, ordered_share
-from zeroiqa.baselines.niqe import PristineModel, load_model
-from zeroiqa.images import decode
+from zeroiqa.images.decode import decode
+from zeroiqa.nss.measures import measure
+from zeroiqa.nss.niqe import PristineModel, load_model
 from zeroiqa.raters.nss import picture_to_measure, quality
-from zeroiqa.raters.nss_measures import measure
 from zeroiqa.types import View
 
 GATES = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.metrics import bootstrap_difference, krcc, plcc, rmse, srcc
-from zeroiqa.evaluation.significance import holm, paired_bootstrap, related, steiger, williams
+from zeroiqa.metrics.measures import bootstrap_difference, krcc, plcc, rmse, srcc
+from zeroiqa.metrics.significance import holm, paired_bootstrap, related, steiger, williams
 
 # r12, r13, r23, n; Williams' t, Steiger's z, as other programs printed them: the R package cocor in analyses
 # of its users, and the R package psych for the values of Steiger's case A (1980), t = -0.89.

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zeroiqa import standard_input
 from zeroiqa.errors import UserError
-from zeroiqa.images import decode
-from zeroiqa.inputs import find_images
+from zeroiqa.images import standard_input
+from zeroiqa.images.decode import decode
+from zeroiqa.images.find import find_images
 
 
 def piped(data: bytes) -> io.TextIOWrapper:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa import storage
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import created, replaced
-from zeroiqa.storage import RemotePath, explained, location
+from zeroiqa.files import storage
+from zeroiqa.files.atomic import created, replaced
+from zeroiqa.files.storage import RemotePath, explained, location
 
 ROOT = Path(__file__).parents[1]
 
@@ -163,7 +163,7 @@ def attempts(*wanted: str, **environment: str | None) -> list[str]:
     code = """
 import io, sys
 from zeroiqa.errors import UserError
-from zeroiqa.storage import location
+from zeroiqa.files.storage import location
 place = location(sys.argv[1])
 attempts = {
     "list": lambda: list(place.objects()),
@@ -205,7 +205,7 @@ def test_without_the_extra_writing_says_what_to_install(bucket):
     code = """
 import io, sys
 sys.modules["s3fs"] = None
-from zeroiqa.storage import location
+from zeroiqa.files.storage import location
 location(sys.argv[1]).upload(io.BytesIO(b"1"), exclusive=True)
 """
     done = subprocess.run(

@@ -10,8 +10,8 @@ from PIL import features
 
 from tests.attackfiles import ATTACKS
 from tests.damaged_images import SEEDS
-from zeroiqa.images import opened
-from zeroiqa.suspicion import Facts, suspicion
+from zeroiqa.images.decode import opened
+from zeroiqa.images.suspicion import Facts, suspicion
 
 MILLION = 1_000_000
 

@@ -9,9 +9,9 @@ import zipfile
 import pytest
 from openpyxl import Workbook
 
-from zeroiqa import table_rows
 from zeroiqa.errors import UserError
-from zeroiqa.tabular import Table, read_table
+from zeroiqa.files.tables import rows as table_rows
+from zeroiqa.files.tables.read import Table, read_table
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"

@@ -10,7 +10,7 @@ import pytest
 from openpyxl import Workbook
 
 from zeroiqa.errors import UserError
-from zeroiqa.tabular import IMAGE_COLUMNS, is_blank, plain_number, read_table
+from zeroiqa.files.tables.read import IMAGE_COLUMNS, is_blank, plain_number, read_table
 
 ROWS = (("path", "mos"), ("images/a.jpg", "1.5"), ("images/b, c.jpg", "2"))
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from zeroiqa.chat import rendering
+from zeroiqa.chat.loading import load
+from zeroiqa.chat.rendering import UnboundedTemplateError, bounded, variables
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters import template_rendering
-from zeroiqa.raters.loading import load
-from zeroiqa.raters.template_rendering import UnboundedTemplateError, bounded, variables
+from zeroiqa.weights.options import ModelOptions
 
 pytest.importorskip("transformers")
 
@@ -66,9 +66,9 @@ def processor_of(source: str) -> Any:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_template_that_is_an_attack_ends_in_a_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zeroiqa.raters.prompting import _find_layout
+    from zeroiqa.chat.prompt import _find_layout
 
-    monkeypatch.setattr(template_rendering, "_SECONDS", 0.5)
+    monkeypatch.setattr(rendering, "_SECONDS", 0.5)
     source, said = ATTACKS[name]
     render = bounded(processor_of(source).apply_chat_template, "a model")
     with pytest.raises(UserError, match=f"^The chat template of a model .*({said})") as caught:
@@ -80,7 +80,7 @@ def test_the_names_in_a_template_are_found_within_bounds(monkeypatch: pytest.Mon
     source = "{% generation %}{{ a }}{% endgeneration %}{% set b = 1 %}{{ b }}{% break %}"
     assert variables("{% for c in d %}" + source + "{% endfor %}") == {"a", "d"}
     assert variables("{{") == variables("{{ " + "(" * 20_000) == frozenset()
-    monkeypatch.setattr(template_rendering, "_SECONDS", 0.5)
+    monkeypatch.setattr(rendering, "_SECONDS", 0.5)
     with pytest.raises(UnboundedTemplateError, match="takes longer"):
         variables("{{ 9 ** (10 ** 8) }}")
 
@@ -88,7 +88,7 @@ def test_the_names_in_a_template_are_found_within_bounds(monkeypatch: pytest.Mon
 def test_a_checkpoint_with_an_endless_template_is_refused(
     tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(template_rendering, "_SECONDS", 0.5)
+    monkeypatch.setattr(rendering, "_SECONDS", 0.5)
     folder = Path(shutil.copytree(tiny("qwen2_5_vl"), tmp_path / "model"))
     (folder / "chat_template.jinja").write_text(ATTACKS["nested loops"][0])
     with pytest.raises(UserError, match=f"The chat template of {folder} takes longer than"):
@@ -147,7 +147,7 @@ def test_processors_write_here_what_they_write_in_transformers(
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 def test_a_process_that_is_gone_is_started_again() -> None:
-    process = template_rendering._process()
+    process = rendering._process()
     assert process.ask({"source": "{{ a }}", "variables": {"a": 1}}) == "1"
     assert process._running is not None
     os.kill(process._running.pid, signal.SIGKILL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zeroiqa.raters.thoughts import closings, find_thought, unpaired_tags
+from zeroiqa.chat.thoughts import closings, find_thought, unpaired_tags
 
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 HEADER = "<|start_header_id|>thinking<|end_header_id|>"

@@ -10,8 +10,8 @@ from PIL import Image as PilImage
 
 from tests.imagefiles import chunk, joined, noise, png, quadrants, tiff, tiff_picture
 from zeroiqa.errors import ImageError
-from zeroiqa.images import decode
-from zeroiqa.tiff_directories import exif_orientation
+from zeroiqa.images.decode import decode
+from zeroiqa.images.formats.tiff_directories import exif_orientation
 
 PHOTO = noise(70, 90, 3)
 SEVERAL = "the file holds several frames or pages; the first one was used"

@@ -18,7 +18,7 @@ from tests.imagefiles import (
     tiff_picture,
 )
 from zeroiqa.errors import ImageError
-from zeroiqa.images import DecodePolicy, decode
+from zeroiqa.images.decode import DecodePolicy, decode
 
 HEIGHT, WIDTH = 37, 45  # no multiples of 8 or of a tile
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from zeroiqa.chat.tokens import check_spelling, first_tokens, level_tokens, single_tokens, unspelled
 from zeroiqa.errors import UserError
-from zeroiqa.raters.tokens import check_spelling, first_tokens, level_tokens, single_tokens, unspelled
 
 
 class Greedy:

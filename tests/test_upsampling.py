@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from hypothesis import given, settings, strategies  # noqa: E402
 
-from zeroiqa.segmenters.upsampling import Upsampling  # noqa: E402
+from zeroiqa.segmenters.sam2.upsampling import Upsampling  # noqa: E402
 
 ROUNDING = 1e-5
 """Of a logit of a few units in float32, with room: pixels nearer to the threshold may fall either way."""
@@ -78,7 +78,7 @@ def test_no_masks_have_no_pixels():
 
 
 def test_many_border_cells_are_looked_at_in_parts(monkeypatch):
-    from zeroiqa.segmenters import upsampling
+    from zeroiqa.segmenters.sam2 import upsampling
 
     logits = torch.randn((5, 32, 32), generator=torch.Generator().manual_seed(2))
     whole = Upsampling((32, 32), (100, 90), logits.device).extent(logits, 0.0)

@@ -11,7 +11,7 @@ import pytest
 from zeroiqa.settings import load_settings
 from zeroiqa.types import Rating
 
-verify = import_module("zeroiqa.cli.verify")
+verify = import_module("zeroiqa.cli.commands.verify")
 RATING = Rating((math.log(0.25), math.log(0.75)), 0.9)
 MOVED = Rating((math.log(0.25 + 3e-5), math.log(0.75 - 3e-5)), 0.9)
 ALLOWED = {"fake": 0.0, "hf:model": 1e-4}

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
-from zeroiqa.budget import IMAGE_SECONDS
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import from_array, from_pil
-from zeroiqa.inputs import find_images
+from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.images.decode import from_array, from_pil
+from zeroiqa.images.find import find_images
+from zeroiqa.images.read import Stored
+from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
-from zeroiqa.reading import Stored
 from zeroiqa.results import ImageScore, ImageScores
-from zeroiqa.selection import Selection
 from zeroiqa.settings import DEFAULT_PRESET, load_settings
 from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
@@ -124,8 +124,8 @@ def score_images(
         prompts: One text prompt per image, for the aspect correspondence. An image without one has the scores
             of the other standards, and a warning.
         method: From `load_method`; the embedded preset if left out.
-        include: Patterns of names, as of `zeroiqa.selection.Selection`: take images only that fit one. Those
-            of a folder, a glob pattern or a list alone are asked.
+        include: Patterns of names, as of `zeroiqa.images.selection.Selection`: take images only that fit one.
+            Those of a folder, a glob pattern or a list alone are asked.
         exclude: Patterns of names: leave out images that fit one.
 
     Returns:

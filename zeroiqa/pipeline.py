@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from zeroiqa.aggregate import Aggregation
-from zeroiqa.budget import IMAGE_SECONDS
-from zeroiqa.decoding import Decoder
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images import DecodePolicy, parse_colour
+from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.images.decode import DecodePolicy, parse_colour
+from zeroiqa.images.decoder import Decoder
 from zeroiqa.raters import build_rater, has_own_scale
 from zeroiqa.raters.direction import lower_is_better
 from zeroiqa.results import ImageScore, score_rated, standard_labels

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
-from zeroiqa.damage import read_toml, reading
-from zeroiqa.devices import Dtype
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import Attention, ModelOptions
+from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.raters import has_own_scale
 from zeroiqa.segmenters import has_weights
-from zeroiqa.segmenters.mask_parameters import load_granularity
+from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.types import CropMode
+from zeroiqa.weights.devices import Dtype
+from zeroiqa.weights.options import Attention, ModelOptions
 
 DEFAULT_PRESET = "embedded"
 

@@ -12,8 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
-from zeroiqa.damage import read_toml, reading
 from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.files.damage import read_toml, reading
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
 Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference"]

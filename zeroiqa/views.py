@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa import rle
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 from zeroiqa.types import CropMode, Image, Region, View
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from tests.servers.distribution import distribution
 from tests.servers.process import ChatServer
 from zeroiqa.raters import build_rater
-from zeroiqa.raters.endpoint import EndpointRater
+from zeroiqa.raters.endpoint.rater import EndpointRater
 from zeroiqa.standards import Standard, load_standard
 from zeroiqa.types import Rating, View
 

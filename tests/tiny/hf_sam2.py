@@ -16,7 +16,7 @@ def build(folder: Path, **choices: Any) -> Path:
         folder: Where to, returned; the official checkpoint that it is made of lies beside it.
         choices: Of `build_official`.
     """
-    from zeroiqa.segmenters.convert_sam2 import convert
+    from zeroiqa.segmenters.sam2.convert import convert
 
     convert(f"sam2:{build_official(folder.with_name(f'{folder.name}-official'), **choices)}", folder)
     return folder

@@ -114,7 +114,7 @@ def random_tensors(version: str, config: dict[str, Any], seed: int = 0) -> dict[
     """Tensors of the hub's names; biases and norms are random, too."""
     import torch
 
-    from zeroiqa.raters.mplug_owl3 import MplugOwl3Config, MplugOwl3ForConditionalGeneration
+    from zeroiqa.chat.mplug_owl3 import MplugOwl3Config, MplugOwl3ForConditionalGeneration
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -25,7 +25,7 @@ def build_official(folder: Path, *, size: int = 256, seed: int = 0, large_masks:
     import torch
     from omegaconf import OmegaConf
 
-    from zeroiqa.segmenters.sam2_loading import build_model
+    from zeroiqa.segmenters.sam2.official_weights import build_model
 
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(config(size)), folder / "config.yaml")
@@ -42,7 +42,7 @@ def config(size: int) -> dict[str, Any]:
     """That of sam2.1_hiera_t.yaml with fewer channels and blocks."""
     from omegaconf import OmegaConf
 
-    from zeroiqa.segmenters.sam2_loading import cards, package_file
+    from zeroiqa.segmenters.sam2.official_weights import cards, package_file
 
     path = package_file(cards()["sam2.1-tiny"].config)
     content: Any = OmegaConf.to_container(OmegaConf.load(path))

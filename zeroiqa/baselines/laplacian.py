@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroiqa.baselines.planes import gray_plane, inner, laplacian
+from zeroiqa.nss.planes import gray_plane, inner, laplacian
 
 if TYPE_CHECKING:
     from zeroiqa.types import Mask, Pixels

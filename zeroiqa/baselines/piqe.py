@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from zeroiqa.baselines.planes import (
+from zeroiqa.nss.planes import (
     Plane,
     Table,
     gray_plane,

@@ -15,13 +15,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.baselines import catalogue, find_variant
-from zeroiqa.baselines.measures import Measured, known_direction
-from zeroiqa.devices import find_device
+from zeroiqa.baselines.measure import Measured, known_direction
 from zeroiqa.errors import UserError
+from zeroiqa.weights.devices import find_device
 
 if TYPE_CHECKING:
-    from zeroiqa.model_options import ModelOptions
     from zeroiqa.types import Pixels, View
+    from zeroiqa.weights.options import ModelOptions
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zeroiqa.baselines.measures import Measured, known_direction, text_prompt
+from zeroiqa.baselines.measure import Measured, known_direction, text_prompt
 from zeroiqa.raters.chat import ChatRater
-from zeroiqa.raters.models import resolve_model
 from zeroiqa.standards import FilledPrompt
+from zeroiqa.weights.cards import resolve_model
 
 if TYPE_CHECKING:
     from zeroiqa.baselines import Baseline
-    from zeroiqa.model_options import ModelOptions
     from zeroiqa.types import View
+    from zeroiqa.weights.options import ModelOptions
 
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
 WORDS = ("Yes", "No")

@@ -9,27 +9,27 @@ from typing import NoReturn
 
 import click
 
-from zeroiqa import console
-from zeroiqa.budget import leave
-from zeroiqa.cli.ablate import ablate
-from zeroiqa.cli.baselines import baselines
-from zeroiqa.cli.bench import bench
-from zeroiqa.cli.compare import compare
-from zeroiqa.cli.datasets import datasets
-from zeroiqa.cli.evaluate import evaluate
-from zeroiqa.cli.head import head
-from zeroiqa.cli.merge import merge
+from zeroiqa.cli import console
+from zeroiqa.cli.commands.ablate import ablate
+from zeroiqa.cli.commands.baselines import baselines
+from zeroiqa.cli.commands.bench import bench
+from zeroiqa.cli.commands.compare import compare
+from zeroiqa.cli.commands.datasets import datasets
+from zeroiqa.cli.commands.evaluate import evaluate
+from zeroiqa.cli.commands.head import head
+from zeroiqa.cli.commands.merge import merge
+from zeroiqa.cli.commands.models import models
+from zeroiqa.cli.commands.rescore import rescore
+from zeroiqa.cli.commands.score import score
+from zeroiqa.cli.commands.segment import segment
+from zeroiqa.cli.commands.standards import standards
+from zeroiqa.cli.commands.status import status
+from zeroiqa.cli.commands.upper_bound import upper_bound
+from zeroiqa.cli.commands.verify import verify
 from zeroiqa.cli.messages import say, warnings_printed
-from zeroiqa.cli.models import models
 from zeroiqa.cli.options import spread_aspects
-from zeroiqa.cli.rescore import rescore
-from zeroiqa.cli.score import score
-from zeroiqa.cli.segment import segment
-from zeroiqa.cli.standards import standards
-from zeroiqa.cli.status import status
-from zeroiqa.cli.upper_bound import upper_bound
-from zeroiqa.cli.verify import verify
 from zeroiqa.errors import UserError
+from zeroiqa.guards.budget import leave
 from zeroiqa.version import __version__
 
 

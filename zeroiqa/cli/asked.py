@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.storage import Location
+from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
@@ -115,8 +115,8 @@ def write_table(run: Run, aggregation: Aggregation | None, path: Location, style
         UserError: it cannot be written.
     """
     from zeroiqa.cli.output import write_rows
+    from zeroiqa.files.atomic import replaced
     from zeroiqa.runs import iter_scores, score_columns
-    from zeroiqa.runs.files import replaced
     from zeroiqa.runs.scores import write_parquet
 
     columns, kind = score_columns(run, aggregation), STYLES.get(path.suffix.lower(), "csv")

@@ -13,17 +13,17 @@ import click
 
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, with_options
-from zeroiqa.damage import read_json, reason, stumbles
 from zeroiqa.errors import UserError, printable
-from zeroiqa.schema import NUMBER, TEXT, Record, first_wrong, perhaps
-from zeroiqa.storage import Location
+from zeroiqa.files.damage import read_json, reason, stumbles
+from zeroiqa.files.schema import NUMBER, TEXT, Record, first_wrong, perhaps
+from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.cli.trial import Trial
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
     from zeroiqa.pipeline import Method
-    from zeroiqa.runs.estimate import Cost, Speed
     from zeroiqa.settings import Settings
+    from zeroiqa.speed.cost import Cost, Speed
+    from zeroiqa.speed.trial import Trial
 
 
 _BENCH = Record({"rater": TEXT, "views_per_second": NUMBER}, optional={"device": perhaps(TEXT)})
@@ -111,9 +111,9 @@ def describe(
     Raises:
         UserError: a name is unknown, or a bench file is damaged or of a rater that the run has not.
     """
-    from zeroiqa.cli.trial import try_images
     from zeroiqa.pipeline import build_method
     from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.speed.trial import try_images
 
     light = [name for name in settings.raters if not (has_weights(name) or is_server(name))]
     method = build_method(settings, light)
@@ -165,7 +165,7 @@ def _segmenter_id(settings: Settings, method: Method) -> str:
 def _rater_id(name: str, settings: Settings, method: Method) -> str:
     from zeroiqa.pipeline import build_method
     from zeroiqa.raters import is_server
-    from zeroiqa.raters.models import resolve_model
+    from zeroiqa.weights.cards import resolve_model
 
     if name in method.raters:
         return method.raters[name].id
@@ -181,7 +181,7 @@ def _rater_id(name: str, settings: Settings, method: Method) -> str:
 
 def _read_bench(paths: Sequence[Path], ids: dict[str, str]) -> dict[str, Speed]:
     """Rater -> what was measured."""
-    from zeroiqa.runs.estimate import Speed
+    from zeroiqa.speed.cost import Speed
 
     speeds: dict[str, Speed] = {}
     for path in paths:
@@ -212,7 +212,7 @@ def _estimate(
     images: int, settings: Settings, trial: Trial, measured: dict[str, Speed], spending: Spending
 ) -> Iterator[str]:
     from zeroiqa.raters import has_weights, is_server
-    from zeroiqa.runs.estimate import planned_cost
+    from zeroiqa.speed.cost import planned_cost
 
     each, why = _views(settings, trial, spending)
     views = None if each is None else each * images
@@ -239,7 +239,7 @@ def _estimate(
 
 def _views(settings: Settings, trial: Trial, spending: Spending) -> tuple[float | None, str]:
     from zeroiqa import segmenters
-    from zeroiqa.runs.estimate import MASKS_PER_IMAGE
+    from zeroiqa.speed.cost import MASKS_PER_IMAGE
 
     if spending.views_per_image is not None:
         return spending.views_per_image, "--views-per-image"
@@ -255,7 +255,7 @@ def _views(settings: Settings, trial: Trial, spending: Spending) -> tuple[float 
 def _memory(settings: Settings) -> str:
     """Of the largest rater: one is in memory at a time."""
     from zeroiqa.raters import has_weights
-    from zeroiqa.raters.models import model_cards
+    from zeroiqa.weights.cards import model_cards
 
     cards, models = model_cards(), [name for name in settings.raters if has_weights(name)]
     if not models:
@@ -271,10 +271,10 @@ def _memory(settings: Settings) -> str:
 
 
 def _speed(name: str, trial: Trial, spending: Spending) -> Speed:
-    from zeroiqa.flops import peak_tflops
     from zeroiqa.raters import is_server
-    from zeroiqa.raters.models import model_cards
-    from zeroiqa.runs.estimate import SHARE_OF_PEAK, Speed, seconds_by_formula
+    from zeroiqa.speed.cost import SHARE_OF_PEAK, Speed, seconds_by_formula
+    from zeroiqa.speed.flops import peak_tflops
+    from zeroiqa.weights.cards import model_cards
 
     if name in trial.raters:
         return trial.raters[name]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from zeroiqa.budget import IMAGE_SECONDS
 from zeroiqa.cli.options import Command, with_options
+from zeroiqa.guards.budget import IMAGE_SECONDS
 
 if TYPE_CHECKING:
     from zeroiqa.runs import Run

@@ -13,7 +13,7 @@ from zeroiqa.cli.options import Command, with_options
 from zeroiqa.errors import UserError, printable
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
     from zeroiqa.runs import Run
     from zeroiqa.runs.healing import Healing
 
@@ -76,7 +76,7 @@ def refuse_copies(run: Run) -> None:
     Raises:
         UserError: of the images that come first, at least two, all have another time.
     """
-    from zeroiqa.inputs import time_of
+    from zeroiqa.images.find import time_of
     from zeroiqa.runs import pending
     from zeroiqa.runs.latest import images_left
 

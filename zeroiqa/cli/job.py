@@ -19,10 +19,10 @@ from zeroiqa.cli.healing import healed, healing_options, refuse_copies
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.running import RUNS, carry_out, counted, default_folder, foreseen, opened_run
-from zeroiqa.storage import Location, location
+from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
     from zeroiqa.runs import Run
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice

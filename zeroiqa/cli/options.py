@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
-from zeroiqa.console import write_machine_readable
+from zeroiqa.cli.console import write_machine_readable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
@@ -106,7 +106,7 @@ def selection_options(command: Command) -> Command:
 
     @wraps(command)
     def bundled(*arguments: Any, include: tuple[str, ...], exclude: tuple[str, ...], **options: Any) -> Any:
-        from zeroiqa.selection import Selection
+        from zeroiqa.images.selection import Selection
 
         return command(*arguments, selection=Selection.of(include, exclude), **options)
 

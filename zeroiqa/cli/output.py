@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from zeroiqa import csv_files
+from zeroiqa.cli.console import is_lost
 from zeroiqa.cli.messages import say
-from zeroiqa.console import is_lost
 from zeroiqa.errors import printable
 from zeroiqa.evaluation.records import MACHINE_STYLES
+from zeroiqa.files.tables import csv_writer
 from zeroiqa.names import json_text
 from zeroiqa.results import ImageScore, csv_row
 
@@ -33,8 +33,8 @@ def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], st
         columns: Those of an image that has a score, the header of a CSV table.
         stream: Where to.
     """
-    if style in csv_files.STYLES:
-        writer = csv_files.CsvWriter(stream, columns, style)
+    if style in csv_writer.STYLES:
+        writer = csv_writer.CsvWriter(stream, columns, style)
         for result in _while_taken(results, stream):
             writer.write(csv_row(result.to_dict()))
     elif style == "jsonl":

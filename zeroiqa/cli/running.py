@@ -14,11 +14,11 @@ from zeroiqa.cli.asked import Asked
 from zeroiqa.cli.execution import Executor
 from zeroiqa.cli.healing import healed, how_errors_heal
 from zeroiqa.cli.messages import say
-from zeroiqa.storage import Location
+from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
     from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
     from zeroiqa.runs.naming import Naming

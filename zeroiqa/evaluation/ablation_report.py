@@ -16,14 +16,14 @@ from zeroiqa.evaluation.ablations import (
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
 from zeroiqa.evaluation.comparison import intervals
 from zeroiqa.evaluation.methods import MEASURES
-from zeroiqa.evaluation.metrics import Interval
 from zeroiqa.evaluation.records import Record, Report
 from zeroiqa.evaluation.run_scores import origin_of
 from zeroiqa.evaluation.tables import Table, cells, number
+from zeroiqa.metrics.measures import Interval
 from zeroiqa.runs import iter_scores, reaggregation
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.datasets.read import Dataset
     from zeroiqa.settings import Settings
 
 ASPECT = "quality"

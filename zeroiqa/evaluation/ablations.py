@@ -21,11 +21,11 @@ from zeroiqa.runs.passes import rater_groups, release_memory
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
 from zeroiqa.segmenters import build_segmenter, has_weights
-from zeroiqa.segmenters.mask_parameters import load_granularity
+from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 

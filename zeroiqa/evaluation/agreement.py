@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.dataset_types import LeftOut, left_out_note
-from zeroiqa.evaluation.logistic import plcc_fitted, rmse_fitted
+from zeroiqa.evaluation.datasets.types import LeftOut, left_out_note
 from zeroiqa.evaluation.matching import Origin, Scored, match
-from zeroiqa.evaluation.metrics import (
+from zeroiqa.metrics.logistic import plcc_fitted, rmse_fitted
+from zeroiqa.metrics.measures import (
     LEAST_IMAGES,
     Interval,
     Metric,
@@ -27,7 +27,7 @@ from zeroiqa.evaluation.metrics import (
 )
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.datasets.read import Dataset
 
 MEASURES: dict[str, Metric] = {
     "SRCC": srcc,

@@ -12,13 +12,13 @@ import numpy as np
 from zeroiqa.evaluation.agreement import Joined, common_images, join, pointing_up
 from zeroiqa.evaluation.matching import NothingInCommonError
 from zeroiqa.evaluation.methods import MEASURES, Method
-from zeroiqa.evaluation.metrics import Interval, Values, bootstrap_values, percentile_interval, srcc
 from zeroiqa.evaluation.records import Record, Report
-from zeroiqa.evaluation.significance import PairedTest, holm, paired_bootstraps
 from zeroiqa.evaluation.tables import Cell, Table, marks, number, p_value
+from zeroiqa.metrics.measures import Interval, Values, bootstrap_values, percentile_interval, srcc
+from zeroiqa.metrics.significance import PairedTest, holm, paired_bootstraps
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.datasets.read import Dataset
 
 RESAMPLES = 1000
 """Of every bootstrap, at least."""

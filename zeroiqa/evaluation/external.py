@@ -15,7 +15,7 @@ from zeroiqa.baselines import named_like
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.matching import Origin
 from zeroiqa.evaluation.methods import Direction, Method
-from zeroiqa.tabular import IMAGE_COLUMNS, Table, first_names, letters, read_table
+from zeroiqa.files.tables.read import IMAGE_COLUMNS, Table, first_names, letters, read_table
 
 _SCORES = ("score", "scores", "value", "prediction")
 _METHODS = ("method", "metric", "model")
@@ -39,7 +39,7 @@ def read_external(
     """The methods of a file, in the order in which it has them. Columns of text are passed over, and said.
 
     Args:
-        path: A table with a header, as `zeroiqa.tabular.read_table` takes it.
+        path: A table with a header, as `zeroiqa.files.tables.read.read_table` takes it.
         lower_is_better: Names of methods whose direction the user has said; others are ignored here.
         folders: What relative paths may count from beside the file's own folder and the current one.
 

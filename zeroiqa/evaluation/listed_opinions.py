@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.dataset_files import FileTree
-from zeroiqa.evaluation.dataset_types import Sample, some
+from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.types import Sample, some
 from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
-from zeroiqa.listed_images import spellings
+from zeroiqa.images.listed import spellings
 
 
 class Opinion(NamedTuple):

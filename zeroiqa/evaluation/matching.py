@@ -10,13 +10,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.dataset_types import some
+from zeroiqa.evaluation.datasets.types import some
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
-from zeroiqa.listed_images import spellings
-from zeroiqa.sieve import EXTENSIONS
+from zeroiqa.images.listed import spellings
+from zeroiqa.images.sieve import EXTENSIONS
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets import Dataset
+    from zeroiqa.evaluation.datasets.read import Dataset
 Scored: TypeAlias = tuple[str, float | None]
 """Path and score of an image; None for one with an error."""
 

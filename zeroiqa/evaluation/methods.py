@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zeroiqa.evaluation.matching import Origin, Scored
-from zeroiqa.evaluation.metrics import Metric, plcc, srcc
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
+from zeroiqa.metrics.measures import Metric, plcc, srcc
 
 MEASURES: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
 """What methods are compared by."""

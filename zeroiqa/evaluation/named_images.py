@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.sieve import EXTENSIONS
+from zeroiqa.images.sieve import EXTENSIONS
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|//")
 """How absolute paths of Windows begin, with / between their parts."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zeroiqa import csv_files
 from zeroiqa.evaluation.tables import Mark, Table, render
+from zeroiqa.files.tables import csv_writer
 from zeroiqa.names import json_text
 
-MACHINE_STYLES = (*csv_files.STYLES, "json", "jsonl")
+MACHINE_STYLES = (*csv_writer.STYLES, "json", "jsonl")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _json(value: Any, indent: int | None = None) -> str:
 def _csv(rows: Sequence[Mapping[str, Any]], style: str) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row if key != "notes"))
     text = io.StringIO()
-    writer = csv_files.CsvWriter(text, [*columns, "notes"], style)
+    writer = csv_writer.CsvWriter(text, [*columns, "notes"], style)
     for row in rows:
         writer.write({**row, "notes": " ".join(row["notes"])})
     return text.getvalue()

@@ -16,8 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.damage import reading
 from zeroiqa.errors import UserError
+from zeroiqa.files.damage import reading
 from zeroiqa.types import Image, Rater, Rating, Region, Rle, Segmenter, View
 
 if TYPE_CHECKING:

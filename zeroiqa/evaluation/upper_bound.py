@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.metrics import plcc, srcc
+from zeroiqa.metrics.measures import plcc, srcc
 
 if TYPE_CHECKING:
     import numpy.typing as npt

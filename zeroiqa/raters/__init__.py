@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.models import model_names, resolve_model
 from zeroiqa.registry import resolve
+from zeroiqa.weights.cards import model_names, resolve_model
+from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
     from zeroiqa.types import Rater
@@ -97,7 +97,7 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
     if key == _ANY_MODEL and not argument:
         raise UserError("The rater hf needs a model; write hf:REPOSITORY or hf:FOLDER.")
     if key == _ENDPOINT:
-        from zeroiqa.raters.endpoint import EndpointRater
+        from zeroiqa.raters.endpoint.rater import EndpointRater
 
         return EndpointRater(argument, options or ModelOptions(), digits_suffice=digits_suffice)
     if key == _BASELINE:

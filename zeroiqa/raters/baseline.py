@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zeroiqa.baselines import PYIQA, find_measured, find_variant
-from zeroiqa.baselines.measures import Measured, build_measure
+from zeroiqa.baselines.measure import Measured, build_measure
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.raters.direction import LOWER_IS_BETTER
 from zeroiqa.types import Rating
+from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
     from zeroiqa.standards import Aspect, Standard
@@ -24,7 +24,7 @@ class BaselineRater:
     A rating is the same under every standard: a baseline knows one question only.
 
     Args:
-        name: As for `zeroiqa.baselines.measures.build_measure`: "niqe", "clipscore:FOLDER", "pyiqa:musiq".
+        name: As for `zeroiqa.baselines.measure.build_measure`: "niqe", "clipscore:FOLDER", "pyiqa:musiq".
         options: How weights are loaded and run.
 
     Raises:

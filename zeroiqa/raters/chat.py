@@ -2,7 +2,7 @@
 
 LLM-IQA, section 3.1, asks an MLLM for one token in 1..K. Instead of sampling it, the whole distribution over
 the K tokens is read from the logits at the position where the answer begins, with the mass outside of them.
-Other readouts of that position: see `zeroiqa.raters.readouts`.
+Other readouts of that position: see `zeroiqa.chat.readouts`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.chat.likeliest import COUNT, LEAST_MASS, FirstToken, off_the_scale
 from zeroiqa.errors import UserError
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.checkpoint import Checkpoint, find_checkpoint
-from zeroiqa.raters.likeliest import COUNT, LEAST_MASS, FirstToken, off_the_scale
 from zeroiqa.standards import load_standard
 from zeroiqa.types import Rating
+from zeroiqa.weights.checkpoint import Checkpoint, find_checkpoint
+from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
     import torch
 
-    from zeroiqa.raters.chat_engine import ChatEngine
-    from zeroiqa.raters.known_answer import Result
-    from zeroiqa.raters.loading import Loaded
-    from zeroiqa.raters.readouts import Readout
-    from zeroiqa.raters.tokens import AnswerTokens
+    from zeroiqa.chat.engine import ChatEngine
+    from zeroiqa.chat.known_answer import Result
+    from zeroiqa.chat.loading import Loaded
+    from zeroiqa.chat.readouts import Readout
+    from zeroiqa.chat.tokens import AnswerTokens
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import View
 
@@ -65,7 +65,7 @@ class ChatRater:
     @classmethod
     def of(cls, loaded: Loaded) -> ChatRater:
         """A rater of a model that is loaded already."""
-        from zeroiqa.raters.chat_engine import ChatEngine
+        from zeroiqa.chat.engine import ChatEngine
 
         rater = cls(loaded.name)
         rater._ready = ChatEngine(loaded)
@@ -83,7 +83,7 @@ class ChatRater:
         Raises:
             UserError: the model is neither on this disk nor to be had.
         """
-        from zeroiqa.devices import find_device, find_dtype
+        from zeroiqa.weights.devices import find_device, find_dtype
 
         checkpoint = self._checkpoint()
         dtype: object = self._options.dtype
@@ -97,7 +97,7 @@ class ChatRater:
         """Raise `UserError` if the model is not to be had; every kind, aspect and K can be asked for."""
         checkpoint = self._checkpoint()
         if checkpoint.has_own_code:  # refused before a run is begun: allowing it is part of a run's settings
-            from zeroiqa.raters.loading import check_family
+            from zeroiqa.chat.loading import check_family
 
             check_family(checkpoint, self._options)
         if standard.k > 9:
@@ -161,7 +161,7 @@ class ChatRater:
         Raises:
             UserError: two words begin with the same token, or with one that says something else.
         """
-        from zeroiqa.raters.tokens import check_spelling, first_tokens
+        from zeroiqa.chat.tokens import check_spelling, first_tokens
 
         engine = self._engine()
         name, leads = engine.loaded.name, (engine.template.lead(prompt), "")
@@ -211,7 +211,7 @@ class ChatRater:
 
     def first_tokens(self, standard: Standard) -> list[FirstToken]:
         """How each of the built-in pictures is answered under a standard."""
-        from zeroiqa.raters.known_answer import built_in_views
+        from zeroiqa.chat.known_answer import built_in_views
 
         views = [replace(view, prompt=_EXAMPLE) for view in built_in_views()]
         likeliest = self._likeliest(views, standard)
@@ -235,15 +235,15 @@ class ChatRater:
 
     def _engine(self) -> ChatEngine:
         if self._ready is None:
-            from zeroiqa.raters.chat_engine import ChatEngine
-            from zeroiqa.raters.loading import load
+            from zeroiqa.chat.engine import ChatEngine
+            from zeroiqa.chat.loading import load
 
             self._ready = ChatEngine(load(self._name, self._options, self._revision))
             self._compare_with_known_answer(self._ready.loaded)
         return self._ready
 
     def _compare_with_known_answer(self, loaded: Loaded) -> None:
-        from zeroiqa.raters import known_answer
+        from zeroiqa.chat import known_answer
 
         dtype = "8bit" if self._options.load_in_8bit else str(loaded.dtype).removeprefix("torch.")
         try:
@@ -291,7 +291,7 @@ class ChatRater:
         return rows
 
     def _readout(self, standard: Standard) -> Readout:
-        from zeroiqa.raters.readouts import make_readout
+        from zeroiqa.chat.readouts import make_readout
 
         if standard.hash not in self._readouts:
             self._readouts[standard.hash] = make_readout(self._engine(), standard)

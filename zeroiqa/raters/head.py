@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.heads.lmm4lmm.conversation import DIMENSIONS, Dimension
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.lmm4lmm.judged import Judged
-from zeroiqa.model_options import ModelOptions
+from zeroiqa.heads.predictions import Judged
 from zeroiqa.types import Image, Rating
+from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
     from zeroiqa.standards import Aspect, Standard

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroiqa.baselines.niqe import MODEL_FILE, load_model
-from zeroiqa.baselines.planes import mirrored, mirrored_mask
 from zeroiqa.errors import UserError
-from zeroiqa.opencv import cv2
-from zeroiqa.raters.nss_measures import Measures, measure
+from zeroiqa.images.opencv import cv2
+from zeroiqa.nss.measures import Measures, measure
+from zeroiqa.nss.niqe import MODEL_FILE, load_model
+from zeroiqa.nss.planes import mirrored, mirrored_mask
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:

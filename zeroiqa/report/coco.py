@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroiqa import rle
+from zeroiqa.files.atomic import replaced
+from zeroiqa.files.storage import Location
 from zeroiqa.names import json_text
 from zeroiqa.report.overlay import resized_mask
-from zeroiqa.runs.files import replaced
-from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.types import Region, Rle

@@ -12,7 +12,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from zeroiqa import rle
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 
 if TYPE_CHECKING:
     from zeroiqa.types import Image, Mask, Pixels, Region

@@ -14,19 +14,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from zeroiqa.damage import reason, stumbles
 from zeroiqa.errors import UserError, printable
+from zeroiqa.files.atomic import TEMPORARY, table
+from zeroiqa.files.damage import reason, stumbles
+from zeroiqa.files.storage import Location
 from zeroiqa.names import cell
-from zeroiqa.runs import known_answers, plan, store
+from zeroiqa.runs import known_answers, plan
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
-from zeroiqa.runs.files import TEMPORARY, table
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, status
 from zeroiqa.runs.scores import iter_scores, score_columns
-from zeroiqa.storage import Location
 
 _REDO = "delete it and give the command of the run again"
 _REWRITE = "give the command of the run again, which writes it"

@@ -20,13 +20,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.answers import Answers, answers_of
-from zeroiqa.damage import parse_json, stumbles
 from zeroiqa.errors import UserError
-from zeroiqa.runs import store
-from zeroiqa.runs.files import created
+from zeroiqa.files.atomic import created
+from zeroiqa.files.damage import parse_json, stumbles
+from zeroiqa.files.schema import NUMBER, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, perhaps
+from zeroiqa.files.storage import Location, RemotePath
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.findings import find, kinds_of, limits, rater_of
-from zeroiqa.schema import NUMBER, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, perhaps
-from zeroiqa.storage import Location, RemotePath
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zeroiqa.aggregate import Aggregation, failure
 from zeroiqa.answers import Answers, count_answers, limit_of
 from zeroiqa.errors import printable
-from zeroiqa.runs import store
+from zeroiqa.runs import parts
 from zeroiqa.runs.plan import planned
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def find(
     rater = rater_of(run, stage)
     generation = run.revisions.generation(shard) if generation is None else generation
     if rater is None:
-        stored = store.read_errors(run.folder, stage, shard, generation, run.images_of(shard))
+        stored = parts.read_errors(run.folder, stage, shard, generation, run.images_of(shard))
         stored = {image: error for image, error in stored.items() if image not in without}
         causes = {image: error.cause for image, error in stored.items() if error.cause is not None}
         return Findings({image: error.sentence for image, error in stored.items()}, causes=causes)
@@ -63,7 +63,7 @@ def find(
     errors: dict[int, str] = {}
     causes = {}
     answers = {standard: Answers(limit) for standard, limit in limits(run, rater, aggregation).items()}
-    for row in store.read_ratings(run.folder, rater, shard, generation, run.images_of(shard)):
+    for row in parts.read_ratings(run.folder, rater, shard, generation, run.images_of(shard)):
         if row.image in without:
             continue
         if row.cause is not None:

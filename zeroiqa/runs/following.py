@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from zeroiqa.files.storage import Location
 from zeroiqa.runs import plan, record, revisions
 from zeroiqa.runs.naming import Naming, as_planned, is_list, root_of
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import Change
-from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
 
 
 class Followed(NamedTuple):

@@ -9,17 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from zeroiqa.archives import Member, members
-from zeroiqa.budget import Budget, OverBudgetError, left_behind
 from zeroiqa.errors import UserError
-from zeroiqa.inputs import Source
-from zeroiqa.reading import look
-from zeroiqa.runs import events, plan, store
+from zeroiqa.guards.budget import Budget, OverBudgetError, left_behind
+from zeroiqa.images.archives import Member, members
+from zeroiqa.images.find import Source
+from zeroiqa.images.read import look
+from zeroiqa.images.selection import Selection
+from zeroiqa.images.sieve import Sieve
+from zeroiqa.runs import events, plan
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.plan import Planned, escaped
 from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.run import Run
-from zeroiqa.selection import Selection
-from zeroiqa.sieve import Sieve
 
 _LOOKS = 16
 """Files that are looked at at once."""

@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from zeroiqa.aggregate import failure
-from zeroiqa.budget import Budget
 from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
+from zeroiqa.files.storage import is_remote
+from zeroiqa.guards.budget import Budget
 from zeroiqa.pipeline import Method, find_regions
-from zeroiqa.runs import store
+from zeroiqa.runs import parts
 from zeroiqa.runs.latest import newest_part
+from zeroiqa.runs.parts import RatingsRow, RegionsRow
 from zeroiqa.runs.plan import Planned, escaped
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
-from zeroiqa.runs.store import RatingsRow, RegionsRow
-from zeroiqa.storage import is_remote
 from zeroiqa.types import Image, Region
 
 _AHEAD = 4
@@ -116,32 +116,32 @@ def _wanted(run: Run, method: Method, number: int) -> Wanted:
     generation = run.revisions.generation(number)
 
     def there(stage: str) -> bool:
-        return store.part_path(run.folder, stage, number, generation).exists()
+        return parts.part_path(run.folder, stage, number, generation).exists()
 
-    raters = tuple(name for name in method.raters if not there(store.rating_stage(name)))
-    return Wanted(number, there(store.REGIONS), raters, generation)
+    raters = tuple(name for name in method.raters if not there(parts.rating_stage(name)))
+    return Wanted(number, there(parts.REGIONS), raters, generation)
 
 
 def _known_regions(run: Run, shard: Wanted) -> Iterator[RegionsRow | None]:
     """What the newest part has of each image of a shard; None for those that are to be computed."""
-    there = newest_part(run, shard.number, store.REGIONS)
+    there = newest_part(run, shard.number, parts.REGIONS)
     if there is None or shard.finished:
         yield from itertools.repeat(None, run.shards[shard.number])
         return
     again = run.revisions.again(shard.number, there)
-    for row in store.read_regions(run.folder, shard.number, there, run.images_of(shard.number)):
+    for row in parts.read_regions(run.folder, shard.number, there, run.images_of(shard.number)):
         change = again.get(row.image)
         yield None if change == "replaced" or (change == "retried" and row.error is not None) else row
 
 
 def _known_ratings(run: Run, shard: Wanted, rater: str) -> Iterator[RatingsRow | None]:
     """The same for the ratings by one of the raters whose part is wanted."""
-    there = newest_part(run, shard.number, store.rating_stage(rater))
+    there = newest_part(run, shard.number, parts.rating_stage(rater))
     if there is None:
         yield from itertools.repeat(None, run.shards[shard.number])
         return
     again = run.revisions.again(shard.number, there)
-    for row in store.read_ratings(run.folder, rater, shard.number, there, run.images_of(shard.number)):
+    for row in parts.read_ratings(run.folder, rater, shard.number, there, run.images_of(shard.number)):
         change = again.get(row.image)
         yield None if change == "replaced" or (change == "retried" and _failed_rating(rater, row)) else row
 
@@ -199,7 +199,7 @@ def _decoded(item: Item, method: Method) -> Item:
 
     def look(content: bytes) -> None:
         nonlocal found
-        found = store.content_hash(content)
+        found = parts.content_hash(content)
         if item.row is not None and item.row.content_hash not in (None, found):
             raise ChangedError(
                 f"{printable(planned.path)} has changed: it is not the file whose regions were found; give "

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from zeroiqa.damage import read_json, reading
+from zeroiqa.chat.known_answer import Answer, Result, answer_from, difference, tolerance
 from zeroiqa.errors import UserError, printable
-from zeroiqa.raters.known_answer import Answer, Result, answer_from, difference, tolerance
-from zeroiqa.runs import store
-from zeroiqa.runs.files import created
+from zeroiqa.files.atomic import created
+from zeroiqa.files.damage import read_json, reading
+from zeroiqa.runs import parts
 
 if TYPE_CHECKING:
-    from zeroiqa.storage import Location
+    from zeroiqa.files.storage import Location
 
 FOLDER = "known-answers"
 
@@ -38,10 +38,10 @@ def compare(folder: Location, rater: str, found: Result) -> None:
         UserError: the answers differ by more than rounding, or the record cannot be read or written.
     """
     given = found.answer
-    name = store.rating_stage(rater).partition("/")[2]
+    name = parts.rating_stage(rater).partition("/")[2]
     path = folder / FOLDER / f"{name}-{given.question[:8]}.json"
     if not path.exists():
-        if found.status == "different" and store.finished_shards(folder, store.rating_stage(rater)):
+        if found.status == "different" and parts.finished_shards(folder, parts.rating_stage(rater)):
             raise _refusal(folder, rater, found.known_with, given, found.difference)
         with created(path) as file:  # of several processes, the first decides
             file.write(json.dumps(asdict(given)).encode() + b"\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from zeroiqa.runs import store
+from zeroiqa.runs import parts
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import What
 from zeroiqa.runs.run import Run, pending
@@ -13,7 +13,7 @@ from zeroiqa.runs.run import Run, pending
 def newest_part(run: Run, shard: int, *stages: str) -> int | None:
     """The newest generation of which the parts of some stages are there together; None if there is none."""
     for generation in reversed(run.revisions.generations(shard)):
-        if all(store.part_path(run.folder, stage, shard, generation).exists() for stage in stages):
+        if all(parts.part_path(run.folder, stage, shard, generation).exists() for stage in stages):
             return generation
     return None
 
@@ -37,5 +37,5 @@ def all_left(run: Run) -> int:
 
 def _again(run: Run, shard: int, raters: Sequence[str]) -> Mapping[int, What] | None:
     """The images that are to be computed again; None: all, as there is no part that has them."""
-    there = newest_part(run, shard, store.REGIONS, *map(store.rating_stage, raters))
+    there = newest_part(run, shard, parts.REGIONS, *map(parts.rating_stage, raters))
     return None if there is None else run.revisions.again(shard, there)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from zeroiqa.errors import UserError
-from zeroiqa.runs import known_answers, plan, record, store
+from zeroiqa.files.storage import Location
+from zeroiqa.runs import known_answers, parts, plan, record
 from zeroiqa.runs.identity import differences
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.run import Run, load_run
-from zeroiqa.storage import Location
 
 Kept = Sequence[npt.NDArray[np.bool_]]
 """For each run, which of its images are taken."""
@@ -103,17 +103,17 @@ def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]
 
 def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, sizes: Sequence[int]) -> None:
     """Write the parts of a stage that are missing."""
-    there = store.finished_shards(folder, stage)
+    there = parts.finished_shards(folder, stage)
     rows = (_parts(run, stage) for run in runs)
     for shard, table in enumerate(_cut(_taken(rows, kept), sizes)):
         if shard not in there:
-            store.write_part(folder, stage, shard, table)
+            parts.write_part(folder, stage, shard, table)
 
 
 def _parts(run: Run, stage: str) -> Iterator[pa.Table]:
     for shard in range(run.n_shards):
         generation = run.revisions.generation(shard)
-        yield store.read_part(run.folder, stage, shard, generation, run.images_of(shard))
+        yield parts.read_part(run.folder, stage, shard, generation, run.images_of(shard))
 
 
 def _taken(by_run: Iterable[Iterable[pa.Table]], kept: Kept) -> Iterator[pa.Table]:

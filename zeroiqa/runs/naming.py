@@ -16,14 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa import archives, path_lists
-from zeroiqa.schema import TEXT, TRUTH, ListOf, Shape
-from zeroiqa.selection import Selection
-from zeroiqa.sieve import EXTENSIONS
-from zeroiqa.storage import Location, is_remote, location
+from zeroiqa.files.schema import TEXT, TRUTH, ListOf, Shape
+from zeroiqa.files.storage import Location, is_remote, location
+from zeroiqa.images import archives
+from zeroiqa.images import lists as path_lists
+from zeroiqa.images.selection import Selection
+from zeroiqa.images.sieve import EXTENSIONS
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
 
 NAMED: dict[str, Shape] = {
     **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
@@ -86,7 +87,7 @@ def naming_of(
     texts: Path | None = None,
     exact: bool = False,
 ) -> Naming | None:
-    """What the arguments of `zeroiqa.inputs.find_images` name; None if they mean these images and no others.
+    """What arguments of `zeroiqa.images.find.find_images` name; None if they mean these images and no others.
 
     They do where `exact` says so, with standard input, and where images are named one by one.
     """

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
+from zeroiqa.files.atomic import remove_leftovers
+from zeroiqa.files.storage import Location
 from zeroiqa.runs import following, plan, record
-from zeroiqa.runs.files import remove_leftovers
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
     WARNINGS,
@@ -23,10 +24,9 @@ from zeroiqa.runs.refusals import refuse_other_images, refuse_others
 from zeroiqa.runs.run import Run, run_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import check_prompts
-from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
     from zeroiqa.pipeline import Method
 
 

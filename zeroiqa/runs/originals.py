@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from zeroiqa.errors import ImageError, printable
-from zeroiqa.reading import read
-from zeroiqa.runs import store
+from zeroiqa.images.read import read
+from zeroiqa.runs import parts
 from zeroiqa.runs.checks import Check
 from zeroiqa.runs.latest import newest_part
 from zeroiqa.runs.plan import Planned
@@ -60,21 +60,21 @@ def _originals(run: Run) -> Iterator[_Original]:
         yield from found
 
 
-def _rows(run: Run) -> Iterator[tuple[Planned, store.RegionsRow | None]]:
+def _rows(run: Run) -> Iterator[tuple[Planned, parts.RegionsRow | None]]:
     """Every image with its regions; None where they are left to do."""
     for shard in range(run.n_shards):
-        there = newest_part(run, shard, store.REGIONS)
+        there = newest_part(run, shard, parts.REGIONS)
         images = run.planned(shard)
         if there is None:
             yield from zip(images, itertools.repeat(None), strict=False)
             continue
         again = run.revisions.again(shard, there)
-        rows = store.read_regions(run.folder, shard, there, run.images_of(shard))
+        rows = parts.read_regions(run.folder, shard, there, run.images_of(shard))
         for image, row in zip(images, rows, strict=True):
             yield image, None if image.image in again else row
 
 
-def _compared(run: Run, image: Planned, row: store.RegionsRow | None) -> _Original:
+def _compared(run: Run, image: Planned, row: parts.RegionsRow | None) -> _Original:
     if image.image in run.revisions.gone:
         return _Original(why_not="gone")
     if row is None:
@@ -87,7 +87,7 @@ def _compared(run: Run, image: Planned, row: store.RegionsRow | None) -> _Origin
         content = read(image._replace(modified=None).stored, run.settings.max_pixels)
     except ImageError as error:
         return _Original(damage=str(error))
-    if store.content_hash(content) == row.content_hash:
+    if parts.content_hash(content) == row.content_hash:
         return _Original()
     return _Original(
         damage=f"{printable(image.path)} is not the file that was scored, by its SHA-256; put the old file "

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zeroiqa.damage import parse_json, reading, stumbles
 from zeroiqa.errors import UserError, printable
-from zeroiqa.reading import Stored
-from zeroiqa.runs.files import complete, created, replaced, table, table_writer
+from zeroiqa.files.atomic import complete, created, replaced, table, table_writer
+from zeroiqa.files.damage import parse_json, reading, stumbles
+from zeroiqa.files.schema import TEXT, WHOLE, Record, Shape, first_wrong
+from zeroiqa.files.storage import Location
+from zeroiqa.images.read import Stored
 from zeroiqa.runs.naming import NAMED, Naming, naming_from, spelled_from
 from zeroiqa.runs.part_checks import check_columns
-from zeroiqa.schema import TEXT, WHOLE, Record, Shape, first_wrong
-from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.inputs import Source
+    from zeroiqa.images.find import Source
 
 NAME = "plan.parquet"
 _LEAST_CAP, _LARGEST_CAP, _AIM = 8, 4096, 1000

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from zeroiqa.limits import cores
+from zeroiqa.guards.limits import cores
 
 T = TypeVar("T")
 U = TypeVar("U")

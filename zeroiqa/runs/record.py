@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zeroiqa.damage import read_json, reading, shortened
 from zeroiqa.errors import UserError
-from zeroiqa.runs.files import created, replaced, writing
+from zeroiqa.files.atomic import created, replaced, writing
+from zeroiqa.files.damage import read_json, reading, shortened
+from zeroiqa.files.storage import Location
 from zeroiqa.runs.identity import ARITHMETIC, environment, run_id_of
 from zeroiqa.runs.record_schema import wrong_record
 from zeroiqa.settings import Settings
-from zeroiqa.storage import Location
 from zeroiqa.version import __version__
 
 NAME = "run.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from zeroiqa.damage import shortened
+from zeroiqa.files.damage import shortened
+from zeroiqa.files.schema import ANYTHING, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, one_of, perhaps
 from zeroiqa.runs.identity import run_id_of
 from zeroiqa.runs.plan import INPUTS
-from zeroiqa.schema import ANYTHING, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, one_of, perhaps
 from zeroiqa.standards import Kind
 
 _STANDARD = Record({"name": TEXT, "version": WHOLE, "hash": TEXT, "aspect": TEXT, "k": WHOLE})

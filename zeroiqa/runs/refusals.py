@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.files.storage import Location
 from zeroiqa.runs.identity import check_version, differences, without_additions
 from zeroiqa.runs.naming import Naming, naming_from
-from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.runs.following import News

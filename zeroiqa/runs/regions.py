@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from zeroiqa.files.atomic import replaced, table_writer
+from zeroiqa.files.storage import Location
 from zeroiqa.results import status_of
-from zeroiqa.runs import store
-from zeroiqa.runs.files import replaced, table_writer
+from zeroiqa.runs import parts
+from zeroiqa.runs.parts import RegionsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
-from zeroiqa.runs.store import RegionsRow
-from zeroiqa.storage import Location
 
 _BUFFERED = 4096  # rows of a row group
 _INT, _TEXT = pa.int32(), pa.string()
@@ -44,7 +44,7 @@ def read_segmented(run: Run, shard: int) -> Iterator[tuple[Planned, RegionsRow]]
     Raises:
         UserError: the part is not there or damaged.
     """
-    regions = store.read_regions(run.folder, shard, run.revisions.generation(shard), run.images_of(shard))
+    regions = parts.read_regions(run.folder, shard, run.revisions.generation(shard), run.images_of(shard))
     rows = zip(run.planned(shard), regions, strict=True)
     return (row for row in rows if row[0].image not in run.revisions.gone)
 

@@ -17,11 +17,11 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import pyarrow as pa
 
-from zeroiqa.damage import reading
-from zeroiqa.runs import plan, record, store
-from zeroiqa.runs.files import created, table, table_writer
+from zeroiqa.files.atomic import created, table, table_writer
+from zeroiqa.files.damage import reading
+from zeroiqa.files.storage import Location
+from zeroiqa.runs import parts, plan, record
 from zeroiqa.runs.part_checks import check_columns
-from zeroiqa.storage import Location
 
 PREFIX = "revision-"
 """What the names of the files begin with."""
@@ -206,7 +206,7 @@ def _free(folder: Location) -> int:
     taken = (
         generation
         for path in folder.rglob("part-*-*.parquet")
-        if (part := store.part_of(path.name)) is not None
+        if (part := parts.part_of(path.name)) is not None
         for generation in part[1:]
     )
     return 1 + max((*_files(folder), *taken), default=0)

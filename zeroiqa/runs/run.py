@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import Answers
-from zeroiqa.budget import IMAGE_SECONDS
 from zeroiqa.errors import UserError
+from zeroiqa.files.storage import Location
+from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.raters.direction import lower_is_better
-from zeroiqa.runs import events, findings, plan, record, revisions, store
+from zeroiqa.runs import events, findings, plan, record, revisions
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
     environment,
@@ -25,7 +27,6 @@ from zeroiqa.runs.identity import (
 from zeroiqa.runs.revisions import Revisions
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind
-from zeroiqa.storage import Location
 
 if TYPE_CHECKING:
     pass

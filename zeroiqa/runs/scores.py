@@ -11,13 +11,13 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 
 from zeroiqa.aggregate import Aggregation
-from zeroiqa.csv_files import CsvWriter
-from zeroiqa.damage import reading, shortened
 from zeroiqa.errors import UserError
+from zeroiqa.files.atomic import remove_leftovers, replaced, table, table_writer
+from zeroiqa.files.damage import reading, shortened
+from zeroiqa.files.tables.csv_writer import CsvWriter
 from zeroiqa.raters import has_digits_only, has_levels_beside
 from zeroiqa.results import ImageScore, csv_row, score_rated
-from zeroiqa.runs import plan, store
-from zeroiqa.runs.files import remove_leftovers, replaced, table, table_writer
+from zeroiqa.runs import parts, plan
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
@@ -221,8 +221,8 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
     generation = run.revisions.generation(shard)
     rows = zip(
         images,
-        store.read_regions(run.folder, shard, generation, run.images_of(shard)),
-        *(store.read_ratings(run.folder, rater, shard, generation, run.images_of(shard)) for rater in raters),
+        parts.read_regions(run.folder, shard, generation, run.images_of(shard)),
+        *(parts.read_ratings(run.folder, rater, shard, generation, run.images_of(shard)) for rater in raters),
         strict=True,
     )
     for image, segmented, *by_rater in rows:
@@ -243,7 +243,7 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
         )
 
 
-def _check_views(run: Run, rater: str, row: store.RatingsRow, regions: int) -> None:
+def _check_views(run: Run, rater: str, row: parts.RatingsRow, regions: int) -> None:
     """Refuse ratings of other standards than the run's, or of other views than the image and its regions."""
     for standard, by_view in (row.ratings or {}).items():
         if standard not in run.labels or len(by_view) != 1 + regions:

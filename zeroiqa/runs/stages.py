@@ -11,16 +11,17 @@ from types import MappingProxyType
 
 import numpy as np
 
+from zeroiqa.chat.known_answer import Watched
 from zeroiqa.errors import UserError
+from zeroiqa.files.storage import Location
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
-from zeroiqa.raters.known_answer import Watched
-from zeroiqa.runs import events, known_answers, store
+from zeroiqa.runs import events, known_answers
+from zeroiqa.runs import parts as store
 from zeroiqa.runs.identity import check_version, differences, method_identity
 from zeroiqa.runs.items import Item, chunks, items_of, prepared, sentence_of
+from zeroiqa.runs.parts import RatingsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
-from zeroiqa.runs.store import RatingsRow
-from zeroiqa.storage import Location
 from zeroiqa.types import Image, Rater
 
 _NOTHING: Mapping[int, str] = MappingProxyType({})

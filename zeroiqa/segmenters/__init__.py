@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeroiqa.model_options import ModelOptions
 from zeroiqa.registry import resolve
+from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
     from zeroiqa.types import Segmenter
@@ -14,15 +14,15 @@ _EMBEDDED = {
     "graph": "zeroiqa.segmenters.graph:GraphSegmenter",
     "grid": "zeroiqa.segmenters.grid:GridSegmenter",
 }
-_OURS = "zeroiqa.segmenters.sam2:Sam2Segmenter"
+_OURS = "zeroiqa.segmenters.sam2.official:Sam2Segmenter"
 _NETWORKS = {
     "sam2.1-tiny": _OURS,
     "sam2.1-small": _OURS,
     "sam2.1-base+": _OURS,
     "sam2.1-large": _OURS,
     "sam2": _OURS,
-    "sam2-stock": "zeroiqa.segmenters.sam2:StockSegmenter",
-    "hf-sam2": "zeroiqa.segmenters.hf_sam2:HfSam2Segmenter",
+    "sam2-stock": "zeroiqa.segmenters.sam2.official:StockSegmenter",
+    "hf-sam2": "zeroiqa.segmenters.sam2.hf:HfSam2Segmenter",
 }
 
 
@@ -64,7 +64,7 @@ def build_segmenter(
     if not has_weights(name):
         built = build(argument, min_area=min_area, complement=complement, masks=masks)
         return built
-    from zeroiqa.segmenters.mask_parameters import load_granularity
+    from zeroiqa.segmenters.granularity import load_granularity
 
     built = build(
         argument,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa.errors import UserError
-from zeroiqa.opencv import cv2
+from zeroiqa.images.opencv import cv2
 from zeroiqa.segmenters.regions import check_min_area, regions_from_masks
 
 if TYPE_CHECKING:

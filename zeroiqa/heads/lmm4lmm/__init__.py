@@ -12,7 +12,7 @@
 
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.lmm4lmm.judged import Judged
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm, Outputs
+from zeroiqa.heads.predictions import Judged
 
 __all__ = ["Head", "Judged", "Lmm4Lmm", "Outputs", "load_model"]

@@ -15,12 +15,12 @@ import torch
 from safetensors import safe_open
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from zeroiqa.damage import reading, reason, stumbles
 from zeroiqa.errors import UserError, printable
+from zeroiqa.files.damage import reading, reason, stumbles
 from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.raters.checkpoint import indexed_files
-from zeroiqa.raters.model_files import MOST_INDEX, check_descriptions, read_json
+from zeroiqa.weights.checkpoint import indexed_files
+from zeroiqa.weights.model_files import MOST_INDEX, check_descriptions, read_json
 
 LORA_SCALE = 2.0
 """alpha / rank: 16 / 8 in the published training."""

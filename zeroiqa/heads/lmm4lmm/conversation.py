@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from zeroiqa.errors import ImageError, UserError, printable
-from zeroiqa.heads.lmm4lmm.data import CORRESPONDENCE, PERCEPTION
-from zeroiqa.heads.lmm4lmm.levels import LEVEL_WORDS
+from zeroiqa.heads.levels import LEVEL_WORDS
 from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
+from zeroiqa.heads.ratings import CORRESPONDENCE, PERCEPTION
 
 if TYPE_CHECKING:
     from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm

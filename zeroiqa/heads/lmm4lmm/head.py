@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from zeroiqa.devices import find_device, find_dtype
 from zeroiqa.errors import UserError, printable
-from zeroiqa.heads.lmm4lmm.chat_judge import load_chat_judge
-from zeroiqa.heads.lmm4lmm.chat_weights import is_learnt, learnt_fingerprint
+from zeroiqa.heads.backbone.predictor import load_chat_judge
+from zeroiqa.heads.backbone.weights import is_learnt, learnt_fingerprint
 from zeroiqa.heads.lmm4lmm.conversation import DIMENSIONS, Dimension, question_of
-from zeroiqa.heads.lmm4lmm.judged import Judged
-from zeroiqa.heads.lmm4lmm.published_judge import load_published_judge
-from zeroiqa.model_options import ModelOptions
-from zeroiqa.raters.checkpoint import find_checkpoint
+from zeroiqa.heads.lmm4lmm.predictor import load_published_judge
+from zeroiqa.heads.predictions import Judged
 from zeroiqa.types import Image
+from zeroiqa.weights.checkpoint import find_checkpoint
+from zeroiqa.weights.devices import find_device, find_dtype
+from zeroiqa.weights.options import ModelOptions
 
 
 class _Judge(Protocol):

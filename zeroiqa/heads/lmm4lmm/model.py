@@ -13,7 +13,7 @@ from transformers import InternVLVisionConfig, LlamaConfig, LlamaForCausalLM
 from transformers.models.internvl.modeling_internvl import InternVLVisionModel
 
 from zeroiqa.heads.lmm4lmm.config import LanguageSizes, Lmm4LmmConfig, VisionSizes
-from zeroiqa.heads.lmm4lmm.regression import QualityRegression
+from zeroiqa.heads.regression import QualityRegression
 
 _READ_FROM_END = 4
 """The published conversation ends "... is <level>.<|im_end|>"; "is" is where the level is predicted."""

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from zeroiqa.child import KILLS, killer
 from zeroiqa.errors import UserError
+from zeroiqa.guards.child import KILLS, killer
 
 _IN_A_ROW = 6
 """Workers that may be killed in a row before a plain picture has to show that one can live at all."""

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zeroiqa.budget import end_with
-from zeroiqa.child import without_interrupts
+from zeroiqa.files.atomic import WRITER, remove_files_of
+from zeroiqa.guards.budget import end_with
+from zeroiqa.guards.child import without_interrupts
 from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.places import Place, places
 from zeroiqa.runs.executors.worker import Outcome, Worker
-from zeroiqa.runs.files import WRITER, remove_files_of
 from zeroiqa.runs.passes import Pass, open_passes, release_memory
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.stages import method_of, run_shards

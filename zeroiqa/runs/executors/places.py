@@ -43,7 +43,7 @@ class Place:
 
     def enter(self) -> None:
         """Bind this process to the cores."""
-        from zeroiqa.opencv import cv2
+        from zeroiqa.images.opencv import cv2
 
         cv2.setNumThreads(self.threads)
         if self.cores and hasattr(os, "sched_setaffinity"):

@@ -79,7 +79,7 @@ class _Actor:
 
     def greet(self, run: Run, folder: Path, gpu: bool) -> Outcome:
         """Make ready, at the start and after each restart."""
-        from zeroiqa.opencv import cv2
+        from zeroiqa.images.opencv import cv2
 
         if not gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all actors of a node would take the same one

@@ -10,9 +10,9 @@ from dataclasses import replace
 from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING, NamedTuple
 
-from zeroiqa.budget import Watchdog
-from zeroiqa.decoding import Decoder
 from zeroiqa.errors import UserError
+from zeroiqa.guards.budget import Watchdog
+from zeroiqa.images.decoder import Decoder
 from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.passes import release_memory
 from zeroiqa.runs.run import Run

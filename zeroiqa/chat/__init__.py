@@ -1,0 +1,1 @@
+"""Any chat vision-language model of transformers: asked one question, read at one token."""

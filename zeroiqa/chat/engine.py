@@ -1,0 +1,331 @@
+"""A loaded chat model at work: prompts, batches and the fast paths that were found right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from threading import local
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+
+from zeroiqa.chat.batching import TokenBudget, run_in_batches
+from zeroiqa.chat.forward import Forward, Paths
+from zeroiqa.chat.inputs import (
+    Collation,
+    Prepared,
+    Preprocessor,
+    check_reads_images,
+    in_a_line,
+    learn_collation,
+    less_narrow,
+)
+from zeroiqa.chat.loading import Loaded
+from zeroiqa.chat.path_check import PathCheck, Probes
+from zeroiqa.chat.prompt import ChatTemplate, read_template
+from zeroiqa.chat.tokens import AnswerTokens, level_tokens
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.guards.limits import cores
+from zeroiqa.standards import FilledPrompt, load_standard
+from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
+
+if TYPE_CHECKING:
+    from zeroiqa.types import Pixels
+
+Answer = TypeVar("Answer")
+Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[Answer]]
+"""Float32 logits (views, vocabulary) under the prompt of that number -> one answer for each view."""
+
+_LOG = logging.getLogger(__name__)
+_WINDOW = 16  # views that are prepared together; their pixels stay in memory
+_THREADS = 4  # that prepare views while a GPU computes
+_CPU_TOKENS = 1024  # measured: larger batches only add padding there
+_MOST_TOKENS = 16384  # a GPU is busy from far fewer on
+_FREE_SHARE = 0.6  # of the free memory that a batch may take
+_SIDES = (1, 28, 56, 112)  # pixels; a model needs one of them at least
+_PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
+
+
+class Row(NamedTuple):
+    """One view under each of its prompts."""
+
+    items: list[Prepared]
+    pixels: Pixels
+    texts: Sequence[str]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest prompt."""
+        return max(item.length for item in self.items)
+
+
+class ChatEngine:
+    """One model, ready to answer.
+
+    Raises:
+        UserError: the model cannot be asked about images, has no tokens for levels, or gives no numbers.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.template: ChatTemplate = read_template(loaded.processor, loaded.name)
+        self.preprocessor = Preprocessor(loaded.processor, loaded.name)
+        self.budget = TokenBudget(token_budget(loaded))
+        self._levels: dict[tuple[FilledPrompt, int], AnswerTokens] = {}
+        prompt = load_standard("quality-word-7").fill()
+        levels = self.level_tokens(prompt, 7)
+        try:
+            probes, collation, no_batch = self._probe(prompt)
+        except ImageError as error:
+            raise UserError(
+                f"{loaded.name} cannot be asked about images (its processor fails with "
+                f"{in_a_line(error.__cause__ or error)}); fetch the model again or choose another one."
+            ) from error
+        self.forward = Forward(loaded.model, collation, loaded.device, self._pad)
+        check = PathCheck(
+            self.forward,
+            levels.ids,
+            exact=loaded.dtype == torch.float32 and not _quantised(loaded),
+            model=loaded.name,
+            no_batch=no_batch,
+        )
+        with device_errors(loaded):
+            self.paths: Paths = check.run(probes)
+            self.why: Mapping[str, str] = check.why
+            """Name of a path -> why it is not, or not fully, in use."""
+            self.preprocessor = replace(self.preprocessor, least_side=self._least_side(check, prompt))
+        self._own = local()
+        threads = min(_THREADS, cores())
+        self._pool = None if loaded.device.type == "cpu" else ThreadPoolExecutor(threads, "prepare")
+
+    def level_tokens(self, prompt: FilledPrompt, k: int) -> AnswerTokens:
+        """The tokens of the levels 1..k after a prompt.
+
+        Raises:
+            UserError: the tokenizer has no single token for a level.
+        """
+        if (prompt, k) not in self._levels:
+            text, leads = self.template.text(prompt), (self.template.lead(prompt), "")
+            encode = self.preprocessor.encode
+            self._levels[prompt, k] = level_tokens(encode, text, k, leads, self.loaded.name)
+        return self._levels[prompt, k]
+
+    def run(
+        self, pixels: Sequence[Pixels], texts: Sequence[Sequence[str]], read: Read[Answer]
+    ) -> list[list[Answer]]:
+        """Read the next token of every view under each of its prompts; the vision encoder sees a view once.
+
+        Args:
+            pixels: The views.
+            texts: [view][prompt], as sent, up to where the answer begins; equally many for each view.
+            read: Makes answers of logits; the answers must not hold on to the logits.
+
+        Returns:
+            Answers indexed [view][prompt].
+
+        Raises:
+            ImageError: a view cannot be prepared.
+            UserError: there is no memory for one view, or the device is gone.
+        """
+        order = sorted(range(len(pixels)), key=lambda view: -pixels[view].size)
+        windows = [order[start : start + _WINDOW] for start in range(0, len(order), _WINDOW)]
+        answers: dict[int, list[Answer]] = {}
+        for window, rows in zip(windows, self._prepared(windows, pixels, texts), strict=True):
+            answers.update(zip(window, self._run_window(rows, read), strict=True))
+        return [answers[view] for view in range(len(pixels))]
+
+    def here(self) -> Preprocessor:
+        """The preprocessor of this thread: tokenizers are not safe to share."""
+        if not hasattr(self._own, "preprocessor"):
+            processor = deepcopy(self.preprocessor.processor)
+            self._own.preprocessor = replace(self.preprocessor, processor=processor)
+        found: Preprocessor = self._own.preprocessor
+        return found
+
+    def answer(self, pixels: Pixels, text: str, most_tokens: int) -> str:
+        """The greedy answer in words, by `generate`."""
+        item = self.preprocessor.prepare(pixels, text)
+        with device_errors(self.loaded):
+            ids = self.forward.answer(item, most_tokens)
+        return str(self.loaded.processor.tokenizer.decode(ids, skip_special_tokens=True))
+
+    @property
+    def _pad(self) -> int:
+        return int(self.loaded.processor.tokenizer.pad_token_id or 0)
+
+    def _run_window(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
+        def run(batch: list[int]) -> list[list[Answer]]:
+            return self._run_batch([rows[place] for place in batch], read)
+
+        lengths = [row.length for row in rows]
+        with device_errors(self.loaded):
+            return run_in_batches(lengths, self.budget, run, is_out_of_memory, self._kinds(rows))
+
+    def _kinds(self, rows: Sequence[Row]) -> list[object] | None:
+        """What keeps rows apart: all where batches are off, the lengths where they have to be equal."""
+        if not self.paths.batch:
+            return list(range(len(rows)))
+        if self.paths.prefix == "equal" or not self.forward.pads_freely:
+            return [tuple(item.length for item in row.items) for row in rows]
+        return None
+
+    def _run_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
+        """One batch; where it cannot be run, its views one by one, so that only the culprit fails.
+
+        A narrow view that the model refuses is made less narrow until it is rated.
+        """
+        found = self._try_batch(rows, read)
+        if not isinstance(found, Exception):
+            return found
+        if len(rows) > 1:
+            return [answers for row in rows for answers in self._run_batch([row], read)]
+        (row,) = rows
+        for pixels in less_narrow(row.pixels):
+            again = self._try_batch([self._prepare(pixels, row.texts)], read)
+            if not isinstance(again, Exception):
+                size = row.pixels.shape[1::-1]
+                _LOG.info("A view of %d x %d pixels is enlarged for %s.", *size, self.loaded.name)
+                return again
+        raise self.preprocessor.refusal(row.pixels, found) from found
+
+    def _try_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]] | Exception:
+        """The answers, or what the model has against the views."""
+        try:
+            by_prompt = list(self._answers(rows, read))
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error) or is_device_gone(error):
+                raise
+            return error
+        return [list(answers) for answers in zip(*by_prompt, strict=True)]
+
+    def _answers(self, rows: Sequence[Row], read: Read[Answer]) -> Iterator[Sequence[Answer]]:
+        """For each prompt the answers of the batch."""
+        features = self.forward.features([row.items[0] for row in rows]) if self.paths.features else None
+        for prompt in range(len(rows[0].texts)):
+            items = [row.items[prompt] for row in rows]
+            if self.paths.forward:
+                yield read(self.forward.logits(items, self.paths, features), prompt)
+            else:
+                yield read(torch.cat([self.forward.reference(item) for item in items]), prompt)
+
+    def _prepared(
+        self, windows: Sequence[Sequence[int]], pixels: Sequence[Pixels], texts: Sequence[Sequence[str]]
+    ) -> Iterator[list[Row]]:
+        """The inputs of each window; on a GPU the next window is prepared while it computes."""
+        if self._pool is None:
+            for window in windows:
+                yield [self._prepare(pixels[view], texts[view]) for view in window]
+            return
+        waiting = []
+        for window in windows:
+            waiting.append([self._pool.submit(self._prepare_apart, pixels[v], texts[v]) for v in window])
+            if len(waiting) > 1:
+                yield [future.result() for future in waiting.pop(0)]
+        for futures in waiting:
+            yield [future.result() for future in futures]
+
+    def _prepare_apart(self, pixels: Pixels, texts: Sequence[str]) -> Row:
+        return self._prepare(pixels, texts, self.here())
+
+    def _prepare(self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None) -> Row:
+        items = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
+        collation = self.forward.collation
+        if collation is not None:  # the picture is kept once
+            shared = {name: value for name, value in items[0].tensors.items() if name not in collation.rows}
+            items = [item._replace(tensors={**item.tensors, **shared}) for item in items]
+        return Row(items, pixels, texts)
+
+    def _least_side(self, check: PathCheck, prompt: FilledPrompt) -> int:
+        """From which side on, in pixels, the model can rate views: some fail where a view is one token."""
+        text = self.template.text(prompt)
+        for side in _SIDES:
+            pixels = np.full((side, side, 3), 128, dtype=np.uint8)
+            try:
+                item = self.preprocessor.prepare(pixels, text)
+            except ImageError:
+                continue
+            if check.holds_for(item, self.paths):
+                break
+        if side > 1:
+            _LOG.info("%s: views of less than %d pixels are enlarged.", self.loaded.name, side)
+        return side
+
+    def _probe(self, prompt: FilledPrompt) -> tuple[Probes, Collation | None, str]:
+        """Views for the check of the paths, and how the family joins views to batches, or why not."""
+        random = np.random.default_rng(0)
+        views = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in _PROBE_SIZES]
+        text = self.template.text(prompt)
+        longer = self.template.text(FilledPrompt(f"{prompt.system} Be exact.", f"{prompt.user} Be brief."))
+        item = self.preprocessor.prepare(views[0], text)
+        check_reads_images(self.preprocessor, item)
+        self.preprocessor = replace(
+            self.preprocessor, image_tokens=self.preprocessor.find_image_tokens(item, text)
+        )
+        first, like_first = (self.preprocessor.prepare(view, text) for view in views[::2])
+        # some families have as many tokens for every picture: then the words behind it make the difference
+        behind = self.template.text(FilledPrompt(prompt.system, f"{prompt.user} Be brief."))
+        second = self.preprocessor.prepare(views[1], behind)
+        collation, no_batch = None, "the processor's batches are not made of its single views"
+        try:
+            batch = self.preprocessor.batch(views[:2], [text, longer])
+            collation = learn_collation(
+                [first, self.preprocessor.prepare(views[1], longer)], batch, self._pad
+            )
+        except Exception as error:  # a processor without batches: views run one at a time
+            no_batch = f"the processor makes no batch: {in_a_line(error)}"
+        return Probes(first, second, like_first), collation, no_batch
+
+
+def token_budget(loaded: Loaded) -> int:
+    """Padded tokens of a batch: what the free memory of a GPU holds by a coarse estimate, little on a CPU.
+
+    An estimate that is too high costs one failed batch, after which the budget is halved.
+    """
+    if loaded.device.type != "cuda":
+        return _CPU_TOKENS
+    config = loaded.model.config
+    text, vision = config.get_text_config(), getattr(config, "vision_config", None)
+
+    def size(part: Any, name: str, otherwise: int) -> int:
+        value = getattr(part, name, None)
+        return value if isinstance(value, int) else otherwise
+
+    hidden = size(text, "hidden_size", 4096)
+    values = 12 * hidden + 4 * size(text, "intermediate_size", 4 * hidden)
+    values += 2 * hidden * size(text, "num_hidden_layers", 32)  # keys and values, at most
+    width = size(vision, "hidden_size", 1280)
+    values += 4 * (12 * width + 4 * size(vision, "intermediate_size", 4 * width))  # some 4 patches per token
+    free, _ = torch.cuda.mem_get_info(loaded.device)
+    tokens = int(_FREE_SHARE * free / (values * loaded.dtype.itemsize))
+    return min(max(tokens, 1), _MOST_TOKENS)
+
+
+@contextmanager
+def device_errors(loaded: Loaded) -> Iterator[None]:
+    """Turn the loss of a GPU into a sentence; the run stops, keeps what is done and can be resumed."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if is_out_of_memory(error):
+            raise UserError(
+                f"There is not enough memory on {loaded.device} for one view with {loaded.name}; choose a "
+                "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
+            ) from error
+        if is_device_gone(error):
+            raise UserError(
+                f"The device {loaded.device} failed while {loaded.name} was rating ({text[:120]}); what is "
+                "finished is kept: repeat the command to go on."
+            ) from error
+        raise
+
+
+def _quantised(loaded: Loaded) -> bool:
+    return getattr(loaded.model, "quantization_method", None) is not None

@@ -1,0 +1,120 @@
+"""`zeroiqa ablate`: the paper's ablations, and some of ours, on one's own images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.cli.messages import say
+from zeroiqa.cli.options import device_options, given, segmenter_options, table_options
+from zeroiqa.cli.output import print_report
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.ablations import Row
+    from zeroiqa.runs import Run
+    from zeroiqa.settings import Settings
+    from zeroiqa.types import Rater
+
+
+@click.command()
+@click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")
+@click.option("--split", help="Only this part of the dataset, such as test.")
+@click.option(
+    "--table", "tables", multiple=True, required=True, type=click.Choice(["3", "4", "5", "ours"]),
+    help="3: aggregation, crop, standard; 4: levels; 5: segmentation; ours: readout, lambda, areas.",
+)  # fmt: skip
+@click.option(
+    "--rater", "raters", multiple=True,
+    help="As for `zeroiqa score`; repeat for rows of each, and the ensemble's row of Table 3.",
+)  # fmt: skip
+@click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@segmenter_options
+@device_options
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the runs; it resumes."
+)
+@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True,
+              help="Of the intervals, which csv, json and jsonl have; 0 for none.")  # fmt: skip
+@table_options
+def ablate(
+    name: str | None,
+    root: Path | None,
+    mos: Path | None,
+    split: str | None,
+    tables: tuple[str, ...],
+    preset: str,
+    output: Path,
+    resamples: int,
+    style: str,
+    decimals: int | None,
+    **choices: Any,
+) -> None:
+    """Run the grids of LLM-IQA's Tables 3, 4 and 5 (and ours) on the images of a dataset.
+
+    Every segmentation and rating that rows have in common is computed once; the runs stay in the folder, and
+    other commands work on them. Published numbers of the same dataset stand beside the measured ones. Two
+    rows differ in what their labels say, and in nothing else.
+    """
+    from zeroiqa.cli.commands.evaluate import read_opinions
+    from zeroiqa.evaluation.ablation_report import Done, ablation_report
+    from zeroiqa.evaluation.ablations import run_ablation
+    from zeroiqa.images.find import Source
+    from zeroiqa.raters import build_rater
+    from zeroiqa.runs import remarks
+    from zeroiqa.settings import load_settings
+
+    settings = load_settings(preset, given(**choices))
+    dataset = read_opinions(name, root, mos, split)
+    dataset.scale("quality")
+    rated = [each for each in dataset.samples if "quality" in each.scores]
+    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in rated]
+    raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
+    done = []
+    for table in dict.fromkeys(tables):
+        rows, said = _rows(table, settings, raters)
+        with ExitStack() as stack:
+            found = run_ablation(
+                rows, settings, sources, output / f"table-{table}", output / "memory.sqlite", _progress(stack)
+            )
+        for run in found.runs.values():
+            for line in (*run.warnings, *remarks(run)):
+                say(f"Warning: {run.folder.name}: {line}", err=True)
+        done.append(Done(table, rows, found, said))
+    print_report(ablation_report(done, settings, dataset, resamples, decimals), style)
+
+
+def _rows(table: str, settings: Settings, raters: Sequence[Rater]) -> tuple[list[Row], list[str]]:
+    """The rows of a table that all the raters can give, and sentences about the others."""
+    from zeroiqa.errors import UserError
+    from zeroiqa.evaluation.ablations import left_out, table_rows
+    from zeroiqa.standards import load_standard
+
+    rows, said = [], left_out(table, settings)
+    for row in table_rows(table, settings):
+        try:
+            for rater in raters:
+                rater.check(load_standard(row.standard))
+            rows.append(row)
+        except UserError as error:
+            said.append(f"Left out: {row.label}. {error}")
+    return rows, said
+
+
+def _progress(stack: ExitStack) -> Callable[[Run], Callable[[int], None]]:
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.runs.passes import image_passes, rater_groups
+
+    def begin(run: Run) -> Callable[[int], None]:
+        stack.close()  # the bar of the run before
+        passes = len(rater_groups(run.settings.raters))
+        return stack.enter_context(
+            progress(*image_passes(run, range(run.n_shards)), passes=passes, doing=run.folder.name)
+        )
+
+    return begin

@@ -1,0 +1,163 @@
+"""`zeroiqa head`: fine-tuned models to compare with."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.cli.commands.head_train import train_head
+from zeroiqa.cli.job import Job, existing_run, job_options, output_option
+from zeroiqa.cli.options import device_options, given, image_options, pickle_option, selection_options
+from zeroiqa.errors import UserError, printable
+from zeroiqa.files.damage import reason, stumbles
+from zeroiqa.files.storage import Location
+
+if TYPE_CHECKING:
+    from zeroiqa.images.find import Source
+    from zeroiqa.images.selection import Selection
+    from zeroiqa.runs import Run
+    from zeroiqa.settings import Settings
+
+HEADS = ("lmm4lmm:perception", "lmm4lmm:correspondence", "lmm4lmm:qa")
+_TEXTS = {"lmm4lmm:correspondence": "prompts", "lmm4lmm:qa": "questions"}
+
+
+@click.group()
+def head() -> None:
+    """Models that were fine-tuned on ratings, for comparison with the training-free score."""
+
+
+head.add_command(train_head)
+
+
+@head.command("score")
+@click.argument("name", type=click.Choice(HEADS), required=False)
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Folder of a checkpoint, or one that `zeroiqa head train` wrote.",
+)
+@output_option
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path),
+    help="For correspondence: a text file with a line for each image, in their order; or give the images "
+    "by a list with a column prompt.",
+)
+@click.option("--questions", type=click.Path(path_type=Path), help="For qa: the same with questions.")
+@click.option(
+    "--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its prompt or question."
+)
+@selection_options
+@device_options
+@pickle_option
+@image_options
+@job_options
+def score(
+    name: str | None,
+    paths: tuple[str, ...],
+    weights: Path | None,
+    output: Location | None,
+    prompts: Path | None,
+    questions: Path | None,
+    sidecar_prompts: bool,
+    selection: Selection,
+    job: Job,
+    **choices: Any,
+) -> None:
+    """Score images by LMM4LMM; PATHS as for `zeroiqa score`.
+
+    perception is the quality, correspondence how well an image shows its text prompt, both on the scale of
+    the ratings that the weights were trained on, higher is better; qa the probability that the answer to a
+    question is yes. The whole image is looked at. With a score comes the most probable of five levels, from 1
+    (bad) to 5 (excellent), as a column of scores.csv; the parts of the run keep the probabilities of all.
+
+    The run folder is that of `zeroiqa score`, so `zeroiqa evaluate`, `compare`, `merge` and `verify` read it.
+    The same command resumes a run, and so does -o RUN without anything else.
+    """
+    from zeroiqa.images.find import find_images
+    from zeroiqa.runs.naming import naming_of
+
+    if name is None or not paths:
+        texts = given(prompts=prompts, questions=questions, sidecar_prompts=sidecar_prompts or None)
+        run = existing_run(output, given(weights=weights, **texts, **asdict(selection), **choices))
+        _check_head(run, name)
+        job.go_on(run)
+        return
+    if weights is None:
+        raise click.UsageError("--weights is needed, the folder of a checkpoint.")
+    _refuse_texts(name, {"prompts": prompts, "questions": questions, "sidecar-prompts": sidecar_prompts})
+    settings = _settings(name, weights, choices)
+    sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
+    table = prompts or questions
+    sources = _with_texts(sources, table, name)
+    naming = naming_of(
+        paths, selection=selection, sidecar_prompts=sidecar_prompts, texts=table, exact=job.exact
+    )
+    job.begin(paths, output, settings, sources, name, naming)
+
+
+def _settings(name: str, weights: Path, choices: dict[str, Any]) -> Settings:
+    from zeroiqa.raters.head import ASPECTS
+    from zeroiqa.settings import load_settings
+
+    aspect = next(about for dimension, about in ASPECTS.items() if name == f"lmm4lmm:{dimension}")
+    rater = {"raters": [f"head:{name}:{weights}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
+    return load_settings(overrides={**given(**choices), **rater})
+
+
+def _check_head(run: Run, name: str | None) -> None:
+    """Refuse to go on with a run of something else than the command says."""
+    wanted = "head:" if name is None else f"head:{name}:"
+    if not any(rater.startswith(wanted) for rater in run.settings.raters):
+        raise UserError(
+            f"{run.folder} holds ratings by {', '.join(run.settings.raters)}, not by {name or 'a head'}; "
+            f"`zeroiqa score -o {run.folder}` goes on with it."
+        )
+
+
+def _refuse_texts(name: str, chosen: dict[str, object]) -> None:
+    """Raise `click.UsageError` for texts that the head does not read."""
+    reads = (_TEXTS[name], "sidecar-prompts") if name in _TEXTS else ()
+    for option, value in chosen.items():
+        if value and option not in reads:
+            raise click.UsageError(f"{name} takes no --{option}.")
+
+
+def _with_texts(sources: list[Source], file: Path | None, name: str) -> list[Source]:
+    """The images with the texts that the head reads; each one without becomes a row with an error.
+
+    Raises:
+        UserError: the file does not fit, or no image has a text at all.
+    """
+    if file is not None:
+        sources = _with_lines(sources, file)
+    if name in _TEXTS and not any(source.prompt for source in sources):
+        option = _TEXTS[name]
+        raise UserError(
+            f"{name} needs {option}, found none for {len(sources)} images; give --{option} FILE with a line "
+            "for each image, a list with a column prompt, or --sidecar-prompts."
+        )
+    return sources
+
+
+def _with_lines(sources: list[Source], file: Path) -> list[Source]:
+    """The images with the lines of a file, which are stripped as the published code does it."""
+    shown = printable(str(file))
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except stumbles() as error:
+        raise UserError(f"{shown} cannot be read ({reason(error)}); name a text file in UTF-8.") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if len(lines) != len(sources):
+        raise UserError(
+            f"{shown} has {len(lines)} lines for {len(sources)} images; one line for each image is needed, "
+            "in the order in which the images are found."
+        )
+    return [source._replace(prompt=line.strip() or None) for source, line in zip(sources, lines, strict=True)]

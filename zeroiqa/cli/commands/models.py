@@ -1,0 +1,241 @@
+"""`zeroiqa models`: the models known by name; look at one before it rates; bring its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zeroiqa.cli.messages import say
+from zeroiqa.cli.options import given, model_options
+from zeroiqa.errors import UserError
+
+if TYPE_CHECKING:
+    from zeroiqa.chat.likeliest import FirstToken
+    from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.standards import Standard
+    from zeroiqa.weights.cards import ModelCard
+    from zeroiqa.weights.options import ModelOptions
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the list.",
+)
+@click.pass_context
+def models(context: click.Context, style: str) -> None:
+    """List the models that rate by name, and the presets that use them.
+
+    Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from zeroiqa.weights.cards import model_cards
+
+    cards, users = model_cards().values(), _presets()
+    if style == "json":
+        records = [_record(card, users.get(card.name, [])) for card in cards]
+        click.echo(json.dumps(records, indent=2, allow_nan=False))
+        return
+    for line in _table(
+        ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets"),
+        *(_cells(card, users.get(card.name, [])) for card in cards),
+    ):
+        say(line)
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "--standard",
+    "names",
+    multiple=True,
+    default=["quality-word-7"],
+    show_default=True,
+    help="Whose prompt and levels to show; may be given several times.",
+)
+@model_options
+def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
+    """Load NAME (or hf:FOLDER) and show how it rates; or ask a server (openai:URL#MODEL).
+
+    That is: the fast paths that agree with the slow one, whether its answers to the three built-in pictures
+    are still those of its first load, and for each standard the level tokens and their ids, how much of its
+    answer to each of the pictures is a level (the mass), what it is likeliest to say first, and the prompt as
+    sent.
+    """
+    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.standards import load_standard
+    from zeroiqa.weights.cards import resolve_model
+
+    standards = [load_standard(standard) for standard in dict.fromkeys(names)]
+    if is_server(name):
+        for line in _server(name, standards, _options(choices)):
+            say(line)
+        return
+    if not has_weights(name):
+        raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
+    source, revision = resolve_model(name)
+    rater = ChatRater(source, _options(choices), revision)
+    for standard in standards:
+        rater.check(standard)
+    for line in _described(rater, standards):
+        say(line)
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the files; by default the hub's cache.",
+)
+@click.option("--revision", help="Branch, tag or commit; by default the one of the list.")
+@click.option("--offline", is_flag=True, default=None, help="Only say which files are missing.")
+@click.option("--allow-pickle", is_flag=True, default=None, help="Bring pickled weights, too.")
+@click.option("--trust-remote-code", is_flag=True, default=None, help="Bring Python code, too.")
+def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> None:
+    """Download the weights (safetensors) and configuration of NAME (or hf:REPOSITORY).
+
+    Started again, it goes on where it was interrupted.
+    """
+    from zeroiqa.weights.cards import resolve_model
+    from zeroiqa.weights.downloads import is_head
+    from zeroiqa.weights.downloads import pull as download
+    from zeroiqa.weights.hub import Source
+
+    repo, usual = resolve_model(name)
+    if Path(repo).is_dir():
+        raise UserError(
+            f"{repo} is a folder already; rate with --rater hf:{repo}, or name a repository to pull."
+        )
+    options = _options(choices)
+    if options.trust_remote_code:
+        say(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
+    folder = download(Source(repo, revision or usual), to, options)
+    size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+    say(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
+    if is_head(folder):
+        say(f"Score with: zeroiqa head score NAME PATHS --weights {folder}")
+        return
+    rater = f"hf:{folder}" if to is not None or name.startswith("hf:") else name
+    say(f"Rate with --rater {rater}")
+
+
+def _options(choices: Mapping[str, Any]) -> ModelOptions:
+    from zeroiqa.weights.options import ModelOptions
+
+    return ModelOptions(**given(**choices))
+
+
+def _presets() -> dict[str, list[str]]:
+    """Rater name -> the presets that use it."""
+    from zeroiqa.settings import load_settings, preset_names
+
+    users: dict[str, list[str]] = {}
+    for preset in preset_names():
+        for rater in load_settings(preset).raters:
+            users.setdefault(rater, []).append(preset)
+    return users
+
+
+def _record(card: ModelCard, presets: list[str]) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "repo": card.repo,
+        "revision": card.revision,
+        "family": card.family,
+        "licence": card.licence,
+        "commercial": card.commercial,
+        "gated": card.gated,
+        "parameters_billions": card.parameters,
+        "memory_bf16_gib": round(card.memory_bf16_gib, 2),
+        "presets": presets,
+    }
+
+
+def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
+    return (
+        card.name,
+        card.repo,
+        card.licence + (", gated" if card.gated else ""),
+        card.commercial,
+        f"{card.parameters:6.2f} B",
+        f"{card.memory_bf16_gib:4.1f} GiB",
+        ", ".join(presets),
+    )
+
+
+def _table(*rows: tuple[str, ...]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
+    """What holds for every standard, and then each of them."""
+    facts = rater.describe(standards[0])
+    paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
+    yield f"model         {facts['model']}"
+    yield f"family        {facts['family']}"
+    yield f"weights       {facts['fingerprint']}"
+    yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
+    yield f"fast paths    {paths}"
+    for path, reason in facts["why"].items():
+        yield f"              {path} {_word(facts['paths'][path])}: {reason}"
+    yield f"known answer  {facts['known_answer']}"
+    for standard in standards:
+        facts = rater.describe(standard)
+        levels: Mapping[str, int] = facts.get("levels", {})
+        tokens = [f"{level} is {rater.token_text(token)!r} ({token})" for level, token in levels.items()]
+        yield f"standard      {standard.name}"
+        yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
+        yield from _first_tokens(rater.first_tokens(standard))
+        yield from _prompt("", facts["prompt"])
+
+
+def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
+    """How the built-in pictures are answered."""
+    from zeroiqa.chat.likeliest import listed
+
+    for number, first in enumerate(found, start=1):
+        mass = "" if first.mass is None else f"mass {first.mass:.2g}; "
+        yield f"picture {number}     {mass}likeliest {listed(first.likeliest) or 'unknown'}"
+
+
+def _prompt(note: str, prompt: str) -> Iterator[str]:
+    """A prompt exactly as it is sent."""
+    yield f"prompt as sent, between the lines{note}:"
+    yield "-" * 72
+    yield prompt
+    yield "-" * 72
+
+
+def _server(name: str, standards: Sequence[Standard], options: ModelOptions) -> Iterator[str]:
+    """What a server has told of itself, and how it answers under each standard."""
+    from zeroiqa.raters.endpoint.rater import EndpointRater
+
+    rater = EndpointRater(name.partition(":")[2], options, digits_suffice=True)
+    for standard in standards:
+        rater.check(standard)
+    facts = rater.describe(standards[0])
+    yield f"server  {facts['server']}"
+    yield f"model   {facts['model']}"
+    yield f"reads   {facts['reads']}"
+    for standard in standards:
+        yield f"standard      {standard.name}"
+        yield from _first_tokens(rater.first_tokens(standard))
+        yield from _prompt("; the server's chat template comes on top", rater.describe(standard)["prompt"])
+
+
+def _word(use: bool | str) -> str:
+    return use if isinstance(use, str) else "yes" if use else "no"

@@ -1,0 +1,251 @@
+"""`zeroiqa verify`: show that a score depends on the image and the settings alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import click
+
+from zeroiqa.cli.messages import say
+from zeroiqa.cli.options import given, model_options, segmenter_options, selection_options
+from zeroiqa.errors import ImageError, UserError
+from zeroiqa.files.storage import Location, location
+
+if TYPE_CHECKING:
+    from zeroiqa.images.find import Source
+    from zeroiqa.images.selection import Selection
+    from zeroiqa.pipeline import Method
+    from zeroiqa.settings import Settings
+    from zeroiqa.types import Image, Rater, Rating, Region
+
+    Regions = Mapping[str, tuple[Region, ...]]
+    """Path -> regions, in the order in which the images are rated."""
+    Ratings = dict[tuple[str, str, str], tuple[Rating | None, ...]]
+    """(path, rater, standard) -> one rating per view."""
+
+ROUNDING = {"float32": 1e-4}
+ROUNDING_OF_COARSER_TYPES = 2e-2
+"""How far a probability may move where a model adds up in another order; other raters may not move at all."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@click.option("--deep", is_flag=True, help="Of a run: read its images again, too, and compare their hashes.")
+@segmenter_options
+@click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
+@model_options
+@selection_options
+def verify(paths: tuple[str, ...], preset: str, deep: bool, selection: Selection, **choices: Any) -> None:
+    """Check that batch size, order and worker count leave every rating unchanged; or check a run folder.
+
+    Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
+    probabilities of a model may differ by rounding: by 1e-4 in float32, by 2e-2 in bfloat16 and float16.
+
+    If the only path is a run folder: check the hashes of its parts, their images against the plan, the plan
+    against run.json, and the scores against the parts; with --deep, every image against what was scored.
+    Nothing is changed.
+    """
+    from zeroiqa.runs.record import NAME
+
+    if len(paths) == 1 and (location(paths[0]) / NAME).is_file():
+        if given(**choices, **asdict(selection)):
+            raise click.UsageError("A run is checked with its own settings; leave the options out.")
+        _check_run(location(paths[0]), deep=deep)
+    elif deep:
+        raise click.UsageError(
+            "--deep reads the images of a run again; name the run's folder, and nothing else."
+        )
+    else:
+        _check_rating(paths, preset, selection, choices)
+
+
+def _check_run(folder: Location, *, deep: bool) -> None:
+    from zeroiqa.errors import printable
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs.checks import check_run
+    from zeroiqa.runs.originals import check_images
+
+    damages: list[str] = []
+    run = load_run(folder)
+    for check in itertools.chain(check_run(run), map(check_images, [run] if deep else [])):
+        verdict = f"{len(check.damages)} DAMAGED, " if check.damages else ""
+        say(f"{printable(unquote(check.what)):<24} {verdict}{check.found}")
+        damages += check.damages
+    for damage in damages:
+        say(f"Error: {damage}", err=True)
+    if damages:
+        raise click.exceptions.Exit(1)
+
+
+def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, choices: dict[str, Any]) -> None:
+    from zeroiqa import samples
+    from zeroiqa.images.find import find_images
+    from zeroiqa.pipeline import build_method
+    from zeroiqa.settings import load_settings
+
+    settings = load_settings(preset, given(**choices))
+    method = build_method(settings)
+    sources = find_images(paths or [str(samples.folder())], selection=selection)
+    images = _decodable(sources, method)
+    readable = {image.name for image in images}
+    reference, checks = _in_this_process(images, settings, method)
+    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.path in readable])
+    allowed = {name: _rounding(name, settings) for name in settings.raters}
+    different = [name for name, ratings in checks.items() if not _same(name, ratings, reference, allowed)]
+    if different:
+        raise UserError(
+            f"Ratings changed with {' and '.join(different)}; please report this, with the image."
+        )
+
+
+def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
+    from zeroiqa.errors import printable
+    from zeroiqa.images.read import Stored
+    from zeroiqa.runs.plan import escaped
+    from zeroiqa.standards import check_prompts
+
+    check_prompts(method.standards, [(source.path, source.prompt) for source in sources])
+    images = []
+    for source in sources:
+        if not all(standard.suits(source.prompt) for standard in method.standards):
+            say(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
+            continue
+        try:
+            image = Stored(source.path)
+            images.append(
+                method.decoder.decode(image, method.policy, name=escaped(source.path), prompt=source.prompt)
+            )
+        except ImageError as error:
+            say(f"Left out: {error}", err=True)
+    if not images:
+        raise UserError("None of the images can be decoded; give at least one that can.")
+    return images
+
+
+def _in_this_process(
+    images: Sequence[Image], settings: Settings, method: Method
+) -> tuple[Ratings, dict[str, Ratings]]:
+    """Ratings one by one, and those of each check; the raters come one after the other."""
+    from zeroiqa.pipeline import build_method
+    from zeroiqa.runs.passes import release_memory
+
+    by_name = {image.name: image for image in images}
+    forwards, backwards = (_regions(order, method) for order in (images, images[::-1]))
+    reference: Ratings = {}
+    turned: Ratings = {}
+    together: Ratings = {}
+    for name in settings.raters:
+        rater = build_method(settings, [name]).raters[name]
+        reference |= _one_by_one(by_name, forwards, name, rater, method)
+        turned |= _one_by_one(by_name, backwards, name, rater, method)
+        together |= _in_one_batch(by_name, forwards, name, rater, method)
+        del rater
+        release_memory()
+    return reference, {"order reversed": turned, "all views in one batch": together}
+
+
+def _regions(images: Iterable[Image], method: Method) -> Regions:
+    from zeroiqa.pipeline import find_regions
+
+    return {image.name: find_regions([image], method)[0] for image in images}
+
+
+def _one_by_one(
+    images: Mapping[str, Image], regions: Regions, name: str, rater: Rater, method: Method
+) -> Ratings:
+    from zeroiqa.pipeline import rate_image
+
+    return {
+        (path, name, standard): ratings
+        for path, found in regions.items()
+        for standard, ratings in rate_image(images[path], found, rater, method).items()
+    }
+
+
+def _in_one_batch(
+    images: Mapping[str, Image], regions: Regions, name: str, rater: Rater, method: Method
+) -> Ratings:
+    from zeroiqa.views import cut_views
+
+    views = {path: cut_views(images[path], found, method.crop) for path, found in regions.items()}
+    answers = iter(rater.rate([view for each in views.values() for view in each], method.standards))
+    collected: Ratings = {}
+    for path, own in views.items():
+        rows = [next(answers) for _ in own]
+        for index, standard in enumerate(method.standards):
+            collected[path, name, standard.name] = tuple(row[index] for row in rows)
+    return collected
+
+
+def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
+    from zeroiqa.runs import open_run, pending, read_rated
+    from zeroiqa.runs.executors.local import execute
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = open_run(Path(folder) / "run", settings, sources, preset="verify")
+        for _ in execute(run, pending(run), workers=2, on_images=lambda _: None):
+            pass
+        return {
+            (path, rater, standard): ratings
+            for shard in range(run.n_shards)
+            for path, rated in read_rated(run, shard)
+            for rater, by_standard in rated.ratings.items()
+            for standard, ratings in by_standard.items()
+        }
+
+
+def _rounding(name: str, settings: Settings) -> float:
+    """How far the probabilities of a rater may move."""
+    from zeroiqa.raters import has_weights, is_server
+
+    if is_server(name):  # which puts requests into batches as they come, and computes in a type of its choice
+        return ROUNDING_OF_COARSER_TYPES
+    if not has_weights(name):
+        return 0.0
+    from zeroiqa.weights.devices import find_device, find_dtype
+
+    dtype = find_dtype(settings.dtype, find_device(settings.device))
+    return ROUNDING.get(str(dtype).removeprefix("torch."), ROUNDING_OF_COARSER_TYPES)
+
+
+def _same(name: str, ratings: Ratings, reference: Ratings, allowed: Mapping[str, float]) -> bool:
+    moved = {key: _difference(ratings.get(key, ()), reference[key]) for key in reference}
+    changed = {key[0] for key in moved if moved[key] > allowed[key[1]]}
+    largest = max(moved.values())
+    if changed:
+        said = f"{len(changed)} images differ, by up to {largest:.1e}"
+    elif largest == 0:
+        said = f"identical ({len(reference)} ratings)"
+    else:
+        said = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
+    say(f"{name:<24} {said}")
+    return not changed
+
+
+def _difference(some: Sequence[Rating | None], others: Sequence[Rating | None]) -> float:
+    """The largest difference of two probabilities or numbers; inf where they cannot be compared."""
+    if some == others:
+        return 0.0
+    if len(some) != len(others):
+        return math.inf
+    return max(_difference_of_two(one, other) for one, other in zip(some, others, strict=True))
+
+
+def _difference_of_two(one: Rating | None, other: Rating | None) -> float:
+    if one == other:
+        return 0.0
+    if one is None or other is None or (one.value is None) != (other.value is None):
+        return math.inf
+    if len(one.logprobs) != len(other.logprobs):
+        return math.inf
+    pairs = [(math.exp(a), math.exp(b)) for a, b in zip(one.logprobs, other.logprobs, strict=True)]
+    pairs += [(one.mass, other.mass), (one.value or 0.0, other.value or 0.0)]
+    return max(5e-324, *(abs(a - b) for a, b in pairs))  # more than nothing: they are not the same

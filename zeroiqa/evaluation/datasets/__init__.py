@@ -1,0 +1,1 @@
+"""Databases of images with human scores, in the layouts in which they are published."""

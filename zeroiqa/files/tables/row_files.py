@@ -1,0 +1,151 @@
+"""Files of rows as people have them, as rows of text: CSV with any delimiter, Excel, JSON, Parquet.
+
+What a file is decides its content where that says it, else its name. Every exception of a parser becomes a
+`UserError`, and what would not fit into memory is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.files.storage import Location, explaining
+from zeroiqa.files.tables.json import read_json
+from zeroiqa.files.tables.rows import (
+    BATCH,
+    MAX_BYTES,
+    MAX_TEXT,
+    Cells,
+    Rows,
+    bounded,
+    check_size,
+    explained,
+    text_of,
+    too_large,
+    too_much_text,
+)
+from zeroiqa.files.tables.text import separated
+from zeroiqa.files.tables.workbooks import read_workbook
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet",
+            ".xls", ".xlsb", ".ods", ".csv.gz", ".tsv.gz", ".json.gz", ".jsonl.gz", ".txt.gz")  # fmt: skip
+"""What tables are called, those among them that are refused with advice."""
+_JSON = (".json", ".jsonl", ".ndjson")
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_UTF16 = (
+    (re.compile(rb"(?:[\t\n\r -~]\0){4}"), "utf-16-le"),
+    (re.compile(rb"(?:\0[\t\n\r -~]){4}"), "utf-16-be"),
+)
+"""What plain text in UTF-16 begins with where its mark is missing."""
+
+
+def read_rows_of(data: bytes, suffix: str, shown: str, *, sheet: str | None = None, strict: bool) -> Rows:
+    """All rows of a file.
+
+    Args:
+        data: Its content.
+        suffix: Of its name; decides where the content does not.
+        shown: Its name for a message.
+        sheet: Of a workbook; the first one if not given.
+        strict: Refuse text that is not UTF-8; else such bytes stay what they are, as Python has paths.
+
+    Raises:
+        UserError: it is damaged, too large or of another kind.
+    """
+    kind = suffix.lower()
+    for mark, name in _COMPRESSED.items():
+        if data.startswith(mark):
+            raise UserError(f"{shown} is compressed ({name}); unpack it first.")
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise UserError(
+            f"{shown} is an old or foreign workbook (.xls, or one with a password); "
+            "save it as .xlsx or as .csv."
+        )
+    if data.startswith(b"PK\x03\x04") or kind in (".xlsx", ".xlsm"):
+        return read_workbook(data, sheet, shown)
+    if kind in (".xls", ".xlsb", ".ods"):
+        raise UserError(f"{shown} is an old or foreign workbook; save it as .xlsx or as .csv.")
+    if data.startswith(b"PAR1") or kind == ".parquet":
+        return _parquet(data, shown)
+    text = decoded(data, shown, strict=strict)
+    if kind in _JSON:
+        return read_json(text, shown)
+    return separated(text, kind, shown)
+
+
+def read_whole(path: Location) -> bytes:
+    """The content of a list or table.
+
+    Raises:
+        UserError: it cannot be read, or is larger than `MAX_BYTES`.
+    """
+    shown = printable(path.name)
+    try:
+        if isinstance(path, Path):
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                    raise too_large(shown)
+                data = file.read(MAX_BYTES + 1)  # a pipe has no size
+        else:
+            with explaining(path), closing(path.open()) as remote:
+                data = bytes(remote.read(MAX_BYTES + 1))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UserError(
+            f"{printable(str(path))} cannot be read: {getattr(error, 'strerror', None) or error}; "
+            "change its mode or name another file."
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise too_large(shown)
+    return data
+
+
+def decoded(data: bytes, shown: str, *, strict: bool = False) -> str:
+    """UTF-8 (other bytes stay what they are in a path) or, as Windows writes it, UTF-16; marked or not.
+
+    Raises:
+        UserError: it is damaged UTF-16; or, where `strict` says so, it is no UTF-8.
+    """
+    errors = "strict" if strict else "surrogateescape"
+    try:
+        if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+            return data.decode("utf-32")
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode("utf-16")
+        for pattern, encoding in _UTF16:
+            if pattern.match(data):
+                return data.decode(encoding)
+        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{shown} is not UTF-8 text; save it as UTF-8.") from error
+
+
+def _parquet(data: bytes, shown: str) -> Rows:
+    import pyarrow.parquet as pq
+
+    with explained(shown, "is damaged or no Parquet file"), pq.ParquetFile(io.BytesIO(data)) as file:
+        header = tuple(file.schema_arrow.names)
+        check_size(len(header), file.metadata.num_rows + 1, shown)
+        cells = list(bounded(chain([header], _parquet_rows(file, shown)), shown))
+    return Rows(cells, list(range(len(cells))), unit="row")
+
+
+def _parquet_rows(file: pq.ParquetFile, shown: str) -> Iterator[Cells]:
+    size = 0
+    for batch in file.iter_batches(BATCH):
+        columns = [column.to_pylist() for column in batch.columns]
+        for row in zip(*columns, strict=True):
+            cells = tuple(map(text_of, row))
+            size += sum(map(len, cells))
+            if size > MAX_TEXT:
+                raise too_much_text(shown)
+            yield cells

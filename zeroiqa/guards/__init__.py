@@ -1,0 +1,1 @@
+"""Bounds on what one file may take: time, memory, a process."""

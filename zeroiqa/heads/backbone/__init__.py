@@ -1,0 +1,1 @@
+"""Any chat model as the backbone of a head."""

@@ -1,0 +1,159 @@
+"""The images in a tar archive, as WebDataset writes them: found once, then each is read by itself."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.files.damage import reason, stumbles
+from zeroiqa.files.storage import location
+from zeroiqa.images.sieve import HEAD, Sieve, keys_of
+
+SUFFIX = ".tar"
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
+"""Endings of archives that would have to be unpacked from their beginning for every image."""
+
+_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_BUFFER = 1 << 20  # bytes of one request: headers are small and often near each other
+_MOST_HEADER = 1 << 20  # bytes of names, times and attributes before a member; a name has 4,096 at the most
+MOST_PROMPT = 1 << 20
+"""Bytes of the text beside an image."""
+
+
+class Member(NamedTuple):
+    """One image in an archive."""
+
+    name: str
+    offset: int
+    """Where its bytes begin in the archive."""
+    bytes: int
+    """How many they are."""
+    prompt: str | None
+    """The text beside it."""
+
+
+def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
+    """The images of an archive in its order.
+
+    Args:
+        path: Of the archive, or its address in an object store.
+        sieve: Tells what is an image, whether the text KEY.txt is the prompt of KEY.jpg, and counts the rest.
+        within: What precedes the names of members where the sieve sees them: the archive as a folder.
+
+    Raises:
+        UserError: it is compressed, damaged, cut off or no archive, or a prompt is not UTF-8 text.
+    """
+    shown = printable(path)
+    if path.lower().endswith(COMPRESSED):
+        raise _compressed(shown)
+    found: dict[str, Member] = {}
+    texts: dict[str, str] = {}
+    with _opened(path, shown) as file:
+        for each in _files(file, shown):
+            below = "/".join((*filter(None, [within]), *_parts(each.name)))
+
+            def head(each: tarfile.TarInfo = each) -> bytes:
+                file.seek(each.offset_data)
+                return file.read(min(HEAD, each.size))
+
+            if not sieve.reaches(below):
+                continue
+            if sieve.keeps(below, head):
+                found[each.name] = Member(each.name, each.offset_data, each.size, None)
+            elif sieve.prompts and each.name.lower().endswith(".txt"):
+                text = f"{shown}/{printable(each.name)}"
+                if each.size > MOST_PROMPT:
+                    raise too_long(text, each.size)
+                file.seek(each.offset_data)
+                texts[each.name[:-4]] = _text(file.read(each.size), text)
+    return [
+        member._replace(
+            prompt=next((texts[key] for key in keys_of(member.name) if key in texts), None) or None
+        )
+        for member in found.values()
+    ]
+
+
+def too_long(shown: str, size: int) -> UserError:
+    """For a text beside an image, of more bytes than a prompt has."""
+    return UserError(f"{shown} has {size} bytes and would be a prompt; leave it out.")
+
+
+class _Headers:
+    """An archive as `tarfile` reads it: a header that claims to be longer than any is not read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MOST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes before byte {self._file.tell()}")
+        return self._file.read(size)
+
+
+def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
+    """The regular files of an archive."""
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file)), mode="r:") as archive:
+            while (each := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined] # or all of them would stay in memory
+                if each.size < 0:  # the next header would be this one again
+                    raise tarfile.ReadError(f"a member of {each.size} bytes before byte {archive.offset}")
+                if each.isreg() and not each.issparse():
+                    yield each
+            end = archive.offset
+        file.seek(end)
+        block = file.read(tarfile.BLOCKSIZE)
+        if len(block) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError(f"it has no end mark after {end} bytes")
+        if block.strip(b"\0"):
+            raise tarfile.ReadError(f"there is no header at byte {end}")
+    except stumbles() as error:
+        raise UserError(
+            f"{shown} is damaged or cut off, or is no tar archive ({reason(error)}); copy it again."
+        ) from error
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in (".", "..")]
+
+
+def _text(data: bytes, shown: str) -> str:
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{shown} holds a prompt that is not UTF-8 text; save the file as UTF-8.") from error
+
+
+@contextmanager
+def _opened(path: str, shown: str) -> Iterator[IO[bytes]]:
+    place = location(path)
+    try:
+        if isinstance(place, Path):
+            with place.open("rb") as file:
+                _check(file, shown)
+                yield file
+            return
+        with place.open() as remote, BufferedReader(cast("BufferedReader", remote), _BUFFER) as buffered:
+            _check(buffered, shown)
+            yield buffered
+    except OSError as error:
+        raise UserError(
+            f"{shown} cannot be read: {error.strerror or error}; change its mode or leave it out."
+        ) from error
+
+
+def _check(file: IO[bytes], shown: str) -> None:
+    if file.read(6).startswith(_MAGIC):
+        raise _compressed(shown)
+    file.seek(0)
+
+
+def _compressed(shown: str) -> UserError:
+    return UserError(f"{shown} is compressed, so its images cannot be read one by one; unpack it to .tar.")

@@ -1,0 +1,323 @@
+"""Find the images that the arguments of a command mean: files, folders, patterns, lists, tar archives.
+
+All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
+files lists in a second, and a path stays as the user wrote it.
+"""
+# ruff: noqa: PTH100, PTH112, PTH116, PTH120
+
+from __future__ import annotations
+
+import glob
+import itertools
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TextIO
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.files.storage import Entry, RemotePath, is_remote, location
+from zeroiqa.files.tables.row_files import decoded
+from zeroiqa.images import archives, lists
+from zeroiqa.images.folders import ALL, Walk, split_pattern
+from zeroiqa.images.listed import ListedImages, spellings
+from zeroiqa.images.lists import Listed, checked_prompt
+from zeroiqa.images.passed_over import PassedOver
+from zeroiqa.images.remote_folders import REQUESTS, beginning, matching_objects, objects_below
+from zeroiqa.images.selection import Selection
+from zeroiqa.images.sieve import EXTENSIONS, Sieve
+from zeroiqa.images.standard_input import read_standard_input
+
+_LOG = logging.getLogger(__name__)
+
+_WHAT = (
+    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .xlsx ...), a .tar archive or - for "
+    "standard input"
+)
+_ARCHIVES = (archives.SUFFIX,)
+_ANY = Selection()
+
+
+class Source(NamedTuple):
+    """One image to decode."""
+
+    path: str
+    """Its path as the arguments lead to it; bytes outside UTF-8 as surrogate escapes, as Python has them."""
+    bytes: int
+    """The size of the file; 0 if it is no readable regular file: decoding says why."""
+    prompt: str | None
+    """The text that the image was generated from."""
+    archive: str | None = None
+    """The tar archive that it is in; its path is then that of the archive, "/" and its name."""
+    offset: int | None = None
+    """Where its bytes begin in the archive."""
+    modified: int | None = None
+    """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None if not known."""
+
+
+def find_images(
+    arguments: Sequence[str],
+    stdin: TextIO | None = None,
+    *,
+    sidecar_prompts: bool = False,
+    selection: Selection = _ANY,
+) -> list[Source]:
+    """The images that the arguments mean, in the order given, each once.
+
+    An argument is
+
+    * a file, whatever its name says (what is wrong with it becomes its error row);
+    * a folder: every file below it with one of `EXTENSIONS` in any case, or without a suffix if it begins
+      like an image; by the bytes of the names, a folder's content at the place of its name. Linked folders
+      are followed, each folder is visited once. Left out are hidden files and folders, those of systems
+      (`sieve.SYSTEM_FOLDERS`: recycle bins, thumbnails) and runs of ours;
+    * a glob pattern (`**` for any depth) if no file is called so: the matches that a folder would yield,
+      sorted, each by its shortest path;
+    * a tar archive, not compressed: the members that a folder would yield, in its order; such an image is
+      called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched for them;
+    * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
+      separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
+      header or keys with one column of `zeroiqa.files.tables.read.IMAGE_COLUMNS` (path, image, file_name ...)
+      and, if there is one, `prompt`; where a path leads says `zeroiqa.images.listed`; a listed file that is
+      missing becomes an error row;
+    * "-": such lines from standard input, from the current folder; or one image, see `standard_input`;
+    * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
+      below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a
+      pattern, and a relative path in a list is looked for beside the list alone. Lists on the disk may hold
+      addresses.
+
+    Of an image that is named twice the first mention counts, with its prompt. What was passed over is counted
+    in one warning.
+
+    Args:
+        arguments: See above.
+        stdin: Read for "-"; `sys.stdin` if not given.
+        sidecar_prompts: Take the prompt of photo.png from photo.txt beside it (in its archive), where no list
+            gives one.
+        selection: What of all this is wanted, files named one by one and in lists included.
+
+    Raises:
+        UserError: an argument does not exist, cannot be read or leads to no image.
+    """
+    if not arguments:
+        raise UserError(f"No images are given; name {_WHAT}.")
+    found: dict[str, Source] = {}
+    passed = PassedOver()
+    for argument in arguments:
+        sieve = Sieve(selection, prompts=sidecar_prompts)
+        for source in _expand(argument, stdin, sieve):
+            found.setdefault(source.path if is_remote(source.path) else os.path.abspath(source.path), source)
+        passed.add(sieve.passed)
+    if not found:
+        raise UserError(f"No image is left; passed over: {passed}.")
+    if said := str(passed):
+        _LOG.warning("Passed over: %s.", said)
+    if not sidecar_prompts:
+        return list(found.values())
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        return list((threads.map if any(map(is_remote, found)) else map)(_with_sidecar, found.values()))
+
+
+def _expand(argument: str, stdin: TextIO | None, sieve: Sieve) -> Iterator[Source]:
+    if argument == "-":
+        read = read_standard_input(stdin)
+        if isinstance(read, str):
+            return iter([_source(read)])
+        return _listed(read, "", "standard input", sieve)
+    if argument.lower().startswith("file://"):
+        argument = str(location(argument))
+    shown = printable(argument)
+    if is_remote(argument):
+        return _remote(argument, shown, sieve)
+    try:
+        mode = os.stat(argument).st_mode if os.path.lexists(argument) else None
+    except OSError:  # a broken link or a folder without permission: the decoder says which
+        return _named_itself(Source(argument, 0, None), sieve)
+    except ValueError as error:
+        raise UserError(f"{shown} is not a path: {error}.") from error
+    if mode is None:
+        return _pattern(argument, shown, sieve)
+    if stat.S_ISDIR(mode):
+        return _folder(argument, shown, sieve)
+    if argument.lower().endswith((*lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
+        if not stat.S_ISREG(mode):
+            raise UserError(
+                f"{shown} is not a regular file; write the list to a file, or pipe it and name - instead."
+            )
+        return _list_or_archive(argument, shown, sieve)
+    return _named_itself(_source(argument), sieve)
+
+
+def _named_itself(source: Source, sieve: Sieve) -> Iterator[Source]:
+    """An image whose own path is given, by the user or in a list."""
+    if sieve.wants(_as_written(source.path)):
+        yield source
+
+
+def _as_written(path: str) -> str:
+    """A path as a selection has it; of an object, what follows the bucket."""
+    if is_remote(path):
+        return path.partition("://")[2].partition("/")[2]
+    return os.path.normpath(path).replace(os.sep, "/")
+
+
+def _list_or_archive(path: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+    if path.lower().endswith(lists.SUFFIXES):
+        folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
+        return _listed(lists.read_list(path), folder, shown, sieve)
+    return _archives([path], sieve, [""])
+
+
+def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iterator[Source]:
+    """The images of tar archives, several of which are searched at once.
+
+    Args:
+        paths: Of the archives.
+        sieve: What is wanted; counts what is passed over.
+        within: Each one's own path as the sieve has it; "" where the archive itself was named.
+    """
+
+    def search(path: str, place: str) -> tuple[list[archives.Member], Sieve]:
+        own = Sieve(sieve.selection, prompts=sieve.prompts)
+        return archives.members(path, own, place), own
+
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        for path, (members, own) in zip(paths, threads.map(search, paths, within), strict=True):
+            if not members and not own.passed.is_by_choice:
+                raise UserError(
+                    f"{printable(path)} holds no images; members with {_extensions()} are looked for."
+                )
+            sieve.passed_elsewhere(own.passed)
+            modified = time_of(path)
+            for member in members:
+                name = f"{path}/{member.name}"
+                yield Source(name, member.bytes, member.prompt, path, member.offset, modified)
+
+
+def time_of(path: str) -> int | None:
+    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
+    place = location(path)
+    return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
+
+
+def _folder(folder: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+    found = [_source(path, entry) for path, entry in Walk(folder, ALL, sieve).files()]
+    _check_found(found, shown, sieve)
+    return iter(sorted(found, key=lambda source: os.fsencode(source.path).split(os.fsencode(os.sep))))
+
+
+def _check_found(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
+    passed = sieve.passed
+    if found or passed.is_by_choice:
+        return
+    there = "; ".join(filter(None, (passed.kinds() or "no files", passed.besides())))
+    hint = f" Name archives themselves ({shown.rstrip('/')}/*.tar)." if passed.others[archives.SUFFIX] else ""
+    raise UserError(
+        f"{shown} holds no images; files with {_extensions()} are looked for, and there were: {there}.{hint}"
+    )
+
+
+def _pattern(pattern: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+    if not glob.has_magic(pattern):
+        raise UserError(f"{shown} does not exist; name {_WHAT}.")
+    top, parts = split_pattern(pattern)
+    walk = Walk(top, parts, sieve, also=_ARCHIVES)
+    found = [_source(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []
+    _check_matches(found, shown, sieve)
+    found.sort(key=lambda source: os.fsencode(source.path))
+    return _each(found, sieve, walk.below)
+
+
+def _check_matches(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
+    if not found and not sieve.passed.is_by_choice:
+        raise UserError(
+            f"{shown} matches no images: {sieve.found} matches, none of them a file with {_extensions()}."
+        )
+
+
+def _each(files: Sequence[Source], sieve: Sieve, below: Callable[[str], str]) -> Iterator[Source]:
+    """Matches of a pattern: images as they are, archives as what they hold."""
+    for archived, group in itertools.groupby(files, lambda source: source.path.lower().endswith(_ARCHIVES)):
+        if archived:
+            paths = [source.path for source in group]
+            yield from _archives(paths, sieve, list(map(below, paths)))
+        else:
+            yield from group
+
+
+def _remote(address: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+    """What an address means: an object, a list, an archive, a folder or a pattern."""
+    place = location(address)
+    assert isinstance(place, RemotePath)
+    if not address.endswith("/") and place.is_file():
+        if place.key.lower().endswith((*lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
+            return _list_or_archive(str(place), shown, sieve)
+        return _named_itself(_object(place.entry()), sieve)
+    try:
+        if "*" in place.key:
+            found = list(map(_object, matching_objects(place, shown, sieve, _ARCHIVES)))
+            _check_matches(found, shown, sieve)
+            top = f"{beginning(place)}/"
+            return _each(found, sieve, lambda path: path.removeprefix(top))
+        found = list(map(_object, objects_below(place, sieve)))
+        _check_found(found, shown, sieve)
+        return iter(found)
+    except FileNotFoundError as error:
+        raise UserError(f"{shown} does not exist; name {_WHAT}.") from error
+
+
+def _object(entry: Entry) -> Source:
+    return Source(str(entry.path), entry.bytes, None, modified=entry.modified)
+
+
+def _listed(rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+    """Sources of listed paths, relative to the list's folder or else to the current one."""
+    images = ListedImages(folder, EXTENSIONS)
+    empty = True
+    for path, prompt in rows:
+        empty = False
+        if not sieve.wants(_as_written(path)):
+            continue
+        if is_remote(path):
+            yield Source(path, 0, prompt)
+        elif is_remote(folder) and not spellings(path)[-1].startswith("/"):
+            yield Source(f"{location(folder) / path}", 0, prompt)
+        else:
+            yield _source(images.place(path))._replace(prompt=prompt)
+    for note in images.notes(shown):
+        _LOG.warning("%s", note)
+    if empty:
+        raise UserError(f"{shown} lists no images; write one path per line.")
+
+
+def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:
+    try:
+        status = entry.stat() if entry else os.stat(path)
+    except (OSError, ValueError):
+        return Source(path, 0, None)
+    if not stat.S_ISREG(status.st_mode):
+        return Source(path, 0, None)
+    return Source(path, status.st_size, None, modified=status.st_mtime_ns)
+
+
+def _with_sidecar(source: Source) -> Source:
+    if source.prompt is not None or source.archive is not None:
+        return source
+    place = location(source.path)
+    sidecar = place.with_name(f"{place.stem}.txt")
+    shown = printable(str(sidecar))
+    try:
+        if not sidecar.is_file():
+            return source
+        size = sidecar.size() if isinstance(sidecar, RemotePath) else sidecar.stat().st_size
+        if size > archives.MOST_PROMPT:
+            raise archives.too_long(shown, size)
+        text = decoded(sidecar.read_bytes(), shown).strip()
+    except OSError as error:
+        raise UserError(f"{shown} cannot be read: {error.strerror}; change its mode.") from error
+    return source._replace(prompt=checked_prompt(text, shown))
+
+
+def _extensions() -> str:
+    return ", ".join(EXTENSIONS)

@@ -1,0 +1,1 @@
+"""Agreement of numbers with numbers: pure functions of numpy and scipy."""

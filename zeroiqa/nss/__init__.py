@@ -1,0 +1,1 @@
+"""Natural-scene statistics: NIQE and the measures beside it."""

@@ -1,0 +1,154 @@
+"""How finely a network of the SAM 2 kind cuts an image: the numbers, and profiles of them by name."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from zeroiqa.errors import UserError
+from zeroiqa.files.damage import read_toml, reading, stumbles
+from zeroiqa.segmenters.regions import check_min_area
+
+_POINTS = (1, 128)
+_LARGEST = 1e300  # beyond, a whole number becomes no float
+_RANGES = {
+    "pred_iou_thresh": (0.0, 1.0),
+    "stability_score_thresh": (0.0, 1.0),
+    "stability_score_offset": (0.0, math.inf),
+    "mask_threshold": (-math.inf, math.inf),
+    "box_nms_thresh": (0.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class MaskParameters:
+    """Names, meanings and defaults are those of sam2's SAM2AutomaticMaskGenerator.
+
+    Raises:
+        UserError: a value is outside its range.
+    """
+
+    points_per_side: int = 32
+    """A grid of this many points on either side asks the network for masks, 1 to 128."""
+    pred_iou_thresh: float = 0.8
+    """Masks go on if the network's own estimate of their IoU is above this, in [0, 1]; 0 lets all pass."""
+    stability_score_thresh: float = 0.95
+    """... and if their stability is at least this, in [0, 1]; 0 lets all pass."""
+    stability_score_offset: float = 1.0
+    """Stability is the IoU of the masks at logits above mask_threshold + and - this, >= 0."""
+    mask_threshold: float = 0.0
+    """A pixel is in a mask if its logit is above this."""
+    box_nms_thresh: float = 0.7
+    """Of two masks whose boxes have a larger IoU the one with the better estimate stays, in [0, 1]."""
+    multimask_output: bool = True
+    """Three masks for each point (the whole, a part, a subpart), or one."""
+
+    def __post_init__(self) -> None:
+        low, high = _POINTS
+        points = self.points_per_side
+        if isinstance(points, bool) or not isinstance(points, int) or not low <= points <= high:
+            raise UserError(f"points_per_side is a whole number from {low} to {high}, not {points!r}.")
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not least <= value <= most or not abs(value) < _LARGEST:
+                raise UserError(f"{name} is a number from {least:g} to {most:g}, not {value!r}.")
+        if not isinstance(self.multimask_output, bool):
+            raise UserError(f"multimask_output is true or false, not {self.multimask_output!r}.")
+
+
+@dataclass(frozen=True)
+class Granularity:
+    """A profile: everything that decides how many regions an image has."""
+
+    segmenter: str
+    """Name of a segmenter."""
+    min_area: float
+    """Algorithm 1's t, in [0, 1]."""
+    complement: bool
+    """Whether what no mask covers becomes one more region."""
+    masks: MaskParameters
+    """Of the network's masks."""
+
+
+def granularity_names() -> tuple[str, ...]:
+    """Names of the profiles in the package."""
+    return tuple(_profiles())
+
+
+def load_granularity(text: str) -> Granularity:
+    """A profile by name, or from a TOML file, with some of its values replaced.
+
+    Args:
+        text: "paper", "my.toml", "paper,points_per_side=8,min_area=0.02". What a file leaves out is as in the
+            profile "paper".
+
+    Raises:
+        UserError: the profile, the file or a name is unknown, or a value is out of its range.
+    """
+    name, *changes = text.split(",")
+    values = {**_profiles()["paper"], **_read(name.strip())}
+    for change in changes:
+        key, equals, value = (part.strip() for part in change.partition("="))
+        if not equals:
+            raise UserError(f"{change.strip()!r} in the granularity {text!r} is no KEY=VALUE; write one.")
+        values[key] = _parsed(key, value)
+    return _checked(values, text)
+
+
+def _profiles() -> dict[str, dict[str, Any]]:
+    data = resources.files("zeroiqa.segmenters") / "granularity.toml"
+    return tomllib.loads(data.read_text(encoding="utf-8"))
+
+
+def _read(name: str) -> Mapping[str, Any]:
+    if name.endswith(".toml"):
+        with reading(name, "correct it, or name another one", "The granularity file"):
+            return read_toml(Path(name).expanduser())
+    profiles = _profiles()
+    if name not in profiles:
+        raise UserError(
+            f"There is no granularity {name!r};{_nearest(name, profiles)} known: {', '.join(profiles)}, or "
+            "the path of a .toml file."
+        )
+    return profiles[name]
+
+
+def _parsed(key: str, value: str) -> Any:
+    """A value as in a TOML file; what is none is a text."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except stumbles():
+        return value
+
+
+def _checked(values: Mapping[str, Any], origin: str) -> Granularity:
+    of_masks = {field.name for field in fields(MaskParameters)}
+    known = [*of_masks, "segmenter", "min_area", "complement"]
+    for key in values:
+        if key not in known:
+            raise UserError(
+                f"There is no parameter {key!r} (granularity {origin});{_nearest(key, known)} known: "
+                f"{', '.join(sorted(known))}."
+            )
+    segmenter, min_area, complement = (values[key] for key in ("segmenter", "min_area", "complement"))
+    if not isinstance(segmenter, str):
+        raise UserError(f"segmenter is a name, not {segmenter!r} (granularity {origin}).")
+    if isinstance(min_area, bool) or not isinstance(min_area, int | float):
+        raise UserError(f"min_area is a number from 0 to 1, not {min_area!r} (granularity {origin}).")
+    if not isinstance(complement, bool):
+        raise UserError(f"complement is true or false, not {complement!r} (granularity {origin}).")
+    check_min_area(min_area)
+    masks = MaskParameters(**{key: value for key, value in values.items() if key in of_masks})
+    return Granularity(segmenter, float(min_area), complement, masks)
+
+
+def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f" did you mean {near[0]}?" if near else ""

@@ -1,0 +1,1 @@
+"""SAM 2 as a segmenter: by the official package or by transformers."""

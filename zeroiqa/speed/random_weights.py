@@ -1,0 +1,269 @@
+"""Full-size models with random weights: speed depends on a model's sizes, not on what it has learned.
+
+That is how a GPU is measured where nothing can be downloaded. Ratings of such a model mean nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.chat.loading import Loaded
+from zeroiqa.errors import UserError
+from zeroiqa.standards import load_standard, standard_names
+from zeroiqa.weights.cards import resolve_model
+from zeroiqa.weights.checkpoint import find_checkpoint
+from zeroiqa.weights.devices import check_memory, find_device, find_dtype
+from zeroiqa.weights.native import Native, check_attention, find_native, is_native
+
+if TYPE_CHECKING:
+    import torch
+
+    from zeroiqa.weights.options import ModelOptions
+
+
+def _owl3(version: str) -> dict[str, Any]:
+    """config.json of mPLUG/mPLUG-Owl3-7B-240728 or -241101, which differ in three sizes."""
+    early = version == "240728"
+    return {
+        "model_type": "mplugowl3",
+        "version": version,
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 151851 if early else 151651,
+        "hyper_layers": [1, 9, 17, 25] if early else [7, 15, 23, 26],
+        "rope_theta": 1e6,
+        "vision_config": {
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+            "image_size": 384 if early else 378,
+            "patch_size": 14,
+        },
+    }
+
+
+GEOMETRIES: dict[str, dict[str, Any]] = {
+    "qwen2.5-vl-7b": {  # config.json of Qwen/Qwen2.5-VL-7B-Instruct
+        "text_config": {
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "vocab_size": 152064,
+            "max_position_embeddings": 128000,
+            "rms_norm_eps": 1e-6,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+        },
+        "vision_config": {
+            "depth": 32,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "out_hidden_size": 3584,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "window_size": 112,
+            "fullatt_block_indexes": [7, 15, 23, 31],
+            "tokens_per_second": 2,
+        },
+        "tie_word_embeddings": False,
+    },
+    **{f"mplug-owl3-{version}": _owl3(version) for version in ("240728", "241101")},
+}
+"""Models that can be built from nothing: name -> config."""
+
+PIXELS = (56 * 56, 16384 * 28 * 28)
+"""Least and most pixels of a picture as Qwen's processor gives it to the model."""
+_SPECIAL = {
+    "pad_token_id": "<|endoftext|>",
+    "bos_token_id": "<|im_start|>",
+    "eos_token_id": "<|im_end|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+}
+_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+    "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif 'text' in part %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def read_parts(name: str) -> tuple[Any, Any]:
+    """Config and processor of a model whose weights need not be there.
+
+    Args:
+        name: hf:FOLDER with config, tokenizer and processor files, a name of `GEOMETRIES`, or any other model
+            whose small files are in the local cache.
+
+    Raises:
+        UserError: the files are not there.
+    """
+    if name in GEOMETRIES:
+        geometry = GEOMETRIES[name]
+        return mplug_owl3(geometry) if is_native(geometry.get("model_type", "")) else qwen2_5_vl(geometry)
+    from transformers import AutoConfig, AutoProcessor
+
+    repo, revision = resolve_model(name)
+    if name.startswith("hf:"):
+        if not (Path(repo) / "config.json").is_file():
+            raise UserError(
+                f"There is no config.json in {repo}; put config, tokenizer and processor files there."
+            )
+        if native := find_native(find_checkpoint(repo).family):
+            return _native_parts(native, repo)
+    where: dict[str, Any] = {"local_files_only": True, **({"revision": revision} if revision else {})}
+    try:
+        config = AutoConfig.from_pretrained(repo, **where)
+        return config, AutoProcessor.from_pretrained(repo, **where)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The config and processor of {name} are not on this machine; give a folder that has them as "
+            f"hf:FOLDER, or take {' or '.join(GEOMETRIES)}, which needs no files."
+        ) from error
+
+
+def _native_parts(native: Native, folder: str) -> tuple[Any, Any]:
+    config = native.config.from_pretrained(folder)
+    processor = native.processor.from_pretrained(folder, config if config.version else None)
+    config.version = processor.version
+    return config, processor
+
+
+def load_random(name: str, options: ModelOptions) -> Loaded:
+    """A model as `zeroiqa.chat.loading.load` gives it, but with random weights.
+
+    Args:
+        name: As in `read_parts`.
+        options: Device, type of the weights and implementation of attention; the others have no effect.
+
+    Raises:
+        UserError: as by `read_parts`; there is no such device, or not enough memory.
+    """
+    import torch
+
+    device = find_device(options.device)
+    dtype = find_dtype(options.dtype, device)
+    config, processor = read_parts(name)
+    if is_native(str(config.model_type)):
+        check_attention(name, options.attn)
+    attention = None if options.attn == "auto" else options.attn
+    sizes = _build(config, torch.device("meta"), dtype, attention).parameters()
+    check_memory(name, sum(weight.nbytes for weight in sizes), device)
+    return Loaded(
+        name=name,
+        family=str(config.model_type),
+        model=random_model(config, device, dtype, attention),
+        processor=processor,
+        device=device,
+        dtype=dtype,
+        fingerprint="random",
+    )
+
+
+def random_model(
+    config: Any, device: torch.device, dtype: torch.dtype, attention: str | None = None
+) -> torch.nn.Module:
+    """The model of a config, its weights made on the device and in the type they will have.
+
+    Every matrix is random: families that start with a projection of zeros would ignore the image.
+    """
+    import torch
+
+    model = _build(config, device, dtype, attention)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1 and not parameter.any():
+                parameter.normal_(0, 0.02)
+    return model.eval().requires_grad_(False)
+
+
+def _build(config: Any, device: torch.device, dtype: torch.dtype, attention: str | None) -> torch.nn.Module:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    native = find_native(str(config.model_type))
+    build: Any = native.model._from_config if native else AutoModelForImageTextToText.from_config
+    chosen = {} if attention is None else {"attn_implementation": attention}
+    with torch.device(device):
+        model: torch.nn.Module = build(config, dtype=dtype, **chosen)
+    return model
+
+
+def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
+    """Config and processor of a Qwen2.5-VL of any size, with a tokenizer made here.
+
+    The tokenizer has learned the shipped standards and nothing else, so that their words are single tokens,
+    as they are to a real one: the lengths of the prompts come close to the real ones.
+    """
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    tokenizer = _tokenizer(tuple(_SPECIAL.values()))
+    ids = {field: tokenizer.convert_tokens_to_ids(token) for field, token in _SPECIAL.items()}
+    text = {**geometry["text_config"], **{field: ids.pop(field) for field in list(ids)[:3]}}
+    vision = geometry["vision_config"]
+    sizes = {
+        "size": {"shortest_edge": PIXELS[0], "longest_edge": PIXELS[1]},
+        "patch_size": vision["patch_size"],
+        "merge_size": vision["spatial_merge_size"],
+        "temporal_patch_size": vision["temporal_patch_size"],
+    }
+    processor = Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]
+        image_processor=Qwen2VLImageProcessor(**sizes),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(**sizes),
+        chat_template=_TEMPLATE,
+    )
+    return Qwen2_5_VLConfig(**{**geometry, "text_config": text}, **ids), processor
+
+
+def mplug_owl3(geometry: dict[str, Any]) -> tuple[Any, Any]:
+    """Config and processor of an mPLUG-Owl3 of any size, with a tokenizer as in `qwen2_5_vl`."""
+    from zeroiqa.chat.mplug_owl3 import MplugOwl3Config, MplugOwl3Processor
+    from zeroiqa.chat.mplug_owl3.processing import CONTROL_TOKENS
+
+    tokenizer, config = _tokenizer(CONTROL_TOKENS), MplugOwl3Config(**geometry)
+    config.bos_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
+    return config, MplugOwl3Processor.of(tokenizer, config)
+
+
+def _tokenizer(special: tuple[str, ...]) -> Any:
+    """Byte-level BPE; every digit is a token of its own."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    digits = pre_tokenizers.Split(Regex(r"\p{N}"), behavior="isolated")
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    texts = ["system user assistant"]
+    for name in standard_names():
+        texts += load_standard(name).fill("a photo")
+    tokenizer.train_from_iterator(2 * texts, trainer)
+    tokenizer.add_special_tokens(list(special))
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        padding_side="left",
+        pad_token=_SPECIAL["pad_token_id"],
+        eos_token=_SPECIAL["eos_token_id"],
+        model_max_length=32768,
+    )
