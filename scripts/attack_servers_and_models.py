@@ -31,10 +31,10 @@ import numpy as np
 import psutil
 
 from scripts.attack_tables import write
-from tests import test_model_files, test_sam2_yaml, test_template_rendering, tiny
+from tests import test_chat_rendering, test_segmenters_sam2_official_yaml, test_weights_model_files, tiny
 from tests.servers.hostile import ATTACKS, BODY, Play, hostile_server, whole
-from tests.test_endpoint_hostile import GOOD, changed, mutants
-from tests.test_endpoint_secrets import KEY, NO_SECRET, WAYS, runs
+from tests.test_raters_endpoint_hostile import GOOD, changed, mutants
+from tests.test_raters_endpoint_secrets import KEY, NO_SECRET, WAYS, runs
 from tests.tiny.sam2 import build_official
 from zeroiqa.chat.loading import load
 from zeroiqa.errors import UserError
@@ -126,30 +126,30 @@ def write_text(name: str, text: str, folder: Path) -> None:
 
 
 def enlarge(name: str, folder: Path) -> None:
-    test_model_files.sparse(folder / name, 4 << 30)
+    test_weights_model_files.sparse(folder / name, 4 << 30)
 
 
 def point_elsewhere(place: str, folder: Path) -> None:
     (folder / "link.safetensors").symlink_to("/etc/passwd")
-    test_model_files.shard(folder, place)
+    test_weights_model_files.shard(folder, place)
 
 
 def set_number(name: str, value: object, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(test_model_files.deeply(config, name, value)))
+    (folder / "config.json").write_text(json.dumps(test_weights_model_files.deeply(config, name, value)))
 
 
 def model_attacks(base: Path) -> Iterator[tuple[str, Attack]]:
     def on(spoil: Callable[..., object], *arguments: object) -> Attack:
         return partial(spoilt, base, partial(spoil, *arguments))
 
-    for source, _ in test_template_rendering.ATTACKS.values():
+    for source, _ in test_chat_rendering.ATTACKS.values():
         yield "model: a chat template without end", on(write_text, "chat_template.jinja", source)
     files = ("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
     for name in (*files, "model.safetensors.index.json"):
         yield "model: a file of 4 GB", on(enlarge, name)
         yield "model: deep JSON", on(write_text, name, "[" * 1_000_000)
-    for content, _ in test_model_files.HEADERS.values():
+    for content, _ in test_weights_model_files.HEADERS.values():
         yield "model: a header of weights that is wrong", on(write_header, content)
     for name in ("num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings"):
         for value in (10**9, 10**12, 10**30):
@@ -163,7 +163,7 @@ def yaml_attacks() -> Iterator[tuple[str, Attack]]:
         (folder / "config.yaml").write_text(text)
         build_model(folder / "config.yaml")
 
-    for text in test_sam2_yaml.CASES:
+    for text in test_segmenters_sam2_official_yaml.CASES:
         yield "model: a configuration in YAML without bounds", partial(build, text)
 
 

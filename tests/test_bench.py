@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModelForImageTextToText
 
-from tests.test_flops import inputs_of, load
+from tests.test_speed_flops import inputs_of, load
 from zeroiqa.cli import cli
 from zeroiqa.cli.commands.bench import _short
 from zeroiqa.errors import UserError

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from click.testing import CliRunner  # noqa: E402
 
-from tests.test_flops import counted, masked_half  # noqa: E402
+from tests.test_speed_flops import counted, masked_half  # noqa: E402
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import NATIVE, load_parts  # noqa: E402
 from zeroiqa.cli import cli  # noqa: E402

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.imagefiles import noise, quadrants, save
-from tests.test_executors_local import KILLED, trapped
+from tests.test_runs_executors_local import KILLED, trapped
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.decode import DecodePolicy, decode, opened
 from zeroiqa.images.decoder import Decoder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_executors_local import KILLED, ROOT, SLOW, TRAP, make_images, rows, score, soak
+from tests.test_runs_executors_local import KILLED, ROOT, SLOW, TRAP, make_images, rows, score, soak
 
 pytest.importorskip("ray")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from tests.database_layouts import put_xlsx
-from tests.test_inputs import find_images, make, paths_of
+from tests.test_images_find import find_images, make, paths_of
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import Source
 
