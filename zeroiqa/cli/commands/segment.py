@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
-from zeroiqa.cli.healing import healing_options, refuse_copies
+from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     device_options,
@@ -71,8 +71,10 @@ def segment(
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
     from zeroiqa.cli.asked import folder_only
-    from zeroiqa.cli.running import opened_run
+    from zeroiqa.cli.running import tell
     from zeroiqa.images.find import find_images
+    from zeroiqa.runs.begin import RunChoices, begin_run
+    from zeroiqa.runs.healed import refuse_copies
     from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_segmentation_settings
 
@@ -80,18 +82,14 @@ def segment(
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin, selection=selection)
     executor = execution.executor(len(sources), settings)
-    run = opened_run(
-        output,
-        settings,
-        sources,
-        "segment",
-        naming=naming_of(paths, selection=selection),
+    choices_of_run = RunChoices(
         ignore_times=ignore_times,
         retry_errors=retry_errors,
         refresh=refresh,
+        image_seconds=execution.image_seconds,
     )
-    for warning in run.warnings:
-        say(f"Warning: {warning}", err=True)
+    naming = naming_of(paths, selection=selection)
+    run = begin_run(output, settings, sources, "segment", naming=naming, choices=choices_of_run, tell=tell)
     refuse_copies(run)
     try:
         drawn = _segment(run, executor, overlays, execution.image_seconds)
@@ -115,12 +113,13 @@ def _segment(run: Run, executor: Executor, overlays: bool, image_seconds: float)
 
 def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
     """Every shard, those first that an earlier command has finished."""
-    from zeroiqa.cli.running import finished_shards
+    from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
+    from zeroiqa.runs.work import finished_shards
 
     left = set(pending(run))
     yield from (shard for shard in range(run.n_shards) if shard not in left)
-    yield from finished_shards(run, range(run.n_shards), executor, doing="segmenting")
+    yield from finished_shards(run, range(run.n_shards), executor, progress, doing="segmenting")
 
 
 def _draw(run: Run, shard: int, decoder: Decoder) -> int:
