@@ -13,8 +13,8 @@ import click
 
 from zeroiqa.cli.asked import Asked, save_option, table_file
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
-from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
+from zeroiqa.cli.failures import LimitType
 from zeroiqa.cli.healing import healed, healing_options, refuse_copies
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
@@ -24,6 +24,8 @@ from zeroiqa.files.storage import Location, location
 if TYPE_CHECKING:
     from zeroiqa.images.find import Source
     from zeroiqa.runs import Run
+    from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
+    from zeroiqa.runs.limits import Limit
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
@@ -41,7 +43,8 @@ output_option = click.option(
 class Job:
     """What the command line says about the work, whatever the images and settings are."""
 
-    execution: Execution
+    choice: ExecutorChoice
+    image_seconds: float
     part: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
@@ -79,7 +82,7 @@ class Job:
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
-        executor = self.execution.executor(len(sources), settings)  # refuses before anything is written
+        executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
 
         def folder() -> Location:
             there = output if file is None else None
@@ -104,6 +107,7 @@ class Job:
                 naming=naming,
                 add=self.add,
                 ignore_times=self.ignore_times,
+                image_seconds=self.image_seconds,
                 retry_errors=self.retry_errors,
                 refresh=self.refresh,
                 part=self.part,
@@ -123,9 +127,9 @@ class Job:
         if self.retry_errors:  # or all would get the error that they are not found from here
             _check_folder(run, range(run.n_shards))
         shards = None if self.part is None else self.part.of(range(run.n_shards))
-        run = replace(run, ignore_times=self.ignore_times)
+        run = replace(run, ignore_times=self.ignore_times, image_seconds=self.image_seconds)
         run = healed(run, None, retry_errors=self.retry_errors, refresh=self.refresh, shards=shards)
-        self._do(run, self.execution.executor(run.n_images, run.settings), Asked())
+        self._do(run, chosen_executor(self.choice, run.n_images, run.settings), Asked())
 
     def _check_slice(self) -> None:
         if self.part is not None and (self.add or self.prune):
@@ -136,6 +140,7 @@ class Job:
 
     def _do(self, run: Run, executor: Executor, asked: Asked) -> None:
         from zeroiqa.runs.following import prune
+        from zeroiqa.runs.limits import LimitedExecutor
         from zeroiqa.runs.run import caught_up
 
         if self.prune:
@@ -148,7 +153,9 @@ class Job:
             say(planned, err=True)
         else:
             refuse_copies(run)
-            carry_out(run, within(self.max_failures, executor), self.part, self.style, asked)
+            if self.max_failures is not None:
+                executor = LimitedExecutor(executor, self.max_failures)
+            carry_out(run, executor, self.part, self.style, asked)
 
 
 def _check_prompts(settings: Settings, sources: list[Source]) -> None:
@@ -170,7 +177,8 @@ def job_options(command: Command) -> Command:
 
         part = None if shard is None else parse_slice(shard, os.environ)
         names = (
-            "execution",
+            "choice",
+            "image_seconds",
             "max_failures",
             "exact",
             "add",

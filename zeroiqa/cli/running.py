@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroiqa.cli.asked import Asked
-from zeroiqa.cli.execution import Executor
 from zeroiqa.cli.healing import healed, how_errors_heal
 from zeroiqa.cli.messages import say
 from zeroiqa.files.storage import Location
+from zeroiqa.guards.budget import IMAGE_SECONDS
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
     from zeroiqa.images.find import Source
     from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
+    from zeroiqa.runs.executors.choice import Executor
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
@@ -38,6 +39,7 @@ def opened_run(
     naming: Naming | None = None,
     add: bool = False,
     ignore_times: bool = False,
+    image_seconds: float = IMAGE_SECONDS,
     retry_errors: bool = False,
     refresh: bool = False,
     part: Slice | None = None,
@@ -60,7 +62,7 @@ def opened_run(
         refresh=refresh,
         root=root,
     )
-    run = replace(run, ignore_times=ignore_times)
+    run = replace(run, ignore_times=ignore_times, image_seconds=image_seconds)
     if there:
         shards = None if part is None else part.of(range(run.n_shards))
         run = healed(run, sources, retry_errors=retry_errors, refresh=refresh, shards=shards)

@@ -137,12 +137,12 @@ def _opinions(text: str, runs: Sequence[Origin]) -> Dataset:
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
-    from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.running import default_folder, finished_shards, opened_run
     from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
     from zeroiqa.evaluation.run_scores import origin_of
     from zeroiqa.images.find import Source
     from zeroiqa.runs import read_column, remarks, write_scores
+    from zeroiqa.runs.executors.choice import ExecutorChoice
     from zeroiqa.settings import load_settings
 
     settings = load_settings(
@@ -153,7 +153,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     }
     sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
     run = opened_run(default_folder((name,), settings, sources), settings, sources, "compare")
-    executor = Execution().executor(len(sources), settings)
+    executor = ExecutorChoice().executor(len(sources), settings)
     for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
         pass
     write_scores(run)
