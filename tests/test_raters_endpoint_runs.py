@@ -21,9 +21,9 @@ from PIL import Image
 
 from tests.servers.process import ROOT, ChatServer, chat_server
 from zeroiqa import runs
-from zeroiqa.cli.execution import worker_count
 from zeroiqa.images.find import find_images
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.choice import worker_count
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.passes import rater_groups
 from zeroiqa.settings import load_settings
 from zeroiqa.types import Rating
@@ -242,7 +242,7 @@ def begin_locally(folder: Path, photos: Path, checkpoint: Path) -> runs.Run:
     choices = {"segmenter": "grid", "raters": [f"hf:{checkpoint}"], "device": "cpu"}
     settings = load_settings("embedded", choices)
     run = runs.open_run(folder, settings, find_images([str(photos)]), preset="embedded")
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     return run
 
 

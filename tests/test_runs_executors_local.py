@@ -191,7 +191,7 @@ def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
 
 
 def test_worker_killed_while_idle_is_replaced_and_costs_nothing(run):
-    shards = local.execute(run, runs.pending(run), workers=2, on_images=lambda _: None)
+    shards = local.LocalExecutor(2).execute(run, runs.pending(run), on_images=lambda _: None)
     first = next(shards)
     workers = [p for p in psutil.Process().children() if any("LokyProcess" in word for word in p.cmdline())]
     assert workers
@@ -202,7 +202,7 @@ def test_worker_killed_while_idle_is_replaced_and_costs_nothing(run):
 
 
 def test_nothing_of_the_workers_is_left_when_the_consumer_leaves(run):
-    shards = local.execute(run, runs.pending(run), workers=2, on_images=lambda _: None)
+    shards = local.LocalExecutor(2).execute(run, runs.pending(run), on_images=lambda _: None)
     next(shards)
     shards.close()
     assert not [p for p in psutil.Process().children() if any("LokyProcess" in word for word in p.cmdline())]

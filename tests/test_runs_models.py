@@ -17,7 +17,7 @@ from zeroiqa.images.decode import decode
 from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import build_method
 from zeroiqa.raters import chat
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 verify = import_module("zeroiqa.cli.commands.verify")
@@ -43,7 +43,7 @@ def finish(folder, *raters, **choices):
     run = runs.open_run(
         Path(folder), settings(*raters, **choices), find_images(["photos"]), preset="embedded"
     )
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return run
 

@@ -12,8 +12,8 @@ import click
 
 from zeroiqa.cli.asked import Asked, save_option, table_file
 from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
-from zeroiqa.cli.failures import Limit, LimitType, within
+from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
+from zeroiqa.cli.failures import LimitType
 from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from zeroiqa.images.find import Source
     from zeroiqa.runs import Run
     from zeroiqa.runs.begin import RunChoices
+    from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
+    from zeroiqa.runs.limits import Limit
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
@@ -42,7 +44,8 @@ output_option = click.option(
 class Job:
     """What the command line says about the work, whatever the images and settings are."""
 
-    execution: Execution
+    choice: ExecutorChoice
+    image_seconds: float
     part: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
@@ -80,7 +83,7 @@ class Job:
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
-        executor = self.execution.executor(len(sources), settings)  # refuses before anything is written
+        executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
         from zeroiqa.runs.begin import begin_run, default_folder, foreseen
 
         def folder() -> Location:
@@ -116,7 +119,7 @@ class Job:
             raise click.UsageError("--add, --exact and --dry-run need PATHS, the images.")
         self._check_slice()
         run = resume_run(run, choices=self._choices(), tell=tell)
-        self._do(run, self.execution.executor(run.n_images, run.settings), Asked())
+        self._do(run, chosen_executor(self.choice, run.n_images, run.settings), Asked())
 
     def _choices(self) -> RunChoices:
         from zeroiqa.runs.begin import RunChoices
@@ -128,7 +131,7 @@ class Job:
             retry_errors=self.retry_errors,
             refresh=self.refresh,
             part=self.part,
-            image_seconds=self.execution.image_seconds,
+            image_seconds=self.image_seconds,
         )
 
     def _check_slice(self) -> None:
@@ -140,6 +143,7 @@ class Job:
 
     def _do(self, run: Run, executor: Executor, asked: Asked) -> None:
         from zeroiqa.runs.healed import refuse_copies
+        from zeroiqa.runs.limits import LimitedExecutor
         from zeroiqa.runs.work import Work
 
         if self.plan_only:
@@ -147,8 +151,9 @@ class Job:
             return
         refuse_copies(run)
         aggregation = asked.aggregation(run)  # refused before anything is computed
-        limited = within(self.max_failures, executor)
-        carry_out(Work(run, limited, progress, self.part, aggregation), self.style, asked)
+        if self.max_failures is not None:
+            executor = LimitedExecutor(executor, self.max_failures)
+        carry_out(Work(run, executor, progress, self.part, aggregation), self.style, asked)
 
 
 def _check_prompts(settings: Settings, sources: list[Source]) -> None:
@@ -170,7 +175,8 @@ def job_options(command: Command) -> Command:
 
         part = None if shard is None else parse_slice(shard, os.environ)
         names = (
-            "execution",
+            "choice",
+            "image_seconds",
             "max_failures",
             "exact",
             "add",

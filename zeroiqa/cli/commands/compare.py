@@ -137,7 +137,6 @@ def _opinions(text: str, runs: Sequence[Origin]) -> Dataset:
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
-    from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.progress import progress
     from zeroiqa.cli.running import tell
     from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
@@ -145,6 +144,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     from zeroiqa.images.find import Source
     from zeroiqa.runs import read_column, remarks, write_scores
     from zeroiqa.runs.begin import begin_run, default_folder
+    from zeroiqa.runs.executors.choice import ExecutorChoice
     from zeroiqa.runs.work import finished_shards
     from zeroiqa.settings import load_settings
 
@@ -156,7 +156,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     }
     sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
     run = begin_run(default_folder(name, settings, sources), settings, sources, "compare", tell=tell)
-    executor = Execution().executor(len(sources), settings)
+    executor = ExecutorChoice().executor(len(sources), settings)
     for _ in finished_shards(run, range(run.n_shards), executor, progress, doing=name):
         pass
     write_scores(run)

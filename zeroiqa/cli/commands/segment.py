@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
+from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zeroiqa.images.decoder import Decoder
     from zeroiqa.images.selection import Selection
     from zeroiqa.runs import Run
+    from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
 
@@ -56,7 +57,8 @@ PAPER_MASKS = 7.22
 def segment(
     paths: tuple[str, ...],
     output: Location,
-    execution: Execution,
+    choice: ExecutorChoice,
+    image_seconds: float,
     ignore_times: bool,
     retry_errors: bool,
     refresh: bool,
@@ -81,18 +83,18 @@ def segment(
     folder_only(output)
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin, selection=selection)
-    executor = execution.executor(len(sources), settings)
+    executor = chosen_executor(choice, len(sources), settings)
     choices_of_run = RunChoices(
         ignore_times=ignore_times,
         retry_errors=retry_errors,
         refresh=refresh,
-        image_seconds=execution.image_seconds,
+        image_seconds=image_seconds,
     )
     naming = naming_of(paths, selection=selection)
     run = begin_run(output, settings, sources, "segment", naming=naming, choices=choices_of_run, tell=tell)
     refuse_copies(run)
     try:
-        drawn = _segment(run, executor, overlays, execution.image_seconds)
+        drawn = _segment(run, executor, overlays)
         found = _write(run)
     except KeyboardInterrupt:
         say(f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True)
@@ -100,11 +102,11 @@ def segment(
     _summarise(run, found, drawn)
 
 
-def _segment(run: Run, executor: Executor, overlays: bool, image_seconds: float) -> int:
+def _segment(run: Run, executor: Executor, overlays: bool) -> int:
     """Do what is left of the run; the number of overlays that are there then."""
     from zeroiqa.images.decoder import Decoder
 
-    drawn, decoder = 0, Decoder(image_seconds)
+    drawn, decoder = 0, Decoder(run.image_seconds)
     for shard in _finished_shards(run, executor):
         if overlays:
             drawn += _draw(run, shard, decoder)

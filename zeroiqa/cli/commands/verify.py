@@ -187,11 +187,11 @@ def _in_one_batch(
 
 def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
     from zeroiqa.runs import open_run, pending, read_rated
-    from zeroiqa.runs.executors.local import execute
+    from zeroiqa.runs.executors.local import LocalExecutor
 
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(Path(folder) / "run", settings, sources, preset="verify")
-        for _ in execute(run, pending(run), workers=2, on_images=lambda _: None):
+        for _ in LocalExecutor(2).execute(run, pending(run), on_images=lambda _: None):
             pass
         return {
             (path, rater, standard): ratings

@@ -31,31 +31,40 @@ _START_SECONDS = 5.0
 """For a task to be on its way to its worker, at most."""
 
 
-def execute(
-    run: Run, shards: Sequence[int], *, workers: int, on_images: Callable[[int], None]
-) -> Iterator[int]:
-    """Do what is missing of the shards; yield the number of each one when all of it is committed.
+@dataclass(frozen=True)
+class LocalExecutor:
+    """An `Executor` of one or several processes on this machine."""
 
-    Scores are the same for any number of workers, and so is the order of the passes: an ensemble of models
-    needs the memory of its largest member only. A killed worker costs the shard that it was at, which is
-    given to a new one; see `Attempts`.
+    workers: int
+    """Processes; 1 is this process, and the order of the shards is the given one."""
 
-    Args:
-        run: The run.
-        shards: Numbers in the plan, usually `pending(run)`.
-        workers: Processes; 1 is this process, and the order is that of `shards`.
-        on_images: Told how many more images are done, once in each pass: one by one in this process, else
-            per shard.
+    @property
+    def description(self) -> str:
+        """For people."""
+        return f"{self.workers} process{'es' if self.workers > 1 else ''}"
 
-    Raises:
-        UserError: the run cannot go on; what is committed stays.
-    """
-    passes = open_passes(run, shards)
-    if workers == 1 or not passes:
-        yield from in_passes(shards, passes, lambda each: _in_process(run, each, on_images))
-        return
-    with closing(_Workers(run, places(workers, run.settings))) as crew:
-        yield from in_passes(shards, passes, lambda each: conduct(run, each, crew, on_images))
+    def execute(self, run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
+        """Do what is missing of the shards; yield the number of each one when all of it is committed.
+
+        Scores are the same for any number of workers, and so is the order of the passes: an ensemble of
+        models needs the memory of its largest member only. A killed worker costs the shard that it was at,
+        which is given to a new one; see `Attempts`.
+
+        Args:
+            run: The run.
+            shards: Numbers in the plan, usually `pending(run)`.
+            on_images: Told how many more images are done, once in each pass: one by one in this process,
+                else per shard.
+
+        Raises:
+            UserError: the run cannot go on; what is committed stays.
+        """
+        passes = open_passes(run, shards)
+        if self.workers == 1 or not passes:
+            yield from in_passes(shards, passes, lambda each: _in_process(run, each, on_images))
+            return
+        with closing(_Workers(run, places(self.workers, run.settings))) as crew:
+            yield from in_passes(shards, passes, lambda each: conduct(run, each, crew, on_images))
 
 
 def in_passes(
