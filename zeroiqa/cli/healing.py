@@ -13,7 +13,7 @@ from zeroiqa.cli.options import Command, with_options
 from zeroiqa.errors import UserError, printable
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
     from zeroiqa.runs.healing import Healing
 
@@ -41,7 +41,7 @@ def healing_options(command: Command) -> Command:
 
 def healed(
     run: Run,
-    sources: Sequence[Source] | None,
+    sources: Sequence[ImageRef] | None,
     *,
     retry_errors: bool = False,
     refresh: bool = False,
@@ -83,10 +83,10 @@ def refuse_copies(run: Run) -> None:
     left = (image for shard in pending(run) for image in images_left(run, shard))
     looked = moved = 0
     for image in islice(left, _LOOKED_AT):
-        if image.modified is None:
+        if image.ref.modified is None:
             continue
         try:
-            moved += time_of(image.stored.place) != image.modified
+            moved += time_of(image.ref.place) != image.ref.modified
             looked += 1
         except (OSError, ValueError, UserError):  # an error of this image, which its row will say
             continue

@@ -22,7 +22,7 @@ from zeroiqa.cli.running import RUNS, carry_out, counted, default_folder, forese
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
@@ -63,7 +63,7 @@ class Job:
         paths: tuple[str, ...],
         output: Location | None,
         settings: Settings,
-        sources: list[Source],
+        sources: list[ImageRef],
         preset: str,
         naming: Naming | None,
     ) -> None:
@@ -151,7 +151,7 @@ class Job:
             carry_out(run, within(self.max_failures, executor), self.part, self.style, asked)
 
 
-def _check_prompts(settings: Settings, sources: list[Source]) -> None:
+def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
     """Say of missing prompts what the run itself would say."""
     from zeroiqa.standards import check_prompts, load_standard
 
@@ -259,7 +259,7 @@ def _check_folder(run: Run, shards: Iterable[int]) -> None:
     from zeroiqa.errors import UserError, printable
 
     first = None
-    for path in (image.stored.place for shard in shards for image in run.planned(shard)):
+    for path in (image.ref.place for shard in shards for image in run.planned(shard)):
         if "://" in path or Path(path).is_absolute():
             continue
         if os.path.lexists(path):

@@ -18,7 +18,7 @@ from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.results import ImageScore
     from zeroiqa.runs import Run
     from zeroiqa.runs.naming import Naming
@@ -32,7 +32,7 @@ RUNS = Path("zeroiqa-runs")
 def opened_run(
     folder: Location,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     preset: str,
     *,
     naming: Naming | None = None,
@@ -97,7 +97,7 @@ def _are(number: int) -> str:
 def foreseen(
     folder: Location,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     naming: Naming | None,
     *,
     add: bool = False,
@@ -136,7 +136,7 @@ def counted(number: int) -> str:
 
 
 def default_folder(
-    paths: tuple[str, ...], settings: Settings, sources: Sequence[Source], naming: Naming | None = None
+    paths: tuple[str, ...], settings: Settings, sources: Sequence[ImageRef], naming: Naming | None = None
 ) -> Path:
     """Where a run goes without -o."""
     from zeroiqa.runs import run_id
