@@ -18,7 +18,8 @@ from PIL import Image
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
 from zeroiqa.images.decode import decode
-from zeroiqa.images.find import Source, find_images
+from zeroiqa.images.find import find_images
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.names import cell
 from zeroiqa.pipeline import build_method, score_image
 from zeroiqa.runs.executors.local import LocalExecutor
@@ -92,7 +93,7 @@ def test_scores_are_the_same_for_any_number_of_workers(photos):
 
 
 def test_parquet_scores_are_the_csv_with_types(photos):
-    run = finish("run", [*photos, Source("missing.jpg", 0, None)])
+    run = finish("run", [*photos, ImageRef("missing.jpg")])
     table = pq.read_table(run.folder / "scores.parquet")
     assert table.column_names == runs.score_columns(run) == list(read_csv(run)[0])
     assert table["score"].to_pylist() == [result.score for result in runs.iter_scores(run)]
@@ -165,7 +166,7 @@ def test_several_standards_have_columns_each(photos):
 def test_bad_images_are_rows_and_stop_nothing(photos):
     Path("photos/bad.jpg").write_bytes(b"no image")
     Path("photos/empty.jpg").touch()
-    sources = [*find_images(["photos"]), Source("photos/gone\naway.jpg", 0, None)]
+    sources = [*find_images(["photos"]), ImageRef("photos/gone\naway.jpg")]
     run = finish("run", sources)
     by_status = Counter(row["status"] for row in read_csv(run))
     assert by_status == {"ok": 7, "error": 2, "unreachable": 1}
@@ -263,7 +264,7 @@ def test_other_library_versions_are_a_warning(photos):
 
 
 def test_status_counts_images_shards_and_errors(photos):
-    sources = [*photos, Source("gone1.jpg", 0, None), Source("gone2.jpg", 0, None)]
+    sources = [*photos, ImageRef("gone1.jpg"), ImageRef("gone2.jpg")]
     run = finish("run", sources)
     (run.folder / "ratings/fake/part-00001.parquet").unlink()
     state = runs.status(runs.load_run(run.folder))

@@ -48,7 +48,7 @@ def rows(run):
 def test_a_run_without_raters_finds_regions_and_is_finished(run, workers):
     assert runs.pending(run) == [0, 1, 2]
     found = rows(finished(run, workers))
-    assert [planned.path for planned, _ in found] == [f"photos/{name}.png" for name in "abcd"]
+    assert [planned.ref.path for planned, _ in found] == [f"photos/{name}.png" for name in "abcd"]
     assert [len(row.regions) for _, row in found] == [4, 0, 4, 4]
     assert "not an image" in found[1][1].error
     assert all(region.mask is not None for _, row in found for region in row.regions)

@@ -8,7 +8,7 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.images.find import Source
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import plan, record, revisions
 from zeroiqa.runs.revisions import Change
 from zeroiqa.settings import load_settings
@@ -18,7 +18,7 @@ from zeroiqa.settings import load_settings
 def folder(here):
     """A run of twenty images in shards of 1, 2, 4, 8 and 5."""
     settings = load_settings("embedded", {"segmenter": "grid", "raters": ("fake",)})
-    sources = [Source(f"{number}.png", 10, None, modified=5) for number in range(20)]
+    sources = [ImageRef(f"{number}.png", 10, None, modified=5) for number in range(20)]
     return runs.open_run(Path("run"), settings, sources, preset="embedded").folder
 
 

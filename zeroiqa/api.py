@@ -11,7 +11,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.images.decode import from_array, from_pil
 from zeroiqa.images.find import find_images
-from zeroiqa.images.read import Stored
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore, ImageScores
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import PIL.Image
 
-    ImageLike: TypeAlias = str | os.PathLike[str] | bytes | npt.NDArray[np.generic] | PIL.Image.Image | Image
+    ImageLike: TypeAlias = (
+        str | os.PathLike[str] | bytes | npt.NDArray[np.generic] | PIL.Image.Image | Image | ImageRef
+    )
     """A path, the bytes of an image file, an array (height, width[, channels]) in RGB order, a PIL image."""
 
 
@@ -138,7 +140,7 @@ def score_images(
     method = method or load_method()
     if isinstance(images, str | os.PathLike):
         sources = find_images([os.fspath(images)], selection=Selection.of(include, exclude))
-        images = [source.path for source in sources]
+        images = [source.as_it_is_now for source in sources]
         prompts = [source.prompt for source in sources] if prompts is None else prompts
     elif include or exclude:
         raise UserError("include and exclude choose in a folder, a glob pattern or a list; name one of them.")
@@ -185,9 +187,12 @@ def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> 
     if isinstance(image, Image):
         return image
     name = _name(image, position)
-    if isinstance(image, str | os.PathLike | bytes):
-        source = image if isinstance(image, bytes) else Stored(os.fspath(image))
-        return method.decoder.decode(source, method.policy, name=name, prompt=prompt)
+    if isinstance(image, str | os.PathLike):
+        image = ImageRef(os.fspath(image))
+    if isinstance(image, bytes):
+        image = ImageRef(name, content=image)
+    if isinstance(image, ImageRef):
+        return method.decoder.decode(image._replace(prompt=prompt), method.policy, name=name)
     if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
         return from_array(image, method.policy, name=name, prompt=prompt)
     if hasattr(image, "getbands"):
@@ -201,7 +206,8 @@ def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> 
 def _name(image: Any, position: int) -> str:
     if isinstance(image, Image):
         return image.name
-    if isinstance(image, str | os.PathLike):
-        return str(Path(os.fsdecode(image)))
+    if isinstance(image, str | os.PathLike | ImageRef):
+        path = image.path if isinstance(image, ImageRef) else os.fsdecode(image)
+        return path if "://" in path else str(Path(path))
     filename = getattr(image, "filename", None)
     return filename if isinstance(filename, str) and filename else f"image {position}"

@@ -19,7 +19,7 @@ from zeroiqa.files.schema import NUMBER, TEXT, Record, first_wrong, perhaps
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
     from zeroiqa.speed.cost import Cost, Speed
@@ -93,7 +93,7 @@ def estimate_options(command: Command) -> Command:
 def describe(
     folder: Callable[[], Location],
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     workers: str,
     spending: Spending,
     foreseen: Callable[[Location], str],
@@ -130,7 +130,7 @@ def describe(
 def _plan(
     folder: Callable[[], Location],
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     workers: str,
     method: Method,
     ids: dict[str, str],

@@ -22,7 +22,7 @@ from zeroiqa.cli.running import carry_out, tell
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
     from zeroiqa.runs.begin import RunChoices
     from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
@@ -67,7 +67,7 @@ class Job:
         paths: tuple[str, ...],
         output: Location | None,
         settings: Settings,
-        sources: list[Source],
+        sources: list[ImageRef],
         preset: str,
         naming: Naming | None,
     ) -> None:
@@ -156,7 +156,7 @@ class Job:
         carry_out(Work(run, executor, progress, self.part, aggregation), self.style, asked)
 
 
-def _check_prompts(settings: Settings, sources: list[Source]) -> None:
+def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
     """Say of missing prompts what the run itself would say."""
     from zeroiqa.standards import check_prompts, load_standard
 

@@ -25,7 +25,7 @@ from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 
@@ -203,7 +203,7 @@ class Ablation:
 def run_ablation(
     rows: Sequence[Row],
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     folder: Path,
     memory_file: Path,
     progress: Callable[[Run], Any] = lambda _: None,

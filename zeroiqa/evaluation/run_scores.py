@@ -90,12 +90,12 @@ def origin_of(run: Run, *, by_name: bool = False) -> Origin:
     folders = [run.origin["cwd"]] if "cwd" in run.origin else []
     if isinstance(run.folder, Path) and "from_run" in run.origin:
         beside = run.folder.absolute() / run.origin["from_run"]  # moved or copied with the images
-        if all(_is_there(beside / row.file, row.bytes) for row in planned[:_TRIED]):
+        if all(_is_there(beside / row.ref.path, row.ref.bytes) for row in planned[:_TRIED]):
             folders.insert(0, str(beside))
     return Origin(
         folders=(*folders, str(Path.cwd())),
         by_name=by_name,
-        files={row.path: (row.file, row.bytes) for row in planned},
+        files={row.ref.name: (row.ref.path, row.ref.bytes) for row in planned},
     )
 
 

@@ -22,7 +22,7 @@ from zeroiqa.runs.remarks import counted
 from zeroiqa.runs.run import Run, caught_up, load_run, pending
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
 
@@ -53,7 +53,7 @@ class RunChoices:
 def begin_run(
     folder: Location,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     preset: str,
     *,
     naming: Naming | None = None,
@@ -128,7 +128,7 @@ def refuse_elsewhere(run: Run, shards: Iterable[int]) -> None:
         UserError: no image of the shards that has a relative path is found from here.
     """
     first = None
-    for path in (image.stored.place for shard in shards for image in run.planned(shard)):
+    for path in (image.ref.place for shard in shards for image in run.planned(shard)):
         if "://" in path or Path(path).is_absolute():
             continue
         if os.path.lexists(path):
@@ -144,7 +144,7 @@ def refuse_elsewhere(run: Run, shards: Iterable[int]) -> None:
 def foreseen(
     folder: Location,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     naming: Naming | None,
     *,
     add: bool = False,
@@ -171,7 +171,7 @@ def foreseen(
 
 
 def default_folder(
-    first: str, settings: Settings, sources: Sequence[Source], naming: Naming | None = None
+    first: str, settings: Settings, sources: Sequence[ImageRef], naming: Naming | None = None
 ) -> Path:
     """Where a run goes that is given no folder.
 
@@ -191,7 +191,7 @@ def default_folder(
 
 
 def _healed(
-    run: Run, sources: Sequence[Source] | None, choices: RunChoices, tell: Callable[[str], None]
+    run: Run, sources: Sequence[ImageRef] | None, choices: RunChoices, tell: Callable[[str], None]
 ) -> Run:
     shards = None if choices.part is None else choices.part.of(range(run.n_shards))
     return healed(

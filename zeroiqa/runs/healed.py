@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.images.find import Source, time_of
+from zeroiqa.images.find import time_of
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs.healing import Healing, find_changes
 from zeroiqa.runs.latest import images_left
 from zeroiqa.runs.run import Run, pending, revised
@@ -17,7 +18,7 @@ _MOST_COMPARED = 16
 
 def healed(
     run: Run,
-    sources: Sequence[Source] | None,
+    sources: Sequence[ImageRef] | None,
     *,
     retry_errors: bool = False,
     refresh: bool = False,
@@ -54,10 +55,10 @@ def refuse_copies(run: Run) -> None:
     left = (image for shard in pending(run) for image in images_left(run, shard))
     compared = moved = 0
     for image in islice(left, _MOST_COMPARED):
-        if image.modified is None:
+        if image.ref.modified is None:
             continue
         try:
-            moved += time_of(image.stored.place) != image.modified
+            moved += time_of(image.ref.place) != image.ref.modified
             compared += 1
         except (OSError, ValueError, UserError):  # an error of this image, which its row will say
             continue

@@ -13,11 +13,12 @@ from zeroiqa.aggregate import failure
 from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
 from zeroiqa.files.storage import is_remote
 from zeroiqa.guards.budget import Budget
+from zeroiqa.names import escaped
 from zeroiqa.pipeline import Method, find_regions
 from zeroiqa.runs import parts
 from zeroiqa.runs.latest import newest_part
 from zeroiqa.runs.parts import RatingsRow, RegionsRow
-from zeroiqa.runs.plan import Planned, escaped
+from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 from zeroiqa.types import Image, Region
@@ -90,7 +91,7 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
         shard = _wanted(run, method, number)
         images = run.planned(number)
         if run.ignore_times:
-            images = [image._replace(modified=None) for image in images]
+            images = [_untimed(image) for image in images]
         rows = [_known_regions(run, shard), *(_known_ratings(run, shard, name) for name in shard.raters)]
         for image, row, *ratings in zip(images, *rows, strict=True):
             kept = {
@@ -101,15 +102,20 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
             due = not shard.finished and (row is None or len(kept) < len(shard.raters))
             poison, cause = poisoned.get(image.image) if due else None, None
             if due and image.image in run.revisions.gone:
-                poison, cause = f"{printable(image.path)} is gone.", UnreachableError.cause
+                poison, cause = f"{printable(image.ref.name)} is gone.", UnreachableError.cause
             if row is None:
                 broken = None if poison is None else RegionsRow(image.image, error=poison, cause=cause)
                 yield Item(shard, image, broken, due=due)
                 continue
             if row.content_hash is not None:  # says more than the time
-                image = image._replace(modified=None)
+                image = _untimed(image)
             error = poison if row.error is None else None
             yield Item(shard, image, row, error=error, cause=error and cause, kept=kept, due=due)
+
+
+def _untimed(image: Planned) -> Planned:
+    """The same one, whenever its file was written."""
+    return image._replace(ref=image.ref._replace(modified=None))
 
 
 def _wanted(run: Run, method: Method, number: int) -> Wanted:
@@ -171,7 +177,7 @@ def prepared(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
 def _read_ahead(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
     """Objects of a store are read many at once, which hides how long each takes; nothing else is changed."""
     first = next(items, None)
-    if first is None or not is_remote(first.planned.stored.place):
+    if first is None or not is_remote(first.planned.ref.place):
         yield items if first is None else itertools.chain((first,), items)
         return
     every = itertools.chain((first,), items)
@@ -182,12 +188,12 @@ def _read_ahead(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item
 
 
 def _read(item: Item, method: Method) -> Item:
-    stored = item.planned.stored
-    if not item.wanted or not is_remote(stored.place):
+    ref = item.planned.ref
+    if not item.wanted or not is_remote(ref.place):
         return item
     budget = method.decoder.budget()
     try:
-        return item._replace(content=method.decoder.read(stored, method.policy, budget), budget=budget)
+        return item._replace(content=method.decoder.read(ref, method.policy, budget), budget=budget)
     except Exception as error:
         return _unread(item, error)
 
@@ -195,25 +201,20 @@ def _read(item: Item, method: Method) -> Item:
 def _decoded(item: Item, method: Method) -> Item:
     if not item.wanted:
         return item
-    planned, found = item.planned, b""
+    ref, found = item.planned.ref, b""
 
     def look(content: bytes) -> None:
         nonlocal found
         found = parts.content_hash(content)
         if item.row is not None and item.row.content_hash not in (None, found):
             raise ChangedError(
-                f"{printable(planned.path)} has changed: it is not the file whose regions were found; give "
+                f"{printable(ref.name)} has changed: it is not the file whose regions were found; give "
                 "the same command again, which takes the file of now."
             )
 
     try:
         image = method.decoder.decode(
-            planned.stored if item.content is None else item.content,
-            method.policy,
-            name=planned.path,
-            prompt=planned.prompt,
-            look=look,
-            budget=item.budget,
+            ref._replace(content=item.content), method.policy, look=look, budget=item.budget
         )
     except Exception as error:
         return _unread(item, error)
@@ -287,6 +288,6 @@ def sentence_of(error: Exception, planned: Planned) -> str:
     if isinstance(error, ImageError):
         return escaped(str(error))
     if isinstance(error, MemoryError):  # the same image would stop every resume
-        return f"{printable(planned.file)}: there is not enough memory for this image."
+        return f"{printable(planned.ref.path)}: there is not enough memory for this image."
     reason = escaped(" ".join(f"{type(error).__name__}: {error}".split()))
-    return f"{printable(planned.file)}: could not be rated ({reason})."
+    return f"{printable(planned.ref.path)}: could not be rated ({reason})."

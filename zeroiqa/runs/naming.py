@@ -24,7 +24,7 @@ from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import EXTENSIONS
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
 
 NAMED: dict[str, Shape] = {
     **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
@@ -164,7 +164,7 @@ def root_of(folder: Location, origin: Mapping[str, str], paths: Sequence[str]) -
     return here
 
 
-def as_planned(sources: Sequence[Source], planned: Sequence[str], root: str) -> list[Source]:
+def as_planned(sources: Sequence[ImageRef], planned: Sequence[str], root: str) -> list[ImageRef]:
     """The sources in the spelling of a run, so that an image has one path, however it is named.
 
     Args:

@@ -100,7 +100,7 @@ class Run:
     def now(self, row: plan.Planned) -> plan.Planned:
         """A row of the plan as it is now, seen from the current folder."""
         row = self.revisions.planned(row)
-        return row._replace(root=self.root) if self.root else row
+        return row._replace(ref=row.ref._replace(root=self.root)) if self.root else row
 
     def gone(self, shards: Iterable[int]) -> dict[int, frozenset[int]]:
         """Of some shards, those with images that are gone -> which these are, pruned ones included."""

@@ -194,7 +194,7 @@ def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
             raise ValueError(f"it has no column {column} of all {images} images")
         found = file.read(["path", "status", column])
         there = (row for row in plan.all_planned(run.folder) if row.image not in run.revisions.pruned)
-        if found["path"].to_pylist() != [row.path for row in there]:
+        if found["path"].to_pylist() != [row.ref.name for row in there]:
             raise ValueError("it has other images than the plan")
         if found.schema.field(column).type != pa.float64():
             raise ValueError(f"its column {column} has no numbers")
@@ -239,7 +239,7 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
         rated = RatedImage(segmented.regions, ratings)
         error, cause = next(errors, (None, None))
         yield _Stored(
-            image.path, rated, segmented.warnings, error, cause, gone=image.image in run.revisions.gone
+            image.ref.name, rated, segmented.warnings, error, cause, gone=image.image in run.revisions.gone
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from zeroiqa.chat.known_answer import Watched
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
 from zeroiqa.runs import events, known_answers
 from zeroiqa.runs import parts as store
@@ -126,7 +127,7 @@ def rehearse_plain(method: Method) -> None:
         for rater in method.raters.values():
             rate_images([(picture, found[0])], rater, method)
     except Exception as error:
-        sentence_of(error, Planned(0, picture.name, picture.name, None))  # raises what ends a run
+        sentence_of(error, Planned(0, ImageRef(picture.name)))  # raises what ends a run
 
 
 def _fill(

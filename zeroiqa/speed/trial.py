@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zeroiqa.errors import ImageError
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
     from zeroiqa.speed.cost import Speed
@@ -38,7 +38,7 @@ class Trial:
     """Why nothing is known, if nothing is."""
 
 
-def try_images(sources: Sequence[Source], settings: Settings, method: Method) -> Trial:
+def try_images(sources: Sequence[ImageRef], settings: Settings, method: Method) -> Trial:
     """Measure on one core what a run does without weights.
 
     Args:
@@ -79,22 +79,16 @@ def _speed(what: str, seconds: float, count: int, source: str, why_not: str) -> 
     return Speed(what, seconds / count, source) if count else Speed(what, None, why_not)
 
 
-def _decoded(sources: Sequence[Source], method: Method) -> tuple[list[Image], float]:
+def _decoded(sources: Sequence[ImageRef], method: Method) -> tuple[list[Image], float]:
     """Images, and the seconds that they took."""
-    from zeroiqa.images.read import Stored
-    from zeroiqa.runs.plan import escaped
-
     images: list[Image] = []
     seconds, begun = 0.0, time.perf_counter()
     for source in sources[:: max(1, len(sources) // IMAGES)][:IMAGES]:
         if images and time.perf_counter() - begun > SECONDS:
             break
-        stored = Stored(source.path, source.bytes, source.archive, source.offset)
         start = time.perf_counter()
         try:
-            images.append(
-                method.decoder.decode(stored, method.policy, name=escaped(source.path), prompt=source.prompt)
-            )
+            images.append(method.decoder.decode(source, method.policy))
         except ImageError:
             continue
         seconds += time.perf_counter() - start

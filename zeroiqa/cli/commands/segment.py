@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +140,8 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
         path = run.folder / "overlays" / _picture_name(planned, revision)
         if row.error is None and not path.exists():
             try:
-                stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
-                image = decoder.decode(stored, policy, name=planned.path)
+                ref = planned.ref._replace(modified=None) if run.ignore_times else planned.ref
+                image = decoder.decode(ref, policy)
             except ImageError as error:
                 say(f"Warning: no overlay: {error}", err=True)
                 continue
@@ -156,7 +155,7 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
 
 def _picture_name(planned: Planned, revision: int) -> str:
     """Another file of the same name has a picture of its own, with the number of its revision."""
-    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.path).stem)
+    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.ref.name).stem)
     return f"{planned.image:05d}-{stem[:80]}{f'-{revision:04d}' if revision else ''}.jpg"
 
 
@@ -175,7 +174,7 @@ def _write(run: Run) -> RegionStatistics:
             for planned, row in read_segmented(run, shard):
                 add_to_table(planned, row)
                 if row.error is None and row.size is not None:
-                    add_to_coco(planned.image, planned.path, row.size, row.regions)
+                    add_to_coco(planned.image, planned.ref.name, row.size, row.regions)
                 found.add(row)
     remove_leftovers(run.folder, finished=True)
     return found

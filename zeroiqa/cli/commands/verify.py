@@ -19,7 +19,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.images.selection import Selection
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
@@ -97,7 +97,7 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
     images = _decodable(sources, method)
     readable = {image.name for image in images}
     reference, checks = _in_this_process(images, settings, method)
-    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.path in readable])
+    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.name in readable])
     allowed = {name: _rounding(name, settings) for name in settings.raters}
     different = [name for name, ratings in checks.items() if not _same(name, ratings, reference, allowed)]
     if different:
@@ -106,10 +106,8 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
         )
 
 
-def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
+def _decodable(sources: Sequence[ImageRef], method: Method) -> list[Image]:
     from zeroiqa.errors import printable
-    from zeroiqa.images.read import Stored
-    from zeroiqa.runs.plan import escaped
     from zeroiqa.standards import check_prompts
 
     check_prompts(method.standards, [(source.path, source.prompt) for source in sources])
@@ -119,10 +117,7 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
             say(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
             continue
         try:
-            image = Stored(source.path)
-            images.append(
-                method.decoder.decode(image, method.policy, name=escaped(source.path), prompt=source.prompt)
-            )
+            images.append(method.decoder.decode(source.as_it_is_now, method.policy))
         except ImageError as error:
             say(f"Left out: {error}", err=True)
     if not images:
@@ -185,7 +180,7 @@ def _in_one_batch(
     return collected
 
 
-def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
+def _with_workers(settings: Settings, sources: list[ImageRef]) -> Ratings:
     from zeroiqa.runs import open_run, pending, read_rated
     from zeroiqa.runs.executors.local import LocalExecutor
 

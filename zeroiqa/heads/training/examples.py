@@ -16,7 +16,7 @@ from zeroiqa.heads.ratings import CORRESPONDENCE, Example
 from zeroiqa.heads.training.options import Stage
 from zeroiqa.images.decode import DecodePolicy
 from zeroiqa.images.decoder import Decoder
-from zeroiqa.images.read import Stored
+from zeroiqa.images.ref import ImageRef
 
 LEAST_VALIDATION = 3
 """Examples; a rank correlation of fewer says nothing."""
@@ -62,7 +62,7 @@ def check_images(lessons: Lessons, share: int = 0, shares: int = 1) -> None:
 
 def _mistake(path: Path, decoder: Decoder) -> str:
     try:
-        decoder.decode(Stored(str(path)), DecodePolicy(), name=str(path))
+        decoder.decode(ImageRef(str(path)), DecodePolicy())
     except ImageError as error:
         return str(error)
     return ""

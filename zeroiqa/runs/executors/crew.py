@@ -43,7 +43,7 @@ def conduct(run: Run, work: Pass, crew: Crew, on_images: Callable[[int], None]) 
     """
 
     def images_of(shard: int) -> dict[int, str]:
-        return {row.image: printable(row.file) for row in planned(run.folder, shard)}
+        return {row.image: printable(row.ref.path) for row in planned(run.folder, shard)}
 
     def give() -> None:
         while crew.idle and (task := attempts.next()) is not None:
