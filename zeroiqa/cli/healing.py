@@ -76,7 +76,7 @@ def refuse_copies(run: Run) -> None:
     Raises:
         UserError: of the images that come first, at least two, all have another time.
     """
-    from zeroiqa.images.find import time_of
+    from zeroiqa.images.archives import time_of
     from zeroiqa.runs import pending
     from zeroiqa.runs.latest import images_left
 
