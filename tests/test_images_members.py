@@ -149,10 +149,11 @@ def test_a_run_of_an_archive_is_evaluated_by_the_names_of_its_results(give) -> N
     with Path("run/scores.csv").open(newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == NAMES
     Path("mos.csv").write_text("image,mos\n" + "".join(f"{name},{n}\n" for n, name in enumerate(NAMES)))
-    for command in ("evaluate", "upper-bound"):
-        done = give(".", command, "run", "--mos", "mos.csv")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.split("SRCC")[1].split()[0] == "4"
+    done = give(".", "evaluate", "run", "--mos", "mos.csv")
+    assert done.stdout.split("SRCC")[1].split()[0] == "4", done.stderr
+    done = give(".", "compare", "run", "--mos", "mos.csv", "--baseline", "log-laplacian")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("log-laplacian")[1].split()[0] != "-"
     Path("moved").mkdir()
     for name in ("photos.tar", "run", "mos.csv"):
         shutil.move(name, "moved")

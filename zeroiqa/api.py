@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.guards.together import image_errors
 from zeroiqa.images.decode import from_array, from_pil
 from zeroiqa.images.find import find_images
 from zeroiqa.images.members import NamedMembers
@@ -191,16 +192,17 @@ def _to_image(image: Any, prompt: str | None, method: Method, position: int, mem
     if isinstance(image, Image):
         return image
     name = _name(image, position)
-    if isinstance(image, str | os.PathLike):
-        image = _ref_of(os.fspath(image), members)
-    if isinstance(image, bytes):
-        image = ImageRef(name, content=image)
-    if isinstance(image, ImageRef):
-        return method.decoder.decode(image._replace(prompt=prompt), method.policy, name=name)
-    if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
-        return from_array(image, method.policy, name=name, prompt=prompt)
-    if hasattr(image, "getbands"):
-        return from_pil(image, method.policy, name=name, prompt=prompt)
+    with image_errors(name):
+        if isinstance(image, str | os.PathLike):
+            image = _ref_of(os.fspath(image), members)
+        if isinstance(image, bytes):
+            image = ImageRef(name, content=image)
+        if isinstance(image, ImageRef):
+            return method.decoder.decode(image._replace(prompt=prompt), method.policy, name=name)
+        if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
+            return from_array(image, method.policy, name=name, prompt=prompt)
+        if hasattr(image, "getbands"):
+            return from_pil(image, method.policy, name=name, prompt=prompt)
     raise UserError(
         f"Image {position} is a {type(image).__name__}; "
         "give a path, the bytes of an image file, a NumPy array or a PIL image."

@@ -105,6 +105,18 @@ def find_images(
         return list((threads.map if any(map(is_remote, found)) else map)(_with_sidecar, found.values()))
 
 
+def images_at(named: Iterable[tuple[str, str | None]]) -> list[ImageRef]:
+    """The images at some paths, members of archives included, each with its prompt; missing ones, too.
+
+    Raises:
+        UserError: an archive is compressed, damaged or cut off, or cannot be read.
+    """
+    members = NamedMembers()
+    return [
+        (members.find(path) or _file(path))._replace(prompt=prompt, modified=None) for path, prompt in named
+    ]
+
+
 def _expand(argument: str, stdin: TextIO | None, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if argument == "-":
         read = read_standard_input(stdin)
