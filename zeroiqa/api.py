@@ -14,8 +14,10 @@ from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.guards.together import image_errors
 from zeroiqa.images.decode import from_array, from_pil
 from zeroiqa.images.find import find_images
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
@@ -105,8 +107,9 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
     """Score one image without a reference.
 
     Args:
-        image: A path, the bytes of an image file, a PIL image, or an array in RGB order of shape
-            (height, width) or (height, width, 1 | 2 | 3 | 4) and type uint8, uint16 or bool.
+        image: A path (of a member of a tar archive ARCHIVE.tar/MEMBER), the bytes of an image file, a PIL
+            image, or an array in RGB order of shape (height, width) or (height, width, 1 | 2 | 3 | 4) and
+            type uint8, uint16 or bool.
         prompt: The text that the image was generated from; needed for the aspect correspondence.
         method: From `load_method`; the embedded preset if left out.
 
@@ -122,7 +125,7 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         True
     """
     method = method or load_method()
-    decoded = _to_image(image, prompt, method, 0)
+    decoded = _to_image(image, prompt, method, 0, NamedMembers())
     for standard in method.standards:
         standard.fill(decoded.prompt)  # raises where it is missing: of one image, nothing is left out
     result = score_image(decoded, method)
@@ -142,13 +145,14 @@ def score_images(
     """Score many images; a bad one becomes a result with `status` "error" and never stops the others.
 
     Args:
-        images: A folder, a glob pattern or a list file; or anything that yields what `score` takes.
+        images: A folder, a glob pattern, a list file or a tar archive; or anything that yields what `score`
+            takes.
             Images are taken and let go one by one, or as many at a time as a model rates by one call.
         prompts: One text prompt per image, for the aspect correspondence. An image without one has the scores
             of the other standards, and a warning.
         method: From `load_method`; the embedded preset if left out.
         include: Patterns of names, as of `zeroiqa.images.selection.Selection`: take images only that fit one.
-            Those of a folder, a glob pattern or a list alone are asked.
+            Those of a folder, a glob pattern, a list or an archive alone are asked.
         exclude: Patterns of names: leave out images that fit one.
 
     Returns:
@@ -176,10 +180,11 @@ def score_images(
     at_once = method.images_per_call
     results: list[ImageScore] = []
     group: list[Image | ImageScore] = []
+    members = NamedMembers()
     for position, image in enumerate(images):
         prompt = prompts[position] if prompts is not None else None
         try:
-            group.append(_to_image(image, prompt, method, position))
+            group.append(_to_image(image, prompt, method, position, members))
         except ImageError as error:
             group.append(ImageScore(_name(image, position), error=str(error), cause=error.cause))
         if len(group) == at_once:
@@ -383,24 +388,34 @@ def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[Im
     return [next(scores) if isinstance(image, Image) else image for image in group]
 
 
-def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> Image:
+def _to_image(image: Any, prompt: str | None, method: Method, position: int, members: NamedMembers) -> Image:
     if isinstance(image, Image):
         return image
     name = _name(image, position)
-    if isinstance(image, str | os.PathLike):
-        image = ImageRef(os.fspath(image))
-    if isinstance(image, bytes):
-        image = ImageRef(name, content=image)
-    if isinstance(image, ImageRef):
-        return method.decoder.decode(image._replace(prompt=prompt), method.policy, name=name)
-    if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
-        return from_array(image, method.policy, name=name, prompt=prompt)
-    if hasattr(image, "getbands"):
-        return from_pil(image, method.policy, name=name, prompt=prompt)
+    with image_errors(name):
+        if isinstance(image, str | os.PathLike):
+            image = _ref_of(os.fspath(image), members)
+        if isinstance(image, bytes):
+            image = ImageRef(name, content=image)
+        if isinstance(image, ImageRef):
+            return method.decoder.decode(image._replace(prompt=prompt), method.policy, name=name)
+        if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
+            return from_array(image, method.policy, name=name, prompt=prompt)
+        if hasattr(image, "getbands"):
+            return from_pil(image, method.policy, name=name, prompt=prompt)
     raise UserError(
         f"Image {position} is a {type(image).__name__}; "
         "give a path, the bytes of an image file, a NumPy array or a PIL image."
     )
+
+
+def _ref_of(path: str, members: NamedMembers) -> ImageRef:
+    """The image that a path means; whether a file is there is said by reading it."""
+    try:
+        member = members.find(path)
+    except UserError as error:  # its archive is damaged
+        raise ImageError(str(error)) from error
+    return ImageRef(path) if member is None else member.as_it_is_now
 
 
 def _name(image: Any, position: int) -> str:
