@@ -16,7 +16,7 @@ from zeroiqa.standards import FilledPrompt
 from zeroiqa.weights.cards import resolve_model
 
 if TYPE_CHECKING:
-    from zeroiqa.baselines import Baseline
+    from zeroiqa.baselines.entry import Baseline
     from zeroiqa.types import View
     from zeroiqa.weights.options import ModelOptions
 

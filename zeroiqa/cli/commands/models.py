@@ -72,17 +72,17 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     answer to each of the pictures is a level (the mass), what it is likeliest to say first, and the prompt as
     sent.
     """
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
     from zeroiqa.raters.chat import ChatRater
     from zeroiqa.standards import load_standard
     from zeroiqa.weights.cards import resolve_model
 
     standards = [load_standard(standard) for standard in dict.fromkeys(names)]
-    if is_server(name):
+    if find_rater(name).is_server:
         for line in _server(name, standards, _options(choices)):
             say(line)
         return
-    if not has_weights(name):
+    if not find_rater(name).needs_weights:
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
     source, revision = resolve_model(name)
     rater = ChatRater(source, _options(choices), revision)
