@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zeroiqa.types import Rater
 
 Build: TypeAlias = "Callable[[str | None, ModelOptions], Rater]"
-"""Builds a rater, given the text after the colon of its name (None without a colon) and how to run weights."""
+"""Builds a rater from the text after the colon of its name (None without a colon) and how to run weights."""
 
 LOWER_IS_BETTER = "lower-is-better"
 """The last word of the id of a rater whose numbers may point either way, where they fall as quality rises."""
@@ -44,7 +44,7 @@ class RaterEntry:
     is_server: bool = False
     """Whether it asks a server, which one process keeps busy."""
     is_chat_model: bool = False
-    """Whether it is a chat model that transformers runs, which `zeroiqa models check` and `bench` look into."""
+    """Whether it is a chat model that transformers runs, which `zeroiqa models check` looks into."""
     own_scale: bool = False
     """Whether its numbers have a unit of their own, so that there is no mean with those of others."""
     gives_levels: bool = False
@@ -52,7 +52,7 @@ class RaterEntry:
     measures_mass: bool = True
     """Whether `Rating.mass` is measured; else it is 1 and says nothing."""
     reads_words: bool = False
-    """Whether its mass is that of words among all words: it may rightly be small, even where a number stands."""
+    """Whether its number comes with a mass, that of words among all words: it may rightly be small."""
     lower_is_better: Callable[[str], bool] = never
     """By its id: whether its numbers fall as quality rises."""
     digits_only: Callable[[str], bool] = never

@@ -30,7 +30,7 @@ class SegmenterOptions:
 
 @dataclass(frozen=True)
 class SegmenterEntry:
-    """What a segmenter declares of itself; installed packages offer one as entry point in zeroiqa.segmenters."""
+    """What a segmenter declares of itself; packages offer one as entry point in zeroiqa.segmenters."""
 
     build: Callable[[str | None, SegmenterOptions], Segmenter]
     """Builds it, given the text after the colon of its name (None without a colon); loads no weights.
