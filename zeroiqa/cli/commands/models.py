@@ -196,7 +196,9 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
     for standard in standards:
         facts = rater.describe(standard)
         levels: Mapping[str, int] = facts.get("levels", {})
-        tokens = [f"{level} is {rater.token_text(token)!r} ({token})" for level, token in levels.items()]
+        tokens = [
+            f"{level} is {rater.model.token_text(token)!r} ({token})" for level, token in levels.items()
+        ]
         yield f"standard      {standard.name}"
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
         yield from _first_tokens(rater.first_tokens(standard))
