@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.asked import Asked, save_option, table_file
-from zeroiqa.cli.estimate import Spending, describe, estimate_options
+from zeroiqa.cli.estimate import describe, estimate_options
 from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import LimitType
 from zeroiqa.cli.healing import healing_options
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
+    from zeroiqa.speed.forecast import Spending
 
 output_option = click.option(
     "-o",
