@@ -11,7 +11,7 @@ import joblib
 from zeroiqa.errors import UserError
 from zeroiqa.raters import find_rater
 from zeroiqa.runs.executors.local import LocalExecutor
-from zeroiqa.runs.executors.places import usable_gpus, uses_models
+from zeroiqa.runs.executors.placement import usable_gpus, uses_models
 from zeroiqa.runs.executors.ray import RayExecutor, check_installed
 
 if TYPE_CHECKING:
