@@ -21,7 +21,7 @@ from zeroiqa import runs
 from zeroiqa.guards.child import without_interrupts
 from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors import local
-from zeroiqa.runs.executors.places import Place
+from zeroiqa.runs.executors.placement import Placement
 from zeroiqa.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -156,7 +156,7 @@ def run(tmp_path, monkeypatch):
 
 def test_worker_sees_only_its_gpu_from_its_start(run, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    pool = local._pool(run, Place("GPU-abc", (), 3))
+    pool = local._pool(run, Placement("GPU-abc", (), 3))
     try:
         assert pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "GPU-abc"
         assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "3"
@@ -180,7 +180,7 @@ def sys_modules():
 
 
 def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
-    pool = local._pool(run, Place(None, (), 1))
+    pool = local._pool(run, Placement(None, (), 1))
     try:
         with without_interrupts():
             worker = pool.submit(os.getpid)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.asked import Asked, save_option, table_file
-from zeroiqa.cli.estimate import Spending, describe, estimate_options
+from zeroiqa.cli.estimate import describe, estimate_options
 from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import LimitType
 from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.progress import progress
+from zeroiqa.cli.requested import RequestedTable, save_option, table_file
 from zeroiqa.cli.running import carry_out, tell
 from zeroiqa.files.storage import Location, location
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
+    from zeroiqa.speed.forecast import Spending
 
 output_option = click.option(
     "-o",
@@ -104,7 +105,7 @@ class Job:
             run = begin_run(
                 folder(), settings, sources, preset, naming=naming, choices=self._choices(), tell=tell
             )
-            self._do(run, executor, Asked(settings, file, self.save))
+            self._do(run, executor, RequestedTable(settings, file, self.save))
 
     def go_on(self, run: Run) -> None:
         """Do what is asked for of a run that exists, with its own images.
@@ -119,7 +120,7 @@ class Job:
             raise click.UsageError("--add, --exact and --dry-run need PATHS, the images.")
         self._check_slice()
         run = resume_run(run, choices=self._choices(), tell=tell)
-        self._do(run, chosen_executor(self.choice, run.n_images, run.settings), Asked())
+        self._do(run, chosen_executor(self.choice, run.n_images, run.settings), RequestedTable())
 
     def _choices(self) -> RunChoices:
         from zeroiqa.runs.begin import RunChoices
@@ -141,7 +142,7 @@ class Job:
                 "with --plan-only."
             )
 
-    def _do(self, run: Run, executor: Executor, asked: Asked) -> None:
+    def _do(self, run: Run, executor: Executor, requested: RequestedTable) -> None:
         from zeroiqa.runs.work import work_on
 
         if self.plan_only:
@@ -153,9 +154,9 @@ class Job:
             progress,
             part=self.part,
             limit=self.max_failures,
-            aggregation=asked.aggregation(run),  # refused before anything is computed
+            aggregation=requested.aggregation(run),  # refused before anything is computed
         )
-        carry_out(work, self.style, asked)
+        carry_out(work, self.style, requested)
 
 
 def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
@@ -163,9 +164,9 @@ def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
     from zeroiqa.standards import check_prompts, load_standard
 
     images = [(source.path, source.prompt) for source in sources]
-    said = check_prompts(map(load_standard, settings.standards), images)
-    if said is not None:
-        say(f"Warning: {said}", err=True)
+    warning = check_prompts(map(load_standard, settings.standards), images)
+    if warning is not None:
+        say(f"Warning: {warning}", err=True)
 
 
 def job_options(command: Command) -> Command:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zeroiqa.cli.asked import Asked
 from zeroiqa.cli.messages import say
+from zeroiqa.cli.requested import RequestedTable
 
 if TYPE_CHECKING:
     from zeroiqa.runs.work import Work
@@ -19,7 +19,7 @@ def tell(sentence: str) -> None:
     say(sentence, err=True)
 
 
-def carry_out(work: Work, style: str, asked: Asked) -> None:
+def carry_out(work: Work, style: str, requested: RequestedTable) -> None:
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
     from zeroiqa.cli.output import table, write_rows
     from zeroiqa.runs import iter_scores, score_columns
@@ -27,7 +27,7 @@ def carry_out(work: Work, style: str, asked: Asked) -> None:
     try:
         if style == "table":
             work.finish()  # before anything is printed
-            kept = asked.keep(work.run) if work.written else []
+            kept = requested.keep(work.run) if work.written else []
             shards = None if work.part is None else work.shards
             for line in table(iter_scores(work.run, work.aggregation, shards)):
                 say(line)
@@ -36,7 +36,7 @@ def carry_out(work: Work, style: str, asked: Asked) -> None:
             write_rows(results, style, score_columns(work.run, work.aggregation), sys.stdout)
             for _ in results:  # nobody reads any more; the run is what counts
                 pass
-            kept = asked.keep(work.run) if work.written else []
+            kept = requested.keep(work.run) if work.written else []
     except KeyboardInterrupt:
         tell(f"Stopped. {work.run.folder} keeps what is finished; the same command goes on from there.")
         raise click.exceptions.Exit(130) from None

@@ -17,7 +17,7 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     With several runs of the same settings: copy them into the new run -o. An image that several have is taken
     from the first. Nothing is computed again.
     """
-    from zeroiqa.cli.asked import folder_only
+    from zeroiqa.cli.requested import folder_only
     from zeroiqa.runs import load_run, write_scores
     from zeroiqa.runs.merge import merge_runs
     from zeroiqa.runs.remarks import conclusion

@@ -71,7 +71,7 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
-    from zeroiqa.cli.asked import folder_only
+    from zeroiqa.cli.requested import folder_only
     from zeroiqa.cli.running import tell
     from zeroiqa.images.find import find_images
     from zeroiqa.runs.begin import RunChoices, begin_run

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import joblib
 
-from zeroiqa import raters
 from zeroiqa.errors import UserError
+from zeroiqa.raters import find_rater
 from zeroiqa.runs.executors.local import LocalExecutor
-from zeroiqa.runs.executors.places import usable_gpus, uses_models
+from zeroiqa.runs.executors.placement import usable_gpus, uses_models
 from zeroiqa.runs.executors.ray import RayExecutor, check_installed
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def worker_count(workers: int | str, images: int, settings: Settings) -> int:
         ChoiceError: it is neither.
     """
     if workers == "auto":
-        if any(map(raters.is_server, settings.raters)):
+        if any(find_rater(name).is_server for name in settings.raters):
             return 1
         if uses_models(settings):
             return max(1, min(len(usable_gpus(settings)), images // _IMAGES_EACH))

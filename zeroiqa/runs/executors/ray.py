@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from zeroiqa.errors import UserError
 from zeroiqa.runs.executors.attempts import Task
-from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.local import in_passes
 from zeroiqa.runs.executors.worker import Outcome, Worker
+from zeroiqa.runs.executors.workers import run_pass
 from zeroiqa.runs.passes import open_passes
 from zeroiqa.runs.run import Run
 
@@ -75,8 +75,8 @@ class RayExecutor:
             yield from shards
             return
         most = max(len(each.shards) for each in passes)
-        with _cluster(self.address) as ray, closing(_Actors(ray, run, self.gpus, most)) as crew:
-            yield from in_passes(shards, passes, lambda each: conduct(run, each, crew, on_images))
+        with _cluster(self.address) as ray, closing(_Actors(ray, run, self.gpus, most)) as workers:
+            yield from in_passes(shards, passes, lambda each: run_pass(run, each, workers, on_images))
 
 
 class _Actor:
@@ -111,7 +111,7 @@ class _Actor:
 
 
 class _Actors:
-    """A `Crew` of actors. Each is greeted when it starts or starts again; one that answers is idle."""
+    """`Workers` that are actors. Each is greeted when it starts or starts again; one that answers is idle."""
 
     def __init__(self, ray: Any, run: Run, gpus: int | None, most: int) -> None:
         if gpus is not None and not ray.cluster_resources().get("GPU"):

@@ -59,7 +59,7 @@ class Worker:
         if task.shard is None:
             probe_plain(method)
         elif task.images is None:
-            run_shard(self._run, method, task.shard, lambda _: None, task.poisoned)
+            run_shard(self._run, method, task.shard, lambda _: None, task.skip)
         else:
             probe(self._run, method, task.shard, task.images)
 
