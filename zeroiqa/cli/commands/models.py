@@ -90,7 +90,7 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     described = (
         _server(rater, standards) if isinstance(rater, EndpointRater) else _described(rater, standards)
     )
-    for line in described:
+    for line in lines:
         say(line)
 
 
