@@ -87,9 +87,7 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
     for standard in standards:
         rater.check(standard)
-    described = (
-        _server(rater, standards) if isinstance(rater, EndpointRater) else _described(rater, standards)
-    )
+    lines = _server(rater, standards) if isinstance(rater, EndpointRater) else _described(rater, standards)
     for line in lines:
         say(line)
 
