@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from zeroiqa.runs import parts
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import What
-from zeroiqa.runs.run import Run, pending
+
+if TYPE_CHECKING:
+    from zeroiqa.runs.run import Run
 
 
 def newest_part(run: Run, shard: int, *stages: str) -> int | None:
@@ -32,7 +35,7 @@ def count_left(run: Run, shard: int, raters: Sequence[str]) -> int:
 
 def all_left(run: Run) -> int:
     """How many images of the run have anything left to do."""
-    return sum(count_left(run, shard, run.settings.raters) for shard in pending(run))
+    return sum(count_left(run, shard, run.settings.raters) for shard in run.pending())
 
 
 def _again(run: Run, shard: int, raters: Sequence[str]) -> Mapping[int, What] | None:

@@ -24,6 +24,7 @@ from zeroiqa.runs.identity import (
     without_arithmetic,
 )
 from zeroiqa.runs.revisions import Revisions
+from zeroiqa.runs.scores import iter_scores, reaggregation
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind
 
@@ -99,8 +100,6 @@ class Run:
         Raises:
             UserError: a stored part is damaged, or the stored ratings do not allow the arithmetic.
         """
-        from zeroiqa.runs.scores import iter_scores, reaggregation  # they read runs
-
         return iter_scores(self, reaggregation(self, arithmetic) if arithmetic else None)
 
     def status(self) -> RunStatus:
@@ -110,6 +109,14 @@ class Run:
             UserError: the folder cannot be read, or is damaged.
         """
         return status(self)
+
+    def pending(self, raters: Sequence[str] | None = None) -> list[int]:
+        """The shards that have something left to do, in plan order; for some of the raters, or for all."""
+        return pending(self, raters)
+
+    def is_current(self) -> bool:
+        """Whether nobody has added raters, images or revisions to the run since it was opened."""
+        return is_current(self)
 
     def images_of(self, shard: int) -> range:
         """The numbers of a shard's images in the plan."""

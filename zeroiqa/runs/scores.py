@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
@@ -20,9 +20,11 @@ from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.plan import Planned
-from zeroiqa.runs.run import Run, is_current, pending
 from zeroiqa.settings import settings_from_dict
 from zeroiqa.types import RatedImage, Rating
+
+if TYPE_CHECKING:
+    from zeroiqa.runs.run import Run
 
 _BUFFERED = 4096  # rows of a row group of scores.parquet
 _COLUMN_TYPES: dict[str, pa.DataType] = {
@@ -71,7 +73,7 @@ def iter_scores(
     Raises:
         UserError: as `read_scores`.
     """
-    left = set(pending(run))
+    left = set(run.pending())
     with plan.shard_reader(run.folder) as planned:
         for shard in range(run.n_shards) if shards is None else shards:
             if shard not in left:
@@ -145,7 +147,7 @@ def write_scores(run: Run) -> None:
             f"{left} of {run.n_images} images are not finished, so there are no scores; "
             f"`zeroiqa score -o {run.folder}` goes on with them."
         )
-    if not is_current(run):
+    if not run.is_current():
         raise UserError(
             f"{run.folder} has got more raters or images meanwhile, or changed ones; give the command of the "
             "run again, which writes the scores of all."
