@@ -32,11 +32,12 @@ def width(columns: int) -> Iterator[None]:
     """A terminal of so many columns."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = str(columns)
-    yield
-    if before is None:
-        del os.environ["COLUMNS"]
-    else:
-        os.environ["COLUMNS"] = before
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def printed(command: str) -> str:
@@ -98,4 +99,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))  # these sources, not those that are installed
     main(sys.argv[1:])

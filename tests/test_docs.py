@@ -82,6 +82,19 @@ def test_every_link_leads_to_a_file_and_a_heading() -> None:
     assert [f"{page.name}: {link}" for page, link in links if not leads_somewhere(page, link)] == []
 
 
+def test_the_archive_of_the_sources_holds_what_the_readme_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from setuptools.command.egg_info import FileList
+
+    monkeypatch.chdir(ROOT)
+    held = FileList()
+    for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            held.process_template_line(line)
+    links = re.findall(r"\]\(([^):#]+)", README.read_text(encoding="utf-8"))
+    named = {link for link in links if not link.startswith("zeroiqa/")} | {"constraints.txt", "CITATION.cff"}
+    assert named - set(held.files) == set()
+
+
 def commands_named() -> Iterator[tuple[str, list[str]]]:
     """(as written, words after `zeroiqa`) of every command in README and guides."""
     for code in code_of(TEXT):
