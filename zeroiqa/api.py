@@ -72,10 +72,7 @@ def load_method(
     Raises:
         UserError: a name is unknown or a value out of its range.
     """
-    fields: dict[str, Any] = dict(overrides)
-    if "lam" in fields:
-        fields["lambda"] = fields.pop("lam")
-    return build_method(load_settings(preset, fields), image_seconds=image_seconds)
+    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import arithmetic_options, given, normalized, table_options
+from zeroiqa.cli.options import arithmetic_options, given, table_options
 from zeroiqa.cli.output import print_report
 from zeroiqa.files.storage import Location, location
 
@@ -79,7 +79,6 @@ def evaluate(
     from zeroiqa.runs import load_run
 
     loaded = load_run(run)
-    choices["normalize_areas"] = normalized(choices.pop("areas"))
     origin = origin_of(loaded, by_name=by_name)
     dataset = read_opinions(name, root, mos, split, [origin])
     chosen = [] if standard is None else [standard]
