@@ -27,7 +27,7 @@ def with_options(command: Command, *options: Decorator[Command]) -> Command:
 _SHARE = click.FloatRange(0, 1)
 
 
-def setting(field: str, text: str, *, option: str = "", **kind: Any) -> Decorator[Command]:
+def setting(field: str, text: str, *, option: str = "", **kind: Any) -> Callable[[Command], Command]:
     """An option that replaces a field of the preset: its name, type and choices are those of the field.
 
     Args:
