@@ -1,10 +1,10 @@
-"""What the commands that score have in common: how much of a run is done, by whom, and what stops it."""
+"""The options that commands that score share: how much of a run is done, by whom, and what stops it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from zeroiqa.cli.estimate import describe, estimate_options
 from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import LimitType
 from zeroiqa.cli.healing import healing_options
-from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.progress import progress
 from zeroiqa.cli.requested import RequestedTable, save_option, table_file
@@ -78,6 +77,8 @@ class Job:
             click.UsageError: what is asked for does not go together.
             UserError: the folder holds another run, or the run cannot go on.
         """
+        from zeroiqa.runs.begin import begin_run, default_folder, foreseen
+
         self._check_slice()
         file = table_file(output, paths)
         if file is not None and (self.part is not None or self.plan_only):
@@ -85,7 +86,6 @@ class Job:
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
         executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
-        from zeroiqa.runs.begin import begin_run, default_folder, foreseen
 
         def folder() -> Location:
             there = output if file is None else None
@@ -164,7 +164,7 @@ def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
     images = [(source.path, source.prompt) for source in sources]
     warning = check_prompts(map(load_standard, settings.standards), images)
     if warning is not None:
-        say(f"Warning: {warning}", err=True)
+        tell(f"Warning: {warning}")
 
 
 def job_options(command: Command) -> Command:
@@ -175,22 +175,7 @@ def job_options(command: Command) -> Command:
         from zeroiqa.runs.slices import parse_slice
 
         part = None if shard is None else parse_slice(shard, os.environ)
-        names = (
-            "choice",
-            "image_seconds",
-            "max_failures",
-            "exact",
-            "add",
-            "prune",
-            "save",
-            "ignore_times",
-            "retry_errors",
-            "refresh",
-            "plan_only",
-            "dry_run",
-            "spending",
-            "style",
-        )
+        names = {field.name for field in fields(Job)} & options.keys()
         job = Job(part=part, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 

@@ -1,4 +1,4 @@
-"""What the commands print of the work on a run: progress, results, and what is to be said of them."""
+"""The work on a run as commands do it: with progress, results and sentences on them printed."""
 
 from __future__ import annotations
 
