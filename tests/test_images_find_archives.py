@@ -323,4 +323,4 @@ def test_a_text_that_is_too_long_for_a_prompt_is_not_read(here):
     Path("a.tar").write_bytes(tar({"a.jpg": picture(1), "a.txt": b"x" * ((1 << 20) + 1)}))
     with pytest.raises(UserError, match=r"a\.tar/a\.txt has 1048577 bytes and would be a prompt"):
         archives.members("a.tar", Sieve(Selection(), prompts=True))
-    assert [each.name for each in archives.members("a.tar", Sieve(Selection(), prompts=False))] == ["a.jpg"]
+    assert [each.member for each in archives.members("a.tar", Sieve(Selection(), prompts=False))] == ["a.jpg"]

@@ -143,18 +143,20 @@ class Job:
             )
 
     def _do(self, run: Run, executor: Executor, requested: RequestedTable) -> None:
-        from zeroiqa.runs.healed import refuse_copies
-        from zeroiqa.runs.limits import LimitedExecutor
-        from zeroiqa.runs.work import Work
+        from zeroiqa.runs.work import work_on
 
         if self.plan_only:
             tell(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.")
             return
-        refuse_copies(run)
-        aggregation = requested.aggregation(run)  # refused before anything is computed
-        if self.max_failures is not None:
-            executor = LimitedExecutor(executor, self.max_failures)
-        carry_out(Work(run, executor, progress, self.part, aggregation), self.style, requested)
+        work = work_on(
+            run,
+            executor,
+            progress,
+            part=self.part,
+            limit=self.max_failures,
+            aggregation=requested.aggregation(run),  # refused before anything is computed
+        )
+        carry_out(work, self.style, requested)
 
 
 def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:

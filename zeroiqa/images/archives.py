@@ -11,7 +11,7 @@ from typing import IO, cast
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reason, stumbles
-from zeroiqa.files.storage import location
+from zeroiqa.files.storage import RemotePath, location
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.sieve import HEAD, Sieve, keys_of
 
@@ -38,13 +38,11 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[ImageRef]:
         UserError: it is compressed, damaged, cut off or no archive, or a prompt is not UTF-8 text.
     """
     shown = printable(path)
-    if path.lower().endswith(COMPRESSED):
-        raise _compressed(shown)
     found: dict[str, ImageRef] = {}
     texts: dict[str, str] = {}
     with _opened(path, shown) as file:
         for each in _files(file, shown):
-            below = "/".join((*filter(None, [within]), *_parts(each.name)))
+            below = "/".join((*filter(None, [within]), *parts_of(each.name)))
 
             def head(each: tarfile.TarInfo = each) -> bytes:
                 file.seek(each.offset_data)
@@ -64,6 +62,23 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[ImageRef]:
         ref._replace(prompt=next((texts[key] for key in keys_of(name) if key in texts), None) or None)
         for name, ref in found.items()
     ]
+
+
+def all_members(path: str) -> list[ImageRef]:
+    """Every regular file of an archive, whatever it is called.
+
+    Raises:
+        UserError: the archive is compressed, damaged, cut off or none, or cannot be read.
+    """
+    shown = printable(path)
+    with _opened(path, shown) as file:
+        return [_ref(path, each) for each in _files(file, shown)]
+
+
+def time_of(path: str) -> int | None:
+    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
+    place = location(path)
+    return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
 
 
 def _ref(path: str, member: tarfile.TarInfo) -> ImageRef:
@@ -111,7 +126,8 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
         ) from error
 
 
-def _parts(name: str) -> list[str]:
+def parts_of(name: str) -> list[str]:
+    """The folders and the file of a member's name, without what leads nowhere."""
     return [part for part in name.split("/") if part not in (".", "..")]
 
 
@@ -125,6 +141,8 @@ def _text(data: bytes, shown: str) -> str:
 @contextmanager
 def _opened(path: str, shown: str) -> Iterator[IO[bytes]]:
     place = location(path)
+    if path.lower().endswith(COMPRESSED):
+        raise _compressed(shown)
     try:
         if isinstance(place, Path):
             with place.open("rb") as file:

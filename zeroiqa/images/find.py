@@ -23,6 +23,7 @@ from zeroiqa.images import archives, lists
 from zeroiqa.images.folders import ALL, Walk, split_pattern
 from zeroiqa.images.listed import ListedImages, spellings
 from zeroiqa.images.lists import Listed, checked_prompt
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.passed_over import PassedOver
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.remote_folders import REQUESTS, beginning, matching_objects, objects_below
@@ -59,7 +60,8 @@ def find_images(
     * a glob pattern (`**` for any depth) if no file is called so: the matches that a folder would yield,
       sorted, each by its shortest path;
     * a tar archive, not compressed: the members that a folder would yield, in its order; such an image is
-      called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched for them;
+      called ARCHIVE.tar/MEMBER, and this names it alone, here and in lists. Patterns match archives, too;
+      folders are not searched for them;
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
       separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
       header or keys with one column of `zeroiqa.files.tables.read.IMAGE_COLUMNS` (path, image, file_name ...)
@@ -87,10 +89,10 @@ def find_images(
     if not arguments:
         raise UserError(f"No images are given; name {_WHAT}.")
     found: dict[str, ImageRef] = {}
-    passed = PassedOver()
+    passed, members = PassedOver(), NamedMembers()
     for argument in arguments:
         sieve = Sieve(selection, prompts=sidecar_prompts)
-        for ref in _expand(argument, stdin, sieve):
+        for ref in _expand(argument, stdin, sieve, members):
             found.setdefault(ref.path if is_remote(ref.path) else os.path.abspath(ref.path), ref)
         passed.add(sieve.passed)
     if not found:
@@ -103,23 +105,37 @@ def find_images(
         return list((threads.map if any(map(is_remote, found)) else map)(_with_sidecar, found.values()))
 
 
-def _expand(argument: str, stdin: TextIO | None, sieve: Sieve) -> Iterator[ImageRef]:
+def images_at(named: Iterable[tuple[str, str | None]]) -> list[ImageRef]:
+    """The images at some paths, members of archives included, each with its prompt; missing ones, too.
+
+    Raises:
+        UserError: an archive is compressed, damaged or cut off, or cannot be read.
+    """
+    members = NamedMembers()
+    return [
+        (members.find(path) or _file(path))._replace(prompt=prompt, modified=None) for path, prompt in named
+    ]
+
+
+def _expand(argument: str, stdin: TextIO | None, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if argument == "-":
         read = read_standard_input(stdin)
         if isinstance(read, str):
             return iter([_file(read)])
-        return _listed(read, "", "standard input", sieve)
+        return _listed(read, "", "standard input", sieve, members)
     if argument.lower().startswith("file://"):
         argument = str(location(argument))
     shown = printable(argument)
     if is_remote(argument):
-        return _remote(argument, shown, sieve)
+        return _remote(argument, shown, sieve, members)
     try:
         mode = os.stat(argument).st_mode if os.path.lexists(argument) else None
     except OSError:  # a broken link or a folder without permission: the decoder says which
         return _named_itself(ImageRef(argument), sieve)
     except ValueError as error:
         raise UserError(f"{shown} is not a path: {error}.") from error
+    if mode is None and members.archive_of(argument) is not None:
+        return _member(argument, shown, sieve, members)
     if mode is None:
         return _pattern(argument, shown, sieve)
     if stat.S_ISDIR(mode):
@@ -129,7 +145,7 @@ def _expand(argument: str, stdin: TextIO | None, sieve: Sieve) -> Iterator[Image
             raise UserError(
                 f"{shown} is not a regular file; write the list to a file, or pipe it and name - instead."
             )
-        return _list_or_archive(argument, shown, sieve)
+        return _list_or_archive(argument, shown, sieve, members)
     return _named_itself(_file(argument), sieve)
 
 
@@ -139,6 +155,15 @@ def _named_itself(ref: ImageRef, sieve: Sieve) -> Iterator[ImageRef]:
         yield ref
 
 
+def _member(path: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
+    """A member of an archive that is named itself."""
+    ref = members.find(path)
+    if ref is None:
+        archive = printable(str(members.archive_of(path)))
+        raise UserError(f"{shown} does not exist; {archive} has no such member.")
+    return _named_itself(ref, sieve)
+
+
 def _as_written(path: str) -> str:
     """A path as a selection has it; of an object, what follows the bucket."""
     if is_remote(path):
@@ -146,10 +171,10 @@ def _as_written(path: str) -> str:
     return os.path.normpath(path).replace(os.sep, "/")
 
 
-def _list_or_archive(path: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
+def _list_or_archive(path: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if path.lower().endswith(lists.SUFFIXES):
         folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
-        return _listed(lists.read_list(path), folder, shown, sieve)
+        return _listed(lists.read_list(path), folder, shown, sieve, members)
     return _archives([path], sieve, [""])
 
 
@@ -173,15 +198,9 @@ def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iter
                     f"{printable(path)} holds no images; members with {_extensions()} are looked for."
                 )
             sieve.passed_elsewhere(own.passed)
-            modified = time_of(path)
+            modified = archives.time_of(path)
             for member in members:
                 yield member._replace(modified=modified)
-
-
-def time_of(path: str) -> int | None:
-    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
-    place = location(path)
-    return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
 
 
 def _folder(folder: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
@@ -229,14 +248,16 @@ def _each(files: Sequence[ImageRef], sieve: Sieve, below: Callable[[str], str]) 
             yield from group
 
 
-def _remote(address: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
+def _remote(address: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     """What an address means: an object, a list, an archive, a folder or a pattern."""
     place = location(address)
     assert isinstance(place, RemotePath)
     if not address.endswith("/") and place.is_file():
         if place.key.lower().endswith((*lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
-            return _list_or_archive(str(place), shown, sieve)
+            return _list_or_archive(str(place), shown, sieve, members)
         return _named_itself(_object(place.entry()), sieve)
+    if members.archive_of(address) is not None:
+        return _member(address, shown, sieve, members)
     try:
         if "*" in place.key:
             found = list(map(_object, matching_objects(place, shown, sieve, _ARCHIVES)))
@@ -254,20 +275,24 @@ def _object(entry: Entry) -> ImageRef:
     return ImageRef(str(entry.path), entry.bytes, modified=entry.modified)
 
 
-def _listed(rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
+def _listed(
+    rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve, members: NamedMembers
+) -> Iterator[ImageRef]:
     """The images of listed paths, relative to the list's folder or else to the current one."""
-    images = ListedImages(folder, EXTENSIONS)
+    images = ListedImages(folder, EXTENSIONS, members)
     empty = True
     for path, prompt in rows:
         empty = False
         if not sieve.wants(_as_written(path)):
             continue
         if is_remote(path):
-            yield ImageRef(path, prompt=prompt)
+            place = path
         elif is_remote(folder) and not spellings(path)[-1].startswith("/"):
-            yield ImageRef(f"{location(folder) / path}", prompt=prompt)
+            place = f"{location(folder) / path}"
         else:
-            yield _file(images.place(path))._replace(prompt=prompt)
+            place = images.place(path)
+        ref = members.find(place) or (ImageRef(place) if is_remote(place) else _file(place))
+        yield ref._replace(prompt=prompt)
     for note in images.notes(shown):
         _LOG.warning("%s", note)
     if empty:

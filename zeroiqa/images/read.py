@@ -107,9 +107,8 @@ def _member(file: IO[bytes], ref: ImageRef, max_pixels: int, shown: str) -> byte
 @contextmanager
 def _opened(ref: ImageRef, shown: str) -> Iterator[tuple[IO[bytes], int, int | None]]:
     """The file or object, its size in bytes and, if it had one when it was found, its time."""
-    path = ref.place
     try:
-        place = location(path)
+        place = location(ref.place)
     except UserError as error:
         raise ImageError(str(error)) from error
     if isinstance(place, RemotePath):
@@ -117,7 +116,7 @@ def _opened(ref: ImageRef, shown: str) -> Iterator[tuple[IO[bytes], int, int | N
             modified = None if ref.modified is None else place.entry().modified
             yield cast("IO[bytes]", remote), remote.size(), modified
         return
-    with _local_errors(path, shown), open(path, "rb", opener=_open_at_once) as file:
+    with _local_errors(place, shown), open(place, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{shown} is not a regular file; give an image file.")
@@ -129,15 +128,17 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 @contextmanager
-def _local_errors(path: str, shown: str) -> Iterator[None]:
+def _local_errors(path: Path, shown: str) -> Iterator[None]:
     try:
         yield
     except IsADirectoryError as error:
         raise ImageError(f"{shown} is a folder; give an image file.") from error
     except FileNotFoundError as error:
-        if Path(path).is_symlink():
-            target = printable(str(Path(path).readlink()))
+        if path.is_symlink():
+            target = printable(str(path.readlink()))
             raise UnreachableError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
+        raise UnreachableError(f"{shown} does not exist.") from error
+    except NotADirectoryError as error:  # it leads through a file, an archive say
         raise UnreachableError(f"{shown} does not exist.") from error
     except PermissionError as error:
         raise UnreachableError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.images.find import time_of
+from zeroiqa.images.archives import time_of
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs.healing import Healing, find_changes
 from zeroiqa.runs.latest import images_left

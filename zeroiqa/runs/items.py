@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
 from zeroiqa.aggregate import failure
-from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
+from zeroiqa.errors import ChangedError, UnreachableError, printable
 from zeroiqa.files.storage import is_remote
 from zeroiqa.guards.budget import Budget
-from zeroiqa.names import escaped
+from zeroiqa.guards.together import Failure, failure_of, together
 from zeroiqa.pipeline import Method, find_regions
 from zeroiqa.runs import parts
 from zeroiqa.runs.latest import newest_part
@@ -160,17 +160,17 @@ def _failed_rating(rater: str, row: RatingsRow) -> bool:
 def prepared(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
     """Yield the items in their order, decoded and segmented as far as that works."""
     at_once = method.images_per_call
-    together = method.segmenter.images_per_call if method.segmenter is not None else 1
+    at_a_time = method.segmenter.images_per_call if method.segmenter is not None else 1
     with (
         _read_ahead(items, method) as arriving,
         ahead(
             arriving,
             lambda item: _decoded(item, method),
-            lambda item: _segmented(item, method) if together == 1 else item,
+            lambda item: _segmented([item], method)[0] if at_a_time == 1 else item,
             at_once + _AHEAD if at_once > 1 else 0,
         ) as ready,
     ):
-        yield ready if together == 1 else _segmented_together(ready, method, together)
+        yield ready if at_a_time == 1 else _segmented_together(ready, method, at_a_time)
 
 
 @contextmanager
@@ -223,50 +223,45 @@ def _decoded(item: Item, method: Method) -> Item:
 
 def _unread(item: Item, error: Exception) -> Item:
     """It cannot be read or decoded."""
-    sentence = sentence_of(error, item.planned)
-    cause = error.cause if isinstance(error, ImageError) else None
+    why = failure_of(error, item.planned.ref.path)
     if item.row is not None:  # it has vanished since it was segmented
-        return item._replace(error=sentence, cause=cause, content=None)
-    return item._replace(row=RegionsRow(item.planned.image, error=sentence, cause=cause), content=None)
+        return item._replace(error=why.sentence, cause=why.cause, content=None)
+    row = RegionsRow(item.planned.image, error=why.sentence, cause=why.cause)
+    return item._replace(row=row, content=None)
 
 
-def _segmented(item: Item, method: Method) -> Item:
-    if item.row is not None or item.image is None:
-        return item
-    try:
-        (regions,) = find_regions([item.image], method)
-    except Exception as error:
-        image, sentence = item.image, sentence_of(error, item.planned)
-        row = RegionsRow(
-            item.planned.image,
-            image.size,
-            warnings=image.warnings,
-            error=sentence,
-            content_hash=item.content_hash,
-        )
-        return item._replace(row=row, image=None)
-    return _with_regions(item, item.image, regions)
+def _segmented(items: Sequence[Item], method: Method) -> list[Item]:
+    """The items, those that wait for it segmented by one call; one that fails has an error."""
+
+    def work(waiting: Sequence[Item]) -> Iterator[Item]:
+        images = [item.image for item in waiting if item.image is not None]
+        for item, image, regions in zip(waiting, images, find_regions(images, method), strict=True):
+            yield _with_regions(item, image, regions)
+
+    waiting = [item for item in items if item.row is None and item.image is not None]
+    done = iter(together(waiting, work, _unsegmented, lambda item: item.planned.ref.path))
+    return [next(done) if item.row is None and item.image is not None else item for item in items]
 
 
 def _segmented_together(items: Iterable[Item], method: Method, size: int) -> Iterator[Item]:
     """Images go through the segmenter in groups, and in this thread: a network has the device to itself."""
     for group in chunks(items, size):
-        waiting = {
-            place: item.image
-            for place, item in enumerate(group)
-            if item.row is None and item.image is not None
-        }
-        try:
-            found = find_regions(list(waiting.values()), method) if waiting else []
-        except Exception as error:
-            sentence_of(error, group[0].planned)  # raises what is no fault of an image
-            group = [_segmented(item, method) for item in group]  # only the one that fails has an error
-        else:
-            for (place, image), regions in zip(waiting.items(), found, strict=True):
-                group[place] = _with_regions(group[place], image, regions)
-        waiting.clear()
-        while group:  # nothing holds an image longer than its turn
-            yield group.pop(0)
+        found = _segmented(group, method)
+        group.clear()
+        while found:  # nothing holds an image longer than its turn
+            yield found.pop(0)
+
+
+def _unsegmented(item: Item, why: Failure) -> Item:
+    assert item.image is not None
+    row = RegionsRow(
+        item.planned.image,
+        item.image.size,
+        warnings=item.image.warnings,
+        error=why.sentence,
+        content_hash=item.content_hash,
+    )
+    return item._replace(row=row, image=None)
 
 
 def _with_regions(item: Item, image: Image, regions: tuple[Region, ...]) -> Item:
@@ -279,15 +274,3 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
-
-
-def sentence_of(error: Exception, planned: Planned) -> str:
-    """What an error row says. What is no fault of the image goes on up, and the run stops."""
-    if isinstance(error, UserError) and not isinstance(error, ImageError):
-        raise error
-    if isinstance(error, ImageError):
-        return escaped(str(error))
-    if isinstance(error, MemoryError):  # the same image would stop every resume
-        return f"{printable(planned.ref.path)}: there is not enough memory for this image."
-    reason = escaped(" ".join(f"{type(error).__name__}: {error}".split()))
-    return f"{printable(planned.ref.path)}: could not be rated ({reason})."

@@ -20,6 +20,7 @@ from zeroiqa.files.schema import TEXT, TRUTH, ListOf, Shape
 from zeroiqa.files.storage import Location, is_remote, location
 from zeroiqa.images import archives
 from zeroiqa.images import lists as path_lists
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import EXTENSIONS
 
@@ -239,4 +240,5 @@ def _follows(argument: str) -> bool:
         return True
     if is_remote(argument):
         return "*" in argument or not argument.lower().endswith(EXTENSIONS)
-    return os.path.isdir(argument) or not os.path.lexists(argument)
+    exists = os.path.lexists(argument) or NamedMembers().archive_of(argument) is not None
+    return os.path.isdir(argument) or not exists

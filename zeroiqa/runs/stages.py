@@ -14,14 +14,13 @@ import numpy as np
 from zeroiqa.chat.known_answer import Watched
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
-from zeroiqa.images.ref import ImageRef
+from zeroiqa.guards.together import Failure, failure_of, together
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
 from zeroiqa.runs import events, known_answers
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.identity import check_version, differences, method_identity
-from zeroiqa.runs.items import Item, chunks, items_of, prepared, sentence_of
+from zeroiqa.runs.items import Item, chunks, items_of, prepared
 from zeroiqa.runs.parts import RatingsRow
-from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
 from zeroiqa.types import Image, Rater
 
@@ -127,7 +126,7 @@ def probe_plain(method: Method) -> None:
         for rater in method.raters.values():
             rate_images([(picture, found[0])], rater, method)
     except Exception as error:
-        sentence_of(error, Planned(0, ImageRef(picture.name)))  # raises what ends a run
+        failure_of(error, picture.name)  # raises what ends a run
 
 
 def _fill(
@@ -181,19 +180,22 @@ def _rated(group: Sequence[Item], name: str, method: Method) -> list[RatingsRow]
 
 
 def _rated_together(group: Sequence[Item], rater: Rater, method: Method) -> list[RatingsRow]:
-    images = [
-        (item.image, item.row.regions) for item in group if item.row is not None and item.image is not None
-    ]
-    try:
+    """One row per image, from one call of the rater."""
+
+    def work(items: Sequence[Item]) -> Iterator[RatingsRow]:
+        images = [
+            (item.image, item.row.regions)
+            for item in items
+            if item.row is not None and item.image is not None
+        ]
         found = iter(rate_images(images, rater, method))
-    except Exception as error:
-        sentence = sentence_of(error, group[0].planned)  # raises what is no fault of an image
-        if len(group) > 1:  # one by one, so that only the image that cannot be rated has an error
-            return [row for item in group for row in _rated_together([item], rater, method)]
-        return [RatingsRow(group[0].planned.image, error=sentence)]
-    return [
-        RatingsRow(item.planned.image, error=item.error, cause=item.cause)  # that of regions is said there
-        if item.image is None
-        else RatingsRow(item.planned.image, next(found))
-        for item in group
-    ]
+        for item in items:
+            if item.image is None:  # an error of its regions is said there
+                yield RatingsRow(item.planned.image, error=item.error, cause=item.cause)
+            else:
+                yield RatingsRow(item.planned.image, next(found))
+
+    def failed(item: Item, why: Failure) -> RatingsRow:
+        return RatingsRow(item.planned.image, error=why.sentence)
+
+    return together(group, work, failed, lambda item: item.planned.ref.path)

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from zeroiqa.runs.healed import refuse_copies
 from zeroiqa.runs.latest import all_left
+from zeroiqa.runs.limits import Limit, LimitedExecutor
 from zeroiqa.runs.passes import image_passes, rater_groups
 from zeroiqa.runs.remarks import conclusion, counted, remarks
 from zeroiqa.runs.run import Run, caught_up, is_current, pending, status
@@ -49,6 +51,34 @@ def finished_shards(
     total, done = image_passes(run, shards)
     with track(total, done, len(rater_groups(run.settings.raters)), doing) as advance:
         yield from executor.execute(run, left, on_images=advance)
+
+
+def work_on(
+    run: Run,
+    executor: Executor,
+    track: Track,
+    *,
+    part: Slice | None = None,
+    limit: Limit | None = None,
+    aggregation: Aggregation | None = None,
+) -> Work:
+    """The work that is left of a run.
+
+    Args:
+        run: From `begin_run` or `resume_run`.
+        executor: Who does it.
+        track: Follows the progress.
+        part: The slice of the run to do; None: all of it.
+        limit: How many images may fail before the work stops; None: all of them.
+        aggregation: How the results are computed; None: the run's own way.
+
+    Raises:
+        UserError: all images have been copied since they were planned.
+    """
+    refuse_copies(run)
+    return Work(
+        run, executor if limit is None else LimitedExecutor(executor, limit), track, part, aggregation
+    )
 
 
 @dataclass

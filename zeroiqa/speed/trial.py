@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import ImageError
+from zeroiqa.guards.together import image_errors
 from zeroiqa.pipeline import Method, find_regions, rate_image
 from zeroiqa.segmenters import find_segmenter
 from zeroiqa.speed.cost import StepTime
@@ -84,7 +85,8 @@ def _decoded(sources: Sequence[ImageRef], method: Method) -> tuple[list[Image], 
             break
         start = time.perf_counter()
         try:
-            images.append(method.decoder.decode(source, method.policy))
+            with image_errors(source.path):
+                images.append(method.decoder.decode(source, method.policy))
         except ImageError:
             continue
         seconds += time.perf_counter() - start
@@ -96,7 +98,8 @@ def _segmented(images: Sequence[Image], method: Method) -> tuple[list[tuple[Regi
     found = []
     for image in images:
         try:
-            found += find_regions([image], method)
+            with image_errors(image.name):
+                found += find_regions([image], method)
         except ImageError:
             found.append(())
     return found, time.perf_counter() - start
@@ -108,7 +111,8 @@ def _rated(
     start = time.perf_counter()
     for image, found in zip(images, regions, strict=True):
         try:
-            rate_image(image, found, method.raters[name], method)
+            with image_errors(image.name):
+                rate_image(image, found, method.raters[name], method)
         except ImageError:
             continue
     return time.perf_counter() - start

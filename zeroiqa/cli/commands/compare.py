@@ -141,7 +141,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     from zeroiqa.cli.running import tell
     from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
     from zeroiqa.evaluation.run_scores import origin_of
-    from zeroiqa.images.ref import ImageRef
+    from zeroiqa.images.find import images_at
     from zeroiqa.runs import read_column, remarks, write_scores
     from zeroiqa.runs.begin import begin_run, default_folder
     from zeroiqa.runs.executors.choice import ExecutorChoice
@@ -154,7 +154,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     samples = {
         str(each.path): each for dataset in datasets for each in dataset.samples if aspect in each.scores
     }
-    sources = [ImageRef(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
+    sources = images_at((path, each.prompt) for path, each in samples.items())
     run = begin_run(default_folder(name, settings, sources), settings, sources, "compare", tell=tell)
     executor = ExecutorChoice().executor(len(sources), settings)
     for _ in finished_shards(run, range(run.n_shards), executor, progress, doing=name):

@@ -127,6 +127,7 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
     """Paint the overlays of a shard that are not there; how many are there then."""
     from zeroiqa.errors import ImageError
     from zeroiqa.files.atomic import created
+    from zeroiqa.guards.together import image_errors
     from zeroiqa.images.decode import DecodePolicy, parse_colour
     from zeroiqa.report.overlay import labelled, overlay
     from zeroiqa.runs.regions import read_segmented
@@ -141,12 +142,13 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
         if row.error is None and not path.exists():
             try:
                 ref = planned.ref._replace(modified=None) if run.ignore_times else planned.ref
-                image = decoder.decode(ref, policy)
+                with image_errors(ref.path):
+                    image = decoder.decode(ref, policy)
+                    masks = sum(region.kind == "object" for region in row.regions)
+                    picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
             except ImageError as error:
                 say(f"Warning: no overlay: {error}", err=True)
                 continue
-            masks = sum(region.kind == "object" for region in row.regions)
-            picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
             with created(path) as file:
                 picture.save(file, "JPEG", quality=88)
         there += row.error is None

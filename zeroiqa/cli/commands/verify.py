@@ -108,6 +108,7 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
 
 def _decodable(sources: Sequence[ImageRef], method: Method) -> list[Image]:
     from zeroiqa.errors import printable
+    from zeroiqa.guards.together import image_errors
     from zeroiqa.standards import check_prompts
 
     check_prompts(method.standards, [(source.path, source.prompt) for source in sources])
@@ -117,7 +118,8 @@ def _decodable(sources: Sequence[ImageRef], method: Method) -> list[Image]:
             say(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
             continue
         try:
-            images.append(method.decoder.decode(source.as_it_is_now, method.policy))
+            with image_errors(source.path):
+                images.append(method.decoder.decode(source.as_it_is_now, method.policy))
         except ImageError as error:
             say(f"Left out: {error}", err=True)
     if not images:
