@@ -21,7 +21,7 @@ from zeroiqa.images.find import find_images
 from zeroiqa.images.read import read
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import parts, plan
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.merge import merge_runs
 from zeroiqa.runs.originals import check_images
 from zeroiqa.settings import load_settings
@@ -51,7 +51,7 @@ def begun(folder: str, *raters: str, images: str = "photos") -> runs.Run:
 
 def finish(run: runs.Run) -> list[str | None]:
     """The error of each image."""
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return [score.error for score in runs.iter_scores(run)]
 
@@ -181,7 +181,7 @@ def without_columns(folder: Path) -> None:
 
 def test_a_run_of_an_older_version_opens_goes_on_and_merges() -> None:
     run = begun("run")
-    list(execute(run, runs.pending(run)[:2], workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run)[:2], on_images=lambda _: None))
     without_columns(Path("run"))
     assert {row.ref.modified for row in plan.all_planned(Path("run"))} == {None}
     assert [row.content_hash for row in parts.read_regions(Path("run"), 0)] == [None]

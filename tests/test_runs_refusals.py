@@ -11,7 +11,7 @@ from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import plan, record
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.identity import run_id_of
 from zeroiqa.settings import load_settings
 
@@ -190,5 +190,5 @@ def test_worker_refuses_a_method_that_has_changed_meanwhile():
     run = begin()
     older = replace(run, identity=dict(run.identity) | {"segmenter": "grid-v0"})
     with pytest.raises(UserError, match="was started with segmenter grid-v0"):
-        list(execute(older, [0], workers=1, on_images=lambda _: None))
+        list(LocalExecutor(1).execute(older, [0], on_images=lambda _: None))
     assert list(Path("run").rglob("part-*")) == []

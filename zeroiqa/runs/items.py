@@ -78,14 +78,14 @@ class Item(NamedTuple):
         return self.due and not broken
 
 
-def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[int, str]) -> Iterator[Item]:
+def items_of(run: Run, method: Method, shards: Iterable[int], skip: Mapping[int, str]) -> Iterator[Item]:
     """The images of some shards, as they are before anything is done.
 
     Args:
         run: The run.
         method: Whose raters are wanted.
         shards: Their numbers in the plan.
-        poisoned: Number of an image -> the error that it has without being touched.
+        skip: Number of an image -> the error that it has without being touched.
     """
     for number in shards:
         shard = _wanted(run, method, number)
@@ -100,16 +100,16 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
                 if known is not None and row is not None
             }
             due = not shard.finished and (row is None or len(kept) < len(shard.raters))
-            poison, cause = poisoned.get(image.image) if due else None, None
+            skipped, cause = skip.get(image.image) if due else None, None
             if due and image.image in run.revisions.gone:
-                poison, cause = f"{printable(image.ref.name)} is gone.", UnreachableError.cause
+                skipped, cause = f"{printable(image.ref.name)} is gone.", UnreachableError.cause
             if row is None:
-                broken = None if poison is None else RegionsRow(image.image, error=poison, cause=cause)
+                broken = None if skipped is None else RegionsRow(image.image, error=skipped, cause=cause)
                 yield Item(shard, image, broken, due=due)
                 continue
             if row.content_hash is not None:  # says more than the time
                 image = _untimed(image)
-            error = poison if row.error is None else None
+            error = skipped if row.error is None else None
             yield Item(shard, image, row, error=error, cause=error and cause, kept=kept, due=due)
 
 

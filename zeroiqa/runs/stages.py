@@ -56,10 +56,10 @@ def run_shard(
     method: Method,
     shard: int,
     on_images: Callable[[int], None],
-    poisoned: Mapping[int, str] = _NOTHING,
+    skip: Mapping[int, str] = _NOTHING,
 ) -> None:
     """Do what is missing of one shard; see `run_shards`."""
-    for _ in run_shards(run, method, [shard], on_images, poisoned):
+    for _ in run_shards(run, method, [shard], on_images, skip):
         pass
 
 
@@ -68,7 +68,7 @@ def run_shards(
     method: Method,
     shards: Iterable[int],
     on_images: Callable[[int], None],
-    poisoned: Mapping[int, str] = _NOTHING,
+    skip: Mapping[int, str] = _NOTHING,
 ) -> Iterator[int]:
     """Do what is missing of the shards for the method's raters; yield the number of each committed one.
 
@@ -83,14 +83,14 @@ def run_shards(
         method: From `method_of`.
         shards: Their numbers in the plan.
         on_images: Told about each image that is done with.
-        poisoned: Number of an image -> the error of its row; such an image is not even decoded.
+        skip: Number of an image -> the error of its row; such an image is not even decoded.
 
     Raises:
         UserError: the rater itself is unusable, or a part cannot be read or written.
     """
     at_once = method.images_per_call
     shards = tuple(shards)
-    with prepared(items_of(run, method, shards, poisoned), method) as items:
+    with prepared(items_of(run, method, shards, skip), method) as items:
         for shard in shards:
             start = time.monotonic()
             groups = chunks(itertools.islice(items, run.shards[shard]), at_once)

@@ -1,4 +1,4 @@
-"""A few of a run's own images, decoded, segmented and rated by what needs no weights: how long that takes."""
+"""The trial of a few of a run's own images: how long all takes that needs no weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from zeroiqa.errors import ImageError
 from zeroiqa.guards.together import image_errors
+from zeroiqa.pipeline import Method, find_regions, rate_image
+from zeroiqa.segmenters import find_segmenter
+from zeroiqa.speed.cost import StepTime
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
-    from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
-    from zeroiqa.speed.cost import Speed
     from zeroiqa.types import Image, Region
 
 IMAGES = 5
@@ -31,9 +32,9 @@ class Trial:
     """How many could be decoded."""
     views: float | None
     """Views of one of them on average; None where none could be decoded or the segmenter has weights."""
-    steps: tuple[Speed, ...]
+    steps: tuple[StepTime, ...]
     """Decoding and segmenting."""
-    raters: Mapping[str, Speed]
+    raters: Mapping[str, StepTime]
     """Those without weights."""
     why_not: str
     """Why nothing is known, if nothing is."""
@@ -47,24 +48,21 @@ def try_images(sources: Sequence[ImageRef], settings: Settings, method: Method) 
         settings: Of the run.
         method: With those raters only that have no weights and are no servers.
     """
-    from zeroiqa.segmenters import has_weights
-    from zeroiqa.speed.cost import Speed
-
-    segments = method.segmenter is not None and not has_weights(settings.segmenter)
+    segments = method.segmenter is not None and not find_segmenter(settings.segmenter).needs_weights
     images, decoding = _decoded(sources, method)
     source = f"measured on {len(images)} of the images, one process"
     why_not = "none of the images that were tried can be decoded"
-    steps = [_speed("decoding", decoding, len(images), source, why_not)]
+    steps = [_step_time("decoding", decoding, len(images), source, why_not)]
     regions, segmenting = _segmented(images, method) if segments else ([() for _ in images], 0.0)
     if segments:
-        steps.append(_speed("segmenting", segmenting, len(images), source, why_not))
+        steps.append(_step_time("segmenting", segmenting, len(images), source, why_not))
     elif method.segmenter is not None:
-        steps.append(Speed("segmenting", None, "`zeroiqa bench` measures raters only"))
+        steps.append(StepTime("segmenting", None, "`zeroiqa bench` measures raters only"))
     views = sum(1 + len(found) for found in regions)
     raters = {}
     for name in method.raters:
         seconds = _rated(images, regions, name, method)
-        raters[name] = _speed(name, seconds, views, source, why_not)
+        raters[name] = _step_time(name, seconds, views, source, why_not)
     return Trial(
         images=len(images),
         views=views / len(images) if images and (segments or method.segmenter is None) else None,
@@ -74,10 +72,8 @@ def try_images(sources: Sequence[ImageRef], settings: Settings, method: Method) 
     )
 
 
-def _speed(what: str, seconds: float, count: int, source: str, why_not: str) -> Speed:
-    from zeroiqa.speed.cost import Speed
-
-    return Speed(what, seconds / count, source) if count else Speed(what, None, why_not)
+def _step_time(what: str, seconds: float, count: int, source: str, why_not: str) -> StepTime:
+    return StepTime(what, seconds / count, source) if count else StepTime(what, None, why_not)
 
 
 def _decoded(sources: Sequence[ImageRef], method: Method) -> tuple[list[Image], float]:
@@ -98,8 +94,6 @@ def _decoded(sources: Sequence[ImageRef], method: Method) -> tuple[list[Image], 
 
 
 def _segmented(images: Sequence[Image], method: Method) -> tuple[list[tuple[Region, ...]], float]:
-    from zeroiqa.pipeline import find_regions
-
     start = time.perf_counter()
     found = []
     for image in images:
@@ -114,8 +108,6 @@ def _segmented(images: Sequence[Image], method: Method) -> tuple[list[tuple[Regi
 def _rated(
     images: Sequence[Image], regions: Sequence[tuple[Region, ...]], name: str, method: Method
 ) -> float:
-    from zeroiqa.pipeline import rate_image
-
     start = time.perf_counter()
     for image, found in zip(images, regions, strict=True):
         try:

@@ -184,11 +184,11 @@ def _in_one_batch(
 
 def _with_workers(settings: Settings, sources: list[ImageRef]) -> Ratings:
     from zeroiqa.runs import open_run, pending, read_rated
-    from zeroiqa.runs.executors.local import execute
+    from zeroiqa.runs.executors.local import LocalExecutor
 
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(Path(folder) / "run", settings, sources, preset="verify")
-        for _ in execute(run, pending(run), workers=2, on_images=lambda _: None):
+        for _ in LocalExecutor(2).execute(run, pending(run), on_images=lambda _: None):
             pass
         return {
             (path, rater, standard): ratings
@@ -201,11 +201,12 @@ def _with_workers(settings: Settings, sources: list[ImageRef]) -> Ratings:
 
 def _rounding(name: str, settings: Settings) -> float:
     """How far the probabilities of a rater may move."""
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
 
-    if is_server(name):  # which puts requests into batches as they come, and computes in a type of its choice
+    entry = find_rater(name)
+    if entry.is_server:  # which puts requests into batches as they come, and computes in a type of its choice
         return ROUNDING_OF_COARSER_TYPES
-    if not has_weights(name):
+    if not entry.needs_weights:
         return 0.0
     from zeroiqa.weights.devices import find_device, find_dtype
 
@@ -218,12 +219,12 @@ def _same(name: str, ratings: Ratings, reference: Ratings, allowed: Mapping[str,
     changed = {key[0] for key in moved if moved[key] > allowed[key[1]]}
     largest = max(moved.values())
     if changed:
-        said = f"{len(changed)} images differ, by up to {largest:.1e}"
+        verdict = f"{len(changed)} images differ, by up to {largest:.1e}"
     elif largest == 0:
-        said = f"identical ({len(reference)} ratings)"
+        verdict = f"identical ({len(reference)} ratings)"
     else:
-        said = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
-    say(f"{name:<24} {said}")
+        verdict = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
+    say(f"{name:<24} {verdict}")
     return not changed
 
 

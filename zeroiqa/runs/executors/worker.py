@@ -1,4 +1,4 @@
-"""What lives in a worker, be it a process of this machine or an actor of a cluster: the models of one run."""
+"""A worker, in a process of this machine or in an actor of a cluster: it holds the models of one run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Worker:
         if task.shard is None:
             probe_plain(method)
         elif task.images is None:
-            run_shard(self._run, method, task.shard, lambda _: None, task.poisoned)
+            run_shard(self._run, method, task.shard, lambda _: None, task.skip)
         else:
             probe(self._run, method, task.shard, task.images)
 
