@@ -171,7 +171,7 @@ def test_the_shared_beginning_ends_before_the_first_image(folder: Path) -> None:
 def test_a_begun_answer_is_continued_as_by_the_model_itself(folder: Path) -> None:
     """The readout of SeP-IQA: the image, the question right behind it, and the beginning of the answer."""
     prompt = load_standard("sep-iqa").fill()
-    found = ChatRater(str(folder), CPU).last_logprobs(VIEWS[:2], prompt, prompt.answer)
+    found = ChatRater(str(folder), CPU).model.last_logprobs(VIEWS[:2], prompt, prompt.answer)
     model, processor = load_parts(folder)
     for row, view in zip(found, VIEWS, strict=False):
         turns = [

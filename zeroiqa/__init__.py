@@ -3,6 +3,7 @@
 >>> import zeroiqa
 >>> result = zeroiqa.score("photo.jpg")         # doctest: +SKIP
 >>> results = zeroiqa.score_images(["a.jpg", "b.jpg"])  # doctest: +SKIP
+>>> run = zeroiqa.run("photos/", "my-run")      # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
-    from zeroiqa.api import load_method, score, score_images
+    from zeroiqa.api import Progress, load_method, load_run, run, score, score_images
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.pipeline import Method
     from zeroiqa.results import ImageScore, ImageScores
+    from zeroiqa.runs.run import Run
 
 __all__ = [
     "score",
     "score_images",
     "load_method",
+    "run",
+    "load_run",
     "Method",
+    "Run",
+    "Progress",
     "ImageScore",
     "ImageScores",
     "UserError",
@@ -33,6 +39,10 @@ _HOME = {
     "score": "api",
     "score_images": "api",
     "load_method": "api",
+    "run": "api",
+    "load_run": "api",
+    "Progress": "api",
+    "Run": "runs.run",
     "Method": "pipeline",
     "ImageScore": "results",
     "ImageScores": "results",

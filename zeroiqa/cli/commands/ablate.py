@@ -64,7 +64,7 @@ def ablate(
     from zeroiqa.cli.commands.evaluate import read_opinions
     from zeroiqa.evaluation.ablation_report import Done, ablation_report
     from zeroiqa.evaluation.ablations import run_ablation
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.find import images_at
     from zeroiqa.raters import build_rater
     from zeroiqa.runs import remarks
     from zeroiqa.settings import load_settings
@@ -73,7 +73,7 @@ def ablate(
     dataset = read_opinions(name, root, mos, split)
     dataset.scale("quality")
     rated = [each for each in dataset.samples if "quality" in each.scores]
-    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in rated]
+    sources = images_at((str(each.path), each.prompt) for each in rated)
     raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
     done = []
     for table in dict.fromkeys(tables):

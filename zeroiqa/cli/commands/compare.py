@@ -137,12 +137,15 @@ def _opinions(text: str, runs: Sequence[Origin]) -> Dataset:
 
 def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     """A baseline's scores of all the images, from a run of its own that resumes."""
-    from zeroiqa.cli.execution import Execution
-    from zeroiqa.cli.running import default_folder, finished_shards, opened_run
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.cli.running import tell
     from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
     from zeroiqa.evaluation.run_scores import origin_of
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.find import images_at
     from zeroiqa.runs import read_column, remarks, write_scores
+    from zeroiqa.runs.begin import begin_run, default_folder
+    from zeroiqa.runs.executors.choice import ExecutorChoice
+    from zeroiqa.runs.work import finished_shards
     from zeroiqa.settings import load_settings
 
     settings = load_settings(
@@ -151,10 +154,10 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     samples = {
         str(each.path): each for dataset in datasets for each in dataset.samples if aspect in each.scores
     }
-    sources = [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
-    run = opened_run(default_folder((name,), settings, sources), settings, sources, "compare")
-    executor = Execution().executor(len(sources), settings)
-    for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
+    sources = images_at((path, each.prompt) for path, each in samples.items())
+    run = begin_run(default_folder(name, settings, sources), settings, sources, "compare", tell=tell)
+    executor = ExecutorChoice().executor(len(sources), settings)
+    for _ in finished_shards(run, range(run.n_shards), executor, progress, doing=name):
         pass
     write_scores(run)
     direction = DOWNWARDS if run.lower_is_better else UPWARDS

@@ -17,7 +17,7 @@ from zeroiqa.files.damage import reason, stumbles
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.images.selection import Selection
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
@@ -129,7 +129,7 @@ def _refuse_texts(name: str, chosen: dict[str, object]) -> None:
             raise click.UsageError(f"{name} takes no --{option}.")
 
 
-def _with_texts(sources: list[Source], file: Path | None, name: str) -> list[Source]:
+def _with_texts(sources: list[ImageRef], file: Path | None, name: str) -> list[ImageRef]:
     """The images with the texts that the head reads; each one without becomes a row with an error.
 
     Raises:
@@ -146,7 +146,7 @@ def _with_texts(sources: list[Source], file: Path | None, name: str) -> list[Sou
     return sources
 
 
-def _with_lines(sources: list[Source], file: Path) -> list[Source]:
+def _with_lines(sources: list[ImageRef], file: Path) -> list[ImageRef]:
     """The images with the lines of a file, which are stripped as the published code does it."""
     shown = printable(str(file))
     try:

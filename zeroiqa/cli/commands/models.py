@@ -72,17 +72,17 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     answer to each of the pictures is a level (the mass), what it is likeliest to say first, and the prompt as
     sent.
     """
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
     from zeroiqa.raters.chat import ChatRater
     from zeroiqa.standards import load_standard
     from zeroiqa.weights.cards import resolve_model
 
     standards = [load_standard(standard) for standard in dict.fromkeys(names)]
-    if is_server(name):
+    if find_rater(name).is_server:
         for line in _server(name, standards, _options(choices)):
             say(line)
         return
-    if not has_weights(name):
+    if not find_rater(name).needs_weights:
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
     source, revision = resolve_model(name)
     rater = ChatRater(source, _options(choices), revision)
@@ -196,7 +196,9 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
     for standard in standards:
         facts = rater.describe(standard)
         levels: Mapping[str, int] = facts.get("levels", {})
-        tokens = [f"{level} is {rater.token_text(token)!r} ({token})" for level, token in levels.items()]
+        tokens = [
+            f"{level} is {rater.model.token_text(token)!r} ({token})" for level, token in levels.items()
+        ]
         yield f"standard      {standard.name}"
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
         yield from _first_tokens(rater.first_tokens(standard))

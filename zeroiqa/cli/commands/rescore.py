@@ -30,8 +30,8 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
 
     The run itself stays as it is.
     """
-    from zeroiqa.cli.asked import write_table
     from zeroiqa.cli.output import table, write_rows
+    from zeroiqa.cli.requested import write_table
     from zeroiqa.files.tables import csv_writer
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
 

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.guards.limits import cores
+from zeroiqa.guards.together import image_errors
 from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.levels import LEVEL_WORDS, level_in, level_of, levels_of
 from zeroiqa.heads.ratings import CORRESPONDENCE, Example
 from zeroiqa.heads.training.options import Stage
 from zeroiqa.images.decode import DecodePolicy
 from zeroiqa.images.decoder import Decoder
-from zeroiqa.images.read import Stored
+from zeroiqa.images.ref import ImageRef
 
 LEAST_VALIDATION = 3
 """Examples; a rank correlation of fewer says nothing."""
@@ -62,7 +63,8 @@ def check_images(lessons: Lessons, share: int = 0, shares: int = 1) -> None:
 
 def _mistake(path: Path, decoder: Decoder) -> str:
     try:
-        decoder.decode(Stored(str(path)), DecodePolicy(), name=str(path))
+        with image_errors(str(path)):
+            decoder.decode(ImageRef(str(path)), DecodePolicy())
     except ImageError as error:
         return str(error)
     return ""
