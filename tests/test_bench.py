@@ -172,7 +172,7 @@ def test_work_of_a_round_is_that_of_its_views(tiny):
     rater.rate(views, [STANDARD])  # what the prefix costs is paid once, not by this round
     work = watch(rater, STANDARD, views)
     config = rater.loaded.model.config
-    engine = rater._engine()
+    engine = rater.model.engine
     text = engine.template.text(STANDARD.fill())
     expected = 0
     for view in views:

@@ -151,7 +151,7 @@ def test_operations_of_a_rater_are_those_of_its_views(family: str, tiny: Tiny) -
     rater = ChatRater(str(tiny(family)), ModelOptions(device="cpu"))
     views = make_views(5, side=128)
     rater.rate(views, [STANDARD])
-    work, engine = watch(rater, STANDARD, views), rater._engine()
+    work, engine = watch(rater, STANDARD, views), rater.model.engine
     geometry, expected = read_geometry(engine.loaded.model.config), 0
     text = engine.template.text(STANDARD.fill())
     for view in views:

@@ -14,6 +14,7 @@ from zeroiqa import runs
 from zeroiqa.cli import cli
 from zeroiqa.cli.failures import LimitType, _Failures
 from zeroiqa.errors import UserError
+from zeroiqa.raters import find_rater
 from zeroiqa.runs import passes
 
 
@@ -82,7 +83,8 @@ def test_failures_of_the_first_of_several_passes_are_seen_before_the_last(images
     run = runs.load_run(Path("run"))
     failures = _Failures(run, LimitType().convert("9", None, None), 0)
     failures.look_around()  # one pass: the finished shards say all
-    monkeypatch.setattr(passes, "has_weights", lambda _: True)
+    heavy = find_rater("hf:model")
+    monkeypatch.setattr(passes, "find_rater", lambda _: heavy)
     groups = passes.rater_groups(("fake", "fake:2"))
     monkeypatch.setattr(passes, "rater_groups", lambda _: groups)
     with pytest.raises(UserError, match="10 of 40 images have an error"):

@@ -14,8 +14,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
-from zeroiqa.raters import build_rater, has_own_scale
-from zeroiqa.raters.direction import lower_is_better
+from zeroiqa.raters import build_rater, find_rater
 from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
@@ -52,8 +51,9 @@ class Method:
     @cached_property
     def lower_is_better(self) -> bool:
         """Whether scores fall as quality rises: those of some baselines, which stand alone."""
-        own = (rater for name, rater in self.raters.items() if has_own_scale(name))  # ids of models cost time
-        return any(lower_is_better(rater.id) for rater in own)
+        entries = {name: find_rater(name) for name in self.raters}
+        alone = (name for name, entry in entries.items() if entry.own_scale)  # ids of other models cost time
+        return any(entries[name].lower_is_better(self.raters[name].id) for name in alone)
 
     @property
     def kinds(self) -> dict[str, Kind]:

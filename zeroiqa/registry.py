@@ -7,6 +7,7 @@ says what it is and how it is built. An entry is imported once its key is asked 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -32,10 +33,15 @@ class Registry(Generic[EntryT]):
     """The class of the entries."""
     builtin: Mapping[str, EntryT | str]
     """Key -> the entry, or "module:attribute" of one that is imported when it is asked for."""
+    reserved: tuple[str, ...] = ()
+    """Keys that mean something else, which no package may offer."""
 
     def keys(self) -> tuple[str, ...]:
         """All keys, those of this package first; imports no entry."""
         return (*self.builtin, *self._offered)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.builtin or key in self._offered
 
     def find(self, name: str) -> tuple[EntryT, str | None]:
         """The entry that a name stands for, and the text after its first colon (None without a colon).
@@ -63,17 +69,43 @@ class Registry(Generic[EntryT]):
         key = name.partition(":")[0]
         return None if key in self.builtin or key not in self._offered else _package(self._offered[key][0])
 
+    @contextmanager
+    def code_of(self, name: str, trouble: str) -> Iterator[None]:
+        """Inside the block runs code of the package that offers an entry: its errors become a sentence.
+
+        Args:
+            name: Of the entry; errors in the code of this package pass.
+            trouble: What an error means: "cannot be built".
+
+        Raises:
+            UserError: that of the code, or one for whatever else it raises.
+        """
+        package = self.origin(name)
+        try:
+            yield
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            if package is None:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(": ")
+            raise UserError(
+                f"The {self.kind} {name.partition(':')[0]} of the package {package} {trouble} ({reason}); "
+                f"install {package} again, or uninstall it."
+            ) from error
+
     def _entry(self, key: str) -> EntryT:
+        offered = self._offered  # even for a name of ours: what is passed over is said
         if key in self.builtin:
             known = self.builtin[key]
             entry: EntryT = import_attribute(known) if isinstance(known, str) else known
             return entry
-        if key not in self._offered:
+        if key not in offered:
             known_keys = self.keys()
             raise UserError(
                 f"unknown {self.kind} {key!r}{_suggestion(key, known_keys)} Known: {', '.join(known_keys)}."
             )
-        return self._load(key, *self._offered[key])
+        return self._load(key, *offered[key])
 
     def _load(self, key: str, point: metadata.EntryPoint, *others: metadata.EntryPoint) -> EntryT:
         """Import an entry of another package."""
@@ -83,16 +115,8 @@ class Registry(Generic[EntryT]):
             raise UserError(
                 f"Several installed packages offer the {self.kind} {key} ({packages}); uninstall all but one."
             )
-        try:
+        with self.code_of(key, "cannot be loaded"):
             entry = point.load()
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:  # whatever the code of others raises
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise UserError(
-                f"The {self.kind} {key} of the package {package} cannot be loaded ({reason.rstrip(': ')}); "
-                f"install {package} again, or uninstall it."
-            ) from error
         if not isinstance(entry, self.entry):
             raise UserError(
                 f"The {self.kind} {key} of the package {package} is no {self.entry.__name__} ({point.value} "
@@ -102,32 +126,30 @@ class Registry(Generic[EntryT]):
 
     @cached_property
     def _offered(self) -> dict[str, list[metadata.EntryPoint]]:
-        """Key -> the entry points of that name, of which there should be one; asked for once a process."""
+        """Key -> the entry points of that name, of which there should be one."""
         found: dict[str, list[metadata.EntryPoint]] = {}
         for point in metadata.entry_points(group=self.group):
-            if point.name in self.builtin or ":" in point.name:
-                why = "is one of zeroiqa's own" if point.name in self.builtin else "may hold no colon"
-                _LOG.warning(
-                    "The %s %s of the package %s is passed over: the name %s.",
-                    self.kind,
-                    point.name,
-                    _package(point),
-                    why,
-                )
+            ours = point.name in (*self.builtin, *self.reserved)
+            if ours or ":" in point.name:
+                why = "is one of zeroiqa's own" if ours else "may hold no colon"
+                facts = (self.kind, point.name, _package(point), why)
+                _LOG.warning("The %s %s of the package %s is passed over: the name %s.", *facts)
                 continue
             found.setdefault(point.name, []).append(point)
         return found
 
 
 def import_attribute(place: str) -> Any:
-    """What "module:attribute" stands for."""
+    """What "module:attribute" stands for.
+
+    Raises:
+        UserError: the module, or what it imports, is missing, or it has no such attribute.
+    """
     module, _, attribute = place.partition(":")
-    return getattr(import_module(module), attribute)
-
-
-def resolve(kind: str, name: str, table: Mapping[str, str]) -> tuple[Any, str | None]:
-    """What a name of a table of "module:attribute" stands for, and the text after its first colon."""
-    return Registry(kind, "", object, dict(table)).find(name)
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{place} cannot be imported ({error}); install its package again.") from error
 
 
 def _package(point: metadata.EntryPoint) -> str:

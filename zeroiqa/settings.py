@@ -16,8 +16,8 @@ from typing import Any, get_args
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading
-from zeroiqa.raters import has_own_scale
-from zeroiqa.segmenters import has_weights
+from zeroiqa.raters import find_rater
+from zeroiqa.segmenters import find_segmenter
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.types import CropMode
 from zeroiqa.weights.devices import Dtype
@@ -143,7 +143,7 @@ def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     profile = load_granularity(str(changes["granularity"]))
     segmenter = str(changes.get("segmenter", profile.segmenter))
-    if not has_weights(segmenter):
+    if not find_segmenter(segmenter).takes_granularity:
         raise UserError(
             f"The granularity {changes['granularity']} is one of SAM 2 and does nothing for the segmenter "
             f"{segmenter}; leave one of the two out."
@@ -180,7 +180,7 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             f"There are {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters "
             f"({origin}); give one weight for each rater, in the same order."
         )
-    alone = next((name for name in settings.raters if has_own_scale(name)), None)
+    alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:
         raise UserError(
             f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "

@@ -112,10 +112,11 @@ def describe(
         UserError: a name is unknown, or a bench file is damaged or of a rater that the run has not.
     """
     from zeroiqa.pipeline import build_method
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
     from zeroiqa.speed.trial import try_images
 
-    light = [name for name in settings.raters if not (has_weights(name) or is_server(name))]
+    entries = {name: find_rater(name) for name in settings.raters}
+    light = [name for name, entry in entries.items() if not (entry.needs_weights or entry.is_server)]
     method = build_method(settings, light)
     ids = {name: _rater_id(name, settings, method) for name in settings.raters}
     measured = _read_bench(spending.bench, ids)
@@ -164,14 +165,14 @@ def _segmenter_id(settings: Settings, method: Method) -> str:
 
 def _rater_id(name: str, settings: Settings, method: Method) -> str:
     from zeroiqa.pipeline import build_method
-    from zeroiqa.raters import is_server
+    from zeroiqa.raters import find_rater
     from zeroiqa.weights.cards import resolve_model
 
     if name in method.raters:
         return method.raters[name].id
-    if is_server(name):
+    if find_rater(name).is_server:
         return name
-    if not name.startswith(("baseline:", "head:")):
+    if find_rater(name).is_chat_model:
         resolve_model(name)  # raises if there is no such model
     try:
         return build_method(settings, [name]).raters[name].id
@@ -211,12 +212,13 @@ def _read_bench(paths: Sequence[Path], ids: dict[str, str]) -> dict[str, Speed]:
 def _estimate(
     images: int, settings: Settings, trial: Trial, measured: dict[str, Speed], spending: Spending
 ) -> Iterator[str]:
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
     from zeroiqa.speed.cost import planned_cost
 
     each, why = _views(settings, trial, spending)
     views = None if each is None else each * images
-    models = [name for name in settings.raters if has_weights(name) or is_server(name)]
+    entries = {name: find_rater(name) for name in settings.raters}
+    models = [name for name, entry in entries.items() if entry.needs_weights or entry.is_server]
     if views is None or each is None:
         yield f"views      not known: {why}"
     else:
@@ -238,14 +240,14 @@ def _estimate(
 
 
 def _views(settings: Settings, trial: Trial, spending: Spending) -> tuple[float | None, str]:
-    from zeroiqa import segmenters
+    from zeroiqa.segmenters import find_segmenter
     from zeroiqa.speed.cost import MASKS_PER_IMAGE
 
     if spending.views_per_image is not None:
         return spending.views_per_image, "--views-per-image"
     if settings.crop == "whole":
         return 1.0, "the whole"
-    if not segmenters.has_weights(settings.segmenter):
+    if not find_segmenter(settings.segmenter).needs_weights:
         return trial.views, f"measured on {trial.images} of the images" if trial.images else trial.why_not
     each = MASKS_PER_IMAGE + int(settings.complement) + 1
     rest = "the complement and the whole" if settings.complement else "and the whole"
@@ -254,10 +256,10 @@ def _views(settings: Settings, trial: Trial, spending: Spending) -> tuple[float 
 
 def _memory(settings: Settings) -> str:
     """Of the largest rater: one is in memory at a time."""
-    from zeroiqa.raters import has_weights
+    from zeroiqa.raters import find_rater
     from zeroiqa.weights.cards import model_cards
 
-    cards, models = model_cards(), [name for name in settings.raters if has_weights(name)]
+    cards, models = model_cards(), [name for name in settings.raters if find_rater(name).needs_weights]
     if not models:
         return "no weights of raters"
     unknown = [name for name in models if name not in cards]
@@ -271,14 +273,14 @@ def _memory(settings: Settings) -> str:
 
 
 def _speed(name: str, trial: Trial, spending: Spending) -> Speed:
-    from zeroiqa.raters import is_server
+    from zeroiqa.raters import find_rater
     from zeroiqa.speed.cost import SHARE_OF_PEAK, Speed, seconds_by_formula
     from zeroiqa.speed.flops import peak_tflops
     from zeroiqa.weights.cards import model_cards
 
     if name in trial.raters:
         return trial.raters[name]
-    if is_server(name):
+    if find_rater(name).is_server:
         return Speed(name, None, "that is up to the server")
     card = model_cards().get(name)
     if card is None or card.tflop_per_view is None:

@@ -171,10 +171,10 @@ def worker_count(workers: str, images: int, settings: Settings) -> int:
         click.BadParameter: it is no number.
     """
     if workers == "auto":
-        from zeroiqa import raters
+        from zeroiqa.raters import find_rater
         from zeroiqa.runs.executors.places import usable_gpus, uses_models
 
-        if any(map(raters.is_server, settings.raters)):
+        if any(find_rater(name).is_server for name in settings.raters):
             return 1
         if uses_models(settings):
             return max(1, min(len(usable_gpus(settings)), images // _IMAGES_EACH))

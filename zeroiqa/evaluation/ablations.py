@@ -20,7 +20,7 @@ from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.passes import rater_groups, release_memory
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
-from zeroiqa.segmenters import build_segmenter, has_weights
+from zeroiqa.segmenters import build_segmenter, find_segmenter
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
@@ -151,7 +151,7 @@ def _segmentation_rows(settings: Settings) -> list[Row]:
         Row("our setting", published="Our Setting"),
         Row("our setting, literal areas", arithmetic=literal, published="Our Setting"),
     ]
-    if not has_weights(settings.segmenter):
+    if not find_segmenter(settings.segmenter).takes_granularity:
         return rows
     fine, coarse = (RunKey("bbox", (("granularity", name),)) for name in ("default", "coarse"))
     tiny = RunKey("bbox", (("segmenter", "sam2.1-tiny"),))
@@ -183,7 +183,7 @@ def _own_rows() -> list[Row]:
 def common_settings(table: str, settings: Settings) -> str:
     """What all rows of a table have in common but where their labels say otherwise."""
     readout = "expected" if table == "ours" else "digit"
-    fineness = f" ({settings.granularity})" if has_weights(settings.segmenter) else ""
+    fineness = f" ({settings.granularity})" if find_segmenter(settings.segmenter).takes_granularity else ""
     complement = "with" if settings.complement else "without"
     return (
         f"readout {readout}, lambda 1, normalised areas, segmenter {settings.segmenter}{fineness}, "

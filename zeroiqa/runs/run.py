@@ -14,7 +14,7 @@ from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
-from zeroiqa.raters.direction import lower_is_better
+from zeroiqa.raters import find_rater
 from zeroiqa.runs import events, findings, plan, record, revisions
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.following import Followed
@@ -83,7 +83,7 @@ class Run:
     @property
     def lower_is_better(self) -> bool:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
-        return any(map(lower_is_better, self.identity["raters"].values()))
+        return any(find_rater(name).lower_is_better(told) for name, told in self.identity["raters"].items())
 
     def images_of(self, shard: int) -> range:
         """The numbers of a shard's images in the plan."""

@@ -15,7 +15,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.files.atomic import remove_leftovers, replaced, table, table_writer
 from zeroiqa.files.damage import reading, shortened
 from zeroiqa.files.tables.csv_writer import CsvWriter
-from zeroiqa.raters import has_digits_only, has_levels_beside
+from zeroiqa.raters import find_rater
 from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.latest import all_left
@@ -83,7 +83,7 @@ def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]
     aggregation = replace(aggregation or run.settings.aggregation, lam=0.0)
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if has_levels_beside(rater) else None),)
+        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if find_rater(rater).gives_levels else None),)
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
@@ -124,7 +124,7 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
     ids = run.identity["raters"]
-    digits = [name for name in settings.raters if has_digits_only(name, ids[name])]
+    digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":
         raise UserError(
             f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; "

@@ -46,10 +46,10 @@ def try_images(sources: Sequence[Source], settings: Settings, method: Method) ->
         settings: Of the run.
         method: With those raters only that have no weights and are no servers.
     """
-    from zeroiqa.segmenters import has_weights
+    from zeroiqa.segmenters import find_segmenter
     from zeroiqa.speed.cost import Speed
 
-    segments = method.segmenter is not None and not has_weights(settings.segmenter)
+    segments = method.segmenter is not None and not find_segmenter(settings.segmenter).needs_weights
     images, decoding = _decoded(sources, method)
     source = f"measured on {len(images)} of the images, one process"
     why_not = "none of the images that were tried can be decoded"

@@ -60,14 +60,14 @@ def _measure(
     name: str, standard_name: str, count: int, rounds: int, random_weights: bool, options: ModelOptions
 ) -> dict[str, Any]:
     from zeroiqa.errors import UserError
-    from zeroiqa.raters import build_rater, has_weights
+    from zeroiqa.raters import build_rater, find_rater
     from zeroiqa.speed.benchmark import make_views, measure
     from zeroiqa.standards import load_standard
 
     standard = load_standard(standard_name)
     rater: Rater
     if random_weights:
-        if not has_weights(name):
+        if not find_rater(name).needs_weights:
             raise UserError(f"The rater {name} has no weights; leave out --random-weights.")
         if options.load_in_8bit:
             raise UserError("Random weights are not quantised; leave out --load-in-8bit or --random-weights.")

@@ -204,11 +204,13 @@ def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
 
 def _rounding(name: str, settings: Settings) -> float:
     """How far the probabilities of a rater may move."""
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
 
-    if is_server(name):  # which puts requests into batches as they come, and computes in a type of its choice
+    if find_rater(
+        name
+    ).is_server:  # which puts requests into batches as they come, and computes in a type of its choice
         return ROUNDING_OF_COARSER_TYPES
-    if not has_weights(name):
+    if not find_rater(name).needs_weights:
         return 0.0
     from zeroiqa.weights.devices import find_device, find_dtype
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from zeroiqa import raters, segmenters
+from zeroiqa.raters import find_rater
+from zeroiqa.segmenters import find_segmenter
 from zeroiqa.settings import Settings
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -53,8 +54,8 @@ class Place:
 
 def uses_models(settings: Settings) -> bool:
     """Whether the segmenter or a rater has weights."""
-    segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
-    return segments or any(map(raters.has_weights, settings.raters))
+    segments = settings.crop != "whole" and find_segmenter(settings.segmenter).needs_weights
+    return segments or any(find_rater(name).needs_weights for name in settings.raters)
 
 
 def places(workers: int, settings: Settings) -> list[Place]:
