@@ -85,7 +85,7 @@ class PublishedTrainable:
             tower.activation_checkpointing_enable({"use_reentrant": False})
 
     def export(self, output: Path) -> None:
-        """Write a checkpoint in the published layout, and what was learnt in peft's format beside it."""
+        """Write a checkpoint in the published layout, and what was learnt as an adapter of peft in it."""
         export(self.model, self.stage, self.folder, output)
 
 
