@@ -23,7 +23,7 @@ from zeroiqa.metrics.measures import Interval
 from zeroiqa.runs import iter_scores, reaggregation
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
     from zeroiqa.settings import Settings
 
 ASPECT = "quality"

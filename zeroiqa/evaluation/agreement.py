@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa.errors import UserError
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.types import LeftOut, left_out_note
-from zeroiqa.evaluation.matching import Origin, Scored, match
+from zeroiqa.evaluation.matching import Scored, match
 from zeroiqa.metrics.logistic import plcc_fitted, rmse_fitted
 from zeroiqa.metrics.measures import (
     LEAST_IMAGES,
@@ -27,7 +28,7 @@ from zeroiqa.metrics.measures import (
 )
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
 
 MEASURES: dict[str, Metric] = {
     "SRCC": srcc,
@@ -94,7 +95,7 @@ def join(
     aspect: str,
     origin: Origin = Origin(),  # noqa: B008 -- frozen
 ) -> Joined:
-    """Bring a method's scores and a dataset's opinions together: see `zeroiqa.evaluation.named_images`.
+    """Bring a method's scores and a dataset's opinions together, image by image; see `match`.
 
     Args:
         scored: Path and score of each image; None for one with an error.

@@ -10,7 +10,7 @@ from zeroiqa.evaluation.tables import Table, cells, number
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Agreement
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
 
 OF_GROUPS = ("SRCC", "PLCC")
 """The measures that are said of each group."""

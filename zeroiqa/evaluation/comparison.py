@@ -18,7 +18,7 @@ from zeroiqa.metrics.measures import Interval, Values, bootstrap_values, percent
 from zeroiqa.metrics.significance import PairedTest, holm, paired_bootstraps
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
 
 RESAMPLES = 1000
 """Of every bootstrap, at least."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zeroiqa.baselines import named_like
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.matching import Origin
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.methods import Direction, Method
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, Table, first_names, letters, read_table
 

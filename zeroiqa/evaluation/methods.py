@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zeroiqa.evaluation.matching import Origin, Scored
+from zeroiqa.evaluation.datasets.origins import Origin
+from zeroiqa.evaluation.matching import Scored
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.metrics.measures import Metric, plcc, srcc
 

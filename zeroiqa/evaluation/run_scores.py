@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.matching import Origin
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.runs import iter_scores, plan, read_column, reaggregation
 
 _TRIED = 20

@@ -15,8 +15,8 @@ from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
-    from zeroiqa.evaluation.matching import Origin
+    from zeroiqa.evaluation.datasets.origins import Origin
+    from zeroiqa.evaluation.datasets.types import Dataset
     from zeroiqa.evaluation.methods import Method
     from zeroiqa.runs import Run
 

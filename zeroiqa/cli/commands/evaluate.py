@@ -15,8 +15,8 @@ from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Joined
-    from zeroiqa.evaluation.datasets.read import Dataset
-    from zeroiqa.evaluation.matching import Origin
+    from zeroiqa.evaluation.datasets.origins import Origin
+    from zeroiqa.evaluation.datasets.types import Dataset
     from zeroiqa.evaluation.records import Report
     from zeroiqa.runs import Run
 

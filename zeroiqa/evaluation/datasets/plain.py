@@ -9,9 +9,9 @@ from typing import NamedTuple, get_args
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.listed_opinions import Opinion, Places, one_for_each, where_images_are
+from zeroiqa.evaluation.datasets.origins import Origin, RunImages
 from zeroiqa.evaluation.datasets.types import Dataset, LeftOut, Sample, Scale, left_out_note, some, suggestion
-from zeroiqa.evaluation.listed_opinions import Opinion, Places, one_for_each, where_images_are
-from zeroiqa.evaluation.matching import Origin, OwnPaths
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, SCORE_COLUMNS, Table, letters, prompt_column, read_table
 from zeroiqa.standards import Aspect
 
@@ -57,7 +57,7 @@ def read_plain(table: Table, root: Path | None, runs: Iterable[Origin]) -> Datas
     tree = FileTree.scan(Path(str(table.path)).parent if root is None else root, partly=root is None)
     if tree.unread:
         notes.append(f"Folders that cannot be listed, passed over: {some(map(printable, tree.unread), 3)}.")
-    there = Places(tree, OwnPaths(runs), "." if root is None else None)
+    there = Places(tree, RunImages(runs), "." if root is None else None)
     return _found(table, there, opinions, scores, notes)
 
 

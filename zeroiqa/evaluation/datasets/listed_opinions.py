@@ -11,9 +11,15 @@ from typing import NamedTuple
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.named_images import (
+    Found,
+    NamedImages,
+    is_bare,
+    is_of_elsewhere,
+    without_suffix_note,
+)
+from zeroiqa.evaluation.datasets.origins import RunImages
 from zeroiqa.evaluation.datasets.types import Sample, some
-from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
-from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
 from zeroiqa.images.listed import spellings
 
 
@@ -33,7 +39,7 @@ class Places(NamedTuple):
 
     tree: FileTree
     """Below this folder."""
-    runs: OwnPaths
+    runs: RunImages
     """Among the images of runs, by the paths that were given to these."""
     folder: str | None = None
     """From this folder."""
