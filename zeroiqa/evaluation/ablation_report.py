@@ -15,10 +15,11 @@ from zeroiqa.evaluation.ablations import (
 )
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
 from zeroiqa.evaluation.comparison import intervals
+from zeroiqa.evaluation.formatting import number
 from zeroiqa.evaluation.methods import MEASURES
 from zeroiqa.evaluation.records import Record, Report
 from zeroiqa.evaluation.run_scores import origin_of
-from zeroiqa.evaluation.tables import Table, cells, number
+from zeroiqa.files.tables.render import TextTable, cells
 from zeroiqa.metrics.measures import Interval
 from zeroiqa.runs import iter_scores, reaggregation
 
@@ -150,7 +151,7 @@ def _table(
     lines: Sequence[tuple[Row, Sequence[Record], Sequence[Record]]],
     notes: tuple[str, ...],
     decimals: int | None,
-) -> Table:
+) -> TextTable:
     beside = any(printed for _, _, printed in lines)
     columns = ("row", "images", *MEASURES, *(f"published {name}" for name in MEASURES if beside))
     rows = []
@@ -161,4 +162,4 @@ def _table(
             found = own.get(name)
             texts.append(number(found.value, decimals, found.decimals) if found else "-")
         rows.append(cells(row.label, str(measured[0].n), *texts))
-    return Table(columns, tuple(rows), notes)
+    return TextTable(columns, tuple(rows), notes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from zeroiqa.evaluation.formatting import number
 from zeroiqa.evaluation.records import Record, Report
-from zeroiqa.evaluation.tables import Table, cells, number
+from zeroiqa.files.tables.render import TextTable, cells
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.agreement import Agreement
@@ -77,5 +78,5 @@ def agreement_report(
         cells(name, str(each.n), *(number(value, decimals) for value in (each.value, each.low, each.high)))
         for name, each in zip(names, records, strict=True)
     ]
-    table = Table(("measure", "images", "value", "95 % from", "to"), tuple(rows), notes)
+    table = TextTable(("measure", "images", "value", "95 % from", "to"), tuple(rows), notes)
     return Report(tuple(records), (table,), notes)

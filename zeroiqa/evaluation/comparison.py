@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from zeroiqa.evaluation.agreement import Joined, common_images, join, pointing_up
+from zeroiqa.evaluation.formatting import marks, number, p_value
 from zeroiqa.evaluation.matching import NothingInCommonError
 from zeroiqa.evaluation.methods import MEASURES, Method
 from zeroiqa.evaluation.records import Record, Report
-from zeroiqa.evaluation.tables import Cell, Table, marks, number, p_value
+from zeroiqa.files.tables.render import Cell, TextTable
 from zeroiqa.metrics.measures import Interval, Values, bootstrap_values, percentile_interval, srcc
 from zeroiqa.metrics.significance import PairedTest, holm, paired_bootstraps
 
@@ -305,7 +306,7 @@ def _table(
     decimals: int | None,
     *,
     tested: bool,
-) -> Table:
+) -> TextTable:
     """A row for each method, and a column for each database and measure."""
     shown = (*MEASURES, *(("p",) if tested else ()))
     head = ("method", *(f"{column.name} {what}" for column in columns for what in shown), "protocol")
@@ -324,7 +325,7 @@ def _table(
     notes += [
         note for column in columns for row in column.records for rank in row.values() for note in rank.notes
     ]
-    return Table(head, tuple(rows), tuple(dict.fromkeys(notes)))
+    return TextTable(head, tuple(rows), tuple(dict.fromkeys(notes)))
 
 
 def _cell(record: Record | None, decimals: int | None) -> Cell:

@@ -1,6 +1,6 @@
 """Numbers for programs: one record for each number, in full precision, as JSON, JSON lines or CSV.
 
-Tables to read are laid out from the same numbers, see `tables`; they round, these do not.
+Tables for people are made from the same numbers; they round, these do not.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zeroiqa.evaluation.tables import Mark, Table, render
 from zeroiqa.files.tables import csv_writer
+from zeroiqa.files.tables.render import Mark, TextTable, render
 from zeroiqa.names import json_text
 
 MACHINE_STYLES = (*csv_writer.STYLES, "json", "jsonl")
@@ -72,7 +72,7 @@ class Report:
     """What a command found out: the numbers, and the tables in which people read them."""
 
     records: tuple[Record, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[TextTable, ...]
     """With their notes."""
     notes: tuple[str, ...] = ()
     """Sentences about all records."""
@@ -82,7 +82,7 @@ class Report:
 
         Args:
             style: One of `MACHINE_STYLES` (json: one document with `rows` and `notes`; the others: one
-                record a line, its notes together with those of all), or of `tables.STYLES`.
+                record a line, its notes together with those of all), or "table", "markdown" or "latex".
         """
         if style not in MACHINE_STYLES:
             return "\n".join(render(table, style) for table in self.tables)

@@ -30,10 +30,11 @@ def upper_bound(
     import numpy as np
 
     from zeroiqa.cli.commands.evaluate import read_opinions
+    from zeroiqa.evaluation.formatting import number
     from zeroiqa.evaluation.records import Record, Report
-    from zeroiqa.evaluation.tables import Table, cells, number
     from zeroiqa.evaluation.upper_bound import Variant
     from zeroiqa.evaluation.upper_bound import upper_bound as bound
+    from zeroiqa.files.tables.render import TextTable, cells
 
     dataset = read_opinions(name, root, mos, None)
     direction = dataset.scale(aspect).direction
@@ -59,5 +60,5 @@ def upper_bound(
     ]
     rows = [cells(variant, *(number(values[variant, k], decimals) for k in LEVELS)) for variant in variants]
     notes = (f"{len(opinions)} images of {dataset.name}.", *dataset.notes)
-    table = Table(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes)
+    table = TextTable(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes)
     print_report(Report(tuple(records), (table,), notes), style)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-
 from zeroiqa.evaluation.tables import STYLES, Cell, Table, cells, marks, number, p_value, render
 
 TABLE = Table(
