@@ -60,12 +60,7 @@ def render(table: TextTable, style: str) -> str:
         tuple(tuple(cell._replace(text=harmless(cell.text)) for cell in row) for row in table.rows),
         tuple(map(harmless, table.notes)),
     )
-    renderers: dict[str, Callable[[TextTable], str]] = {
-        "table": _plain,
-        "markdown": _markdown,
-        "latex": _latex,
-    }
-    return renderers[style](table)
+    return _RENDERERS[style](table)
 
 
 def _plain(table: TextTable) -> str:
@@ -109,3 +104,10 @@ def _latex(table: TextTable) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "/").translate(_SPECIAL)
+
+
+_RENDERERS: dict[str, Callable[[TextTable], str]] = {
+    "table": _plain,
+    "markdown": _markdown,
+    "latex": _latex,
+}
