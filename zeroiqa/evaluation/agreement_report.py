@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zeroiqa.evaluation.formatting import number
-from zeroiqa.evaluation.records import Record, Report
+from zeroiqa.evaluation.records import NumberRecord, Report
 from zeroiqa.files.tables.render import TextTable, cells
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def agreement_report(
     said = ["Of the scores lower is better: they were turned."] if lower_is_better else []
     notes = tuple(dict.fromkeys((*dataset.notes, *(groups or found).notes, *said, *remarks)))
 
-    def record(each: Agreement, measure: str, group: str | None = None) -> Record:
+    def record(each: Agreement, measure: str, group: str | None = None) -> NumberRecord:
         interval = each.intervals.get(measure)
-        return Record(
+        return NumberRecord(
             method,
             dataset.name,
             measure,

@@ -12,8 +12,8 @@ import numpy as np
 from zeroiqa.evaluation.agreement import Joined, common_images, join, pointing_up
 from zeroiqa.evaluation.formatting import marks, number, p_value
 from zeroiqa.evaluation.matching import NothingInCommonError
-from zeroiqa.evaluation.methods import MEASURES, Method
-from zeroiqa.evaluation.records import Record, Report
+from zeroiqa.evaluation.methods import MEASURES, ComparedMethod
+from zeroiqa.evaluation.records import NumberRecord, Report
 from zeroiqa.files.tables.render import Cell, TextTable
 from zeroiqa.metrics.measures import Interval, Values, bootstrap_values, percentile_interval, srcc
 from zeroiqa.metrics.significance import PairedTest, holm, paired_bootstraps
@@ -30,7 +30,7 @@ _SUSPICIOUS = -0.3
 
 
 def compare(
-    methods: Sequence[Method],
+    methods: Sequence[ComparedMethod],
     datasets: Sequence[Dataset],
     aspect: str,
     *,
@@ -70,7 +70,7 @@ class _Column(NamedTuple):
     """One database."""
 
     name: str
-    records: list[dict[str, Record]]
+    records: list[dict[str, NumberRecord]]
     """Of each method: measure -> its number; empty where there is none."""
     notes: list[str]
     best: int | None
@@ -78,7 +78,7 @@ class _Column(NamedTuple):
 
 
 def _column(
-    methods: Sequence[Method],
+    methods: Sequence[ComparedMethod],
     dataset: Dataset,
     joined: Sequence[Joined | None],
     aspect: str,
@@ -108,7 +108,7 @@ def _column(
 
 
 def _all_joined(
-    methods: Sequence[Method], datasets: Sequence[Dataset], aspect: str
+    methods: Sequence[ComparedMethod], datasets: Sequence[Dataset], aspect: str
 ) -> list[list[Joined | None]]:
     """What each measured method and each database have in common; None for a published one, or for nothing.
 
@@ -129,7 +129,9 @@ def _all_joined(
     return found
 
 
-def _notes_on(dataset: Dataset, methods: Sequence[Method], joined: Sequence[Joined | None]) -> list[str]:
+def _notes_on(
+    dataset: Dataset, methods: Sequence[ComparedMethod], joined: Sequence[Joined | None]
+) -> list[str]:
     """What was left out of a database, and who has which of its images."""
     notes = list(dataset.notes)
     there: list[tuple[str, Joined]] = []
@@ -141,9 +143,9 @@ def _notes_on(dataset: Dataset, methods: Sequence[Method], joined: Sequence[Join
     return [*notes, *common_images(there, dataset.name)]
 
 
-def _published(method: Method, dataset: Dataset, aspect: str) -> dict[str, Record]:
+def _published(method: ComparedMethod, dataset: Dataset, aspect: str) -> dict[str, NumberRecord]:
     return {
-        measure: Record(
+        measure: NumberRecord(
             method.name,
             dataset.name,
             measure,
@@ -158,19 +160,19 @@ def _published(method: Method, dataset: Dataset, aspect: str) -> dict[str, Recor
 
 
 def _measured(
-    method: Method,
+    method: ComparedMethod,
     dataset: Dataset,
     aspect: str,
     joined: Joined,
     ends: Mapping[str, Interval | None],
     resamples: int,
-) -> dict[str, Record]:
+) -> dict[str, NumberRecord]:
     values = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
     said = [f"{method.name}: {sentence}." for sentence in joined.left_out]
     said += _about_direction(method, dataset.name, values["SRCC"])
     sign = method.direction.sign
     return {
-        measure: Record(
+        measure: NumberRecord(
             method.name,
             dataset.name,
             measure,
@@ -190,7 +192,7 @@ def _measured(
     }
 
 
-def _about_direction(method: Method, database: str, rank: float | None) -> list[str]:
+def _about_direction(method: ComparedMethod, database: str, rank: float | None) -> list[str]:
     """That scores were turned, and that a correlation looks as if they had to be, or had not."""
     sign, said_by = method.direction
     notes = []
@@ -240,7 +242,7 @@ def intervals(
 
 
 def _against_the_best(
-    methods: Sequence[Method],
+    methods: Sequence[ComparedMethod],
     joined: Sequence[Joined | None],
     dataset: Dataset,
     resamples: int | None,
@@ -291,7 +293,7 @@ def _tests(
     return {row: found[row] for row in others if row in found}
 
 
-def _strength(method: Method, record: Record) -> float | None:
+def _strength(method: ComparedMethod, record: NumberRecord) -> float | None:
     """What ranks a number: one that is printed against DMOS is best at -1."""
     printed = method.published.get(record.database, {}).get(record.measure)
     if record.value is None or printed is None or not printed.is_against_dmos:
@@ -300,7 +302,7 @@ def _strength(method: Method, record: Record) -> float | None:
 
 
 def _table(
-    methods: Sequence[Method],
+    methods: Sequence[ComparedMethod],
     columns: Sequence[_Column],
     notes: Sequence[str],
     decimals: int | None,
@@ -328,5 +330,5 @@ def _table(
     return TextTable(head, tuple(rows), tuple(dict.fromkeys(notes)))
 
 
-def _cell(record: Record | None, decimals: int | None) -> Cell:
+def _cell(record: NumberRecord | None, decimals: int | None) -> Cell:
     return Cell("-") if record is None else Cell(number(record.value, decimals, record.decimals), record.mark)

@@ -19,7 +19,7 @@ MACHINE_STYLES = (*csv_writer.STYLES, "json", "jsonl")
 
 
 @dataclass(frozen=True)
-class Record:
+class NumberRecord:
     """One number, and what must be known to use it. None stands for what does not apply or does not exist."""
 
     method: str
@@ -71,7 +71,7 @@ _FIELDS = (
 class Report:
     """What a command found out: the numbers, and the tables in which people read them."""
 
-    records: tuple[Record, ...]
+    records: tuple[NumberRecord, ...]
     tables: tuple[TextTable, ...]
     """With their notes."""
     notes: tuple[str, ...] = ()

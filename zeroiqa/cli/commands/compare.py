@@ -17,7 +17,7 @@ from zeroiqa.files.storage import Location, location
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.origins import Origin
     from zeroiqa.evaluation.datasets.types import Dataset
-    from zeroiqa.evaluation.methods import Method
+    from zeroiqa.evaluation.methods import ComparedMethod
     from zeroiqa.runs import Run
 
 
@@ -99,8 +99,10 @@ def compare(
     print_report(report, style)
 
 
-def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool) -> list[Method]:
-    from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
+def _of_run(
+    run: Run, aspect: str, standards: tuple[str, ...], members: bool, by_name: bool
+) -> list[ComparedMethod]:
+    from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod
     from zeroiqa.evaluation.run_scores import column_prefix, label_of, origin_of
     from zeroiqa.runs import read_column, remarks
 
@@ -112,7 +114,7 @@ def _of_run(run: Run, aspect: str, standards: tuple[str, ...], members: bool, by
     if members and len(raters) > 1:
         columns |= {f"{name}: {rater}": f"{column}_{rater}" for rater in raters}
     return [
-        Method(
+        ComparedMethod(
             row,
             f"measured here, {', '.join(raters)}",
             str(run.folder),
@@ -135,11 +137,11 @@ def _opinions(text: str, runs: Sequence[Origin]) -> Dataset:
     return read_mos_file(Path(text), runs=runs)
 
 
-def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
+def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> ComparedMethod:
     """A baseline's scores of all the images, from a run of its own that resumes."""
     from zeroiqa.cli.execution import Execution
     from zeroiqa.cli.running import default_folder, finished_shards, opened_run
-    from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, Method
+    from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod
     from zeroiqa.evaluation.run_scores import origin_of
     from zeroiqa.images.find import Source
     from zeroiqa.runs import read_column, remarks, write_scores
@@ -158,7 +160,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
         pass
     write_scores(run)
     direction = DOWNWARDS if run.lower_is_better else UPWARDS
-    return Method(
+    return ComparedMethod(
         name,
         "baseline, measured here",
         str(run.folder),

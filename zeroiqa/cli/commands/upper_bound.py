@@ -31,7 +31,7 @@ def upper_bound(
 
     from zeroiqa.cli.commands.evaluate import read_opinions
     from zeroiqa.evaluation.formatting import number
-    from zeroiqa.evaluation.records import Record, Report
+    from zeroiqa.evaluation.records import NumberRecord, Report
     from zeroiqa.evaluation.upper_bound import Variant
     from zeroiqa.evaluation.upper_bound import upper_bound as bound
     from zeroiqa.files.tables.render import TextTable, cells
@@ -45,7 +45,7 @@ def upper_bound(
     values = {(variant, k): bound(opinions, k, variant) for variant in variants for k in LEVELS}
     left_out = len(dataset.samples) - len(opinions)
     records = [
-        Record(
+        NumberRecord(
             variant,
             dataset.name,
             "(SRCC + PLCC) / 2",

@@ -34,7 +34,7 @@ class Opinion(NamedTuple):
     """What it says; the path of the image is not known yet."""
 
 
-class Places(NamedTuple):
+class ImageSearch(NamedTuple):
     """Where the images of opinions are looked for, one after the other."""
 
     tree: FileTree
@@ -46,7 +46,7 @@ class Places(NamedTuple):
 
 
 def where_images_are(
-    opinions: Sequence[Opinion], there: Places, shown: str
+    opinions: Sequence[Opinion], there: ImageSearch, shown: str
 ) -> tuple[list[str | None], list[str]]:
     """The path of the image that each row means, None where it is not there; and notes.
 
@@ -73,7 +73,7 @@ def where_images_are(
     return [None if each is None else each.path for each in found], notes
 
 
-def _find(text: str, images: NamedImages, root: str, there: Places, shown: str) -> Found | None:
+def _find(text: str, images: NamedImages, root: str, there: ImageSearch, shown: str) -> Found | None:
     """The image of a cell."""
     for written in filter(None, spellings(text)):
         bare = is_bare(written)
