@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.comparison import compare
+from zeroiqa.evaluation.comparison import compare_methods
 from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale
 from zeroiqa.evaluation.methods import ComparedMethod, Direction, published_methods
 from zeroiqa.evaluation.published import published_numbers
@@ -35,6 +35,10 @@ def method(name, scores, sign=1, said_by=""):
 
 def noisy(seed, noise):
     return MOS + np.random.default_rng(seed).normal(size=IMAGES) * noise
+
+
+def compare(*arguments, **options):
+    return compare_methods(*arguments, **options).report()
 
 
 def by_key(report):

@@ -3,6 +3,7 @@
 >>> import zeroiqa
 >>> result = zeroiqa.score("photo.jpg")         # doctest: +SKIP
 >>> results = zeroiqa.score_images(["a.jpg", "b.jpg"])  # doctest: +SKIP
+>>> agreement = zeroiqa.evaluate("run", mos="opinions.csv")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from zeroiqa.version import __version__
 if TYPE_CHECKING:
     from zeroiqa.api import load_method, score, score_images
     from zeroiqa.errors import ImageError, UserError
+    from zeroiqa.evaluation.compare import compare
+    from zeroiqa.evaluation.comparison import Comparison
+    from zeroiqa.evaluation.evaluate import Evaluation, evaluate
     from zeroiqa.pipeline import Method
     from zeroiqa.results import ImageScore, ImageScores
 
@@ -21,9 +25,13 @@ __all__ = [
     "score",
     "score_images",
     "load_method",
+    "evaluate",
+    "compare",
     "Method",
     "ImageScore",
     "ImageScores",
+    "Evaluation",
+    "Comparison",
     "UserError",
     "ImageError",
     "__version__",
@@ -33,9 +41,13 @@ _HOME = {
     "score": "api",
     "score_images": "api",
     "load_method": "api",
+    "evaluate": "evaluation.evaluate",
+    "compare": "evaluation.compare",
     "Method": "pipeline",
     "ImageScore": "results",
     "ImageScores": "results",
+    "Evaluation": "evaluation.evaluate",
+    "Comparison": "evaluation.comparison",
     "UserError": "errors",
     "ImageError": "errors",
 }

@@ -14,7 +14,7 @@ from zeroiqa.evaluation.ablations import (
     printed_row,
 )
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
-from zeroiqa.evaluation.comparison import intervals
+from zeroiqa.evaluation.differences import intervals
 from zeroiqa.evaluation.formatting import number
 from zeroiqa.evaluation.methods import MEASURES
 from zeroiqa.evaluation.records import NumberRecord, Report

@@ -10,22 +10,20 @@ import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, ResultCache, open_cache
-from zeroiqa.runs import open_run, pending, write_scores
-from zeroiqa.runs.healing import find_changes
-from zeroiqa.runs.passes import rater_groups, release_memory
-from zeroiqa.runs.run import revised
-from zeroiqa.runs.stages import method_of, run_shards
+from zeroiqa.evaluation.in_process import compute, opened
 from zeroiqa.segmenters import build_segmenter, has_weights
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
     from zeroiqa.images.find import Source
+    from zeroiqa.pipeline import Method
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 
@@ -218,7 +216,8 @@ def run_ablation(
         sources: The images.
         folder: Gets one run folder for each distinct run.
         cache_file: What runs share, also those of other tables.
-        progress: Told each run before its images; returns what is called with each image that is done.
+        progress: Called with each run before its images; returns what is called with the number of images
+            that are done.
 
     Raises:
         UserError: a model is unusable, or the folder holds something else.
@@ -230,21 +229,9 @@ def run_ablation(
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards)}
             own = settings_from_dict(fields, "the ablation")
-            run = open_run(folder / key.name, own, list(sources), preset="ablation")
-            run = revised(run, find_changes(run, sources).changes)
-            on_images = progress(run) or (lambda _: None)
-            for group in rater_groups(own.raters):
-                left = pending(run, group)
-                if left:
-                    method = method_of(run, group)
-                    remembered = {n: CachedRater(r, cache, ratings) for n, r in method.raters.items()}
-                    segmenter = _cached_segmenter(own, cache, segmentations)
-                    method = replace(method, raters=remembered, segmenter=segmenter)
-                    for _ in run_shards(run, method, left, on_images):
-                        pass
-                    del method, remembered, segmenter
-                    release_memory()
-            write_scores(run)
+            run = opened(folder / key.name, own, sources, "ablation")
+            cached = partial(_cached, own, cache, ratings, segmentations)
+            compute(run, progress(run) or (lambda _: None), cached)
             runs[key] = run
     return Ablation(runs, ratings, segmentations)
 
@@ -255,6 +242,14 @@ def _needed(rows: Sequence[AblationRow]) -> dict[RunKey, tuple[str, ...]]:
     for row in rows:
         needed.setdefault(row.run, {})[row.standard] = None
     return {key: tuple(standards) for key, standards in needed.items()}
+
+
+def _cached(
+    settings: Settings, cache: ResultCache, ratings: Calls, segmentations: Calls, method: Method
+) -> Method:
+    """The method with a cache around its raters and its segmenter."""
+    raters = {name: CachedRater(rater, cache, ratings) for name, rater in method.raters.items()}
+    return replace(method, raters=raters, segmenter=_cached_segmenter(settings, cache, segmentations))
 
 
 def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:

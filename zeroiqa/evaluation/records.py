@@ -69,13 +69,22 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Report:
-    """What a command found out: the numbers, and the tables in which people read them."""
+    """The numbers that were found, and the tables in which people read them."""
 
     records: tuple[NumberRecord, ...]
     tables: tuple[TextTable, ...]
     """With their notes."""
     notes: tuple[str, ...] = ()
     """Sentences about all records."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row of plain values for each number, in full precision; as `pandas.DataFrame` takes them."""
+        return [record.to_dict() for record in self.records]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: `rows`, one for each number, and `notes`, each sentence once."""
+        notes = dict.fromkeys((*self.notes, *(note for record in self.records for note in record.notes)))
+        return {"rows": self.rows(), "notes": list(notes)}
 
     def text(self, style: str) -> str:
         """The report as text that ends in a line break.
@@ -86,10 +95,9 @@ class Report:
         """
         if style not in MACHINE_STYLES:
             return "\n".join(render(table, style) for table in self.tables)
-        rows = [record.to_dict() for record in self.records]
         if style == "json":
-            notes = dict.fromkeys((*self.notes, *(note for record in self.records for note in record.notes)))
-            return _json({"rows": rows, "notes": list(notes)}, indent=2)
+            return _json(self.to_dict(), indent=2)
+        rows = self.rows()
         for row in rows:
             row["notes"] = list(dict.fromkeys((*row["notes"], *self.notes)))
         return "".join(map(_json, rows)) if style == "jsonl" else _csv(rows, style)

@@ -61,19 +61,19 @@ def ablate(
     other commands work on them. Published numbers of the same dataset stand beside the measured ones. Two
     rows differ in what their labels say, and in nothing else.
     """
-    from zeroiqa.cli.commands.evaluate import read_opinions
+    from zeroiqa.cli.commands.evaluate import check_opinions
     from zeroiqa.evaluation.ablation_report import FinishedTable, ablation_report
     from zeroiqa.evaluation.ablations import run_ablation
-    from zeroiqa.images.find import Source
+    from zeroiqa.evaluation.opinions import rated_images, read_opinions
     from zeroiqa.raters import build_rater
     from zeroiqa.runs import remarks
     from zeroiqa.settings import load_settings
 
     settings = load_settings(preset, given(**choices))
+    check_opinions(name, root, mos)
     dataset = read_opinions(name, root, mos, split)
     dataset.scale("quality")
-    rated = [each for each in dataset.samples if "quality" in each.scores]
-    sources = [Source(str(each.path), each.path.stat().st_size, each.prompt) for each in rated]
+    sources = rated_images([dataset], "quality")
     raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
     done = []
     for table in dict.fromkeys(tables):

@@ -29,14 +29,16 @@ def upper_bound(
     """
     import numpy as np
 
-    from zeroiqa.cli.commands.evaluate import read_opinions
+    from zeroiqa.cli.commands.evaluate import check_opinions
     from zeroiqa.evaluation.formatting import number
+    from zeroiqa.evaluation.opinions import read_opinions
     from zeroiqa.evaluation.records import NumberRecord, Report
     from zeroiqa.evaluation.upper_bound import Variant
     from zeroiqa.evaluation.upper_bound import upper_bound as bound
     from zeroiqa.files.tables.render import TextTable, cells
 
-    dataset = read_opinions(name, root, mos, None)
+    check_opinions(name, root, mos)
+    dataset = read_opinions(name, root, mos)
     direction = dataset.scale(aspect).direction
     opinions = direction * np.array(
         [each.scores[aspect] for each in dataset.samples if aspect in each.scores]
