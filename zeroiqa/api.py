@@ -279,7 +279,7 @@ def run(
         opened = resume_run(_reopened(folder, overrides), choices=choices, tell=tell)
         executor = executors.executor(opened.n_images, opened.settings)
     else:
-        settings = load_settings(preset, _fields(overrides)) if settings is None else settings
+        settings = load_settings(preset, overrides) if settings is None else settings
         named = [images] if isinstance(images, str | os.PathLike) else images
         names = [os.fspath(name) for name in named]
         selection = Selection.of(include, exclude)
@@ -334,19 +334,11 @@ def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> Ru
             "name the images, too."
         )
     there = load_run(folder)
-    return replace(there, settings=replace(there.settings, **_fields(overrides)))
+    return replace(there, settings=replace(there.settings, **overrides))
 
 
 def _location(folder: str | os.PathLike[str]) -> Location:
     return folder if isinstance(folder, Path) else location(os.fspath(folder))
-
-
-def _fields(overrides: Overrides) -> dict[str, Any]:
-    """As presets spell them."""
-    fields: dict[str, Any] = dict(overrides)
-    if "lam" in fields:
-        fields["lambda"] = fields.pop("lam")
-    return fields
 
 
 def _log(sentence: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.messages import say
+from zeroiqa.files.tables.render import aligned
 
 if TYPE_CHECKING:
     from zeroiqa.baselines import Baseline, Range
@@ -53,9 +54,7 @@ def _table(found: list[Baseline]) -> Iterator[str]:
                 _licence(baseline),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from aligned(rows)
 
 
 def _described(baseline: Baseline) -> Iterator[str]:

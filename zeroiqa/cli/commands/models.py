@@ -12,6 +12,7 @@ import click
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
+from zeroiqa.files.tables.render import aligned
 
 if TYPE_CHECKING:
     from zeroiqa.chat.likeliest import FirstToken
@@ -47,10 +48,8 @@ def models(context: click.Context, style: str) -> None:
         records = [_record(card, users.get(card.name, [])) for card in cards]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
-    for line in _table(
-        ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets"),
-        *(_cells(card, users.get(card.name, [])) for card in cards),
-    ):
+    head = ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets")
+    for line in aligned([head, *(_cells(card, users.get(card.name, [])) for card in cards)]):
         say(line)
 
 
@@ -174,12 +173,6 @@ def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
         f"{card.memory_bf16_gib:4.1f} GiB",
         ", ".join(presets),
     )
-
-
-def _table(*rows: tuple[str, ...]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
