@@ -92,7 +92,12 @@ def _of_baseline(argument: str) -> RaterEntry:
 
 
 def _of_head(argument: str) -> RaterEntry:
-    return replace(HEAD, gives_levels=not argument.startswith("lmm4lmm:qa:"))
+    from zeroiqa.heads.registry import find_head
+
+    try:
+        return replace(HEAD, gives_levels=find_head(argument).dimension.gives_levels)
+    except UserError:  # said where the rater is built
+        return HEAD
 
 
 def _points_down(rater_id: str) -> bool:

@@ -2,23 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from zeroiqa.files.damage import stumbles
 from zeroiqa.heads.entry import DimensionEntry, HeadEntry, TrainingEntry
-from zeroiqa.weights.model_files import read_json
-
-_MODEL_TYPE = "internvl_chat"
-
-
-def is_published(folder: Path) -> bool:
-    """Whether a folder is in the published layout, as checkpoints are, and InternVL2.5 to train one from."""
-    try:
-        config = read_json(folder / "config.json")
-    except stumbles():
-        return False
-    return isinstance(config, dict) and config.get("model_type") == _MODEL_TYPE
-
 
 ENTRY = HeadEntry(
     name="lmm4lmm",
@@ -40,8 +24,8 @@ ENTRY = HeadEntry(
         ),
     ),
     model="zeroiqa.heads.lmm4lmm.head:Head",
-    recognises=is_published,
     weights="come with no licence and are not downloaded unasked",
+    model_types=("internvl_chat",),  # of released checkpoints, and of InternVL2.5, which they begin with
     training=TrainingEntry(
         stages={
             "1": "level words, projector only",
