@@ -56,7 +56,7 @@ class DimensionEntry:
     aspect: Aspect
     """What the number is about; the run is kept under the standard "ASPECT-word-7"."""
     help: str
-    """What the number is, as the end of a sentence that begins with the name."""
+    """What the number is, in a few words."""
     text: Literal["prompts", "questions"] | None = None
     """What it reads beside each image: the option of `zeroiqa head score` that gives it."""
     gives_levels: bool = True

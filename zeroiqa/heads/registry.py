@@ -46,7 +46,7 @@ def find_head(name: str) -> NamedHead:
         UserError: there is no such head or dimension, or another package's head cannot be loaded.
     """
     key, _, rest = name.partition(":")
-    if key not in HEADS.keys():  # noqa: SIM118 -- it is no mapping
+    if key not in HEADS:
         raise UserError(
             f"There is no head {name!r}; write head:NAME:DIMENSION:FOLDER, NAME:DIMENSION one of "
             f"{', '.join(head_names())}."

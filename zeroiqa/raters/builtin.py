@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from zeroiqa.baselines import catalogue
 from zeroiqa.errors import UserError
+from zeroiqa.heads.registry import HEADS, find_head
 from zeroiqa.raters.entry import LOWER_IS_BETTER, RaterEntry
 from zeroiqa.weights.cards import ModelCard, model_cards
 from zeroiqa.weights.options import ModelOptions
@@ -71,7 +73,8 @@ def _baseline(argument: str | None, options: ModelOptions) -> Rater:
 def _head(argument: str | None, options: ModelOptions) -> Rater:
     from zeroiqa.raters.head import HeadRater
 
-    return HeadRater(argument or "", options)
+    with HEADS.code_of(argument or "", "cannot be built"):
+        return HeadRater(argument or "", options)
 
 
 def _of_card(card: ModelCard) -> RaterEntry:
@@ -92,12 +95,10 @@ def _of_baseline(argument: str) -> RaterEntry:
 
 
 def _of_head(argument: str) -> RaterEntry:
-    from zeroiqa.heads.registry import find_head
-
-    try:
+    """What its dimension declares; an unknown one is refused when it is built."""
+    with suppress(UserError):
         return replace(HEAD, gives_levels=find_head(argument).dimension.gives_levels)
-    except UserError:  # said where the rater is built
-        return HEAD
+    return HEAD
 
 
 def _points_down(rater_id: str) -> bool:

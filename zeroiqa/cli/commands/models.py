@@ -36,15 +36,22 @@ def models(context: click.Context, style: str) -> None:
     """List the models that rate by name, and the presets that use them.
 
     Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
-    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes.
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. Raters
+    that installed packages offer come last.
     """
     if context.invoked_subcommand is not None:
         return
+    from zeroiqa.raters import offered_raters
     from zeroiqa.weights.cards import model_cards
 
-    cards, users = model_cards().values(), _presets()
+    cards, users, offered = model_cards().values(), _presets(), list(offered_raters())
     if style == "json":
         records = [_record(card, users.get(card.name, [])) for card in cards]
+        facts = dict.fromkeys(records[0])
+        records += [
+            {**facts, "name": name, "package": package, "help": entry.help}
+            for name, entry, package in offered
+        ]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
     for line in _table(
@@ -52,6 +59,11 @@ def models(context: click.Context, style: str) -> None:
         *(_cells(card, users.get(card.name, [])) for card in cards),
     ):
         say(line)
+    if offered:
+        say("")
+        rows = ((name, package, entry.help) for name, entry, package in offered)
+        for line in _table(("rater", "of the package", "what it is"), *rows):
+            say(line)
 
 
 @models.command()

@@ -8,17 +8,17 @@ ENTRY = HeadEntry(
     name="lmm4lmm",
     title="LMM4LMM",
     dimensions=(
-        DimensionEntry("perception", "quality", "is the quality, on the scale of the training's ratings"),
+        DimensionEntry("perception", "quality", "quality, on the scale of the training's ratings"),
         DimensionEntry(
             "correspondence",
             "correspondence",
-            "is how well an image shows its text prompt, on the scale of the training's ratings",
+            "how well an image shows its text prompt, on the scale of the training's ratings",
             text="prompts",
         ),
         DimensionEntry(
             "qa",
             "correspondence",
-            "is the probability that the answer to a question is yes",
+            "probability that the answer to a question is yes",
             text="questions",
             gives_levels=False,
         ),
@@ -28,9 +28,9 @@ ENTRY = HeadEntry(
     model_types=("internvl_chat",),  # of released checkpoints, and of InternVL2.5, which they begin with
     training=TrainingEntry(
         stages={
-            "1": "level words, projector only",
-            "2": "scores, LoRA and the regression",
-            "qa": "answers, LoRA",
+            "1": "level words, projector only; 1 epoch if not asked for more",
+            "2": "scores, LoRA and the regression; 5 epochs",
+            "qa": "answers, LoRA; 5 epochs",
         },
         measures={"qa": "accuracy"},
         recipe="zeroiqa.heads.lmm4lmm.trainable:RECIPE",
