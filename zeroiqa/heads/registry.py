@@ -67,6 +67,11 @@ def head_names() -> tuple[str, ...]:
     return tuple(f"{key}:{each.name}" for key, entry in HEADS.entries() for each in entry.dimensions)
 
 
+def head_model_types() -> tuple[str, ...]:
+    """The model types in config.json by which folders of heads are known."""
+    return tuple(model_type for _, entry in HEADS.entries() for model_type in entry.model_types)
+
+
 def head_of(folder: Path) -> HeadEntry | None:
-    """The head whose weights a folder holds; None if it is of none that is known."""
-    return next((entry for _, entry in HEADS.entries() if entry.recognises(folder)), None)
+    """The head that a folder belongs to: its weights, or what it is trained from; None if there is none."""
+    return next((entry for _, entry in HEADS.entries() if entry.owns(folder)), None)

@@ -37,7 +37,7 @@ def missing_files(
         native: Model types whose processors this package has, so that no files of theirs are needed.
     """
     there = {path.name for path in folder.iterdir()} if folder and folder.is_dir() else set()
-    brought = folder is not None and (is_head(folder) or _family(folder) in native)
+    brought = folder is not None and _family(folder) in native
     needed = _EITHER[:-1] if brought else _EITHER
     lacking = [names[0] for names in needed if there.isdisjoint(names)]
     stems = ["model.safetensors", "pytorch_model.bin"] if allow_pickle else ["model.safetensors"]
@@ -124,11 +124,6 @@ def how_to_bring(repo: str, folder: Path | None, lacking: tuple[str, ...], reaso
         f"{found}, and {reason}. On a machine with network run `zeroiqa models pull hf:{repo} --to DIR`, "
         "copy DIR here and use `--rater hf:DIR`."
     )
-
-
-def is_head(folder: Path) -> bool:
-    """Whether a folder holds what `zeroiqa head` takes: a head, or what one is trained from."""
-    return _family(folder) == "internvl_chat"
 
 
 def _family(folder: Path) -> str:

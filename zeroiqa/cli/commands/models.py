@@ -121,8 +121,8 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     Started again, it goes on where it was interrupted.
     """
     from zeroiqa.chat.native import FAMILIES
+    from zeroiqa.heads.registry import head_model_types, head_of
     from zeroiqa.weights.cards import resolve_model
-    from zeroiqa.weights.downloads import is_head
     from zeroiqa.weights.downloads import pull as download
     from zeroiqa.weights.hub import Source
 
@@ -134,10 +134,10 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     options = _options(choices)
     if options.trust_remote_code:
         say(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
-    folder = download(Source(repo, revision or usual), to, options, native=FAMILIES)
+    folder = download(Source(repo, revision or usual), to, options, native=(*FAMILIES, *head_model_types()))
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
     say(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
-    if is_head(folder):
+    if head_of(folder):
         say(f"Score with: zeroiqa head score NAME PATHS --weights {folder}")
         return
     rater = f"hf:{folder}" if to is not None or name.startswith("hf:") else name
