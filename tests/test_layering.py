@@ -37,7 +37,10 @@ MODELS = (
     "zeroiqa.raters.head",
     "zeroiqa.baselines.clip.model",
     "zeroiqa.baselines.vqascore",
-    "zeroiqa.heads",
+    "zeroiqa.heads.backbone",
+    "zeroiqa.heads.lmm4lmm",
+    "zeroiqa.heads.regression",
+    "zeroiqa.heads.training",
 )
 WRAPPERS = {
     "torch": MODELS,
