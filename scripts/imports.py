@@ -44,7 +44,7 @@ ORDER = (
 """The packages and the modules of the root, the lowest first. Each imports from lower lines only."""
 
 LINE = {name: number for number, line in enumerate(ORDER) for name in line}
-_ENTRY = re.compile(r"zeroiqa(\.\w+)+(:\w+)?")
+_ENTRY = re.compile(r"zeroiqa(\.\w+)+:\w+")
 
 
 def modules() -> dict[str, Path]:
@@ -66,10 +66,7 @@ def package_of(module: str) -> str:
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """The project's modules that a file imports, wherever in it and for whatever, each with its line."""
-    folders = {id(node.args[0]) for node in ast.walk(tree) if _names_a_folder(node)}
     for node in ast.walk(tree):
-        if id(node) in folders:
-            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -83,11 +80,6 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 name = name.rpartition(".")[0]
             if name in MODULES:
                 yield name, getattr(node, "lineno", 0)
-
-
-def _names_a_folder(node: ast.AST) -> bool:
-    """Whether it is `resources.files("zeroiqa.presets")`, which reads data and imports no code."""
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "resources.files"
 
 
 def arrows() -> dict[tuple[str, str], list[str]]:
