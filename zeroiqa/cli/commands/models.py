@@ -60,8 +60,8 @@ def models(context: click.Context, style: str) -> None:
         say(line)
     if offered:
         say("")
-        rows = ((name, package, entry.help) for name, entry, package in offered)
-        for line in _table(("rater", "of the package", "what it is"), *rows):
+        rows = [(name, package, entry.help) for name, entry, package in offered]
+        for line in aligned([("rater", "of the package", "what it is"), *rows]):
             say(line)
 
 
