@@ -28,7 +28,18 @@ from zeroiqa.settings import load_settings
 
 OPERATIONS = {"open", "os.mkdir", "os.link", "os.rename", "os.remove"}
 RATERS = ("fake", "fake:2")
-sys.modules["pandas"] = None  # type: ignore[assignment]  # pyarrow imports it where it is: half of a start
+
+
+class WithoutPandas:
+    """pyarrow imports it where it is installed, which takes half of a start."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ImportError(name)
+
+
+sys.meta_path.insert(0, WithoutPandas)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from scripts.soak_runs import WITHOUT_PANDAS
 from tests.command import zeroiqa
 from zeroiqa import runs
 from zeroiqa.guards.child import without_interrupts
@@ -34,7 +35,8 @@ SLOW = (
     "{} took longer than {} s to be read and decoded (--image-seconds); leave it out or repair it, or allow "
     "more time."
 )
-TRAP = """
+TRAP = f"""
+{WITHOUT_PANDAS}
 import ctypes, os, signal, sys, time
 
 def spring(event, arguments):
@@ -47,7 +49,6 @@ def spring(event, arguments):
         ctypes.PyDLL(None).sleep(1000)
 
 sys.addaudithook(spring)
-sys.modules["pandas"] = None  # pyarrow imports it where it is installed: half of a start
 """
 """Kills the process that opens a file called killer, and hangs the one that opens a file called hang, with
 Python's lock, unless it is the main one; a file called stuck hangs every thread that opens it."""
