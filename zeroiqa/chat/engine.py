@@ -175,7 +175,7 @@ class ChatEngine:
         return None
 
     def _run_batch(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[list[AnswerT]]:
-        """One batch; where it cannot be run, its views one by one, so that only the culprit fails.
+        """One batch; where it cannot be run, its views one by one, so that only the view at fault fails.
 
         A narrow view that the model refuses is made less narrow until it is rated.
         """

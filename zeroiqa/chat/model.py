@@ -1,4 +1,4 @@
-"""A chat vision-language model of transformers by name: loaded when it is first asked, held to what it said.
+"""A chat vision-language model by name: loaded at the first call, and compared with its known answer.
 
 One prefill, and the tokens at its last position: the whole distribution there, instead of one sampled answer.
 """

@@ -88,7 +88,7 @@ class PathCheck:
             paths = Paths(forward=True, batch=batch, positions=given)
             objection = against(items, paths)
             if not objection:
-                if errors := [said for said in objections[batch] if said != _DISAGREES]:
+                if errors := [each for each in objections[batch] if each != _DISAGREES]:
                     _LOG.warning(
                         "%s: a pass that is given positions %s; padding may round.", self.model, errors[0]
                     )

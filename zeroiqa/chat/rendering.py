@@ -78,11 +78,11 @@ def _aside() -> Iterator[None]:
     """Have transformers render templates by the process while the block lasts; warn if it does not."""
     library: Any = import_module("transformers.utils.chat_template_utils")
     usual = getattr(library, "_compile_jinja_template", None)
-    asked = False
+    used = False
 
     def compiled(source: str) -> _Template:
-        nonlocal asked
-        asked = True
+        nonlocal used
+        used = True
         return _Template(source, usual("").environment)  # type: ignore[misc]
 
     with _LOCK:
@@ -93,7 +93,7 @@ def _aside() -> Iterator[None]:
         finally:
             if usual is not None:
                 library._compile_jinja_template = usual
-    if not asked:
+    if not used:
         _warn_of_no_bounds()
 
 
@@ -157,7 +157,7 @@ class _Renderer:
             return answer["found"]
         if answer["error"] in _BREACHES:
             raise UnboundedTemplateError(_BREACHES[answer["error"]])
-        raise type(answer["error"], (Exception,), {})(answer["said"])
+        raise type(answer["error"], (Exception,), {})(answer["message"])
 
     def close(self) -> None:
         """End the process, if it is ours."""

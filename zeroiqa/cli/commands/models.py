@@ -231,7 +231,7 @@ def _prompt(note: str, prompt: str) -> Iterator[str]:
 
 
 def _server(rater: EndpointRater, standards: Sequence[Standard]) -> Iterator[str]:
-    """What a server has told of itself, and how it answers under each standard."""
+    """What a server says about itself, and how it answers under each standard."""
     facts = rater.describe(standards[0])
     yield f"server  {facts['server']}"
     yield f"model   {facts['model']}"

@@ -177,8 +177,8 @@ def first_token(answer: Completion, k: int) -> FirstToken:
     """How an answer begins; where no probabilities are given, what was said, and whether it is a level."""
     first = answer.first
     if first is None or not first.top:
-        said = answer.beginning
-        return FirstToken(float(read_digit(answer, k) is not None), ((said, None),) if said else ())
+        beginning = answer.beginning
+        return FirstToken(float(read_digit(answer, k) is not None), ((beginning, None),) if beginning else ())
     levels = [token.logprob for token in first.top if _level(token.text, k) is not None]
     mass = 0.0 if answer.thought else math.exp(_before(answer) + _logsumexp(levels))
     likeliest = sorted(first.top, key=lambda token: -token.logprob)[:COUNT]
@@ -200,13 +200,13 @@ def listed_levels(answer: Completion) -> set[int]:
     return set()
 
 
-def is_model(asked: str, answered: str) -> bool:
+def is_model(requested: str, answered: str) -> bool:
     """Whether two names can mean one model.
 
     They can where the last parts of their paths agree, revision (@main) and file suffix aside: a server may
     shorten a name. The name that answers may add a date, for hosted models go by an alias of the newest.
     """
-    here, there = _stem(asked), _stem(answered)
+    here, there = _stem(requested), _stem(answered)
     dated = re.escape(here.removesuffix("-latest")) + r"-\d{4}(-?\d{2}-?\d{2})?"
     return not answered or here == there or re.fullmatch(dated, there) is not None
 

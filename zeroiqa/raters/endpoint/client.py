@@ -102,21 +102,21 @@ class Dialect:
         ]
         if prompt.system and not self.system_turn:
             user.insert(0, {"type": "text", "text": f"{prompt.system}\n\n"})
-        asked = {"role": "user", "content": user}
+        turn = {"role": "user", "content": user}
         if prompt.system and self.system_turn:
-            return [{"role": "system", "content": prompt.system}, asked]
-        return [asked]
+            return [{"role": "system", "content": prompt.system}, turn]
+        return [turn]
 
-    def simpler(self, said: str) -> Dialect | None:
+    def simpler(self, explanation: str) -> Dialect | None:
         """What to try after a refusal that was explained like this; None where nothing is left to change."""
-        said = said.casefold()
-        if named := [name for name in self.extras if name in said]:
+        words = explanation.casefold()
+        if named := [name for name in self.extras if name in words]:
             return replace(self, extras=tuple(name for name in self.extras if name not in named))
-        if "logprob" in said and self.top:
+        if "logprob" in words and self.top:
             return replace(self, top=5 if self.top > 5 else 0)  # 5 is the limit of several hosts
-        if "max_completion_tokens" in said and self.limit == "max_tokens":
+        if "max_completion_tokens" in words and self.limit == "max_tokens":
             return replace(self, limit="max_completion_tokens")
-        if "system" in said and self.system_turn:
+        if "system" in words and self.system_turn:
             return replace(self, system_turn=False)
         return replace(self, extras=()) if self.extras else None
 
@@ -288,7 +288,7 @@ def run_aside(work: Coroutine[Any, Any, T]) -> T:
 
 
 def encode(pixels: Pixels) -> bytes:
-    """RGB, shape (height, width, 3), as PNG: lossless, for the artefacts of a JPEG would be judged as well.
+    """RGB, shape (height, width, 3), as PNG: lossless, for the artefacts of a JPEG would be rated as well.
 
     Raises:
         ImageError: it is empty or too large for the format.

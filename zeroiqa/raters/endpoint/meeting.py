@@ -70,7 +70,7 @@ async def fault(server: Server, known: Known, refusal: RefusalError) -> UserErro
         except RefusalError:
             pass
         else:
-            return ImageError(f"{server} refuses a view (HTTP {refusal.status}: {refusal.said}).")
+            return ImageError(f"{server} refuses a view (HTTP {refusal.status}: {refusal.explanation}).")
     return _refused(server, known.model, [known.model], refusal)
 
 
@@ -95,7 +95,7 @@ async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[
         try:
             return dialect, await server.ask(model, _probe(), dialect)
         except RefusalError as refusal:
-            dialect = dialect.simpler(refusal.said) if refusal.status in (400, 422) else None
+            dialect = dialect.simpler(refusal.explanation) if refusal.status in (400, 422) else None
             if dialect is None:
                 raise _refused(server, model, listed, refusal) from None
 
@@ -119,7 +119,7 @@ async def _with_level_ids(server: Server, model: str, dialect: Dialect) -> Diale
 
 
 def _refused(server: Server, model: str, listed: list[str] | None, refusal: RefusalError) -> UserError:
-    why = f"HTTP {refusal.status}: {refusal.said}"
+    why = f"HTTP {refusal.status}: {refusal.explanation}"
     if refusal.status >= 500:
         return UserError(f"{server} fails ({why}); see its log, then give the same command again.")
     if refusal.status == 404 and not listed:

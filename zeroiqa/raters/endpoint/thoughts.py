@@ -92,9 +92,11 @@ async def _thought(
     """The beginning of a thought, where the answer begins with one; else empty."""
     if answer.thought:
         return answer.thought
-    said = answer.beginning
-    if said[:1] in {*"<[{\u25c1"} and find_thought(said).opened is None:  # perhaps a part of such a mark
+    beginning = answer.beginning
+    if (
+        beginning[:1] in {*"<[{\u25c1"} and find_thought(beginning).opened is None
+    ):  # perhaps a part of such a mark
         with suppress(RefusalError):
             longer = await server.ask(model, request._replace(tokens=_TOKENS), dialect, levels=False)
-            said = longer.thought or longer.text.lstrip() or said
-    return said if find_thought(said).opened is not None else ""
+            beginning = longer.thought or longer.text.lstrip() or beginning
+    return beginning if find_thought(beginning).opened is not None else ""

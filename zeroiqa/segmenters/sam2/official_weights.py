@@ -333,14 +333,14 @@ def _check_tensors(
         "unexpected": [key for key in found if key not in wanted],
         "of another shape": differing,
     }
-    said = [
+    faults = [
         f"{len(keys)} {kind} ({', '.join(keys[:_SHOWN])}{', ...' if len(keys) > _SHOWN else ''})"
         for kind, keys in problems.items()
         if keys
     ]
-    if said:
+    if faults:
         raise UserError(
-            f"{whose} does not fit the model {name}, tensors: {'; '.join(said)}. Give the checkpoint of this "
+            f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of this "
             "model, or name the model of this checkpoint."
         )
 
