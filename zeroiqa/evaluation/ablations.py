@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 REGIONS_ONLY = math.inf
 """Lambda of the rows that leave the whole image out."""
 WORDS, WHOLE = "quality-word-7", "whole"
-TABLES = ("3", "4", "5", "ours")
 
 
 class RunKey(NamedTuple):

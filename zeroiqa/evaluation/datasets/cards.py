@@ -37,9 +37,9 @@ class ScoreFile:
     split: str | None = None
     """The split that all its images belong to."""
     split_column: str | None = None
-    """Column that says so by image."""
+    """Column with the split of each image."""
     split_names: Mapping[str, str] = field(default_factory=dict)
-    """Our names for what that column says, where they differ."""
+    """Value of that column -> our name of the split, where they differ."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class DatasetCard:
     cautions: tuple[str, ...] = ()
     """What to know before using it."""
     notes: tuple[str, ...] = ()
-    """What each reading says about its scores."""
+    """Sentences about its scores that every reading comes with."""
     folders: tuple[str, ...] = ()
     """Where the images lie: the first of these that holds any."""
     files: tuple[ScoreFile, ...] = ()
@@ -82,7 +82,7 @@ class DatasetCard:
     """Generators in the order of the scores."""
     unscored: str | None = None
     """Regular expression on names of images that have no score and need none."""
-    about: tuple[str, ...] = ()
+    inexact: tuple[str, ...] = ()
     """Aspects whose scale is not exact: a score beyond it is noted, no error."""
 
 
@@ -131,13 +131,13 @@ def _letters(name: str) -> str:
 
 def _card(name: str, fields: dict[str, Any]) -> DatasetCard:
     scales = fields.pop("scales")
-    about = tuple(aspect for aspect, scale in scales.items() if scale.pop("about", False))
+    inexact = tuple(aspect for aspect, scale in scales.items() if scale.pop("inexact", False))
     files = tuple(ScoreFile(**each) for each in fields.pop("files", ()))
     fields |= {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
     return DatasetCard(
         name=name,
         scales={aspect: Scale(**scale) for aspect, scale in scales.items()},
         files=files,
-        about=about,
+        inexact=inexact,
         **fields | {"layout": fields["layout"].strip()},
     )
