@@ -33,7 +33,8 @@ from tests.damaged_images import KINDS, SEEDS, mutated
 from zeroiqa.errors import ImageError
 from zeroiqa.images.decode import decode, opened
 from zeroiqa.images.opencv import cv2
-from zeroiqa.images.read import Stored, read
+from zeroiqa.images.read import read
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.settings import load_settings
 
 BUDGET, MEMORY = 60.0, 1024
@@ -94,7 +95,7 @@ def decoded(path: Path) -> str:
     """Read, open and decode one file: "scored" or its error, and whether it was suspicious."""
     suspicious = False
     try:
-        found = opened(read(Stored(str(path)), load_settings("embedded").max_pixels), name="image")
+        found = opened(read(ImageRef(str(path)), load_settings("embedded").max_pixels), name="image")
         suspicious = found.suspicion is not None
         image = found.decode()
         said = "scored" if image.pixels.size else "empty"

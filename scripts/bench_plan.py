@@ -110,10 +110,10 @@ def do(step: str, folder: Path) -> None:
     run = runs.open_run(run_folder, settings, sources, preset="embedded", naming=naming)
     left = runs.pending(run)
     if step.startswith("work"):
-        from zeroiqa.runs.executors.local import execute
+        from zeroiqa.runs.executors.local import LocalExecutor
 
         shards = left[: run.n_shards // 2] if step == "work" else left
-        for _ in execute(run, shards, workers=1, on_images=lambda _: None):
+        for _ in LocalExecutor(1).execute(run, shards, on_images=lambda _: None):
             pass
 
 

@@ -69,7 +69,7 @@ def build(dtype: torch.dtype, **switched: Any) -> ChatRater:
     cpu = torch.device("cpu")
     model = random_model(config, cpu, dtype)
     rater = ChatRater.of(Loaded("random", "qwen2_5_vl", model, processor, cpu, dtype, "random"))
-    engine = rater._engine()
+    engine = rater.model.engine
     engine.paths = replace(engine.paths, **switched)
     return rater
 
@@ -133,7 +133,7 @@ def report(built: dict[str, ChatRater], views: list[View], times: dict[str, list
 
 def describe(rater: ChatRater, views: list[View]) -> dict[str, Any]:
     """Lengths of the prompts, and the part of them that comes before the image."""
-    engine = rater._engine()
+    engine = rater.model.engine
     text = engine.template.text(STANDARD.fill())
     items = [engine.preprocessor.prepare(view.pixels, text) for view in views]
     lengths = [item.length for item in items]

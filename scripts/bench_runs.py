@@ -33,7 +33,7 @@ from zeroiqa.images.decode import decode
 from zeroiqa.images.find import find_images
 from zeroiqa.images.opencv import cv2
 from zeroiqa.runs import parts as store
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.identity import environment
 from zeroiqa.runs.live import look
 from zeroiqa.samples import folder as samples
@@ -68,7 +68,7 @@ def overhead(count: int, rounds: int) -> dict[str, Any]:
             middle = time.perf_counter()
             sources = find_images([str(images)])
             run = runs.open_run(Path(name) / str(number), FAKE, sources, preset="embedded")
-            for _ in execute(run, runs.pending(run), workers=1, on_images=lambda _: None):
+            for _ in LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None):
                 pass
             runs.write_scores(run)
             end = time.perf_counter()

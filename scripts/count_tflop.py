@@ -36,7 +36,7 @@ def tflop_per_view(name: str, views: int) -> float:
     rater, geometry = ChatRater.of(loaded), read_geometry(full)
     with Meter(loaded.model, geometry.vision.patch) as meter:
         rater.rate(make_views(views, prompt="a photo"), [load_standard(STANDARD)])
-    return sum(count_flops(geometry, batch).total for batch in meter.batches()) / 1e12 / views
+    return sum(count_flops(geometry, batch).total for batch in meter.counts()) / 1e12 / views
 
 
 def narrow(geometry: dict[str, Any]) -> dict[str, Any]:

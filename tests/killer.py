@@ -23,7 +23,7 @@ import pyarrow
 from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.run import revised
 from zeroiqa.settings import load_settings
@@ -52,7 +52,7 @@ def score(folder: Path, images: str, workers: int, raters: Sequence[str] = RATER
     sources = find_images([images])
     run = runs.open_run(folder, settings, sources, preset="embedded")
     run = revised(run, find_changes(run, sources).changes)
-    for shard in execute(run, runs.pending(run), workers=workers, on_images=lambda _: None):
+    for shard in LocalExecutor(workers).execute(run, runs.pending(run), on_images=lambda _: None):
         print("shard", shard, flush=True)
     runs.write_scores(run)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.command import zeroiqa
 from zeroiqa import samples
 from zeroiqa.baselines import catalogue, find_baseline, find_measured, pixel_baselines
 from zeroiqa.baselines.measure import Measured
@@ -24,7 +24,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.decode import decode
 from zeroiqa.metrics.measures import srcc
 from zeroiqa.nss.niqe import niqe
-from zeroiqa.raters import build_rater, has_weights, rater_names
+from zeroiqa.raters import build_rater, find_rater, rater_names
 from zeroiqa.raters.baseline import BaselineRater
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
@@ -127,8 +127,9 @@ def test_a_rater_that_cannot_be_is_refused_in_one_sentence(name, sentence):
 
 def test_baselines_are_raters_by_name_and_only_those_with_weights_are_models():
     assert "baseline" in rater_names()
-    assert not any(has_weights(f"baseline:{baseline.name}") for baseline in pixel_baselines())
-    assert all(has_weights(f"baseline:{name}") for name in ("clip-iqa", "pickscore:DIR", "pyiqa:musiq"))
+    assert not any(find_rater(f"baseline:{baseline.name}").needs_weights for baseline in pixel_baselines())
+    weighty = ("clip-iqa", "pickscore:DIR", "pyiqa:musiq")
+    assert all(find_rater(f"baseline:{name}").needs_weights for name in weighty)
 
 
 def test_ratings_are_the_numbers_of_the_authors_under_every_standard_of_the_aspect(view):
@@ -200,10 +201,7 @@ def test_an_id_names_the_version_and_the_fitted_statistics():
 def test_a_run_of_a_baseline_scores_whole_images_in_its_own_unit_and_direction(tmp_path, name, better):
     folder = Path(samples.__file__).parent
     options = ["--rater", f"baseline:{name}", "--crop", "whole"]
-    command = [sys.executable, "-m", "zeroiqa", "score", str(folder), *options, "--format", "jsonl"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    done = zeroiqa(tmp_path, "score", folder, *options, "--format", "jsonl")
     assert done.returncode == 0, done.stderr
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
     [blurred] = (row for path, row in rows.items() if "cat_blurred" in path)
@@ -254,7 +252,7 @@ def test_the_command_shows_how_to_rate_with_one_baseline():
 
 
 def test_a_changed_version_is_another_rater(monkeypatch):
-    changed = {name: replace(baseline, version=3) for name, baseline in catalogue().items()}
+    changed = replace(find_measured("niqe"), version=3)
     before = build_rater("baseline:niqe").id
-    monkeypatch.setattr("zeroiqa.baselines.catalogue", lambda: changed)
+    monkeypatch.setattr("zeroiqa.raters.baseline.find_measured", lambda _: changed)
     assert build_rater("baseline:niqe").id == before.replace("niqe 2", "niqe 3")

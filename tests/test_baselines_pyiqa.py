@@ -20,8 +20,7 @@ pytest.importorskip("torch")
 
 from zeroiqa.baselines.pyiqa import NOTICE
 from zeroiqa.errors import UserError
-from zeroiqa.raters import build_rater
-from zeroiqa.raters.direction import lower_is_better
+from zeroiqa.raters import build_rater, find_rater
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
 from zeroiqa.weights.options import ModelOptions
@@ -89,7 +88,7 @@ def test_a_metric_gets_one_view_at_a_time_as_rgb_from_0_to_1_and_keeps_its_own_n
 def test_the_direction_is_that_of_the_catalogue_or_else_pyiqas_own_and_no_weights_are_loaded(name, lower):
     """pyiqa/default_model_configs.py names lower_better where it is true, and is silent where it is not."""
     rater = build_rater(f"baseline:pyiqa:{name}", CPU)
-    assert lower_is_better(rater.id) is lower
+    assert find_rater("baseline:pyiqa").lower_is_better(rater.id) is lower
     assert rater._measure._metric is None
 
 

@@ -17,7 +17,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.chat import ChatRater
 from zeroiqa.speed.benchmark import SIDE, VIEWS_PER_IMAGE, make_views, measure, watch
-from zeroiqa.speed.flops import Batch, count_flops, read_geometry
+from zeroiqa.speed.flops import TokenCounts, count_flops, read_geometry
 from zeroiqa.speed.meter import Meter
 from zeroiqa.speed.random_weights import GEOMETRIES, load_random, read_parts
 from zeroiqa.standards import load_standard
@@ -42,7 +42,10 @@ def test_meter_sees_the_rows_without_their_padding(tiny):
     lengths = tuple(inputs["attention_mask"].sum(1).tolist())
     assert min(lengths) < max(lengths)
     grids = tuple((rows, columns) for _, rows, columns in inputs["image_grid_thw"].tolist())
-    assert meter.batches() == [Batch(grids=grids, positions=2), Batch(lengths=lengths, positions=0)]
+    assert meter.counts() == [
+        TokenCounts(grids=grids, positions=2),
+        TokenCounts(lengths=lengths, positions=0),
+    ]
     assert meter.padding() == pytest.approx(1 - sum(lengths) / (2 * max(lengths)))
 
 
@@ -51,7 +54,7 @@ def test_meter_counts_the_head_at_every_position_that_passes_it(tiny):
     inputs = inputs_of(processor, (130, 130))
     with torch.no_grad(), Meter(model) as meter:
         model(**inputs)
-    assert meter.batches()[0].positions == inputs["input_ids"].shape[1]
+    assert meter.counts()[0].positions == inputs["input_ids"].shape[1]
 
 
 def test_meter_sees_the_reused_prefix_of_each_step_of_generate(tiny):
@@ -60,9 +63,9 @@ def test_meter_sees_the_reused_prefix_of_each_step_of_generate(tiny):
     length = inputs["input_ids"].shape[1]
     with Meter(model) as meter:
         model.generate(**inputs, max_new_tokens=2, min_new_tokens=2, do_sample=False)
-    assert meter.batches()[1:] == [
-        Batch(lengths=(length,), positions=0),
-        Batch(lengths=(1,), prefix=length, positions=0),
+    assert meter.counts()[1:] == [
+        TokenCounts(lengths=(length,), positions=0),
+        TokenCounts(lengths=(1,), prefix=length, positions=0),
     ]
 
 
@@ -71,7 +74,7 @@ def test_meter_sees_pictures_that_only_the_vision_encoder_is_given(tiny):
     inputs = inputs_of(processor, (130, 130))
     with torch.no_grad(), Meter(model, read_geometry(model.config).vision.patch) as meter:
         model.get_image_features(pixel_values=inputs["pixel_values"])
-    assert meter.batches() == [Batch(grids=((4, 4),) * len(inputs["pixel_values"]), positions=0)]
+    assert meter.counts() == [TokenCounts(grids=((4, 4),) * len(inputs["pixel_values"]), positions=0)]
     assert meter.seconds > 0
 
 
@@ -172,14 +175,14 @@ def test_work_of_a_round_is_that_of_its_views(tiny):
     rater.rate(views, [STANDARD])  # what the prefix costs is paid once, not by this round
     work = watch(rater, STANDARD, views)
     config = rater.loaded.model.config
-    engine = rater._engine()
+    engine = rater.model.engine
     text = engine.template.text(STANDARD.fill())
     expected = 0
     for view in views:
         item = engine.preprocessor.prepare(view.pixels, text)
         _, rows, columns = item.tensors["image_grid_thw"][0].tolist()
         shared = item.image_start if engine.paths.prefix == "any" else 0
-        batch = Batch(grids=((rows, columns),), lengths=(item.length - shared,), prefix=shared)
+        batch = TokenCounts(grids=((rows, columns),), lengths=(item.length - shared,), prefix=shared)
         expected += count_flops(read_geometry(config), batch).total
     assert work.tflop == pytest.approx(expected / 1e12, rel=1e-9)
     assert 0 < work.outside < 1
@@ -191,7 +194,7 @@ def test_speed_is_the_median_of_the_rounds():
     assert len(speed.seconds) == 5
     assert speed.views_per_second == pytest.approx(3 / sorted(speed.seconds)[2])
     assert speed.images_per_second == pytest.approx(speed.views_per_second / VIEWS_PER_IMAGE)
-    assert speed.work is None and speed.tflop_per_second is None
+    assert speed.use is None and speed.tflop_per_second is None
 
 
 def test_speeds_are_printed_without_exponents():

@@ -146,7 +146,7 @@ def test_a_model_that_fails_on_one_view_fails_for_this_view_alone(rater: ChatRat
 
 
 def _items(rater: ChatRater) -> list[Any]:
-    engine = rater._engine()
+    engine = rater.model.engine
     text = engine.template.text(WORDS.fill())
     return [engine.preprocessor.prepare(view.pixels, text) for view in VIEWS]
 
@@ -219,14 +219,14 @@ def test_views_prepared_by_threads_rate_the_same(loaded: Loaded) -> None:
     rater = ChatRater.of(loaded)
     before = numbers(rater, VIEWS * 7)
     with ThreadPoolExecutor(3) as pool:
-        rater._engine()._pool = pool
+        rater.model.engine._pool = pool
         assert (numbers(rater, VIEWS * 7) == before).all()
 
 
 def test_a_rating_is_a_distribution_and_the_mass_that_fell_on_it(rater: ChatRater) -> None:
     (rating,) = rater.rate(VIEWS[:1], [WORDS])[0]
     levels = rater.describe(WORDS)["levels"]
-    whole = rater.last_logprobs(VIEWS[:1], WORDS.fill())[0]
+    whole = rater.model.last_logprobs(VIEWS[:1], WORDS.fill())[0]
 
     assert rating is not None
     assert math.fsum(map(math.exp, rating.logprobs)) == pytest.approx(1, abs=1e-5)
@@ -237,7 +237,7 @@ def test_a_rating_is_a_distribution_and_the_mass_that_fell_on_it(rater: ChatRate
 
 def test_the_beginning_of_an_answer_changes_what_comes_next(rater: ChatRater) -> None:
     prompt = FilledPrompt("", "How good is the image?")
-    alone, after = (rater.last_logprobs(VIEWS[:2], prompt, text) for text in ("", "The quality is"))
+    alone, after = (rater.model.last_logprobs(VIEWS[:2], prompt, text) for text in ("", "The quality is"))
 
     assert alone.dtype == torch.float32
     assert alone.exp().sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)

@@ -236,7 +236,7 @@ def test_a_model_that_knows_no_options_is_rated_without_them(loaded: Loaded, exp
     rater = ChatRater.of(loaded)
     described = rater.describe(WORDS)
 
-    assert rater._engine().forward.without_cache == {}
+    assert rater.model.engine.forward.without_cache == {}
     assert described["paths"]["forward"] and described["paths"]["prefix"] == "any"
     assert described["why"] == {"last position": "the model computes the logits of every position"}
     assert numbers(rater, VIEWS[:3]) == pytest.approx(expected, abs=1e-4)

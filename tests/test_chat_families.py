@@ -94,7 +94,7 @@ def walk(models: Callable[[str], Model]) -> Iterator[Callable[..., Numbers]]:
     used: list[tuple[Any, Paths]] = []
 
     def ratings(family: str, **changes: object) -> Numbers:
-        engine = models(family).rater._engine()
+        engine = models(family).rater.model.engine
         used.append((engine, engine.paths))
         engine.paths = replace(engine.paths, **changes)  # type: ignore[arg-type]
         try:
@@ -163,7 +163,7 @@ def test_a_batch_of_mixed_sizes_answers_as_generate_does_view_by_view(
 
 @pytest.mark.parametrize("family", ALIKE)
 def test_every_fast_path_is_in_use_without_a_warning(family: str, models: Callable[[str], Model]) -> None:
-    paths = models(family).rater._engine().paths
+    paths = models(family).rater.model.engine.paths
 
     assert models(family).warnings == []
     assert (paths.forward, paths.batch, paths.features) == (True, True, True)
@@ -174,7 +174,7 @@ def test_a_path_that_disagrees_with_generate_is_left_out_with_a_warning(
     models: Callable[[str], Model],
 ) -> None:
     model = models(CROSS_ATTENDING)
-    paths = model.rater._engine().paths
+    paths = model.rater.model.engine.paths
 
     assert (paths.forward, paths.batch, paths.features, paths.prefix) == (True, True, False, "off")
     assert len(model.warnings) == 1 and "disagrees with the reference" in model.warnings[0]
@@ -224,7 +224,7 @@ class _Calls:
     """Counts the passes of the vision encoder."""
 
     def __init__(self, rater: ChatRater) -> None:
-        base = rater._engine().loaded.model.base_model
+        base = rater.model.engine.loaded.model.base_model
         names = ("visual", "vision_tower", "vision_model")
         self._encoder = next(getattr(base, name) for name in names if hasattr(base, name))
         self.vision = 0
@@ -298,7 +298,7 @@ def test_a_family_that_can_think_is_asked_for_the_answer_at_once(
 @pytest.mark.parametrize("family", SPACED)
 def test_an_answer_after_assistant_begins_with_a_space(family: str, models: Callable[[str], Model]) -> None:
     described = models(family).rater.describe(STANDARDS[0])
-    tokenizer = models(family).rater._engine().loaded.processor.tokenizer
+    tokenizer = models(family).rater.model.engine.loaded.processor.tokenizer
     seven = described["levels"]["7"]
 
     assert (described["prompt"][-11:] + tokenizer.decode([seven])).endswith("Assistant: 7")
@@ -310,7 +310,7 @@ def test_last_logprobs_hold_the_ratings(family: str, models: Callable[[str], Mod
     rater, standard = models(family).rater, STANDARDS[0]
     described = rater.describe(standard)
     lead = " " if described["prompt"].endswith(": ") or described["prompt"].endswith("[/INST] ") else ""
-    logprobs = rater.last_logprobs(VIEWS, standard.fill(), answer_prefix=lead)
+    logprobs = rater.model.last_logprobs(VIEWS, standard.fill(), answer_prefix=lead)
     levels = logprobs[:, [described["levels"][str(level)] for level in range(1, 8)]].double()
     rated = numbers(rater.rate(VIEWS, [standard]))[:, 0]
 
@@ -319,7 +319,8 @@ def test_last_logprobs_hold_the_ratings(family: str, models: Callable[[str], Mod
     assert difference(levels.log_softmax(-1).numpy(), rated[:, :7]) < EXACT
     assert difference(levels.logsumexp(-1).numpy(), rated[:, -1]) < EXACT
     assert (
-        difference(rater.last_logprobs(VIEWS, standard.fill(), "I rate it").numpy(), logprobs.numpy()) > 1e-2
+        difference(rater.model.last_logprobs(VIEWS, standard.fill(), "I rate it").numpy(), logprobs.numpy())
+        > 1e-2
     )
 
 
@@ -351,12 +352,14 @@ def test_an_encoder_with_a_decoder_is_rated_by_generate(tmp_path: Path) -> None:
     with _Warnings() as warnings:
         rated = numbers(rater.rate(VIEWS[:2], STANDARDS[:1]))[:, 0]
     slow = Transformers(Model(rater, tmp_path / "t5gemma2", warnings.messages))
-    likeliest = int(rater.last_logprobs(VIEWS[:1], STANDARDS[0].fill())[0].argmax())
+    likeliest = int(rater.model.last_logprobs(VIEWS[:1], STANDARDS[0].fill())[0].argmax())
 
     assert len(warnings.messages) == 1
     assert "one forward pass instead of generate" in warnings.messages[0]
     assert difference(rated, np.array([slow.rate(view, STANDARDS[0]) for view in VIEWS[:2]])) < EXACT
-    assert rater.answer_text(VIEWS[0], STANDARDS[0].fill(), 2).startswith(rater.token_text(likeliest))
+    assert rater.model.answer_text(VIEWS[0], STANDARDS[0].fill(), 2).startswith(
+        rater.model.token_text(likeliest)
+    )
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_onevision", "smolvlm", "gemma3", *NATIVE])

@@ -22,7 +22,7 @@ from zeroiqa.cli import cli  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.speed.benchmark import make_views, watch  # noqa: E402
-from zeroiqa.speed.flops import Batch, count_flops, hyper_flops, read_geometry, text_flops  # noqa: E402
+from zeroiqa.speed.flops import TokenCounts, count_flops, hyper_flops, read_geometry, text_flops  # noqa: E402
 from zeroiqa.speed.meter import Meter  # noqa: E402
 from zeroiqa.speed.random_weights import GEOMETRIES, load_random, read_parts  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
@@ -61,15 +61,15 @@ def test_formulas_equal_the_counter_of_pytorch_but_for_what_masks_hide(family: s
             model.get_output_embeddings(),
             run=lambda: model(**inputs, logits_to_keep=1),
         )
-    pictures, row = (count_flops(geometry, batch) for batch in meter.batches())
+    pictures, row = (count_flops(geometry, batch) for batch in meter.counts())
     length = inputs["input_ids"].shape[1]
     late, hyper = int(geometry.hyper.gated), geometry.hyper
     starts = inputs["image_starts"][0].nonzero()[:, 0].tolist()
     unseen = sum(start + late for start in starts)
     hidden = 4 * 64 * hyper.layers * hyper.rows * unseen
 
-    assert meter.batches()[1] == Batch(lengths=(length,), starts=(tuple(starts),), positions=0)
-    assert len(meter.batches()[0].grids) == len(starts) == 7
+    assert meter.counts()[1] == TokenCounts(lengths=(length,), starts=(tuple(starts),), positions=0)
+    assert len(meter.counts()[0].grids) == len(starts) == 7
     assert head == pictures.head
     assert text == row.text + masked_half(geometry.text, length) + hidden
     assert total - text - head == pictures.vision + pictures.projector
@@ -78,9 +78,9 @@ def test_formulas_equal_the_counter_of_pytorch_but_for_what_masks_hide(family: s
 @pytest.mark.parametrize("family", NATIVE)
 def test_a_prefix_computed_before_costs_what_it_saves(family: str, tiny: Tiny) -> None:
     geometry = read_geometry(load_parts(tiny(family))[0].config)
-    whole = count_flops(geometry, Batch(lengths=(30,), starts=((12, 20),))).text
-    before = count_flops(geometry, Batch(lengths=(8,))).text
-    rest = count_flops(geometry, Batch(lengths=(22,), prefix=8, starts=((12, 20),))).text
+    whole = count_flops(geometry, TokenCounts(lengths=(30,), starts=((12, 20),))).text
+    before = count_flops(geometry, TokenCounts(lengths=(8,))).text
+    rest = count_flops(geometry, TokenCounts(lengths=(22,), prefix=8, starts=((12, 20),))).text
     gates = 8 * 4 * 2 * 16**2 * 2 if geometry.hyper.gated else 0  # of tokens that see no image
 
     assert before + rest + gates == whole
@@ -110,7 +110,9 @@ def test_numbers_of_the_released_sizes_are_those_computed_independently(
     rows, columns = processor.image_processor.choose_grid(*size)
     late = int(geometry.hyper.gated)
     starts = (length - 38 - views - late,) * views
-    counted = count_flops(geometry, Batch(grids=((27, 27),) * views, lengths=(length,), starts=(starts,)))
+    counted = count_flops(
+        geometry, TokenCounts(grids=((27, 27),) * views, lengths=(length,), starts=(starts,))
+    )
     gates = 4 * length * 28 * 2 * 128**2 if geometry.hyper.gated else 0
 
     assert rows * columns + 1 == views
@@ -129,7 +131,7 @@ def test_the_meter_sees_the_pictures_of_padded_rows_and_of_every_step(family: st
     inputs = inputs_of(processor, (130, 190), (130, 130))
     with torch.no_grad(), Meter(model, 14) as meter:
         model(**inputs, logits_to_keep=1)
-    batch = meter.batches()[1]
+    batch = meter.counts()[1]
     alone = []
     for row, length in enumerate(batch.lengths):
         assert length == int(inputs["attention_mask"][row].sum())
@@ -141,7 +143,7 @@ def test_the_meter_sees_the_pictures_of_padded_rows_and_of_every_step(family: st
     length = one["input_ids"].shape[1]
     with Meter(model, 14) as meter:
         model.generate(**one, max_new_tokens=2, min_new_tokens=2, do_sample=False)
-    first, second = meter.batches()[1:]
+    first, second = meter.counts()[1:]
     assert (first.lengths, second.lengths, second.prefix) == ((length,), (1,), length)
     assert first.starts == second.starts != ()
 
@@ -151,14 +153,14 @@ def test_operations_of_a_rater_are_those_of_its_views(family: str, tiny: Tiny) -
     rater = ChatRater(str(tiny(family)), ModelOptions(device="cpu"))
     views = make_views(5, side=128)
     rater.rate(views, [STANDARD])
-    work, engine = watch(rater, STANDARD, views), rater._engine()
+    work, engine = watch(rater, STANDARD, views), rater.model.engine
     geometry, expected = read_geometry(engine.loaded.model.config), 0
     text = engine.template.text(STANDARD.fill())
     for view in views:
         item = engine.preprocessor.prepare(view.pixels, text)
         starts = tuple(item.tensors["image_starts"][0].nonzero()[:, 0].tolist())
         new, side = item.length - item.image_start, 4
-        batch = Batch(((side, side),) * len(starts), (new,), item.image_start, (starts,))
+        batch = TokenCounts(((side, side),) * len(starts), (new,), item.image_start, (starts,))
         expected += count_flops(geometry, batch).total
 
     assert work is not None and work.tflop == pytest.approx(expected / 1e12, rel=1e-9)

@@ -150,13 +150,13 @@ def test_next_words_are_read_with_their_space_after_the_answer_that_is_begun(
     for standard, column in ((BENCH, 1), (ALIGN, 2)):
         described = rater.describe(standard)
         assert described["prompt"].rstrip().endswith("The quality of the image is")
-        encode, text = rater._engine().preprocessor.encode, described["prompt"].rstrip()
+        encode, text = rater.model.engine.preprocessor.encode, described["prompt"].rstrip()
         ids = list(described["levels"].values())
         place = len(encode(described["prompt"]))
         for word, token in zip(standard.levels, ids, strict=True):
             assert encode(f"{text} {word}")[place] == token, "the token that the spaced word goes on with"
-        prefix = described["prompt"][len(rater._engine().template.text(standard.fill())) :]
-        whole = rater.last_logprobs(views, standard.fill(), prefix)[:, ids]
+        prefix = described["prompt"][len(rater.model.engine.template.text(standard.fill())) :]
+        whole = rater.model.last_logprobs(views, standard.fill(), prefix)[:, ids]
         for row, expected in zip(ratings, whole, strict=True):
             rating = row[column]
             assert rating is not None
@@ -177,7 +177,7 @@ def test_semantic_preference_is_its_formula_on_the_model_s_own_tables(
         for words in (SEP.positive, SEP.negative)
     ]
     weights = torch.nn.functional.cosine_similarity(table, means[0] - means[1], dim=1)
-    engine = rater._engine()
+    engine = rater.model.engine
     text = engine.template.text(SEP.fill()) + engine.template.beginning(SEP.fill())
     assert f"{SEP.user}" in text and not text.endswith(" ")
     for row, each in zip(ratings, views, strict=True):

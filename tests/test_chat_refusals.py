@@ -191,11 +191,11 @@ def test_a_rater_that_was_released_rates_the_same_again(tiny: Callable[[str], Pa
 def test_words_are_read_at_the_last_position(tiny: Callable[[str], Path]) -> None:
     rater = ChatRater(str(tiny("smolvlm")), CPU)
     prompt = FilledPrompt("You are a helpful assistant.", "Is the quality of the image good or poor?")
-    words = rater.word_tokens(prompt, ["good", "poor"])
+    words = rater.model.word_tokens(prompt, ["good", "poor"])
     views = [VIEW, replace(VIEW, pixels=picture(1))]
-    logprobs = rater.last_logprobs(views, prompt, words.lead)
+    logprobs = rater.model.last_logprobs(views, prompt, words.lead)
 
-    assert [rater.token_text(token).strip()[0] for token in words.ids] == ["g", "p"]
+    assert [rater.model.token_text(token).strip()[0] for token in words.ids] == ["g", "p"]
     assert logprobs.shape[0] == 2
     assert np.abs(np.diff(logprobs[:, list(words.ids)].numpy(), axis=0)).max() > 1e-3
 

@@ -12,9 +12,11 @@ from PIL import Image
 
 from zeroiqa import runs
 from zeroiqa.cli import cli
-from zeroiqa.cli.failures import LimitType, _Failures
+from zeroiqa.cli.failures import LimitType
 from zeroiqa.errors import UserError
-from zeroiqa.runs import passes
+from zeroiqa.raters import find_rater
+from zeroiqa.runs import limits, passes
+from zeroiqa.runs.limits import Failures, parse_limit
 
 
 @pytest.fixture
@@ -80,10 +82,11 @@ def test_failures_of_the_first_of_several_passes_are_seen_before_the_last(images
     """Shards of an ensemble of models are finished in its last pass; that would be late."""
     assert score().exit_code == 0
     run = runs.load_run(Path("run"))
-    failures = _Failures(run, LimitType().convert("9", None, None), 0)
+    failures = Failures(run, parse_limit("9"), 0)
     failures.look_around()  # one pass: the finished shards say all
-    monkeypatch.setattr(passes, "has_weights", lambda _: True)
+    heavy = find_rater("hf:model")
+    monkeypatch.setattr(passes, "find_rater", lambda _: heavy)
     groups = passes.rater_groups(("fake", "fake:2"))
-    monkeypatch.setattr(passes, "rater_groups", lambda _: groups)
+    monkeypatch.setattr(limits, "rater_groups", lambda _: groups)
     with pytest.raises(UserError, match="10 of 40 images have an error"):
         failures.look_around()

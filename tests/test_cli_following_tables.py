@@ -22,7 +22,7 @@ from tests.following import (
     project as project,
 )
 from zeroiqa import runs
-from zeroiqa.cli import running
+from zeroiqa.runs import work
 
 # slices and other processes
 
@@ -48,18 +48,18 @@ def test_a_slice_leaves_the_plan_as_it_is():
 @pytest.mark.parametrize("style", ["table", "csv"])
 def test_a_folder_that_grows_while_it_is_scored_ends_well(monkeypatch, style):
     """Another command takes the new images in meanwhile; both end well and agree."""
-    really = running.finished_shards
+    really = work.finished_shards
 
-    def with_another(run, shards, executor, doing="scoring"):
-        shards = really(run, shards, executor, doing)
+    def with_another(run, shards, executor, track):
+        shards = really(run, shards, executor, track)
         yield next(shards)
-        monkeypatch.setattr(running, "finished_shards", really)
+        monkeypatch.setattr(work, "finished_shards", really)
         photo("photos/new.png")
         Path("photos/a.png").unlink()
         score("photos", "-o", "run")
         yield from shards
 
-    monkeypatch.setattr(running, "finished_shards", with_another)
+    monkeypatch.setattr(work, "finished_shards", with_another)
     done = score("photos", "-o", "run", "--format", style)
     assert "4 images, 0 with an error, 1 gone" in done.stderr
     assert list(statuses().values()) == ["gone", "ok", "ok", "ok"]

@@ -11,7 +11,7 @@ from tests.tiny.lmm4lmm import write_heads_and_photos, write_lmm4lmm
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.images.decode import decode
-from zeroiqa.raters import build_rater, has_weights
+from zeroiqa.raters import build_rater, find_rater
 from zeroiqa.runs import load_run, read_rated
 from zeroiqa.standards import load_standard
 from zeroiqa.weights.options import ModelOptions
@@ -88,7 +88,7 @@ def test_an_image_without_a_prompt_is_a_row_with_an_error(folder, head):
 
 def test_a_head_is_a_rater_with_weights_and_an_aspect(folder):
     name = f"head:lmm4lmm:perception:{folder / 'scores'}"
-    assert has_weights(name)
+    assert find_rater(name).needs_weights
     rater = build_rater(name)
     assert rater.id.startswith("head lmm4lmm perception ")
     rater.check(load_standard("quality-word-7"))

@@ -20,7 +20,7 @@ import zeroiqa
 from tests.servers.process import ChatServer
 from zeroiqa import runs
 from zeroiqa.runs import events
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 
 pytest.importorskip("openai", reason="the package openai is missing: pip install 'zeroiqa[endpoint]'")
 
@@ -187,7 +187,7 @@ def test_workers_and_the_python_interface_say_the_same(photos: Path, server: Cha
     settings = load_settings(overrides={"segmenter": "grid", "raters": [f"openai:{server.url}"]})
     sources = find_images([str(photos / "photos")])
     run = runs.open_run(photos / "workers", settings, sources, preset="embedded")
-    list(execute(run, runs.pending(run), workers=2, on_images=lambda _: None))
+    list(LocalExecutor(2).execute(run, runs.pending(run), on_images=lambda _: None))
     assert runs.status(run).errors == 4
 
 

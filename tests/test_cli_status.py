@@ -24,7 +24,7 @@ from zeroiqa.cli import cli
 from zeroiqa.images.find import find_images
 from zeroiqa.runs import parts
 from zeroiqa.runs.events import FOLDER
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 ROOT = str(Path(__file__).parent.parent)
@@ -46,7 +46,7 @@ def images(tmp_path):
 def begun(folder, images, shards=None, raters=("fake",)):
     settings = load_settings("embedded", {"segmenter": "grid", "raters": raters})
     run = runs.open_run(folder, settings, find_images([str(images)]), preset="embedded")
-    list(execute(run, runs.pending(run)[:shards], workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run)[:shards], on_images=lambda _: None))
     return run
 
 

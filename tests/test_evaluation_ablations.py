@@ -23,7 +23,7 @@ from zeroiqa.evaluation.ablations import (
 from zeroiqa.evaluation.cache import CachedRater, Calls, open_cache
 from zeroiqa.images.find import find_images
 from zeroiqa.raters.fake import FakeRater
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 from zeroiqa.standards import load_standard
 from zeroiqa.types import View
@@ -188,7 +188,7 @@ def test_the_scores_are_those_of_plain_runs():
     for key, run in found.runs.items():
         settings = runs.load_run(run.folder).settings
         plain = runs.open_run(Path("plain") / key.name, settings, find_images(["photos"]), preset="x")
-        list(execute(plain, runs.pending(plain), workers=1, on_images=lambda _: None))
+        list(LocalExecutor(1).execute(plain, runs.pending(plain), on_images=lambda _: None))
         runs.write_scores(plain)
         assert (plain.folder / "scores.csv").read_bytes() == (run.folder / "scores.csv").read_bytes()
 

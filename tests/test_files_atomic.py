@@ -17,8 +17,8 @@ from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
 from zeroiqa.files import atomic
 from zeroiqa.files.atomic import STALE_SECONDS, created, remove_leftovers, replaced
-from zeroiqa.images.find import Source
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.images.ref import ImageRef
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 NOBODY = 65534
@@ -203,9 +203,9 @@ def test_folder_that_may_not_be_written_is_said_in_one_sentence(open_folder):
 
 def test_run_whose_folder_becomes_read_only_says_so_and_keeps_its_parts(open_folder):
     settings = load_settings("embedded", {"segmenter": "grid", "raters": ["fake"]})
-    sources = [Source(f"{number}.jpg", 0, None) for number in range(3)]
+    sources = [ImageRef(f"{number}.jpg") for number in range(3)]
     run = runs.open_run(open_folder / "run", settings, sources, preset="embedded")
-    shards = execute(run, [0, 1], workers=1, on_images=lambda _: None)
+    shards = LocalExecutor(1).execute(run, [0, 1], on_images=lambda _: None)
     assert next(shards) == 0
     folders = [path for path in run.folder.rglob("*") if path.is_dir()]
     for folder in folders:
@@ -215,7 +215,7 @@ def test_run_whose_folder_becomes_read_only_says_so_and_keeps_its_parts(open_fol
     assert runs.pending(run) == [1]
     for folder in folders:
         folder.chmod(0o755)
-    assert list(execute(run, [1], workers=1, on_images=lambda _: None)) == [1]
+    assert list(LocalExecutor(1).execute(run, [1], on_images=lambda _: None)) == [1]
 
 
 def test_file_in_place_of_a_folder_is_said_in_one_sentence(tmp_path):

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts.mutations import BYTES, VALUES, places, with_value
-from zeroiqa.cli.estimate import _read_bench
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.tables import read_mat
 from zeroiqa.evaluation.external import read_external
@@ -28,6 +27,7 @@ from zeroiqa.images.find import find_images
 from zeroiqa.runs import known_answers
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import load_settings
+from zeroiqa.speed.forecast import read_bench
 from zeroiqa.standards import load_standard
 from zeroiqa.weights.checkpoint import find_checkpoint, indexed_files
 from zeroiqa.weights.downloads import is_head, missing_files
@@ -134,7 +134,7 @@ READERS = {
     "mat": Reader("a.mat", mat(), partial(read_mat, variable="MOSz")),
     "mat, cells": Reader("a.mat", mat(), partial(read_mat, variable="names")),
     "known answer": Reader("a.json", answer(), known_answers.read),
-    "bench": Reader("a.json", BENCH, lambda path: _read_bench([path], {"fake": "fake 1 number=1"})),
+    "bench": Reader("a.json", BENCH, lambda path: read_bench([path], {"fake": "fake 1 number=1"})),
     "config": Reader("config.json", CONFIG, read_config),
     "index": Reader("model.safetensors.index.json", INDEX, read_index),
     "safetensors": Reader("model.safetensors", safetensors(), read_weights),

@@ -27,7 +27,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
 from zeroiqa.runs import events, parts, plan, record
 from zeroiqa.runs.checks import check_run
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 RATERS = ("fake", "fake:2")
@@ -50,7 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (images / "05.png").write_bytes(b"no image")
         settings = load_settings("embedded", {"segmenter": "grid", "raters": RATERS, "lambda": 1.0})
         run = runs.open_run(folder / name, settings, find_images([str(images)]), preset="embedded")
-        consumed(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+        consumed(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
         runs.write_scores(run)
     return folder
 

@@ -13,7 +13,7 @@ from tests.test_runs_executors_local import KILLED, trapped
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.decode import DecodePolicy, decode, opened
 from zeroiqa.images.decoder import Decoder
-from zeroiqa.images.read import Stored
+from zeroiqa.images.ref import ImageRef
 
 POLICY = DecodePolicy()
 
@@ -58,7 +58,7 @@ def test_a_child_gives_the_same_pixels_warnings_and_errors(tmp_path, careful, na
     found = []
     for way in (decode, Decoder().decode, careful.decode):
         try:
-            image = way(Stored(str(path)), POLICY, name=str(path), prompt="a cat")
+            image = way(ImageRef(str(path), prompt="a cat"), POLICY)
         except ImageError as error:
             found.append((type(error), str(error)))
         else:
@@ -69,12 +69,12 @@ def test_a_child_gives_the_same_pixels_warnings_and_errors(tmp_path, careful, na
 
 def test_only_files_that_may_take_long_are_for_the_child_which_stays(large):
     decoder, before = Decoder(), children()
-    decoder.decode(FILES["photo.jpg"], POLICY, name="photo.jpg")
+    decoder.decode(ImageRef("photo.jpg", content=FILES["photo.jpg"]), POLICY)
     assert children() == before
-    image = decoder.decode(large, POLICY, name="large.webp")
+    image = decoder.decode(ImageRef("large.webp", content=large), POLICY)
     (child,) = set(children()) - set(before)
     assert np.array_equal(image.pixels, decode(large).pixels)
-    decoder.decode(large, POLICY, name="large.webp")
+    decoder.decode(ImageRef("large.webp", content=large), POLICY)
     assert set(children()) - set(before) == {child}
 
 
@@ -83,8 +83,8 @@ def test_a_file_that_takes_too_long_is_an_error_and_the_next_one_is_decoded(larg
     with pytest.raises(
         ImageError, match=r"^large.webp took longer than 0.001 s to be read and decoded \(--im"
     ):
-        decoder.decode(large, POLICY, name="large.webp")
-    assert Decoder(600.0).decode(large, POLICY, name="large.webp").size == (4200, 4200)
+        decoder.decode(ImageRef("large.webp", content=large), POLICY)
+    assert Decoder(600.0).decode(ImageRef("large.webp", content=large), POLICY).size == (4200, 4200)
 
 
 def test_a_file_that_kills_the_child_is_an_error_and_the_next_one_is_decoded(tmp_path, monkeypatch):
@@ -92,24 +92,24 @@ def test_a_file_that_kills_the_child_is_an_error_and_the_next_one_is_decoded(tmp
     monkeypatch.setenv("PYTHONPATH", trapped(tmp_path)["PYTHONPATH"])
     careful = Decoder().careful()
     with pytest.raises(ImageError) as raised:
-        careful.decode(Stored(str(tmp_path / "killer.png")), POLICY, name="killer.png")
+        careful.decode(ImageRef(str(tmp_path / "killer.png")), POLICY)
     assert str(raised.value) == KILLED.format(tmp_path / "killer.png")
-    assert careful.decode(FILES["alpha.png"], POLICY, name="alpha.png").size == (80, 70)
+    assert careful.decode(ImageRef("alpha.png", content=FILES["alpha.png"]), POLICY).size == (80, 70)
 
 
 def test_reading_and_decoding_share_one_budget(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(FILES["photo.jpg"])
     decoder = Decoder(600.0)
     budget = decoder.budget()
-    content = decoder.read(Stored(str(tmp_path / "photo.jpg")), POLICY, budget)
+    content = decoder.read(ImageRef(str(tmp_path / "photo.jpg")), POLICY, budget)
     assert content == FILES["photo.jpg"]
     read = budget.left
     assert read < 600.0
-    decoder.decode(content, POLICY, name="photo.jpg", budget=budget)
+    decoder.decode(ImageRef("photo.jpg", content=content), POLICY, budget=budget)
     assert budget.left < read
     budget.left = 0.0
     with pytest.raises(ImageError, match="took longer than 600 s"):
-        decoder.decode(content, POLICY, name="photo.jpg", budget=budget)
+        decoder.decode(ImageRef("photo.jpg", content=content), POLICY, budget=budget)
 
 
 def test_what_is_looked_at_comes_before_pixels_and_may_refuse(careful):
@@ -121,7 +121,7 @@ def test_what_is_looked_at_comes_before_pixels_and_may_refuse(careful):
 
     for decoder in (Decoder(), careful):
         with pytest.raises(ImageError, match="another file"):
-            decoder.decode(b"no image", POLICY, name="a.png", look=refuse)
+            decoder.decode(ImageRef("a.png", content=b"no image"), POLICY, look=refuse)
     assert seen == [(b"no image", threading.current_thread())] * 2
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from zeroiqa.errors import UserError
 from zeroiqa.images import find
-from zeroiqa.images.find import Source
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.sieve import EXTENSIONS
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
@@ -25,7 +25,7 @@ def make(*paths: str, content: bytes = b"12345") -> None:
         Path(path).write_bytes(content)
 
 
-def find_images(*arguments: Any, **options: Any) -> list[Source]:
+def find_images(*arguments: Any, **options: Any) -> list[ImageRef]:
     """Without the times; `test_the_time_of_a_file_is_noted` is for these."""
     return [source._replace(modified=None) for source in find.find_images(*arguments, **options)]
 
@@ -47,7 +47,7 @@ def paths_of(*arguments: str, **options) -> list[str]:
 
 def test_file_is_taken_with_its_size(here):
     make("a.jpg")
-    assert find_images(["a.jpg"]) == [Source("a.jpg", 5, None)]
+    assert find_images(["a.jpg"]) == [ImageRef("a.jpg", 5)]
 
 
 def test_file_named_by_the_user_may_be_called_anything(here):
@@ -93,9 +93,9 @@ def test_broken_link_in_a_folder_is_a_source_without_bytes(here):
     Path("in/b.jpg").symlink_to("gone.jpg")
     Path("c.jpg").symlink_to("gone.jpg")
     assert find_images(["in", "c.jpg"]) == [
-        Source("in/a.jpg", 5, None),
-        Source("in/b.jpg", 0, None),
-        Source("c.jpg", 0, None),
+        ImageRef("in/a.jpg", 5),
+        ImageRef("in/b.jpg"),
+        ImageRef("c.jpg"),
     ]
 
 
@@ -197,7 +197,7 @@ def test_names_outside_utf_8_survive_folders_patterns_and_lists(here):
     make("list.csv", content=b"path\nin/caf\xe9.jpg\n")
     for argument in ("in", "in/*.jpg", "list.txt", "list.csv"):
         (source,) = find_images([argument])
-        assert source == Source(f"in/{name}", 5, None)
+        assert source == ImageRef(f"in/{name}", 5)
     with pytest.raises(UserError) as caught:
         find_images([os.fsdecode(b"missing\xe9.jpg")])
     assert str(caught.value).encode()

@@ -18,8 +18,9 @@ from PIL import Image
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images import archives
 from zeroiqa.images.decode import decode
-from zeroiqa.images.find import Source, find_images
-from zeroiqa.images.read import Stored, read
+from zeroiqa.images.find import find_images
+from zeroiqa.images.read import read
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import Sieve
 
@@ -36,12 +37,8 @@ def tar(contents: dict[str, bytes], form: int = tarfile.PAX_FORMAT, mode: str = 
     return file.getvalue()
 
 
-def timeless(sources: list[Source]) -> list[Source]:
+def timeless(sources: list[ImageRef]) -> list[ImageRef]:
     return [source._replace(modified=None) for source in sources]
-
-
-def stored(source: Source) -> Stored:
-    return Stored(source.path, source.bytes, source.archive, source.offset)
 
 
 def picture(seed: int) -> bytes:
@@ -77,7 +74,7 @@ def test_members_are_images_in_the_order_of_the_archive(here, form):
     images = [name for name in ("b.jpg", "a.PNG", LONG, "ä/ö.webp", "./c.png") if name in contents]
     assert [source.path for source in sources] == [f"x.tar/{name}" for name in images]
     assert {source.archive for source in sources} == {"x.tar"}
-    assert [read(stored(source), MANY) for source in sources] == [contents[name] for name in images]
+    assert [read(source, MANY) for source in sources] == [contents[name] for name in images]
 
 
 def test_members_of_an_archive_in_a_store_are_read_by_range(bucket):
@@ -85,7 +82,7 @@ def test_members_of_an_archive_in_a_store_are_read_by_range(bucket):
     address = bucket.put("shards/one.tar", tar(contents))
     sources = find_images([address])
     assert [source.path for source in sources] == [f"{address}/{name}" for name in contents]
-    assert [read(stored(source), MANY) for source in sources[::9]] == list(contents.values())[::9]
+    assert [read(source, MANY) for source in sources[::9]] == list(contents.values())[::9]
 
 
 def test_text_beside_a_member_is_its_prompt(here):
@@ -157,13 +154,12 @@ def test_any_change_of_an_archive_gives_members_or_a_user_error(here, data):
         assert str(error).isprintable()
     else:
         for member in members:
-            source = Stored(f"x.tar/{member.name}", member.bytes, "x.tar", member.offset)
-            assert len(read(source, MANY)) == member.bytes or not member.bytes
+            assert len(read(member, MANY)) == member.bytes or not member.bytes
 
 
 def test_an_archive_that_changed_since_the_plan_gives_errors_and_no_other_image(here):
     Path("x.tar").write_bytes(tar({"a.png": picture(0), "b.png": picture(1)}))
-    first, second = map(stored, find_images(["x.tar"]))
+    first, second = timeless(find_images(["x.tar"]))
     assert decode(second).name == "x.tar/b.png"
     for changed in ({"b.png": picture(1)}, {"c.png": picture(0), "b.png": picture(1)}, {}):
         Path("x.tar").write_bytes(tar(changed))
@@ -182,13 +178,13 @@ def test_an_archive_that_changed_since_the_plan_gives_errors_and_no_other_image(
 def test_a_file_of_another_size_than_planned_is_an_error(here):
     Path("a.png").write_bytes(picture(0))
     size = Path("a.png").stat().st_size
-    assert decode(Stored("a.png", size)).name == "a.png"
-    assert decode(Stored("a.png", 0)).name == "a.png"  # not known, as in the plans of lists in a store
+    assert decode(ImageRef("a.png", size)).name == "a.png"
+    assert decode(ImageRef("a.png", 0)).name == "a.png"  # not known, as in the plans of lists in a store
     with pytest.raises(
         ImageError,
         match=rf"a\.png has changed: it has {size} bytes and had {size + 1} when .*give the same command",
     ):
-        decode(Stored("a.png", size + 1))
+        decode(ImageRef("a.png", size + 1))
 
 
 # ------------------------------------------------------------------------------------- Parquet lists
@@ -206,7 +202,7 @@ def test_parquet_lists_have_a_column_of_paths_and_perhaps_prompts(here, column):
         Path(f"{name}.jpg").write_bytes(b"123")
     content = parquet(**{"id": [1, 2, 3, 4], column: ["c.jpg", "a.jpg", None, "b.jpg"]})
     Path("l.parquet").write_bytes(content)
-    assert timeless(find_images(["l.parquet"])) == [Source(f"{name}.jpg", 3, None) for name in "cab"]
+    assert timeless(find_images(["l.parquet"])) == [ImageRef(f"{name}.jpg", 3) for name in "cab"]
     texts = pa.array(["x", None, "y", ""]).dictionary_encode()
     Path("l.parquet").write_bytes(
         parquet(**{column: ["c.jpg", "a.jpg", "b.jpg", "none.jpg"], "prompt": texts})
@@ -242,7 +238,7 @@ def test_a_prefix_is_listed_in_the_order_of_bytes_without_what_is_hidden(bucket)
     expected = ["B.JPG", "a-b.jpg", "a/z.png", "b.jpg", "ä.jpg"]
     for argument in (bucket.address("in"), bucket.address("in/")):
         found = timeless(find_images([argument]))
-        assert found == [Source(bucket.address(f"in/{name}"), 5, None) for name in expected]
+        assert found == [ImageRef(bucket.address(f"in/{name}"), 5, None) for name in expected]
     assert len(find_images([bucket.address("in"), bucket.address("in/b.jpg")])) == len(expected)
     assert [s.path for s in find_images([bucket.address("in/.c")])] == [bucket.address("in/.c/x.jpg")]
 
@@ -263,7 +259,7 @@ def test_patterns_lists_and_single_objects_are_found(bucket, here):
     Path("local.csv").write_text(f"path\n{bucket.address('a/1.jpg')}\n")
     assert found("local.csv") == ["a/1.jpg"]
     bucket.put("l.parquet", parquet(path=["a/1.jpg"], prompt=["p"]))
-    assert find_images([bucket.address("l.parquet")]) == [Source(bucket.address("a/1.jpg"), 0, "p")]
+    assert find_images([bucket.address("l.parquet")]) == [ImageRef(bucket.address("a/1.jpg"), 0, "p")]
 
 
 def test_sidecars_in_a_store_are_read(bucket):
@@ -327,4 +323,4 @@ def test_a_text_that_is_too_long_for_a_prompt_is_not_read(here):
     Path("a.tar").write_bytes(tar({"a.jpg": picture(1), "a.txt": b"x" * ((1 << 20) + 1)}))
     with pytest.raises(UserError, match=r"a\.tar/a\.txt has 1048577 bytes and would be a prompt"):
         archives.members("a.tar", Sieve(Selection(), prompts=True))
-    assert [each.name for each in archives.members("a.tar", Sieve(Selection(), prompts=False))] == ["a.jpg"]
+    assert [each.member for each in archives.members("a.tar", Sieve(Selection(), prompts=False))] == ["a.jpg"]

@@ -14,7 +14,8 @@ from tests.imagefiles import ENCODED, chunk, joined, noise, png, quadrants, save
 from zeroiqa.errors import ImageError
 from zeroiqa.images.decode import decode
 from zeroiqa.images.first_bytes import Peek, most_bytes
-from zeroiqa.images.read import Stored, read
+from zeroiqa.images.read import read
+from zeroiqa.images.ref import ImageRef
 
 HUGE = 2_000_000_000
 MEBIBYTE = 1 << 20
@@ -153,7 +154,7 @@ def test_members_of_an_archive_have_the_same_bounds(tmp_path):
     header = tarfile.TarInfo("a.jpg")
     header.size = size
     sparse(path, header.tobuf() + ENCODED["JPEG"], 512 + size)
-    stored = Stored(f"{path}/a.jpg", bytes=size, archive=str(path), offset=512)
+    stored = ImageRef(f"{path}/a.jpg", bytes=size, archive=str(path), offset=512)
     assert len(read(stored, 250_000_000)) == 64 * 80 * 8 + 64 * MEBIBYTE
     assert np.array_equal(decode(stored).pixels, decode(ENCODED["JPEG"]).pixels)
     sparse(path, header.tobuf(), 512 + size)
@@ -187,4 +188,4 @@ def test_slices_of_an_open_file_are_those_of_its_bytes(tmp_path):
 def test_orientation_and_pixels_of_a_file_of_ordinary_size_are_untouched(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(save(quadrants(), "JPEG", quality=95))
-    assert read(Stored(str(path)), 250_000_000) == path.read_bytes()
+    assert read(ImageRef(str(path)), 250_000_000) == path.read_bytes()

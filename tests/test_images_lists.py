@@ -15,7 +15,7 @@ from openpyxl import Workbook
 from tests.database_layouts import put_xlsx
 from tests.test_images_find import find_images, make, paths_of
 from zeroiqa.errors import UserError
-from zeroiqa.images.find import Source
+from zeroiqa.images.ref import ImageRef
 
 
 def test_text_list_is_relative_to_its_folder_then_to_the_current_one(here):
@@ -23,10 +23,10 @@ def test_text_list_is_relative_to_its_folder_then_to_the_current_one(here):
     make("in/c.jpg")
     make("in/list.txt", content=b"a.jpg\nb.jpg\n\nc.jpg\r\nmissing.jpg\n")
     assert find_images(["in/list.txt"]) == [
-        Source("in/a.jpg", 1, None),
-        Source("b.jpg", 1, None),
-        Source("in/c.jpg", 5, None),
-        Source("in/missing.jpg", 0, None),
+        ImageRef("in/a.jpg", 1),
+        ImageRef("b.jpg", 1),
+        ImageRef("in/c.jpg", 5),
+        ImageRef("in/missing.jpg"),
     ]
 
 
@@ -34,7 +34,7 @@ def test_every_character_of_a_listed_path_counts(here):
     names = ["# not a comment.jpg", " leading.jpg", "trailing ", '"quoted".jpg', "a*b.jpg"]
     make(*names)
     make("list.lst", content="\n".join(names).encode())
-    assert find_images(["list.lst"]) == [Source(name, 5, None) for name in names]
+    assert find_images(["list.lst"]) == [ImageRef(name, 5) for name in names]
 
 
 def test_absolute_paths_are_listed_as_they_are(here):
@@ -47,7 +47,7 @@ def test_absolute_paths_are_listed_as_they_are(here):
 def test_csv_column_of_paths_goes_by_several_names(here, column):
     make("a.jpg")
     make("list.csv", content=f"id,{column}\n1,a.jpg\n".encode())
-    assert find_images(["list.csv"]) == [Source("a.jpg", 5, None)]
+    assert find_images(["list.csv"]) == [ImageRef("a.jpg", 5)]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_list_that_does_not_fit_into_memory_is_refused(here, name):
 def test_a_workbook_is_a_list(here):
     make("a.jpg")
     put_xlsx(here / "l.xlsx", ("image", "prompt"), ("a.jpg", "a cat"))
-    assert find_images(["l.xlsx"]) == [Source("a.jpg", 5, "a cat")]
+    assert find_images(["l.xlsx"]) == [ImageRef("a.jpg", 5, "a cat")]
     put_xlsx(here / "l.xlsx", ("image",), ("=A3",))
     with pytest.raises(UserError, match=r"l\.xlsx has a formula without a stored value in A2"):
         find_images(["l.xlsx"])
@@ -145,8 +145,8 @@ def test_the_text_beside_a_file_name_of_hugging_face_is_the_prompt(here):
     make("a.jpg")
     make("metadata.csv", content=b"file_name,text\na.jpg,a cat\n")
     make("other.csv", content=b"path,text\na.jpg,a remark\n")
-    assert find_images(["metadata.csv"]) == [Source("a.jpg", 5, "a cat")]
-    assert find_images(["other.csv"]) == [Source("a.jpg", 5, None)]
+    assert find_images(["metadata.csv"]) == [ImageRef("a.jpg", 5, "a cat")]
+    assert find_images(["other.csv"]) == [ImageRef("a.jpg", 5)]
 
 
 def test_two_columns_of_paths_are_refused(here):
@@ -178,13 +178,13 @@ def test_csv_gives_prompts(here):
 def test_dialects_of_spreadsheets_are_read(here, name, content):
     make("a.jpg")
     make(name, content=content)
-    assert find_images([name]) == [Source("a.jpg", 5, "dog")]
+    assert find_images([name]) == [ImageRef("a.jpg", 5, "dog")]
 
 
 def test_short_and_empty_rows_of_a_csv_are_passed_over(here):
     make("a.jpg")
     make("list.csv", content=b"id,path,prompt\n\n7\n8,\n9,a.jpg\n")
-    assert find_images(["list.csv"]) == [Source("a.jpg", 5, None)]
+    assert find_images(["list.csv"]) == [ImageRef("a.jpg", 5)]
 
 
 def test_empty_csv_is_an_error(here):

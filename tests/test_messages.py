@@ -19,8 +19,8 @@ from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.images.find import find_images
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.attempts import Task
-from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.worker import Outcome, Worker
+from zeroiqa.runs.executors.workers import run_pass
 from zeroiqa.runs.passes import Pass
 from zeroiqa.settings import load_settings
 
@@ -117,7 +117,7 @@ def test_worker_hands_its_warnings_over(run, monkeypatch, capfd):
 
 
 class Careful:
-    """A crew of one that is told to be careful at every shard, and does nothing else."""
+    """One worker that is told to be careful at every shard, and does nothing else."""
 
     def __init__(self):
         self.tasks = []
@@ -139,5 +139,5 @@ class Careful:
 
 def test_warnings_of_all_workers_are_said_once(run, capsys):
     with warnings_printed():
-        assert list(conduct(run, Pass(("fake",), (0, 1, 2)), Careful(), lambda _: None)) == [0, 1, 2]
+        assert list(run_pass(run, Pass(("fake",), (0, 1, 2)), Careful(), lambda _: None)) == [0, 1, 2]
     assert capsys.readouterr().err == "Warning: careful.\n"

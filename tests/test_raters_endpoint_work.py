@@ -13,7 +13,7 @@ import pytest
 from tests.servers.process import ChatServer
 from tests.servers.rating import WORDS, make_views, rate_one, rater
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.raters import build_rater, has_weights, is_server
+from zeroiqa.raters import build_rater, find_rater
 from zeroiqa.types import Rating, View
 from zeroiqa.weights.options import ModelOptions
 
@@ -82,8 +82,8 @@ def test_the_statuses_that_may_be_the_fault_of_a_view(server: ChatServer, status
 
 def test_a_server_holds_no_weights_here() -> None:
     name = "openai:http://127.0.0.1:9/v1#m"
-    assert is_server(name) and not has_weights(name)
-    assert not is_server("hf:openai") and has_weights("hf:openai")
+    assert find_rater(name).is_server and not find_rater(name).needs_weights
+    assert not find_rater("hf:openai").is_server and find_rater("hf:openai").needs_weights
 
 
 def test_offline_allows_servers_of_this_machine_only() -> None:

@@ -18,10 +18,11 @@ from PIL import Image
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
 from zeroiqa.images.decode import decode
-from zeroiqa.images.find import Source, find_images
+from zeroiqa.images.find import find_images
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.names import cell
 from zeroiqa.pipeline import build_method, score_image
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +51,7 @@ def photos(tmp_path, monkeypatch):
 
 def finish(folder, sources, workers=1, **choices):
     run = runs.open_run(Path(folder), settings(**choices), sources, preset="embedded")
-    list(execute(run, runs.pending(run), workers=workers, on_images=lambda _: None))
+    list(LocalExecutor(workers).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return run
 
@@ -92,7 +93,7 @@ def test_scores_are_the_same_for_any_number_of_workers(photos):
 
 
 def test_parquet_scores_are_the_csv_with_types(photos):
-    run = finish("run", [*photos, Source("missing.jpg", 0, None)])
+    run = finish("run", [*photos, ImageRef("missing.jpg")])
     table = pq.read_table(run.folder / "scores.parquet")
     assert table.column_names == runs.score_columns(run) == list(read_csv(run)[0])
     assert table["score"].to_pylist() == [result.score for result in runs.iter_scores(run)]
@@ -115,7 +116,7 @@ def test_folder_holds_what_is_promised(photos):
 def test_images_are_reported_one_by_one_and_shards_in_order(photos):
     run = runs.open_run(Path("run"), settings(), photos, preset="embedded")
     reports = []
-    assert list(execute(run, runs.pending(run), workers=1, on_images=reports.append)) == [0, 1, 2]
+    assert list(LocalExecutor(1).execute(run, runs.pending(run), on_images=reports.append)) == [0, 1, 2]
     assert reports == [1] * 7
 
 
@@ -123,7 +124,11 @@ def test_images_are_reported_one_by_one_and_shards_in_order(photos):
 def test_every_image_is_reported(photos, workers):
     run = runs.open_run(Path("run"), settings(), photos, preset="embedded")
     reports = []
-    assert sorted(execute(run, runs.pending(run), workers=workers, on_images=reports.append)) == [0, 1, 2]
+    assert sorted(LocalExecutor(workers).execute(run, runs.pending(run), on_images=reports.append)) == [
+        0,
+        1,
+        2,
+    ]
     assert sum(reports) == run.n_images == run.count_images(range(run.n_shards)) == 7
 
 
@@ -161,7 +166,7 @@ def test_several_standards_have_columns_each(photos):
 def test_bad_images_are_rows_and_stop_nothing(photos):
     Path("photos/bad.jpg").write_bytes(b"no image")
     Path("photos/empty.jpg").touch()
-    sources = [*find_images(["photos"]), Source("photos/gone\naway.jpg", 0, None)]
+    sources = [*find_images(["photos"]), ImageRef("photos/gone\naway.jpg")]
     run = finish("run", sources)
     by_status = Counter(row["status"] for row in read_csv(run))
     assert by_status == {"ok": 7, "error": 2, "unreachable": 1}
@@ -181,7 +186,7 @@ def test_image_that_vanished_after_segmentation_is_an_error_row_of_the_rater(pho
     shutil.rmtree(run.folder / "ratings" / "fake")
     Path(photos[0].path).unlink()
     assert runs.pending(run) == [0, 1, 2]
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     first, *rest = runs.iter_scores(run)
     assert first.status == "unreachable" and photos[0].path in first.error
     assert {result.status for result in rest} == {"ok"}
@@ -224,7 +229,7 @@ def test_only_missing_parts_are_made(photos, stage):
 
 def test_unfinished_run_has_the_scores_of_its_finished_shards(photos):
     run = runs.open_run(Path("run"), settings(), photos, preset="embedded")
-    shards = execute(run, runs.pending(run), workers=1, on_images=lambda _: None)
+    shards = LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None)
     assert [next(shards), next(shards)] == [0, 1]
     assert [result.path for result in runs.iter_scores(run)] == [source.path for source in photos[:3]]
     with pytest.raises(UserError, match="4 of 7 images are not finished"):
@@ -259,7 +264,7 @@ def test_other_library_versions_are_a_warning(photos):
 
 
 def test_status_counts_images_shards_and_errors(photos):
-    sources = [*photos, Source("gone1.jpg", 0, None), Source("gone2.jpg", 0, None)]
+    sources = [*photos, ImageRef("gone1.jpg"), ImageRef("gone2.jpg")]
     run = finish("run", sources)
     (run.folder / "ratings/fake/part-00001.parquet").unlink()
     state = runs.status(runs.load_run(run.folder))

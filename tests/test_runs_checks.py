@@ -18,7 +18,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
 from zeroiqa.runs import parts
 from zeroiqa.runs.checks import check_run
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 RATERS = ("fake", "fake:2")
@@ -47,7 +47,7 @@ def run(finished, tmp_path):
 def done(folder, images, shards=None):
     settings = load_settings("embedded", {"segmenter": "grid", "raters": RATERS, "lambda": 1.0})
     run = runs.open_run(folder, settings, find_images([str(images)]), preset="embedded")
-    list(execute(run, runs.pending(run)[:shards], workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run)[:shards], on_images=lambda _: None))
     if shards is None:
         runs.write_scores(run)
     return run

@@ -17,7 +17,7 @@ from zeroiqa import runs
 from zeroiqa.images.find import find_images
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.events import FOLDER, read_events
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 from zeroiqa.version import __version__
 
@@ -43,7 +43,7 @@ def opened(folder, images):
 
 def done(folder, images, workers=1):
     run = opened(folder, images)
-    list(execute(run, runs.pending(run), workers=workers, on_images=lambda _: None))
+    list(LocalExecutor(workers).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return run
 

@@ -31,14 +31,14 @@ class Machine:
                 attempts.died(task)
             elif attempts.finished(task) is not None:
                 self.done.append(task.shard)
-                self.rows |= {image: task.poisoned.get(image) for image in self.images[task.shard]}
+                self.rows |= {image: task.skip.get(image) for image in self.images[task.shard]}
         return self
 
     def kills(self, task):
         if task.shard is None:
             return self.plain_kills
         touched = self.images[task.shard] if task.images is None else task.images
-        return any(image in self.killers and image not in task.poisoned for image in touched)
+        return any(image in self.killers and image not in task.skip for image in touched)
 
     @property
     def errors(self):
@@ -131,7 +131,7 @@ def test_chance_does_not_blame_an_image():
         elif attempts.finished(task) is not None:
             done.append(task)
     assert sorted(task.shard for task in done) == [0, 1, 2, 3]
-    assert not any(task.poisoned for task in done)
+    assert not any(task.skip for task in done)
 
 
 def test_images_are_decoded_carefully_from_the_first_death_of_their_shard_on():

@@ -17,11 +17,12 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.command import zeroiqa
 from zeroiqa import runs
 from zeroiqa.guards.child import without_interrupts
 from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors import local
-from zeroiqa.runs.executors.places import Place
+from zeroiqa.runs.executors.placement import Placement
 from zeroiqa.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -125,7 +126,7 @@ def test_images_that_kill_or_hang_their_process_are_the_only_error_rows(tmp_path
     done = score(tmp_path, *options, "-o", "run", "--workers", "2", "--image-seconds", "1.5", **variables)
     assert done.returncode == 0, done.stderr
     assert "20 images, 2 with an error" in done.stderr
-    assert score(tmp_path, *options, "-o", "whole", "--workers", "1").returncode == 0
+    assert zeroiqa(tmp_path, "score", *options, "-o", "whole", "--workers", "1").returncode == 0
     found, whole = rows(tmp_path / "run"), rows(tmp_path / "whole")
     assert {name: row["error"] for name, row in found.items() if row["error"]} == {
         **{f"{n:02}": KILLED.format(f"images/{n:02}.png") for n in killers},
@@ -156,7 +157,7 @@ def run(tmp_path, monkeypatch):
 
 def test_worker_sees_only_its_gpu_from_its_start(run, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    pool = local._pool(run, Place("GPU-abc", (), 3))
+    pool = local._pool(run, Placement("GPU-abc", (), 3))
     try:
         assert pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "GPU-abc"
         assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "3"
@@ -180,7 +181,7 @@ def sys_modules():
 
 
 def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
-    pool = local._pool(run, Place(None, (), 1))
+    pool = local._pool(run, Placement(None, (), 1))
     try:
         with without_interrupts():
             worker = pool.submit(os.getpid)
@@ -191,7 +192,7 @@ def test_workers_hear_no_interrupt_and_work_in_the_folder_of_the_run(run):
 
 
 def test_worker_killed_while_idle_is_replaced_and_costs_nothing(run):
-    shards = local.execute(run, runs.pending(run), workers=2, on_images=lambda _: None)
+    shards = local.LocalExecutor(2).execute(run, runs.pending(run), on_images=lambda _: None)
     first = next(shards)
     workers = [p for p in psutil.Process().children() if any("LokyProcess" in word for word in p.cmdline())]
     assert workers
@@ -202,7 +203,7 @@ def test_worker_killed_while_idle_is_replaced_and_costs_nothing(run):
 
 
 def test_nothing_of_the_workers_is_left_when_the_consumer_leaves(run):
-    shards = local.execute(run, runs.pending(run), workers=2, on_images=lambda _: None)
+    shards = local.LocalExecutor(2).execute(run, runs.pending(run), on_images=lambda _: None)
     next(shards)
     shards.close()
     assert not [p for p in psutil.Process().children() if any("LokyProcess" in word for word in p.cmdline())]
@@ -246,7 +247,7 @@ def test_interrupted_command_leaves_no_process(tmp_path):
 )
 def test_options_that_contradict_each_other_are_refused(tmp_path, options, sentence):
     make_images(tmp_path / "images", 2)
-    done = score(tmp_path, "images", *options)
+    done = zeroiqa(tmp_path, "score", "images", *options)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert not (tmp_path / "zeroiqa-runs").exists()

@@ -50,7 +50,7 @@ def test_healed_runs_are_merged_evaluated_and_rescored_like_new_ones(photos):
     give("merge", "run-photos", "run-more", "-o", "run")
     give("score", "photos", "more", "-o", "new", *HOW)
     assert Path("run/scores.csv").read_bytes() == Path("new/scores.csv").read_bytes()
-    rows = {row.file: row for row in plan.all_planned(Path("run"))}
+    rows = {row.ref.path: row for row in plan.all_planned(Path("run"))}
     assert rows["more/a.png"].bytes == Path("more/a.png").stat().st_size
     assert rows["photos/04.png"].modified == Path("photos/04.png").stat().st_mtime_ns
     for run in ("run", "run-photos"):

@@ -19,7 +19,7 @@ from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.images.find import find_images  # noqa: E402
 from zeroiqa.runs import known_answers  # noqa: E402
 from zeroiqa.runs.checks import check_run  # noqa: E402
-from zeroiqa.runs.executors.local import execute  # noqa: E402
+from zeroiqa.runs.executors.local import LocalExecutor  # noqa: E402
 from zeroiqa.runs.merge import merge_runs  # noqa: E402
 from zeroiqa.settings import load_settings  # noqa: E402
 
@@ -55,7 +55,7 @@ def score(folder: str, images: str, *, add: bool = False) -> runs.Run:
     changes = {"crop": "whole", "raters": (RATER,), "device": "cpu", "offline": True}
     settings = load_settings("embedded", changes)
     run = runs.open_run(Path(folder), settings, find_images([images]), preset="embedded", add=add)
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     return run
 
 

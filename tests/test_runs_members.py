@@ -11,7 +11,7 @@ import pytest
 from zeroiqa import runs, samples
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 
@@ -27,7 +27,7 @@ def begin(folder, *raters, **choices):
 
 
 def work(run, workers=1):
-    list(execute(run, runs.pending(run), workers=workers, on_images=lambda _: None))
+    list(LocalExecutor(workers).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return (run.folder / "scores.csv").read_bytes()
 
@@ -53,7 +53,7 @@ def test_added_member_gives_the_scores_of_a_run_that_had_it_from_the_start(rater
 
 def test_unfinished_run_can_get_a_member_too():
     run = begin("run", "fake")
-    shards = execute(run, runs.pending(run), workers=1, on_images=lambda _: None)
+    shards = LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None)
     next(shards)
     shards.close()
     before = parts("run")

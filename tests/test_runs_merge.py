@@ -12,7 +12,7 @@ from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
 from zeroiqa.runs import merge as merging
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.merge import merge_runs
 from zeroiqa.settings import load_settings
 
@@ -36,7 +36,7 @@ def begin(folder, *paths, add=False, **choices):
 
 def finish(folder, *paths, **choices):
     run = begin(folder, *paths, **choices)
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return run
 

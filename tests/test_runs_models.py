@@ -12,12 +12,12 @@ import pytest
 
 from tests.tiny.odd import own_code
 from zeroiqa import runs, samples
+from zeroiqa.chat.model import ChatModel
 from zeroiqa.errors import UserError
 from zeroiqa.images.decode import decode
 from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import build_method
-from zeroiqa.raters import chat
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 
 verify = import_module("zeroiqa.cli.commands.verify")
@@ -43,14 +43,14 @@ def finish(folder, *raters, **choices):
     run = runs.open_run(
         Path(folder), settings(*raters, **choices), find_images(["photos"]), preset="embedded"
     )
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return run
 
 
 def test_ensemble_of_models_holds_one_at_a_time_and_takes_another_member_later(tiny, monkeypatch):
     engines, most = weakref.WeakSet(), 0
-    build = chat.ChatRater._engine
+    build = ChatModel.engine.fget
 
     def counted(self):
         nonlocal most
@@ -59,7 +59,7 @@ def test_ensemble_of_models_holds_one_at_a_time_and_takes_another_member_later(t
         most = max(most, len(engines))
         return engine
 
-    monkeypatch.setattr(chat.ChatRater, "_engine", counted)
+    monkeypatch.setattr(ChatModel, "engine", property(counted))
     one, other = f"hf:{tiny('smolvlm')}", f"hf:{tiny('qwen2_5_vl')}"
     finish("run", one, "fake")
     before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("part-*")}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa.images.find import Source
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.runs.naming import Naming, as_planned, canonical, naming_from, naming_of, root_of, spelled_from
 
@@ -98,7 +98,7 @@ def test_the_root_is_where_the_images_are(project, monkeypatch):
 )
 def test_new_images_are_spelled_like_their_neighbours(project, planned, found, expected):
     here = os.fspath(project)
-    sources = [Source(path.format(here=here), 1, None) for path in found]
+    sources = [ImageRef(path.format(here=here), 1, None) for path in found]
     planned = [path.format(here=here) for path in planned]
     assert [each.path for each in as_planned(sources, planned, here)] == [
         path.format(here=here) for path in expected
@@ -106,6 +106,6 @@ def test_new_images_are_spelled_like_their_neighbours(project, planned, found, e
 
 
 def test_members_keep_their_archive(project):
-    source = Source("x.tar/b.png", 1, None, "x.tar", 512)
+    source = ImageRef("x.tar/b.png", 1, None, "x.tar", 512)
     (found,) = as_planned([source], ["./x.tar/a.png"], str(project))
     assert (found.path, found.archive) == ("./x.tar/b.png", "./x.tar")

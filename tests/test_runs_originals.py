@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,10 @@ from zeroiqa import runs
 from zeroiqa.cli import cli
 from zeroiqa.errors import ImageError
 from zeroiqa.images.find import find_images
-from zeroiqa.images.read import Stored, read
+from zeroiqa.images.read import read
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import parts, plan
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.merge import merge_runs
 from zeroiqa.runs.originals import check_images
 from zeroiqa.settings import load_settings
@@ -51,7 +51,7 @@ def begun(folder: str, *raters: str, images: str = "photos") -> runs.Run:
 
 def finish(run: runs.Run) -> list[str | None]:
     """The error of each image."""
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     return [score.error for score in runs.iter_scores(run)]
 
@@ -131,10 +131,10 @@ def test_an_object_has_one_time_in_listings_and_alone(bucket: Bucket) -> None:
     address = bucket.put("photos/0.bmp", Path("photos/0.bmp").read_bytes())
     (listed,), (alone,) = find_images([bucket.address("photos")]), find_images([address])
     assert listed == alone and listed.modified
-    stored = Stored(address, listed.bytes, modified=listed.modified)
+    stored = ImageRef(address, listed.bytes, modified=listed.modified)
     assert read(stored, 10_000) == Path("photos/0.bmp").read_bytes()
     with pytest.raises(ImageError, match=CHANGED):
-        read(replace(stored, modified=listed.modified - 10**9), 10_000)
+        read(stored._replace(modified=listed.modified - 10**9), 10_000)
 
 
 def test_a_further_rater_is_shown_the_file_whose_regions_were_found() -> None:
@@ -181,9 +181,9 @@ def without_columns(folder: Path) -> None:
 
 def test_a_run_of_an_older_version_opens_goes_on_and_merges() -> None:
     run = begun("run")
-    list(execute(run, runs.pending(run)[:2], workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run)[:2], on_images=lambda _: None))
     without_columns(Path("run"))
-    assert {row.modified for row in plan.all_planned(Path("run"))} == {None}
+    assert {row.ref.modified for row in plan.all_planned(Path("run"))} == {None}
     assert [row.content_hash for row in parts.read_regions(Path("run"), 0)] == [None]
     os.utime("photos/3.bmp", (7, 7))  # not known then, so not compared
     assert finish(begun("run")) == [None] * 4
@@ -194,5 +194,5 @@ def test_a_run_of_an_older_version_opens_goes_on_and_merges() -> None:
     other = begun("run2", images="other.bmp")
     finish(other)
     merged, _ = merge_runs([runs.load_run(Path("run")), other], Path("both"))
-    times = [row.modified for row in plan.all_planned(merged.folder)]
+    times = [row.ref.modified for row in plan.all_planned(merged.folder)]
     assert times[:4] == [None] * 4 and times[4] == Path("other.bmp").stat().st_mtime_ns

@@ -19,7 +19,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.find import find_images
 from zeroiqa.raters import build_rater
 from zeroiqa.raters.fake import FakeRater
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.passes import image_passes, rater_groups
 from zeroiqa.settings import load_settings
 
@@ -104,7 +104,7 @@ def begin(folder, *raters, **choices):
 
 def finish(folder, *raters, **choices):
     run = begin(folder, *raters, **choices)
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     return run
 
 
@@ -154,7 +154,7 @@ def test_progress_counts_every_pass(log):
     run = begin("run", "hf:0", "fake", "hf:1")
     assert image_passes(run, range(run.n_shards)) == (2 * N, 0)
     reports = []
-    shards = execute(run, runs.pending(run), workers=1, on_images=reports.append)
+    shards = LocalExecutor(1).execute(run, runs.pending(run), on_images=reports.append)
     assert next(shards) == 0
     assert sum(reports) == N + 1  # the second model is at work: a shard is told of once it is done
     assert image_passes(run, range(run.n_shards)) == (2 * N, N + 1)
@@ -164,7 +164,7 @@ def test_progress_counts_every_pass(log):
 
 def test_run_stopped_between_its_models_goes_on_with_what_is_missing(log):
     run = begin("run", "hf:0", "hf:1")
-    shards = execute(run, runs.pending(run), workers=1, on_images=lambda _: None)
+    shards = LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None)
     next(shards)
     shards.close()
     before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("part-*")}
@@ -202,11 +202,11 @@ def test_unusable_model_is_asked_once_and_leaves_a_run_that_can_be_resumed(log):
 
 def test_image_that_vanished_before_the_second_model_is_an_error_row(log):
     run = begin("run", "hf:0", "hf:1")
-    shards = execute(run, runs.pending(run), workers=1, on_images=lambda _: None)
+    shards = LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None)
     next(shards)
     shards.close()
     Path("photos/03.png").unlink()
     run = runs.load_run(Path("run"))
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     errors = {Path(result.path).name for result in runs.iter_scores(run) if result.error}
     assert errors == {"03.png"}

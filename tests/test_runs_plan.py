@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroiqa.errors import UserError
-from zeroiqa.images.find import Source
-from zeroiqa.images.read import Stored
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import plan
 
 INPUTS = {"count": 1, "sha256": "a digest"}
 
 
 def sources(*paths, prompt=None):
-    return [Source(path, 10, prompt) for path in paths]
+    return [ImageRef(path, 10, prompt) for path in paths]
 
 
 @given(st.integers(0, 3_000_000))
@@ -55,9 +54,9 @@ def test_plan_gives_back_the_images_in_order(tmp_path):
     assert plan.planned_sizes(tmp_path) == (1, 2, 4, 8, 5)
     by_shard = [row for shard in range(5) for row in plan.planned(tmp_path, shard)]
     assert by_shard == list(plan.all_planned(tmp_path))
-    assert [row.file for row in by_shard] == paths
+    assert [row.ref.path for row in by_shard] == paths
     assert [row.image for row in by_shard] == list(range(20))
-    assert {row.prompt for row in by_shard} == {"a cat"}
+    assert {row.ref.prompt for row in by_shard} == {"a cat"}
 
 
 def test_plan_is_a_plain_table_for_other_tools(tmp_path):
@@ -76,15 +75,15 @@ def test_plan_is_a_plain_table_for_other_tools(tmp_path):
 def test_plan_keeps_unusual_names(tmp_path, name):
     plan.write_plan(tmp_path, sources(name), INPUTS)
     (row,) = plan.planned(tmp_path, 0)
-    assert row.file == row.path == name
+    assert row.ref.path == row.ref.name == name
 
 
 def test_name_outside_utf8_is_opened_as_it_is_and_shown_escaped(tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     plan.write_plan(tmp_path, sources(name, prompt="caf\udce9"), INPUTS)
     (row,) = plan.planned(tmp_path, 0)
-    assert os.fsencode(row.file) == b"caf\xe9.jpg"
-    assert row.path == row.prompt.replace("é", "e") + ".jpg" == "caf\\udce9.jpg"
+    assert os.fsencode(row.ref.path) == b"caf\xe9.jpg"
+    assert row.ref.name == row.ref.prompt.replace("é", "e") + ".jpg" == "caf\\udce9.jpg"
 
 
 def test_plan_of_equal_images_is_equal_bytes(tmp_path):
@@ -110,10 +109,16 @@ def test_added_images_come_behind_the_others_in_shards_of_their_own(tmp_path):
     assert plan.add_images(tmp_path, sources("b.jpg", "d.jpg", "e.jpg")) == 2
     assert (tmp_path / "plan.parquet").read_bytes() == before
     assert plan.planned_sizes(tmp_path) == (1, 2, 1, 1)
-    assert [row.path for row in plan.all_planned(tmp_path)] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
+    assert [row.ref.name for row in plan.all_planned(tmp_path)] == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+        "d.jpg",
+        "e.jpg",
+    ]
     assert [row.image for row in plan.all_planned(tmp_path)] == [0, 1, 2, 3, 4]
     with plan.shard_reader(tmp_path) as read:
-        assert [[row.path for row in read(shard)] for shard in (3, 1)] == [["e.jpg"], ["b.jpg", "c.jpg"]]
+        assert [[row.ref.name for row in read(shard)] for shard in (3, 1)] == [["e.jpg"], ["b.jpg", "c.jpg"]]
     assert pq.read_table(tmp_path / "plan-0001.parquet", columns=["shard"]).to_pydict() == {"shard": [2, 3]}
 
 
@@ -145,7 +150,7 @@ def test_two_who_add_at_once_lose_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(plan, "created", after_another)
     assert plan.add_images(tmp_path, sources("b.jpg", "c.jpg")) == 1
-    assert [row.path for row in plan.all_planned(tmp_path)] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [row.ref.name for row in plan.all_planned(tmp_path)] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
 def test_an_added_image_with_another_prompt_is_refused(tmp_path):
@@ -162,15 +167,14 @@ def test_damaged_plan_is_named(tmp_path):
 
 
 def test_a_plan_without_the_columns_of_archives_is_read(tmp_path):
-    images = [Source("x.tar/a.jpg", 7, None, "x.tar", 512), Source("b.jpg", 9, "prompt")]
+    images = [ImageRef("x.tar/a.jpg", 7, None, "x.tar", 512), ImageRef("b.jpg", 9, "prompt")]
     plan.write_plan(tmp_path, images, INPUTS)
     first, second = plan.all_planned(tmp_path)
-    assert first.stored == Stored("x.tar/a.jpg", 7, "x.tar", 512)
-    assert second.stored == Stored("b.jpg", 9)
+    assert first.ref == ImageRef("x.tar/a.jpg", 7, None, "x.tar", 512)
+    assert second.ref == ImageRef("b.jpg", 9, "prompt")
     table = pq.read_table(tmp_path / "plan.parquet")
     pq.write_table(table.drop_columns(["archive", "offset"]), tmp_path / "plan.parquet")
-    assert [row.stored for row in plan.all_planned(tmp_path)] == [
-        Stored("x.tar/a.jpg", 7),
-        Stored("b.jpg", 9),
+    assert [row.ref for row in plan.all_planned(tmp_path)] == [
+        ImageRef("x.tar/a.jpg", 7),
+        ImageRef("b.jpg", 9, "prompt"),
     ]
-    assert [row.prompt for row in plan.all_planned(tmp_path)] == [None, "prompt"]

@@ -9,15 +9,15 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.images.find import Source
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import plan, record
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.identity import run_id_of
 from zeroiqa.settings import load_settings
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 CHOICES = {"segmenter": "grid", "raters": ("fake", "fake:2"), "lambda": 0.5}
-SOURCES = [Source(f"{number}.jpg", 10, None) for number in range(7)]
+SOURCES = [ImageRef(f"{number}.jpg", 10) for number in range(7)]
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_edited_standard_is_refused_and_a_moved_one_is_not(tmp_path):
 
 def test_other_images_are_refused_naming_some():
     begin()
-    message = refusal(sources=[*SOURCES[1:], Source("new.jpg", 0, None), Source("newer.jpg", 0, None)])
+    message = refusal(sources=[*SOURCES[1:], ImageRef("new.jpg"), ImageRef("newer.jpg")])
     assert "1 are only there, 2 only here: 0.jpg only there, new.jpg only here" in message
     assert begin(sources=SOURCES[::-1]).n_images == 7
     prompted = [SOURCES[0]._replace(prompt="a cat"), *SOURCES[1:]]
@@ -190,5 +190,5 @@ def test_worker_refuses_a_method_that_has_changed_meanwhile():
     run = begin()
     older = replace(run, identity=dict(run.identity) | {"segmenter": "grid-v0"})
     with pytest.raises(UserError, match="was started with segmenter grid-v0"):
-        list(execute(older, [0], workers=1, on_images=lambda _: None))
+        list(LocalExecutor(1).execute(older, [0], on_images=lambda _: None))
     assert list(Path("run").rglob("part-*")) == []

@@ -12,7 +12,7 @@ import pytest
 from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.parts import RegionsRow
 from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
 from zeroiqa.settings import load_segmentation_settings, load_settings
@@ -33,7 +33,7 @@ def run(tmp_path, monkeypatch):
 
 def finished(run, workers=1):
     told = []
-    assert sorted(execute(run, runs.pending(run), workers=workers, on_images=told.append)) == list(
+    assert sorted(LocalExecutor(workers).execute(run, runs.pending(run), on_images=told.append)) == list(
         range(run.n_shards)
     )
     assert sum(told) == run.n_images
@@ -48,7 +48,7 @@ def rows(run):
 def test_a_run_without_raters_finds_regions_and_is_finished(run, workers):
     assert runs.pending(run) == [0, 1, 2]
     found = rows(finished(run, workers))
-    assert [planned.path for planned, _ in found] == [f"photos/{name}.png" for name in "abcd"]
+    assert [planned.ref.path for planned, _ in found] == [f"photos/{name}.png" for name in "abcd"]
     assert [len(row.regions) for _, row in found] == [4, 0, 4, 4]
     assert "not an image" in found[1][1].error
     assert all(region.mask is not None for _, row in found for region in row.regions)

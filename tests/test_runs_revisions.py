@@ -8,7 +8,7 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.errors import UserError
-from zeroiqa.images.find import Source
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import plan, record, revisions
 from zeroiqa.runs.revisions import Change
 from zeroiqa.settings import load_settings
@@ -18,7 +18,7 @@ from zeroiqa.settings import load_settings
 def folder(here):
     """A run of twenty images in shards of 1, 2, 4, 8 and 5."""
     settings = load_settings("embedded", {"segmenter": "grid", "raters": ("fake",)})
-    sources = [Source(f"{number}.png", 10, None, modified=5) for number in range(20)]
+    sources = [ImageRef(f"{number}.png", 10, None, modified=5) for number in range(20)]
     return runs.open_run(Path("run"), settings, sources, preset="embedded").folder
 
 
@@ -43,9 +43,9 @@ def test_revisions_say_what_the_plan_says_anew_and_what_is_computed_again(folder
     assert names(folder) == [f"revision-000{number}.parquet" for number in (1, 2, 3)]
     found = revisions.read(folder)
     assert found.number == 3
-    rows = {row.image: found.planned(row) for row in plan.all_planned(folder)}
-    assert rows[0].modified == 5 and rows[1][4:8] == (7, None, None, 8)
-    assert (rows[2].bytes, rows[2].modified, rows[2].offset, rows[2].prompt) == (9, None, 3, "a cat")
+    rows = {row.image: found.planned(row).ref for row in plan.all_planned(folder)}
+    assert rows[0].modified == 5 and rows[1] == ImageRef("1.png", 7, modified=8)
+    assert rows[2] == ImageRef("2.png", 9, "a cat", offset=3)
     assert [found.generation(shard) for shard in range(5)] == [0, 3, 0, 0, 2]
     assert found.generations(1) == (0, 1, 2, 3)
     assert found.again(1, 0) == {1: "replaced", 2: "replaced"}

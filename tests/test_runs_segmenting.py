@@ -13,7 +13,7 @@ from zeroiqa.images.decode import decode
 from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import score_together
 from zeroiqa.runs import parts, stages
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.segmenters.grid import GridSegmenter
 from zeroiqa.settings import load_settings
 
@@ -58,7 +58,7 @@ def run_with(folder, segmenter, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(stages, "build_method", with_segmenter)
-        list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+        list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     rows = [row for shard in range(run.n_shards) for row in parts.read_regions(run.folder, shard)]
     return [row.error or row.regions for row in rows]
@@ -99,7 +99,7 @@ def test_sam2_in_a_run_gives_the_regions_of_one_image_after_the_other(tiny_sam2)
     settings = load_settings("embedded", choices)
     sources = find_images(["photos"])
     run = runs.open_run(Path("run"), settings, sources, preset="embedded")
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     method = stages.method_of(run)
     assert method.segmenter is not None and method.segmenter.images_per_call > 1
     rows = [row for shard in range(run.n_shards) for row in parts.read_regions(run.folder, shard)]

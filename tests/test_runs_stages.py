@@ -9,7 +9,8 @@ from PIL import Image
 
 from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.images.find import Source, find_images
+from zeroiqa.images.find import find_images
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import parts
 from zeroiqa.runs.stages import method_of, run_shard
 from zeroiqa.settings import load_settings
@@ -124,7 +125,7 @@ def test_unusable_rater_stops_the_run_and_leaves_no_part_behind(run):
 
 
 def test_image_with_an_error_is_in_every_part_and_the_error_said_once(tmp_path, run):
-    sources = [Source("missing.jpg", 0, None)]
+    sources = [ImageRef("missing.jpg")]
     run = runs.open_run(tmp_path / "other", run.settings, sources, preset="embedded")
     result = work(run)
     (segmented,) = parts.read_regions(run.folder, 0)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters import build_segmenter, has_weights, segmenter_names
+from zeroiqa.segmenters import build_segmenter, find_segmenter, segmenter_names
 from zeroiqa.settings import load_settings
 
 
 def test_networks_are_told_from_the_embedded_segmenters():
-    assert [name for name in segmenter_names() if not has_weights(name)] == ["graph", "grid"]
-    assert has_weights("sam2.1-base+:file.pt") and not has_weights("grid:2x2")
+    assert [name for name in segmenter_names() if not find_segmenter(name).needs_weights] == ["graph", "grid"]
+    assert find_segmenter("sam2.1-base+:file.pt").needs_weights
+    assert not find_segmenter("grid:2x2").needs_weights
 
 
 @pytest.mark.parametrize("wrong", ["sam2.1-tinny", "sam", "SAM2"])

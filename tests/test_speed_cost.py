@@ -13,12 +13,12 @@ from scripts.count_tflop import tflop_per_view
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
 from zeroiqa.samples import folder
-from zeroiqa.speed.cost import Speed, is_live, live_cost, planned_cost, seconds_by_formula
+from zeroiqa.speed.cost import StepTime, is_live, live_cost, planned_cost, seconds_by_formula
 from zeroiqa.weights.cards import model_cards
 
-FAST = Speed("fast", 0.01, "")
-SLOW = Speed("slow", 1.0, "")
-UNKNOWN = Speed("unknown", None, "")
+FAST = StepTime("fast", 0.01, "")
+SLOW = StepTime("slow", 1.0, "")
+UNKNOWN = StepTime("unknown", None, "")
 
 
 def test_cost_is_the_sum_over_images_and_views():

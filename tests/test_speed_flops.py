@@ -13,8 +13,8 @@ from tests.tiny import FAMILIES
 from zeroiqa.chat.caching import find_cache
 from zeroiqa.errors import UserError
 from zeroiqa.speed.flops import (
-    Batch,
     Text,
+    TokenCounts,
     causal_pairs,
     count_flops,
     peak_tflops,
@@ -87,7 +87,7 @@ def test_formulas_equal_the_counter_of_pytorch_but_for_the_masked_half(family, t
             model.get_output_embeddings(),
             run=lambda: model(**inputs, logits_to_keep=1),
         )
-    pictures, row = (count_flops(geometry, batch) for batch in meter.batches())
+    pictures, row = (count_flops(geometry, batch) for batch in meter.counts())
     length = inputs["input_ids"].shape[1]
     assert head == pictures.head
     assert text == row.text + masked_half(geometry.text, length)
@@ -116,11 +116,11 @@ def test_numbers_of_qwen_7b_are_those_computed_independently():
     With the prefix reused 25.9, which also saves most of the last layer (2 %), as this engine does not.
     """
     geometry = read_geometry(Qwen2_5_VLConfig(**GEOMETRIES["qwen2.5-vl-7b"]))
-    whole = count_flops(geometry, Batch(grids=((74, 74),), lengths=(1492,)))
+    whole = count_flops(geometry, TokenCounts(grids=((74, 74),), lengths=(1492,)))
     assert whole.total == pytest.approx(27.6e12, rel=0.002)
     assert whole.vision + whole.projector == pytest.approx(7.70e12, rel=0.002)
     assert whole.text + whole.head == pytest.approx(19.9e12, rel=0.002)
-    reused = count_flops(geometry, Batch(grids=((74, 74),), lengths=(1409,), prefix=83))
+    reused = count_flops(geometry, TokenCounts(grids=((74, 74),), lengths=(1409,), prefix=83))
     assert reused.total == pytest.approx(25.9e12, rel=0.03)
 
 
@@ -149,8 +149,8 @@ def test_windows_at_the_border_are_smaller(tiny):
 
 def test_only_positions_that_are_read_pass_the_head(tiny):
     geometry = read_geometry(load(tiny("qwen2_vl"))[0].config)
-    last = count_flops(geometry, Batch(lengths=(9, 5)))
-    every = count_flops(geometry, Batch(lengths=(9, 5), positions=14))
+    last = count_flops(geometry, TokenCounts(lengths=(9, 5)))
+    every = count_flops(geometry, TokenCounts(lengths=(9, 5), positions=14))
     assert every.head == 7 * last.head
     assert every.total - every.head == last.total - last.head
 

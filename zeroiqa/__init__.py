@@ -3,6 +3,7 @@
 >>> import zeroiqa
 >>> result = zeroiqa.score("photo.jpg")         # doctest: +SKIP
 >>> results = zeroiqa.score_images(["a.jpg", "b.jpg"])  # doctest: +SKIP
+>>> run = zeroiqa.run("photos/", "my-run")      # doctest: +SKIP
 >>> agreement = zeroiqa.evaluate("run", mos="opinions.csv")  # doctest: +SKIP
 """
 
@@ -13,21 +14,26 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
-    from zeroiqa.api import load_method, score, score_images
+    from zeroiqa.api import Progress, load_method, load_run, run, score, score_images
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
     from zeroiqa.pipeline import Method
     from zeroiqa.results import ImageScore, ImageScores
+    from zeroiqa.runs.run import Run
 
 __all__ = [
     "score",
     "score_images",
     "load_method",
+    "run",
+    "load_run",
     "evaluate",
     "compare",
     "Method",
+    "Run",
+    "Progress",
     "ImageScore",
     "ImageScores",
     "Evaluation",
@@ -41,6 +47,10 @@ _HOME = {
     "score": "api",
     "score_images": "api",
     "load_method": "api",
+    "run": "api",
+    "load_run": "api",
+    "Progress": "api",
+    "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
     "compare": "evaluation.compare",
     "Method": "pipeline",

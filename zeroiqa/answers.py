@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.raters import has_weights, is_baseline, is_server, measures_mass
+from zeroiqa.raters import find_rater
 from zeroiqa.standards import standard_names
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limi
 
 def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
     """The mass below which a rating means little; None where there is no mass, or any may be right."""
-    if not measures_mass(rater) or kind in ("float", "preference"):
+    entry = find_rater(rater)
+    if not entry.measures_mass or kind in ("float", "preference"):
         return None
-    rare = kind == "next-word" or is_baseline(rater)
+    rare = kind == "next-word" or entry.reads_words
     return aggregation.word_mass_threshold if rare else aggregation.mass_threshold
 
 
@@ -162,7 +163,8 @@ def answers_of(record: Mapping[str, Any]) -> Answers:
 
 def _advice(rater: str, standard: str) -> str:
     """Where to look; nothing for what `zeroiqa models check` does not take."""
-    if is_baseline(rater) or not (has_weights(rater) or is_server(rater)):
+    entry = find_rater(rater)
+    if not (entry.is_chat_model or entry.is_server):
         return ""
     named = standard if standard in standard_names() else f"{standard}.toml"  # a file of the user's own
     asked = "" if standard == USUAL_STANDARD else f" --standard {shlex.quote(named)}"
@@ -171,9 +173,10 @@ def _advice(rater: str, standard: str) -> str:
 
 def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:
     """P(the answer is a level); None where nothing but a number was answered."""
-    if rating is None or not measures_mass(rater) or kind == "float":
+    entry = find_rater(rater)
+    if rating is None or not entry.measures_mass or kind == "float":
         return None
-    if rating.value is not None and kind != "preference" and not is_baseline(rater):
+    if rating.value is not None and kind != "preference" and not entry.reads_words:
         return None  # a digit, from a server that tells no probabilities
     return rating.mass
 

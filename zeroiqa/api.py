@@ -1,31 +1,50 @@
-"""The Python interface: score one image, or many, held in files or in memory."""
+"""The Python interface: score images in memory or files, or keep their ratings in a run that can go on."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
+from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
-from zeroiqa.images.decode import from_array, from_pil
 from zeroiqa.images.find import find_images
-from zeroiqa.images.read import Stored
+from zeroiqa.images.given import name_of, to_image
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore, ImageScores
-from zeroiqa.settings import DEFAULT_PRESET, load_settings
+from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, resume_run
+from zeroiqa.runs.executors.choice import ExecutorChoice
+from zeroiqa.runs.identity import PLACE_AND_PERMISSION
+from zeroiqa.runs.limits import parse_limit
+from zeroiqa.runs.naming import naming_of
+from zeroiqa.runs.run import Run
+from zeroiqa.runs.slices import parse_slice
+from zeroiqa.runs.work import Track, work_on
+from zeroiqa.settings import DEFAULT_PRESET, Settings, load_settings, settings_from_dict
 from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import PIL.Image
+    from zeroiqa.images.given import ImageLike
 
-    ImageLike: TypeAlias = str | os.PathLike[str] | bytes | npt.NDArray[np.generic] | PIL.Image.Image | Image
-    """A path, the bytes of an image file, an array (height, width[, channels]) in RGB order, a PIL image."""
+_LOG = logging.getLogger(__name__)
+
+
+class Progress(NamedTuple):
+    """How far the work on a run is."""
+
+    done: int
+    """Images that are finished, those of earlier calls included."""
+    total: int
+    """All images. Where an ensemble of models goes over them several times, they count once each time."""
 
 
 class Overrides(TypedDict, total=False):
@@ -72,18 +91,16 @@ def load_method(
     Raises:
         UserError: a name is unknown or a value out of its range.
     """
-    fields: dict[str, Any] = dict(overrides)
-    if "lam" in fields:
-        fields["lambda"] = fields.pop("lam")
-    return build_method(load_settings(preset, fields), image_seconds=image_seconds)
+    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:
     """Score one image without a reference.
 
     Args:
-        image: A path, the bytes of an image file, a PIL image, or an array in RGB order of shape
-            (height, width) or (height, width, 1 | 2 | 3 | 4) and type uint8, uint16 or bool.
+        image: A path (of a member of a tar archive ARCHIVE.tar/MEMBER), the bytes of an image file, a PIL
+            image, or an array in RGB order of shape (height, width) or (height, width, 1 | 2 | 3 | 4) and
+            type uint8, uint16 or bool.
         prompt: The text that the image was generated from; needed for the aspect correspondence.
         method: From `load_method`; the embedded preset if left out.
 
@@ -99,7 +116,7 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         True
     """
     method = method or load_method()
-    decoded = _to_image(image, prompt, method, 0)
+    decoded = to_image(image, prompt, policy=method.policy, decoder=method.decoder, members=NamedMembers())
     for standard in method.standards:
         standard.fill(decoded.prompt)  # raises where it is missing: of one image, nothing is left out
     result = score_image(decoded, method)
@@ -119,13 +136,14 @@ def score_images(
     """Score many images; a bad one becomes a result with `status` "error" and never stops the others.
 
     Args:
-        images: A folder, a glob pattern or a list file; or anything that yields what `score` takes.
+        images: A folder, a glob pattern, a list file or a tar archive; or anything that yields what `score`
+            takes.
             Images are taken and let go one by one, or as many at a time as a model rates by one call.
         prompts: One text prompt per image, for the aspect correspondence. An image without one has the scores
             of the other standards, and a warning.
         method: From `load_method`; the embedded preset if left out.
         include: Patterns of names, as of `zeroiqa.images.selection.Selection`: take images only that fit one.
-            Those of a folder, a glob pattern or a list alone are asked.
+            Those of a folder, a glob pattern, a list or an archive alone are asked.
         exclude: Patterns of names: leave out images that fit one.
 
     Returns:
@@ -138,7 +156,7 @@ def score_images(
     method = method or load_method()
     if isinstance(images, str | os.PathLike):
         sources = find_images([os.fspath(images)], selection=Selection.of(include, exclude))
-        images = [source.path for source in sources]
+        images = [source.as_it_is_now for source in sources]
         prompts = [source.prompt for source in sources] if prompts is None else prompts
     elif include or exclude:
         raise UserError("include and exclude choose in a folder, a glob pattern or a list; name one of them.")
@@ -153,16 +171,197 @@ def score_images(
     at_once = method.images_per_call
     results: list[ImageScore] = []
     group: list[Image | ImageScore] = []
+    members = NamedMembers()
     for position, image in enumerate(images):
         prompt = prompts[position] if prompts is not None else None
         try:
-            group.append(_to_image(image, prompt, method, position))
+            group.append(
+                to_image(
+                    image,
+                    prompt,
+                    policy=method.policy,
+                    decoder=method.decoder,
+                    members=members,
+                    position=position,
+                )
+            )
         except ImageError as error:
-            group.append(ImageScore(_name(image, position), error=str(error), cause=error.cause))
+            group.append(ImageScore(name_of(image, position), error=str(error), cause=error.cause))
         if len(group) == at_once:
             results += _score_group(group, method)
             group.clear()
     return ImageScores((*results, *_score_group(group, method)))
+
+
+def run(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    preset: str = DEFAULT_PRESET,
+    settings: Settings | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    sidecar_prompts: bool = False,
+    exact: bool = False,
+    add: bool = False,
+    prune: bool = False,
+    retry_errors: bool = False,
+    refresh: bool = False,
+    ignore_times: bool = False,
+    workers: int | str = "auto",
+    ray: str | None = None,
+    gpus: int | None = None,
+    shard: str | None = None,
+    max_failures: int | str | None = None,
+    image_seconds: float = IMAGE_SECONDS,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
+    **overrides: Unpack[Overrides],
+) -> Run:
+    """Score images into a run folder, as `zeroiqa score` does: a call that was interrupted goes on.
+
+    Every rating is kept in the folder. The same call computes nothing twice, and follows what it names:
+    images that are new there are scored, missing ones are gone. Scores equal those of the command line.
+
+    Args:
+        images: Files, folders, glob patterns, lists or archives, as `zeroiqa.images.find.find_images` takes
+            them; None goes on with the images and settings of the run in `folder`.
+        folder: Of the run; if left out, one below zeroiqa-runs/ for these images and settings.
+        preset: Name of a preset, or path of a TOML file.
+        settings: In place of a preset.
+        include: Patterns of names: take images only that fit one.
+        exclude: Patterns of names: leave out images that fit one.
+        sidecar_prompts: Read photo.txt beside photo.png as its text prompt.
+        exact: These images and no others: do not follow a folder, pattern or list as it changes.
+        add: Take in images of other places than the run is of.
+        prune: Leave images that are gone out of all tables.
+        retry_errors: Try all images again that have an error.
+        refresh: Score images again whose file or prompt has changed since.
+        ignore_times: Take images of the planned size though their files were written again since.
+        workers: Processes on this machine: a number, or "auto".
+        ray: Address of a Ray cluster, or "auto"; its actors do the work.
+        gpus: With `ray`: actors that each have one GPU.
+        shard: "I/N" does slice I of N of the run, I from 0; "slurm" takes both from a job array.
+        max_failures: Stop once more images than that have an error; a number, or a share such as "5%".
+        image_seconds: How long reading and decoding one image may take, more than 0.
+        on_progress: Is told how far the work is, whenever images are finished.
+        on_message: Is given each sentence that the command line prints about the run; if left out, the
+            logger of zeroiqa is.
+        **overrides: Fields of the preset to replace, such as `raters=["nss"]` or `crop="mask"`.
+
+    Returns:
+        The run: `.scores()` yields a result for each image, `.status()` counts.
+
+    Raises:
+        UserError: nothing is found, the folder holds another run or something else, choices contradict each
+            other, or the run cannot go on; what is finished stays.
+
+    Example:
+        >>> import tempfile, zeroiqa
+        >>> from zeroiqa.samples import folder
+        >>> run = zeroiqa.run(folder(), tempfile.mkdtemp(), include=["c*.jpg"])
+        >>> sorted(result.status for result in run.scores()) == ["ok"] * run.status().images
+        True
+    """
+    tell = on_message or _log
+    choices = RunChoices(
+        add=add,
+        prune=prune,
+        ignore_times=ignore_times,
+        retry_errors=retry_errors,
+        refresh=refresh,
+        part=None if shard is None else parse_slice(shard, os.environ),
+        image_seconds=image_seconds,
+    )
+    executors = ExecutorChoice(workers, ray, gpus)
+    limit = None if max_failures is None else parse_limit(max_failures)
+    if images is None:
+        opened = resume_run(_reopened(folder, overrides), choices=choices, tell=tell)
+        executor = executors.executor(opened.n_images, opened.settings)
+    else:
+        settings = load_settings(preset, overrides) if settings is None else settings
+        named = [images] if isinstance(images, str | os.PathLike) else images
+        names = [os.fspath(name) for name in named]
+        selection = Selection.of(include, exclude)
+        sources = find_images(names, sidecar_prompts=sidecar_prompts, selection=selection)
+        naming = naming_of(names, selection=selection, sidecar_prompts=sidecar_prompts, exact=exact)
+        executor = executors.executor(len(sources), settings)  # refuses before anything is written
+        there = default_folder(names[0], settings, sources, naming) if folder is None else _location(folder)
+        opened = begin_run(there, settings, sources, preset, naming=naming, choices=choices, tell=tell)
+    work = work_on(opened, executor, _track(on_progress), part=choices.part, limit=limit)
+    work.finish()
+    for sentence in work.conclusion():
+        tell(sentence)
+    return work.run
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Open a run that is there, without its images or models.
+
+    Args:
+        folder: Of the run; also an address such as s3://BUCKET/RUN.
+
+    Returns:
+        The run: `.scores()` yields the results of all that is finished, `.status()` counts, and with other
+        arithmetic (`.scores(lam=0)`) no model is loaded either.
+
+    Raises:
+        UserError: the folder holds no run, is damaged, or was written by a newer zeroiqa.
+
+    Example:
+        >>> import tempfile, zeroiqa
+        >>> from zeroiqa.samples import folder
+        >>> there = zeroiqa.run(folder() / "coffee.jpg", tempfile.mkdtemp()).folder
+        >>> [result] = zeroiqa.load_run(there).scores()
+        >>> 1 <= result.score <= 7
+        True
+    """
+    return runs.load_run(_location(folder))
+
+
+def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> Run:
+    """The run of a folder, perhaps on another device.
+
+    Raises:
+        UserError: there is none, or its settings shall be others.
+    """
+    if folder is None:
+        raise UserError("Name the images; or the folder of a run that shall go on.")
+    others = sorted(overrides.keys() - {*PLACE_AND_PERMISSION})
+    if others:
+        raise UserError(
+            f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
+            "name the images, too."
+        )
+    there = load_run(folder)
+    return replace(there, settings=settings_from_dict({**there.settings.to_dict(), **overrides}, "the call"))
+
+
+def _location(folder: str | os.PathLike[str]) -> Location:
+    return folder if isinstance(folder, Path) else location(os.fspath(folder))
+
+
+def _log(sentence: str) -> None:
+    """Log what the command line prints."""
+    warning = sentence.removeprefix("Warning: ")
+    _LOG.log(logging.INFO if warning == sentence else logging.WARNING, "%s", warning)
+
+
+def _track(on_progress: Callable[[Progress], None] | None) -> Track:
+    @contextmanager
+    def track(total: int, done: int, passes: int, doing: str) -> Iterator[Callable[[int], None]]:
+        finished = done
+
+        def advance(images: int) -> None:
+            nonlocal finished
+            finished += images
+            if on_progress is not None:
+                on_progress(Progress(finished, total))
+
+        advance(0)
+        yield advance
+
+    return track
 
 
 def _prompts(
@@ -171,7 +370,7 @@ def _prompts(
     """Name and prompt of each image."""
     for position, image in enumerate(images):
         own = image.prompt if isinstance(image, Image) else prompts[position] if prompts is not None else None
-        yield _name(image, position), own
+        yield name_of(image, position), own
 
 
 def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[ImageScore]:
@@ -179,29 +378,3 @@ def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[Im
     images = [image for image in group if isinstance(image, Image)]
     scores = iter(score_together(images, method) if images else ())
     return [next(scores) if isinstance(image, Image) else image for image in group]
-
-
-def _to_image(image: Any, prompt: str | None, method: Method, position: int) -> Image:
-    if isinstance(image, Image):
-        return image
-    name = _name(image, position)
-    if isinstance(image, str | os.PathLike | bytes):
-        source = image if isinstance(image, bytes) else Stored(os.fspath(image))
-        return method.decoder.decode(source, method.policy, name=name, prompt=prompt)
-    if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
-        return from_array(image, method.policy, name=name, prompt=prompt)
-    if hasattr(image, "getbands"):
-        return from_pil(image, method.policy, name=name, prompt=prompt)
-    raise UserError(
-        f"Image {position} is a {type(image).__name__}; "
-        "give a path, the bytes of an image file, a NumPy array or a PIL image."
-    )
-
-
-def _name(image: Any, position: int) -> str:
-    if isinstance(image, Image):
-        return image.name
-    if isinstance(image, str | os.PathLike):
-        return str(Path(os.fsdecode(image)))
-    filename = getattr(image, "filename", None)
-    return filename if isinstance(filename, str) and filename else f"image {position}"

@@ -21,6 +21,11 @@ def harmless(text: str) -> str:
     return _UNSAFE.sub(_escape, text)
 
 
+def escaped(text: str) -> str:
+    """The text in valid UTF-8: bytes outside it, which Python has as surrogates, become escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def cell(text: str) -> str:
     """A text for one cell of a table: as it is, or with escapes, and then each backslash twice."""
     return harmless(text.replace("\\", "\\\\")) if _UNSAFE.search(text) else text

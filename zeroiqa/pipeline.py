@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from zeroiqa.aggregate import Aggregation
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.guards.together import Failure, image_errors, together
 from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
-from zeroiqa.raters import build_rater, has_own_scale
-from zeroiqa.raters.direction import lower_is_better
+from zeroiqa.raters import build_rater, find_rater
 from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
@@ -52,8 +52,9 @@ class Method:
     @cached_property
     def lower_is_better(self) -> bool:
         """Whether scores fall as quality rises: those of some baselines, which stand alone."""
-        own = (rater for name, rater in self.raters.items() if has_own_scale(name))  # ids of models cost time
-        return any(lower_is_better(rater.id) for rater in own)
+        entries = {name: find_rater(name) for name in self.raters}
+        alone = (name for name, entry in entries.items() if entry.own_scale)  # ids of other models cost time
+        return any(entries[name].lower_is_better(self.raters[name].id) for name in alone)
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -109,26 +110,33 @@ def score_image(image: Image, method: Method) -> ImageScore:
     Raises:
         ImageError: it cannot be segmented or rated.
     """
-    (regions,) = find_regions([image], method)
-    ratings = {name: rate_image(image, regions, rater, method) for name, rater in method.raters.items()}
-    return _score(image, RatedImage(regions, ratings), method)
+    with image_errors(image.name):
+        (score,) = _score_all([image], method)
+    return score
 
 
 def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
     """Score several images by one call of the segmenter and of each rater; one that fails has an error."""
-    try:
-        regions = find_regions(images, method)
-        asked = list(zip(images, regions, strict=True))
-        ratings = {name: rate_images(asked, rater, method) for name, rater in method.raters.items()}
-    except ImageError as error:
-        if len(images) == 1:
-            (image,) = images
-            lower = method.lower_is_better
-            return [ImageScore(image.name, error=str(error), warnings=image.warnings, lower_is_better=lower)]
-        return [score for image in images for score in score_together([image], method)]
+
+    def failed(image: Image, why: Failure) -> ImageScore:
+        return ImageScore(
+            image.name,
+            error=why.sentence,
+            cause=why.cause,
+            warnings=image.warnings,
+            lower_is_better=method.lower_is_better,
+        )
+
+    return together(images, lambda some: _score_all(some, method), failed, lambda image: image.name)
+
+
+def _score_all(images: Sequence[Image], method: Method) -> list[ImageScore]:
+    regions = find_regions(images, method)
+    pairs = list(zip(images, regions, strict=True))
+    ratings = {name: rate_images(pairs, rater, method) for name, rater in method.raters.items()}
     return [
         _score(image, RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}), method)
-        for index, (image, found) in enumerate(asked)
+        for index, (image, found) in enumerate(pairs)
     ]
 
 

@@ -1,36 +1,162 @@
-"""Segmenters and raters by name: the names are data, and a module is imported only once it is asked for."""
+"""Entries by name: those of this package, and those that installed packages offer as Python entry points.
+
+A name such as "grid:3x2" is a key and, after the first colon, an argument. A key stands for an entry, which
+says what it is and how it is built. An entry is imported once its key is asked for, never before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import import_module
-from typing import Any
+from functools import cached_property
+from importlib import import_module, metadata
+from logging import getLogger
+from typing import Any, Generic, TypeVar
 
 from zeroiqa.errors import UserError
 
+_LOG = getLogger(__name__)
+EntryT = TypeVar("EntryT")
 
-def resolve(kind: str, name: str, table: Mapping[str, str]) -> tuple[Callable[..., Any], str | None]:
-    """What a name such as "grid:3x2" stands for.
 
-    Args:
-        kind: What the table holds, for the message: "segmenter", "rater".
-        name: A name of the table, optionally followed by a colon and an argument.
-        table: Name -> "module:attribute".
+@dataclass(frozen=True)
+class Registry(Generic[EntryT]):
+    """The entries of one kind: raters, segmenters, baselines or heads."""
 
-    Returns:
-        The attribute, and the text after the first colon (None without a colon).
+    kind: str
+    """What an entry is called in messages: "segmenter", "rater"."""
+    group: str
+    """The group of entry points in which other packages offer theirs: "zeroiqa.raters"."""
+    entry: type[EntryT]
+    """The class of the entries."""
+    builtin: Mapping[str, EntryT | str]
+    """Key -> the entry, or "module:attribute" of one that is imported when it is asked for."""
+    reserved: tuple[str, ...] = ()
+    """Keys that mean something else, which no package may offer."""
+
+    def keys(self) -> tuple[str, ...]:
+        """All keys, those of this package first; imports no entry."""
+        return (*self.builtin, *self._offered)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.builtin or key in self._offered
+
+    def find(self, name: str) -> tuple[EntryT, str | None]:
+        """The entry that a name stands for, and the text after its first colon (None without a colon).
+
+        Raises:
+            UserError: there is no such entry; or another package offers it, and it cannot be loaded.
+        """
+        key, colon, argument = name.partition(":")
+        return self._entry(key), argument if colon else None
+
+    def entries(self) -> Iterator[tuple[str, EntryT]]:
+        """Keys and entries; one of another package that cannot be loaded is left out, with a warning."""
+        for key in self.keys():
+            try:
+                entry = self._entry(key)
+            except UserError as error:
+                if key in self.builtin:
+                    raise
+                _LOG.warning("%s", error)
+                continue
+            yield key, entry
+
+    def origin(self, name: str) -> str | None:
+        """The installed package that offers the entry of a name; None for this one."""
+        key = name.partition(":")[0]
+        return None if key in self.builtin or key not in self._offered else _package(self._offered[key][0])
+
+    @contextmanager
+    def code_of(self, name: str, trouble: str) -> Iterator[None]:
+        """Inside the block runs code of the package that offers an entry: its errors become a sentence.
+
+        Args:
+            name: Of the entry; errors in the code of this package pass.
+            trouble: What an error means: "cannot be built".
+
+        Raises:
+            UserError: that of the code, or one for whatever else it raises.
+        """
+        package = self.origin(name)
+        try:
+            yield
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            if package is None:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(": ")
+            raise UserError(
+                f"The {self.kind} {name.partition(':')[0]} of the package {package} {trouble} ({reason}); "
+                f"install {package} again, or uninstall it."
+            ) from error
+
+    def _entry(self, key: str) -> EntryT:
+        offered = self._offered  # even for a name of ours: what is passed over is said
+        if key in self.builtin:
+            known = self.builtin[key]
+            entry: EntryT = import_attribute(known) if isinstance(known, str) else known
+            return entry
+        if key not in offered:
+            known_keys = self.keys()
+            raise UserError(
+                f"unknown {self.kind} {key!r}{_suggestion(key, known_keys)} Known: {', '.join(known_keys)}."
+            )
+        return self._load(key, *offered[key])
+
+    def _load(self, key: str, point: metadata.EntryPoint, *others: metadata.EntryPoint) -> EntryT:
+        """Import an entry of another package."""
+        package = _package(point)
+        if others:
+            packages = ", ".join(map(_package, (point, *others)))
+            raise UserError(
+                f"Several installed packages offer the {self.kind} {key} ({packages}); uninstall all but one."
+            )
+        with self.code_of(key, "cannot be loaded"):
+            entry = point.load()
+        if not isinstance(entry, self.entry):
+            raise UserError(
+                f"The {self.kind} {key} of the package {package} is no {self.entry.__name__} ({point.value} "
+                f"is a {type(entry).__name__}); install another version of {package}, or uninstall it."
+            )
+        return entry
+
+    @cached_property
+    def _offered(self) -> dict[str, list[metadata.EntryPoint]]:
+        """Key -> the entry points of that name, of which there should be one."""
+        found: dict[str, list[metadata.EntryPoint]] = {}
+        for point in metadata.entry_points(group=self.group):
+            ours = point.name in (*self.builtin, *self.reserved)
+            if ours or ":" in point.name:
+                why = "is one of zeroiqa's own" if ours else "may hold no colon"
+                facts = (self.kind, point.name, _package(point), why)
+                _LOG.warning("The %s %s of the package %s is passed over: the name %s.", *facts)
+                continue
+            found.setdefault(point.name, []).append(point)
+        return found
+
+
+def import_attribute(place: str) -> Any:
+    """What "module:attribute" stands for.
 
     Raises:
-        UserError: The table has no such name.
+        UserError: the module, or what it imports, is missing, or it has no such attribute.
     """
-    key, colon, argument = name.partition(":")
-    if key not in table:
-        raise UserError(f"unknown {kind} {key!r}{_suggestion(key, table)} Known: {', '.join(table)}.")
-    module, _, attribute = table[key].partition(":")
-    return getattr(import_module(module), attribute), argument if colon else None
+    module, _, attribute = place.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{place} cannot be imported ({error}); install its package again.") from error
 
 
-def _suggestion(key: str, table: Mapping[str, str]) -> str:
-    nearest = get_close_matches(key, table, n=1)
+def _package(point: metadata.EntryPoint) -> str:
+    """The name under which a package is installed."""
+    return str(point.dist.name) if point.dist is not None else point.value.partition(":")[0]
+
+
+def _suggestion(key: str, known: tuple[str, ...]) -> str:
+    nearest = get_close_matches(key, known, n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else "."

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from zeroiqa.baselines import PYIQA, Baseline, find_measured, import_attribute
+from zeroiqa.baselines.entry import Baseline
+from zeroiqa.baselines.registry import PYIQA, find_measured
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.registry import import_attribute
 
 if TYPE_CHECKING:
     from zeroiqa.types import View

@@ -14,8 +14,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.baselines import catalogue, find_variant
 from zeroiqa.baselines.measure import Measured, known_direction
+from zeroiqa.baselines.registry import catalogue, find_variant
 from zeroiqa.errors import UserError
 from zeroiqa.weights.devices import find_device
 

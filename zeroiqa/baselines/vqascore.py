@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zeroiqa.baselines.measure import Measured, known_direction, text_prompt
-from zeroiqa.raters.chat import ChatRater
+from zeroiqa.chat.model import ChatModel
 from zeroiqa.standards import FilledPrompt
 from zeroiqa.weights.cards import resolve_model
 
 if TYPE_CHECKING:
-    from zeroiqa.baselines import Baseline
+    from zeroiqa.baselines.entry import Baseline
     from zeroiqa.types import View
     from zeroiqa.weights.options import ModelOptions
 
@@ -39,7 +39,7 @@ class VqaScore:
     def __init__(self, baseline: Baseline, rater: str, options: ModelOptions) -> None:
         self._baseline = baseline
         repo, revision = resolve_model(rater)
-        self._rater = ChatRater(repo, options, revision)
+        self._model = ChatModel(repo, options, revision)
 
     @property
     def id(self) -> str:
@@ -48,7 +48,7 @@ class VqaScore:
         Raises:
             UserError: the model is neither on this disk nor to be had.
         """
-        return self._rater.id
+        return self._model.id
 
     @property
     def direction(self) -> int:
@@ -58,7 +58,7 @@ class VqaScore:
     @property
     def images_per_call(self) -> int:
         """As many as for the model's own ratings."""
-        return self._rater.images_per_call
+        return self._model.images_per_call
 
     def measure(self, views: Sequence[View]) -> list[Measured]:
         """P(Yes) against P(No) in [0, 1], and the mass of both; views of one prompt run together.
@@ -76,8 +76,8 @@ class VqaScore:
 
     def _ask(self, views: Sequence[View], prompt: str) -> list[Measured]:
         question = FilledPrompt(system="", user=QUESTION.replace("{}", prompt))
-        tokens = self._rater.word_tokens(question, WORDS)
-        logprobs = self._rater.last_logprobs(views, question, tokens.lead)[:, list(tokens.ids)].double()
+        tokens = self._model.word_tokens(question, WORDS)
+        logprobs = self._model.last_logprobs(views, question, tokens.lead)[:, list(tokens.ids)].double()
         shares = logprobs.softmax(-1)[:, 0].tolist()
         masses = logprobs.exp().sum(-1).clamp(max=1).tolist()
         return [Measured(share, mass) for share, mass in zip(shares, masses, strict=True)]

@@ -50,12 +50,14 @@ _log = logging.getLogger(__name__)
 class Watched(Protocol):
     """A rater whose answers to the built-in views are compared whenever its weights are loaded."""
 
-    def watch(self, told: Callable[[Result], None]) -> None:
-        """Have `told` called with what each load finds; whatever it raises refuses the model."""
+    def watch(self, on_load: Callable[[Result], None]) -> None:
+        """Have a function called with what each load finds; whatever it raises refuses the model."""
 
 
 class _CanRate(Protocol):
-    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]: ...
+    def rate(
+        self, views: Sequence[View], standards: Sequence[Standard]
+    ) -> Sequence[Sequence[Rating | None]]: ...
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ _BREACHES = {
     "TooLongError": "writes more than a million characters",
     "MemoryError": "takes more than half a gigabyte of memory",
 }
-_PROGRAM = Path(__file__).with_name("template_process.py")
+_PROGRAM = Path(__file__).with_name("rendering_process.py")
 _LOCK = threading.RLock()
 _LOG = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class _Template:
 
 
 class _Process:
-    """`template_process`, running; started anew after a template has ended it."""
+    """`rendering_process`, running; started anew after a template has ended it."""
 
     def __init__(self) -> None:
         self._running: subprocess.Popen[bytes] | None = None

@@ -1,10 +1,8 @@
-"""`zeroiqa score --dry-run`: what would be done, how long it would take, and what it would cost."""
+"""`zeroiqa score --dry-run`: its options, and the lines that say what a run would do and cost."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +12,13 @@ import click
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, with_options
 from zeroiqa.errors import UserError, printable
-from zeroiqa.files.damage import read_json, reason, stumbles
-from zeroiqa.files.schema import NUMBER, TEXT, Record, first_wrong, perhaps
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
-    from zeroiqa.pipeline import Method
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.settings import Settings
-    from zeroiqa.speed.cost import Cost, Speed
-    from zeroiqa.speed.trial import Trial
-
-
-_BENCH = Record({"rater": TEXT, "views_per_second": NUMBER}, optional={"device": perhaps(TEXT)})
-
-
-@dataclass(frozen=True)
-class Spending:
-    """What the command line says about devices and their price."""
-
-    price: float | None
-    devices: int
-    device_type: str | None
-    bench: tuple[Path, ...]
-    views_per_image: float | None
+    from zeroiqa.speed.cost import Cost
+    from zeroiqa.speed.forecast import Forecast, Identities, Spending
 
 
 def estimate_options(command: Command) -> Command:
@@ -53,6 +34,8 @@ def estimate_options(command: Command) -> Command:
         views_per_image: float | None,
         **options: Any,
     ) -> Any:
+        from zeroiqa.speed.forecast import Spending
+
         spending = Spending(price, devices, device_type, bench, views_per_image)
         return command(*arguments, spending=spending, **options)
 
@@ -93,7 +76,7 @@ def estimate_options(command: Command) -> Command:
 def describe(
     folder: Callable[[], Location],
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     workers: str,
     spending: Spending,
     foreseen: Callable[[Location], str],
@@ -111,18 +94,14 @@ def describe(
     Raises:
         UserError: a name is unknown, or a bench file is damaged or of a rater that the run has not.
     """
-    from zeroiqa.pipeline import build_method
-    from zeroiqa.raters import has_weights, is_server
-    from zeroiqa.speed.trial import try_images
+    from zeroiqa.speed.forecast import identify, make_forecast, read_bench
 
-    light = [name for name in settings.raters if not (has_weights(name) or is_server(name))]
-    method = build_method(settings, light)
-    ids = {name: _rater_id(name, settings, method) for name in settings.raters}
-    measured = _read_bench(spending.bench, ids)
-    for line in _plan(folder, settings, sources, workers, method, ids, foreseen):
+    identities = identify(settings)
+    measured = read_bench(spending.bench, identities.raters)
+    for line in _plan(folder, settings, sources, workers, identities, foreseen):
         say(line)
-    trial = try_images(sources, settings, method)
-    for line in _estimate(len(sources), settings, trial, measured, spending):
+    forecast = make_forecast(sources, settings, identities.method, measured, spending)
+    for line in _estimate(len(sources), forecast, spending):
         say(line)
     say("Nothing was done (--dry-run).")
 
@@ -130,10 +109,9 @@ def describe(
 def _plan(
     folder: Callable[[], Location],
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     workers: str,
-    method: Method,
-    ids: dict[str, str],
+    identities: Identities,
     foreseen: Callable[[Location], str],
 ) -> Iterator[str]:
     size = sum(source.bytes for source in sources)
@@ -145,152 +123,32 @@ def _plan(
         yield "run folder named when the weights are on this machine; -o chooses another"
     else:
         yield f"run folder {there}{foreseen(there)}"
+    method = identities.method
     yield f"decoding   {method.policy.id}"
-    yield f"segmenter  {_segmenter_id(settings, method)}"
-    yield from (f"rater      {identity}" for identity in ids.values())
+    yield f"segmenter  {identities.segmenter}"
+    yield from (f"rater      {identity}" for identity in identities.raters.values())
     yield from (f"standard   {standard.name}, version {standard.version}" for standard in method.standards)
     yield f"score      {settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}"
     yield f"workers    {workers}"
 
 
-def _segmenter_id(settings: Settings, method: Method) -> str:
-    if method.segmenter is None:
-        return "none, the whole image is the only view"
-    try:
-        return method.segmenter.id
-    except UserError:
-        return f"{settings.segmenter} (its weights are not on this machine)"
-
-
-def _rater_id(name: str, settings: Settings, method: Method) -> str:
-    from zeroiqa.pipeline import build_method
-    from zeroiqa.raters import is_server
-    from zeroiqa.weights.cards import resolve_model
-
-    if name in method.raters:
-        return method.raters[name].id
-    if is_server(name):
-        return name
-    if not name.startswith(("baseline:", "head:")):
-        resolve_model(name)  # raises if there is no such model
-    try:
-        return build_method(settings, [name]).raters[name].id
-    except UserError:
-        return f"{name} (its weights are not on this machine)"
-
-
-def _read_bench(paths: Sequence[Path], ids: dict[str, str]) -> dict[str, Speed]:
-    """Rater -> what was measured."""
-    from zeroiqa.speed.cost import Speed
-
-    speeds: dict[str, Speed] = {}
-    for path in paths:
-        try:
-            record = read_json(path)
-            if wrong := first_wrong(record, _BENCH):
-                raise ValueError(wrong)
-            label, rate = record["rater"], float(record["views_per_second"])
-            device = str(record.get("device", "this machine's processor"))
-            if not rate > 0 or 1 / rate == math.inf:
-                raise ValueError(f"{rate} views per second")
-        except stumbles() as error:
-            raise UserError(
-                f"{printable(str(path))} is not what `zeroiqa bench --format json` prints ({reason(error)}); "
-                "measure again."
-            ) from error
-        names = [name for name in ids if label in (ids[name], f"{name}, random weights")]
-        if not names:
-            raise UserError(
-                f"{printable(str(path))} was measured with {label}; the run's raters are "
-                f"{', '.join(ids.values())}. Leave it out, or measure one of them."
-            )
-        speeds[names[0]] = Speed(names[0], 1 / rate, f"measured on {device}: {printable(str(path))}")
-    return speeds
-
-
-def _estimate(
-    images: int, settings: Settings, trial: Trial, measured: dict[str, Speed], spending: Spending
-) -> Iterator[str]:
-    from zeroiqa.raters import has_weights, is_server
-    from zeroiqa.speed.cost import planned_cost
-
-    each, why = _views(settings, trial, spending)
-    views = None if each is None else each * images
-    models = [name for name in settings.raters if has_weights(name) or is_server(name)]
-    if views is None or each is None:
-        yield f"views      not known: {why}"
+def _estimate(images: int, forecast: Forecast, spending: Spending) -> Iterator[str]:
+    each = forecast.views_per_image
+    if each is None:
+        yield f"views      not known: {forecast.views_source}"
     else:
-        yield f"views      {views:.0f}, {each:.3g} an image ({why})"
-        by = f", {views:.0f} by each of {len(models)} raters" if len(models) > 1 else ""
-        yield f"calls      {views * len(models):.0f} views through models{by}"
-    yield f"memory     {_memory(settings)}"
-    speeds = [measured.get(name) or _speed(name, trial, spending) for name in settings.raters]
-    for unit, group in (("an image", trial.steps), ("a view", speeds)):
-        for speed in group:
-            if speed.seconds is None:
-                yield f"time       {speed.what}: not known; {speed.source}"
+        views, models = each * images, forecast.models
+        yield f"views      {views:.0f}, {each:.3g} an image ({forecast.views_source})"
+        by = f", {views:.0f} by each of {models} raters" if models > 1 else ""
+        yield f"calls      {views * models:.0f} views through models{by}"
+    yield f"memory     {forecast.memory}"
+    for unit, steps in (("an image", forecast.steps), ("a view", forecast.raters)):
+        for step in steps:
+            if step.seconds is None:
+                yield f"time       {step.what}: not known; {step.source}"
             else:
-                yield f"time       {speed.what}: {_short(speed.seconds)} {unit} ({speed.source})"
-    yield from _cost(
-        planned_cost(images, views, trial.steps, speeds, devices=spending.devices, price=spending.price),
-        spending,
-    )
-
-
-def _views(settings: Settings, trial: Trial, spending: Spending) -> tuple[float | None, str]:
-    from zeroiqa import segmenters
-    from zeroiqa.speed.cost import MASKS_PER_IMAGE
-
-    if spending.views_per_image is not None:
-        return spending.views_per_image, "--views-per-image"
-    if settings.crop == "whole":
-        return 1.0, "the whole"
-    if not segmenters.has_weights(settings.segmenter):
-        return trial.views, f"measured on {trial.images} of the images" if trial.images else trial.why_not
-    each = MASKS_PER_IMAGE + int(settings.complement) + 1
-    rest = "the complement and the whole" if settings.complement else "and the whole"
-    return float(each), f"assumed: {MASKS_PER_IMAGE} masks, {rest}; --views-per-image if you know better"
-
-
-def _memory(settings: Settings) -> str:
-    """Of the largest rater: one is in memory at a time."""
-    from zeroiqa.raters import has_weights
-    from zeroiqa.weights.cards import model_cards
-
-    cards, models = model_cards(), [name for name in settings.raters if has_weights(name)]
-    if not models:
-        return "no weights of raters"
-    unknown = [name for name in models if name not in cards]
-    if unknown:
-        return f"not known for {', '.join(unknown)}"
-    largest = max(models, key=lambda name: cards[name].parameters)
-    return (
-        f"{cards[largest].memory_bf16_gib:.1f} GiB for the weights of {largest} in bfloat16 (float32: twice "
-        "as much), on each device; that of the computation comes on top"
-    )
-
-
-def _speed(name: str, trial: Trial, spending: Spending) -> Speed:
-    from zeroiqa.raters import is_server
-    from zeroiqa.speed.cost import SHARE_OF_PEAK, Speed, seconds_by_formula
-    from zeroiqa.speed.flops import peak_tflops
-    from zeroiqa.weights.cards import model_cards
-
-    if name in trial.raters:
-        return trial.raters[name]
-    if is_server(name):
-        return Speed(name, None, "that is up to the server")
-    card = model_cards().get(name)
-    if card is None or card.tflop_per_view is None:
-        how = f"measure it with `zeroiqa bench --rater {name} --format json`, and give --bench FILE"
-        return Speed(name, None, how)
-    if spending.device_type is None:
-        return Speed(name, None, "name the device (--device-type H100), or give what was measured (--bench)")
-    peak = peak_tflops(spending.device_type)
-    if peak is None:
-        return Speed(name, None, f"the peak of {spending.device_type} is not known; give --bench")
-    source = f"{card.tflop_per_view:g} TFLOP / ({peak:g} TFLOP/s x {SHARE_OF_PEAK:.0%}, an assumption)"
-    return Speed(name, seconds_by_formula(card.tflop_per_view, peak), source)
+                yield f"time       {step.what}: {_short(step.seconds)} {unit} ({step.source})"
+    yield from _cost(forecast.cost, spending)
 
 
 def _cost(cost: Cost, spending: Spending) -> Iterator[str]:

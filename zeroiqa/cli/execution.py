@@ -1,11 +1,9 @@
-"""Where the work is done: in this process, in worker processes, or on a Ray cluster."""
+"""The options on who does the work of a run: this process, worker processes, or a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,87 +11,23 @@ from zeroiqa.cli.options import Command, with_options
 from zeroiqa.guards.budget import IMAGE_SECONDS
 
 if TYPE_CHECKING:
-    from zeroiqa.runs import Run
+    from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
     from zeroiqa.settings import Settings
 
-_IMAGES_EACH = 64
-"""Images that are worth starting one more process for."""
 
+def chosen_executor(choice: ExecutorChoice, images: int, settings: Settings) -> Executor:
+    """The executor of the choice.
 
-class Execute(Protocol):
-    """Has what is missing of the shards done; see `zeroiqa.runs.executors.local.execute`."""
+    Raises:
+        click.UsageError: the options contradict each other, or one is none.
+        UserError: Ray is not installed.
+    """
+    from zeroiqa.runs.executors.choice import ChoiceError
 
-    def __call__(self, run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
-        """Yield the number of each shard when all of it is committed."""
-
-
-@dataclass(frozen=True)
-class Executor:
-    """Who does the work."""
-
-    execute: Execute
-    description: str
-    """For people: "1 process"."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """What the command line says about where the work is done."""
-
-    workers: str = "auto"
-    ray: str | None = None
-    gpus: int | None = None
-    image_seconds: float = IMAGE_SECONDS
-
-    def executor(self, images: int, settings: Settings) -> Executor:
-        """Choose an executor.
-
-        Args:
-            images: How many there are; few are not worth many processes.
-            settings: What needs GPUs, and which.
-
-        Raises:
-            click.UsageError: the options contradict each other.
-            UserError: Ray is not installed.
-        """
-        if self.ray is not None:
-            return self._on_ray(self.ray, settings)
-        if self.gpus is not None:
-            raise click.UsageError("--gpus is for --ray; on this machine give --workers, one for each GPU.")
-        from zeroiqa.runs.executors import local
-
-        count = worker_count(self.workers, images, settings)
-        if count > 1 and settings.device.startswith("cuda:"):
-            raise click.UsageError(
-                f"--device {settings.device} is one GPU, but each of {count} workers gets its own; leave "
-                f"--device out, or set CUDA_VISIBLE_DEVICES to the GPUs to be used."
-            )
-        execute = _within(self.image_seconds, partial(local.execute, workers=count))
-        return Executor(execute, f"{count} process{'es' if count > 1 else ''}")
-
-    def _on_ray(self, address: str, settings: Settings) -> Executor:
-        if self.workers != "auto":
-            raise click.UsageError("--workers is for this machine and --ray for a cluster; give one of them.")
-        if settings.device.startswith("cuda:"):
-            raise click.UsageError(
-                f"--device {settings.device} is one GPU, but Ray gives each actor its own; leave it out."
-            )
-        from zeroiqa.runs.executors import ray
-
-        ray.check_installed()
-        return Executor(
-            _within(self.image_seconds, partial(ray.execute, address=address, gpus=self.gpus)),
-            f"actors of the Ray cluster {address}" + (f", {self.gpus} GPUs" if self.gpus else ""),
-        )
-
-
-def _within(image_seconds: float, execute: Execute) -> Execute:
-    """The same for runs of which each image has that time to be read and decoded."""
-
-    def executed(run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
-        return execute(replace(run, image_seconds=image_seconds), shards, on_images=on_images)
-
-    return executed
+    try:
+        return choice.executor(images, settings)
+    except ChoiceError as error:
+        raise click.UsageError(str(error)) from error
 
 
 class _Seconds(click.ParamType[float]):
@@ -112,13 +46,13 @@ class _Seconds(click.ParamType[float]):
 
 
 def execution_options(command: Command) -> Command:
-    """Where the work is done; the command gets an `Execution` as `execution`."""
+    """Who does the work; the command gets an `ExecutorChoice` as `choice`, and `image_seconds`."""
 
     @wraps(command)
-    def bundled(
-        *arguments: Any, workers: str, ray: str | None, gpus: int | None, image_seconds: float, **options: Any
-    ) -> Any:
-        return command(*arguments, execution=Execution(workers, ray, gpus, image_seconds), **options)
+    def bundled(*arguments: Any, workers: str, ray: str | None, gpus: int | None, **options: Any) -> Any:
+        from zeroiqa.runs.executors.choice import ExecutorChoice
+
+        return command(*arguments, choice=ExecutorChoice(workers, ray, gpus), **options)
 
     wrapped: Any = bundled
     decorated: Command = with_options(
@@ -159,28 +93,3 @@ ignore_times_option = click.option(
     is_flag=True,
     help="Take images of the planned size though their files were written again since: copied, or touched.",
 )
-
-
-def worker_count(workers: str, images: int, settings: Settings) -> int:
-    """How many processes `--workers` asks for.
-
-    Auto: one for each GPU where models are loaded, else one for each core; no more than the images can keep
-    busy. A server that is asked is kept busy by one process, and more would break its limit.
-
-    Raises:
-        click.BadParameter: it is no number.
-    """
-    if workers == "auto":
-        from zeroiqa import raters
-        from zeroiqa.runs.executors.places import usable_gpus, uses_models
-
-        if any(map(raters.is_server, settings.raters)):
-            return 1
-        if uses_models(settings):
-            return max(1, min(len(usable_gpus(settings)), images // _IMAGES_EACH))
-        import joblib
-
-        return max(1, min(int(joblib.cpu_count()), images // _IMAGES_EACH))
-    if workers.isdecimal() and int(workers) > 0:
-        return int(workers)
-    raise click.BadParameter(f"{workers!r} is neither a number from 1 on nor auto.", param_hint="--workers")

@@ -1,11 +1,7 @@
-"""`--max-failures`: a run that goes wrong stops before it has cost much."""
+"""`--max-failures`: the option that stops a run once too many images have an error."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,122 +9,19 @@ import click
 from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
-    from zeroiqa.cli.execution import Executor
-    from zeroiqa.runs import Run
-
-SHARE_OF_TIME = 0.02
-"""Of the time, how much may go into looking for failures of shards that are not wholly finished."""
+    from zeroiqa.runs.limits import Limit
 
 
-@dataclass(frozen=True)
-class Limit:
-    """How many images may fail."""
-
-    text: str
-    """As given."""
-    number: float
-    """Images, or a share of all."""
-    is_share: bool
-
-    def images(self, run: Run) -> int:
-        """The largest number of failures that stops nothing."""
-        return math.floor(self.number * run.n_images + 1e-9) if self.is_share else int(self.number)
-
-
-class LimitType(click.ParamType[Limit]):
+class LimitType(click.ParamType["Limit"]):
     """A number from 0 on, or a percentage of the run's images."""
 
     name = "N|P%"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Limit:
         """Read what was given."""
-        text = str(value).strip()
-        share = text.endswith("%")
+        from zeroiqa.runs.limits import parse_limit
+
         try:
-            number = float(text[:-1]) / 100 if share else int(text)
-        except ValueError:
-            number = -1
-        if not 0 <= number < math.inf or (share and number > 1):
-            self.fail(f"{text!r} is neither a number of images from 0 on nor a percentage (5%).", param, ctx)
-        return Limit(text, number, share)
-
-
-def within(limit: Limit | None, executor: Executor) -> Executor:
-    """The same executor, stopped once more images of the run than that have an error.
-
-    Errors of finished shards are read from their parts, so that nothing depends on where the work is done.
-    Where an ensemble goes over the images several times, those of a pass are seen by the events.
-    """
-    if limit is None:
-        return executor
-
-    def execute(run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
-        others = set(range(run.n_shards)).difference(shards)
-        failures = _Failures(run, limit, status(run, shards=others).errors)
-        failures.check(failures.count)
-
-        def watched(count: int) -> None:
-            on_images(count)
-            failures.look_around()
-
-        for shard in executor.execute(run, shards, on_images=watched):
-            failures.add(shard)
-            yield shard
-
-    from zeroiqa.runs import status
-
-    return replace(executor, execute=execute)
-
-
-@dataclass
-class _Failures:
-    """Counts, while a command runs."""
-
-    run: Run
-    limit: Limit
-    count: int
-    """Images with an error in finished shards, whoever has done them."""
-    _next_look: float = 0.0
-
-    def add(self, shard: int) -> None:
-        """Count the failures of one more shard that is finished."""
-        from zeroiqa.runs.findings import find
-
-        self.count += len(
-            {
-                image
-                for stage in self.run.stages
-                for image in find(self.run, stage, shard, without=self.run.revisions.gone).errors
-            }
-        )
-        self.check(self.count)
-
-    def look_around(self) -> None:
-        """Where a shard is finished only after other passes, see now and then what the events say."""
-        from zeroiqa.runs.events import read_events
-        from zeroiqa.runs.passes import rater_groups
-
-        start = time.monotonic()
-        if start < self._next_look or len(rater_groups(self.run.settings.raters)) == 1:
-            return
-        revisions, parts = self.run.revisions, read_events(self.run.folder).parts()
-        failed = {
-            image
-            for part, said in parts.items()
-            if part.generation == revisions.generation(part.shard)
-            for images in said.errors.values()
-            for image in images
-            if image not in revisions.gone
-        }
-        self.check(len(failed))
-        now = time.monotonic()
-        self._next_look = now + max(1.0, (now - start) / SHARE_OF_TIME)
-
-    def check(self, failures: int) -> None:
-        """Raise `UserError` if that is too many."""
-        if failures > self.limit.images(self.run):
-            raise UserError(
-                f"{failures} of {self.run.n_images} images have an error, more than --max-failures "
-                f"{self.limit.text} allows; what is finished is kept, `zeroiqa status {self.run.folder}` "
-                "says what went wrong, and the same command with a larger value goes on."
-            )
+            return parse_limit(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)

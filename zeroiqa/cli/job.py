@@ -1,39 +1,42 @@
-"""What the commands that score have in common: how much of a run is done, by whom, and what stops it."""
+"""The options that commands that score share: how much of a run is done, by whom, and what stops it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.asked import Asked, save_option, table_file
-from zeroiqa.cli.estimate import Spending, describe, estimate_options
-from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
-from zeroiqa.cli.failures import Limit, LimitType, within
-from zeroiqa.cli.healing import healed, healing_options, refuse_copies
-from zeroiqa.cli.messages import say
+from zeroiqa.cli.estimate import describe, estimate_options
+from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
+from zeroiqa.cli.failures import LimitType
+from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.options import Command, format_option, with_options
-from zeroiqa.cli.running import RUNS, carry_out, counted, default_folder, foreseen, opened_run
+from zeroiqa.cli.progress import progress
+from zeroiqa.cli.requested import RequestedTable, save_option, table_file
+from zeroiqa.cli.running import carry_out, tell
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
+    from zeroiqa.runs.begin import RunChoices
+    from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
+    from zeroiqa.runs.limits import Limit
     from zeroiqa.runs.naming import Naming
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
+    from zeroiqa.speed.forecast import Spending
 
 output_option = click.option(
     "-o",
     "--output",
     type=location,
-    help=f"Run folder.  [default: one under {RUNS}/]  Or a file for the table alone (.csv, .parquet, .json, "
-    ".jsonl), beside a run in the default folder.",
+    help="Run folder.  [default: one under zeroiqa-runs/]  Or a file for the table alone (.csv, .parquet, "
+    ".json, .jsonl), beside a run in the default folder.",
 )
 
 
@@ -41,7 +44,8 @@ output_option = click.option(
 class Job:
     """What the command line says about the work, whatever the images and settings are."""
 
-    execution: Execution
+    choice: ExecutorChoice
+    image_seconds: float
     part: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
@@ -63,7 +67,7 @@ class Job:
         paths: tuple[str, ...],
         output: Location | None,
         settings: Settings,
-        sources: list[Source],
+        sources: list[ImageRef],
         preset: str,
         naming: Naming | None,
     ) -> None:
@@ -73,17 +77,19 @@ class Job:
             click.UsageError: what is asked for does not go together.
             UserError: the folder holds another run, or the run cannot go on.
         """
+        from zeroiqa.runs.begin import begin_run, default_folder, foreseen
+
         self._check_slice()
         file = table_file(output, paths)
         if file is not None and (self.part is not None or self.plan_only):
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
-        executor = self.execution.executor(len(sources), settings)  # refuses before anything is written
+        executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
 
         def folder() -> Location:
             there = output if file is None else None
-            return there or default_folder(paths, settings, sources, naming)
+            return there or default_folder(paths[0], settings, sources, naming)
 
         if self.dry_run:
             _check_prompts(settings, sources)
@@ -96,19 +102,10 @@ class Job:
                 lambda there: foreseen(there, settings, sources, naming, add=self.add, refresh=self.refresh),
             )
         else:
-            run = opened_run(
-                folder(),
-                settings,
-                sources,
-                preset,
-                naming=naming,
-                add=self.add,
-                ignore_times=self.ignore_times,
-                retry_errors=self.retry_errors,
-                refresh=self.refresh,
-                part=self.part,
+            run = begin_run(
+                folder(), settings, sources, preset, naming=naming, choices=self._choices(), tell=tell
             )
-            self._do(run, executor, Asked(settings, file, self.save))
+            self._do(run, executor, RequestedTable(settings, file, self.save))
 
     def go_on(self, run: Run) -> None:
         """Do what is asked for of a run that exists, with its own images.
@@ -117,15 +114,26 @@ class Job:
             click.UsageError: what is asked for needs images.
             UserError: the run cannot go on.
         """
+        from zeroiqa.runs.begin import resume_run
+
         if self.add or self.dry_run or self.exact:
             raise click.UsageError("--add, --exact and --dry-run need PATHS, the images.")
         self._check_slice()
-        if self.retry_errors:  # or all would get the error that they are not found from here
-            _check_folder(run, range(run.n_shards))
-        shards = None if self.part is None else self.part.of(range(run.n_shards))
-        run = replace(run, ignore_times=self.ignore_times)
-        run = healed(run, None, retry_errors=self.retry_errors, refresh=self.refresh, shards=shards)
-        self._do(run, self.execution.executor(run.n_images, run.settings), Asked())
+        run = resume_run(run, choices=self._choices(), tell=tell)
+        self._do(run, chosen_executor(self.choice, run.n_images, run.settings), RequestedTable())
+
+    def _choices(self) -> RunChoices:
+        from zeroiqa.runs.begin import RunChoices
+
+        return RunChoices(
+            add=self.add,
+            prune=self.prune,
+            ignore_times=self.ignore_times,
+            retry_errors=self.retry_errors,
+            refresh=self.refresh,
+            part=self.part,
+            image_seconds=self.image_seconds,
+        )
 
     def _check_slice(self) -> None:
         if self.part is not None and (self.add or self.prune):
@@ -134,31 +142,31 @@ class Job:
                 "with --plan-only."
             )
 
-    def _do(self, run: Run, executor: Executor, asked: Asked) -> None:
-        from zeroiqa.runs.following import prune
-        from zeroiqa.runs.run import caught_up
+    def _do(self, run: Run, executor: Executor, requested: RequestedTable) -> None:
+        from zeroiqa.runs.work import work_on
 
-        if self.prune:
-            say(f"{counted(prune(run.folder))} left out of the tables of {run.folder}.", err=True)
-            run = caught_up(run)
-        for warning in run.warnings:
-            say(f"Warning: {warning}", err=True)
         if self.plan_only:
-            planned = f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}."
-            say(planned, err=True)
-        else:
-            refuse_copies(run)
-            carry_out(run, within(self.max_failures, executor), self.part, self.style, asked)
+            tell(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.")
+            return
+        work = work_on(
+            run,
+            executor,
+            progress,
+            part=self.part,
+            limit=self.max_failures,
+            aggregation=requested.aggregation(run),  # refused before anything is computed
+        )
+        carry_out(work, self.style, requested)
 
 
-def _check_prompts(settings: Settings, sources: list[Source]) -> None:
+def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
     """Say of missing prompts what the run itself would say."""
     from zeroiqa.standards import check_prompts, load_standard
 
     images = [(source.path, source.prompt) for source in sources]
-    said = check_prompts(map(load_standard, settings.standards), images)
-    if said is not None:
-        say(f"Warning: {said}", err=True)
+    warning = check_prompts(map(load_standard, settings.standards), images)
+    if warning is not None:
+        tell(f"Warning: {warning}")
 
 
 def job_options(command: Command) -> Command:
@@ -169,21 +177,7 @@ def job_options(command: Command) -> Command:
         from zeroiqa.runs.slices import parse_slice
 
         part = None if shard is None else parse_slice(shard, os.environ)
-        names = (
-            "execution",
-            "max_failures",
-            "exact",
-            "add",
-            "prune",
-            "save",
-            "ignore_times",
-            "retry_errors",
-            "refresh",
-            "plan_only",
-            "dry_run",
-            "spending",
-            "style",
-        )
+        names = {field.name for field in fields(Job)} & options.keys()
         job = Job(part=part, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 
@@ -230,11 +224,10 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
 
     Raises:
         click.UsageError: no folder is named, or a choice that would be none.
-        UserError: the folder holds no run, or one of another version of the method, or its images are not
-            found from here.
+        UserError: the folder holds no run.
     """
-    from zeroiqa.runs import load_run, pending
-    from zeroiqa.runs.identity import PLACE_AND_PERMISSION, check_version
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs.identity import PLACE_AND_PERMISSION
 
     if folder is None:
         raise click.UsageError("Name the images; or, with -o, the folder of a run that shall go on.")
@@ -249,24 +242,4 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
             "name the images, too."
         )
     run = load_run(folder)
-    check_version(folder, run.identity)
-    _check_folder(run, pending(run)[:1])
     return replace(run, settings=replace(run.settings, **choices))
-
-
-def _check_folder(run: Run, shards: Iterable[int]) -> None:
-    """Refuse to make an error row of every image because the command is given in another folder."""
-    from zeroiqa.errors import UserError, printable
-
-    first = None
-    for path in (image.stored.place for shard in shards for image in run.planned(shard)):
-        if "://" in path or Path(path).is_absolute():
-            continue
-        if os.path.lexists(path):
-            return
-        first = first or path
-    if first is not None:
-        raise UserError(
-            f"{printable(first)} is not found from here ({Path.cwd()}); give the command in the folder "
-            f"in which {run.folder} was planned."
-        )

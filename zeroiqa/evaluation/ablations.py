@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, ResultCache, open_cache
 from zeroiqa.evaluation.in_process import compute, opened
-from zeroiqa.segmenters import build_segmenter, has_weights
+from zeroiqa.segmenters import build_segmenter, find_segmenter
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.pipeline import Method
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
@@ -150,7 +150,7 @@ def _segmentation_rows(settings: Settings) -> list[AblationRow]:
         AblationRow("our setting", published="Our Setting"),
         AblationRow("our setting, literal areas", arithmetic=literal, published="Our Setting"),
     ]
-    if not has_weights(settings.segmenter):
+    if not find_segmenter(settings.segmenter).takes_granularity:
         return rows
     fine, coarse = (RunKey("bbox", (("granularity", name),)) for name in ("default", "coarse"))
     tiny = RunKey("bbox", (("segmenter", "sam2.1-tiny"),))
@@ -182,7 +182,7 @@ def _own_rows() -> list[AblationRow]:
 def common_settings(table: str, settings: Settings) -> str:
     """What all rows of a table have in common but where their labels say otherwise."""
     readout = "expected" if table == "ours" else "digit"
-    fineness = f" ({settings.granularity})" if has_weights(settings.segmenter) else ""
+    fineness = f" ({settings.granularity})" if find_segmenter(settings.segmenter).takes_granularity else ""
     complement = "with" if settings.complement else "without"
     return (
         f"readout {readout}, lambda 1, normalised areas, segmenter {settings.segmenter}{fineness}, "
@@ -202,7 +202,7 @@ class Ablation:
 def run_ablation(
     rows: Sequence[AblationRow],
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     folder: Path,
     cache_file: Path,
     progress: Callable[[Run], Any] = lambda _: None,

@@ -21,7 +21,7 @@ from zeroiqa.runs import Run, read_column, remarks
 from zeroiqa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
 
 Name = TypeVar("Name", bound=PathLike)
 InFolders: TypeAlias = Name | Mapping[Name, PathLike | None] | Iterable[Name | tuple[Name, PathLike | None]]
@@ -31,7 +31,7 @@ InFolders: TypeAlias = Name | Mapping[Name, PathLike | None] | Iterable[Name | t
 class RunBaseline(Protocol):
     """Scores images by a baseline."""
 
-    def __call__(self, name: str, settings: Settings, sources: Sequence[Source]) -> Run:
+    def __call__(self, name: str, settings: Settings, sources: Sequence[ImageRef]) -> Run:
         """The finished run of the images with the settings, which name the baseline as their rater."""
 
 

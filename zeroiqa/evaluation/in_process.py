@@ -13,7 +13,7 @@ from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.pipeline import Method
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
@@ -22,7 +22,7 @@ BASELINE_RUNS = Path("zeroiqa-runs")
 """Where the run of a baseline goes: a folder for its name and its images, so that it is computed once."""
 
 
-def opened(folder: Path, settings: Settings, sources: Sequence[Source], preset: str) -> Run:
+def opened(folder: Path, settings: Settings, sources: Sequence[ImageRef], preset: str) -> Run:
     """Create the run or open it again; images that have changed since are computed again."""
     run = open_run(folder, settings, list(sources), preset=preset)
     return revised(run, find_changes(run, sources).changes)
@@ -51,7 +51,7 @@ def compute(
     write_scores(run)
 
 
-def run_baseline(name: str, settings: Settings, sources: Sequence[Source]) -> Run:
+def run_baseline(name: str, settings: Settings, sources: Sequence[ImageRef]) -> Run:
     """The finished run of a baseline on some images, in a folder of the current one that resumes."""
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in name)
     folder = BASELINE_RUNS / f"{stem}-{run_id(settings, sources)[:8]}"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.read import read_dataset, read_mos_file
-from zeroiqa.images.find import Source
+from zeroiqa.images.find import images_at
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.origins import Origin
     from zeroiqa.evaluation.datasets.types import Dataset
+    from zeroiqa.images.ref import ImageRef
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -45,9 +46,9 @@ def read_opinions(
     return read_dataset(dataset, folder, split=split)
 
 
-def rated_images(datasets: Iterable[Dataset], aspect: str) -> list[Source]:
+def rated_images(datasets: Iterable[Dataset], aspect: str) -> list[ImageRef]:
     """The images of some databases that have an opinion of the aspect, each once, to be scored."""
     samples = {
         str(each.path): each for dataset in datasets for each in dataset.samples if aspect in each.scores
     }
-    return [Source(path, each.path.stat().st_size, each.prompt) for path, each in samples.items()]
+    return images_at((path, each.prompt) for path, each in samples.items())

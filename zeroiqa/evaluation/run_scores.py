@@ -18,6 +18,7 @@ _TRIED = 20
 if TYPE_CHECKING:
     from zeroiqa.evaluation.matching import Scored
     from zeroiqa.evaluation.opinions import PathLike
+    from zeroiqa.images.ref import ImageRef
 
 
 def load(run: PathLike | Run) -> Run:
@@ -106,17 +107,18 @@ def origin_of(run: Run, *, by_name: bool = False) -> Origin:
     folders = [run.origin["cwd"]] if "cwd" in run.origin else []
     if isinstance(run.folder, Path) and "from_run" in run.origin:
         beside = run.folder.absolute() / run.origin["from_run"]  # moved or copied with the images
-        if all(_is_there(beside / row.file, row.bytes) for row in planned[:_TRIED]):
+        if all(_is_there(beside, row.ref) for row in planned[:_TRIED]):
             folders.insert(0, str(beside))
     return Origin(
         folders=(*folders, str(Path.cwd())),
         by_name=by_name,
-        files={row.path: (row.file, row.bytes) for row in planned},
+        files={row.ref.name: (row.ref.path, row.ref.bytes) for row in planned},
     )
 
 
-def _is_there(path: Path, size: int) -> bool:
+def _is_there(beside: Path, ref: ImageRef) -> bool:
+    """Whether an image of its size is in a folder; or the archive that it was in."""
     try:
-        return path.stat().st_size == size
+        return (beside / ref.place).stat().st_size == ref.bytes or ref.archive is not None
     except OSError:
         return False

@@ -13,6 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""Signs of it in errors of torch that have no class of their own."""
+
 
 class Memory(NamedTuple):
     """Main memory in bytes."""
@@ -50,6 +53,15 @@ def memory(root: Path = Path("/")) -> Memory:
     groups = [Memory(host.total, host.available), *_groups(root)]
     limit = min(group.limit for group in groups)
     return Memory(limit, max(0, min(limit, *(group.available for group in groups))))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whichever device; of torch's errors without importing it."""
+    if isinstance(error, MemoryError) or any(
+        kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__
+    ):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
 
 
 def cores() -> int:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, cast
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reason, stumbles
-from zeroiqa.files.storage import location
+from zeroiqa.files.storage import RemotePath, location
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.sieve import HEAD, Sieve, keys_of
 
 SUFFIX = ".tar"
@@ -25,19 +26,7 @@ MOST_PROMPT = 1 << 20
 """Bytes of the text beside an image."""
 
 
-class Member(NamedTuple):
-    """One image in an archive."""
-
-    name: str
-    offset: int
-    """Where its bytes begin in the archive."""
-    bytes: int
-    """How many they are."""
-    prompt: str | None
-    """The text beside it."""
-
-
-def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
+def members(path: str, sieve: Sieve, within: str = "") -> list[ImageRef]:
     """The images of an archive in its order.
 
     Args:
@@ -49,13 +38,11 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
         UserError: it is compressed, damaged, cut off or no archive, or a prompt is not UTF-8 text.
     """
     shown = printable(path)
-    if path.lower().endswith(COMPRESSED):
-        raise _compressed(shown)
-    found: dict[str, Member] = {}
+    found: dict[str, ImageRef] = {}
     texts: dict[str, str] = {}
     with _opened(path, shown) as file:
         for each in _files(file, shown):
-            below = "/".join((*filter(None, [within]), *_parts(each.name)))
+            below = "/".join((*filter(None, [within]), *parts_of(each.name)))
 
             def head(each: tarfile.TarInfo = each) -> bytes:
                 file.seek(each.offset_data)
@@ -64,7 +51,7 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
             if not sieve.reaches(below):
                 continue
             if sieve.keeps(below, head):
-                found[each.name] = Member(each.name, each.offset_data, each.size, None)
+                found[each.name] = _ref(path, each)
             elif sieve.prompts and each.name.lower().endswith(".txt"):
                 text = f"{shown}/{printable(each.name)}"
                 if each.size > MOST_PROMPT:
@@ -72,11 +59,30 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[Member]:
                 file.seek(each.offset_data)
                 texts[each.name[:-4]] = _text(file.read(each.size), text)
     return [
-        member._replace(
-            prompt=next((texts[key] for key in keys_of(member.name) if key in texts), None) or None
-        )
-        for member in found.values()
+        ref._replace(prompt=next((texts[key] for key in keys_of(name) if key in texts), None) or None)
+        for name, ref in found.items()
     ]
+
+
+def all_members(path: str) -> list[ImageRef]:
+    """Every regular file of an archive, whatever it is called.
+
+    Raises:
+        UserError: the archive is compressed, damaged, cut off or none, or cannot be read.
+    """
+    shown = printable(path)
+    with _opened(path, shown) as file:
+        return [_ref(path, each) for each in _files(file, shown)]
+
+
+def time_of(path: str) -> int | None:
+    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
+    place = location(path)
+    return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
+
+
+def _ref(path: str, member: tarfile.TarInfo) -> ImageRef:
+    return ImageRef(f"{path}/{member.name}", member.size, archive=path, offset=member.offset_data)
 
 
 def too_long(shown: str, size: int) -> UserError:
@@ -120,7 +126,8 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
         ) from error
 
 
-def _parts(name: str) -> list[str]:
+def parts_of(name: str) -> list[str]:
+    """The folders and the file of a member's name, without what leads nowhere."""
     return [part for part in name.split("/") if part not in (".", "..")]
 
 
@@ -134,6 +141,8 @@ def _text(data: bytes, shown: str) -> str:
 @contextmanager
 def _opened(path: str, shown: str) -> Iterator[IO[bytes]]:
     place = location(path)
+    if path.lower().endswith(COMPRESSED):
+        raise _compressed(shown)
     try:
         if isinstance(place, Path):
             with place.open("rb") as file:

@@ -39,7 +39,8 @@ from zeroiqa.images.formats.jpeg import read_jpeg
 from zeroiqa.images.formats.png import read_png
 from zeroiqa.images.formats.tiff_directories import Page, exif_orientation
 from zeroiqa.images.formats.webp import read_webp
-from zeroiqa.images.read import Stored, read
+from zeroiqa.images.read import read
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.suspicion import suspicion
 from zeroiqa.types import Image
 
@@ -167,7 +168,7 @@ def opened(
 
 
 def decode(
-    source: str | os.PathLike[str] | Stored | bytes,
+    source: ImageRef | str | os.PathLike[str] | bytes,
     policy: DecodePolicy = _DEFAULT,
     *,
     name: str | None = None,
@@ -176,23 +177,20 @@ def decode(
     """Decode a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file, told by its content and not by its name.
 
     Args:
-        source: A path or an address (s3://, gs://), an image as a plan knows it, or the bytes of a file.
+        source: Where the image is; or a path, an address (s3://, gs://), or the bytes of a file.
         policy: See `DecodePolicy`.
-        name: The image's name; the path if not given, with bytes outside UTF-8 escaped.
-        prompt: The text that the image was generated from.
+        name: The image's name; `ImageRef.name` if not given.
+        prompt: The text that the image was generated from; that of the reference if not given.
 
     Raises:
         ImageError: the file cannot be read or decoded, or its size is outside the policy.
         UserError: an object store refuses everything or cannot be reached.
     """
     if isinstance(source, bytes):
-        label = "image" if name is None else name
-        data = source
-    else:
-        stored = source if isinstance(source, Stored) else Stored(os.fspath(source))
-        label = stored.path.encode(errors="backslashreplace").decode() if name is None else name
-        data = read(stored, policy.max_pixels)
-    return opened(data, policy, name=label, prompt=prompt).decode()
+        source = ImageRef("image", content=source)
+    ref = source if isinstance(source, ImageRef) else ImageRef(os.fspath(source))
+    content = read(ref, policy.max_pixels)
+    return opened(content, policy, name=name or ref.name, prompt=prompt or ref.prompt).decode()
 
 
 def from_array(

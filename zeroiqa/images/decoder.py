@@ -11,7 +11,9 @@ from zeroiqa.errors import ImageError, UnreachableError, printable
 from zeroiqa.guards.budget import IMAGE_SECONDS, Budget, OverBudgetError, Watchdog, left_behind, unguarded
 from zeroiqa.guards.child import KILLS, Child, KilledError, killer
 from zeroiqa.images.decode import DecodePolicy, Opened, decode, opened
-from zeroiqa.images.read import Stored, read
+from zeroiqa.images.read import read
+from zeroiqa.images.ref import ImageRef
+from zeroiqa.names import escaped
 from zeroiqa.types import Image
 
 T = TypeVar("T")
@@ -61,14 +63,16 @@ class Decoder:
         """The time of one more image."""
         return Budget(self._seconds)
 
-    def read(self, source: Stored, policy: DecodePolicy, budget: Budget) -> bytes:
-        """The bytes of a file; see `reading.read`.
+    def read(self, ref: ImageRef, policy: DecodePolicy, budget: Budget) -> bytes:
+        """The bytes of a file; see `zeroiqa.images.read.read`.
 
         Raises:
             UnreachableError: it takes too long, too.
         """
-        work = partial(read, source, policy.max_pixels)
-        with self._sentences(source.path, UnreachableError):
+        if ref.content is not None:
+            return ref.content
+        work = partial(read, ref, policy.max_pixels)
+        with self._sentences(ref.name, UnreachableError):
             return (
                 self._apart(work, budget)
                 if self._all_apart
@@ -77,21 +81,19 @@ class Decoder:
 
     def decode(
         self,
-        source: Stored | bytes,
+        ref: ImageRef,
         policy: DecodePolicy,
         *,
-        name: str,
-        prompt: str | None = None,
+        name: str | None = None,
         look: Callable[[bytes], None] = _nothing,
         budget: Budget | None = None,
     ) -> Image:
-        """Read, if that is to be done, and decode; see `images.decode`.
+        """Read and decode an image; see `zeroiqa.images.decode.decode`.
 
         Args:
-            source: The image, or the bytes of its file.
+            ref: Where it is.
             policy: See `DecodePolicy`.
-            name: The image's name.
-            prompt: The text that the image was generated from.
+            name: The image's name; `ImageRef.name` if not given.
             look: Given the bytes of the file before they are decoded; what it raises comes up.
             budget: What reading has left of the image's time; all of it if left out.
 
@@ -100,16 +102,17 @@ class Decoder:
             UserError: an object store refuses everything or cannot be reached.
         """
         budget = budget or self.budget()
-        content = source if isinstance(source, bytes) else self.read(source, policy, budget)
+        name = name or ref.name
+        content = self.read(ref, policy, budget)
         look(content)
 
         def here() -> Image | Opened:
-            found = opened(content, policy, name=name, prompt=prompt)
+            found = opened(content, policy, name=name, prompt=ref.prompt)
             return found.decode() if found.suspicion is None else found
 
         with self._sentences(name, ImageError):
             if self._all_apart:
-                return self._apart(partial(decode, content, policy, name=name, prompt=prompt), budget)
+                return self._apart(partial(decode, content, policy, name=name, prompt=ref.prompt), budget)
             found = (self._watchdog or unguarded)(here, budget)
             return found if isinstance(found, Image) else self._apart(found.decode, budget)
 
@@ -123,7 +126,7 @@ class Decoder:
 
     @contextmanager
     def _sentences(self, name: str, too_long: type[ImageError]) -> Iterator[None]:
-        shown = printable(name.encode(errors="backslashreplace").decode())
+        shown = printable(escaped(name))
         try:
             yield
         except OverBudgetError as error:

@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Entry, RemotePath, is_remote, location
@@ -23,7 +23,9 @@ from zeroiqa.images import archives, lists
 from zeroiqa.images.folders import ALL, Walk, split_pattern
 from zeroiqa.images.listed import ListedImages, spellings
 from zeroiqa.images.lists import Listed, checked_prompt
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.passed_over import PassedOver
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.remote_folders import REQUESTS, beginning, matching_objects, objects_below
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import EXTENSIONS, Sieve
@@ -39,30 +41,13 @@ _ARCHIVES = (archives.SUFFIX,)
 _ANY = Selection()
 
 
-class Source(NamedTuple):
-    """One image to decode."""
-
-    path: str
-    """Its path as the arguments lead to it; bytes outside UTF-8 as surrogate escapes, as Python has them."""
-    bytes: int
-    """The size of the file; 0 if it is no readable regular file: decoding says why."""
-    prompt: str | None
-    """The text that the image was generated from."""
-    archive: str | None = None
-    """The tar archive that it is in; its path is then that of the archive, "/" and its name."""
-    offset: int | None = None
-    """Where its bytes begin in the archive."""
-    modified: int | None = None
-    """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None if not known."""
-
-
 def find_images(
     arguments: Sequence[str],
     stdin: TextIO | None = None,
     *,
     sidecar_prompts: bool = False,
     selection: Selection = _ANY,
-) -> list[Source]:
+) -> list[ImageRef]:
     """The images that the arguments mean, in the order given, each once.
 
     An argument is
@@ -75,7 +60,8 @@ def find_images(
     * a glob pattern (`**` for any depth) if no file is called so: the matches that a folder would yield,
       sorted, each by its shortest path;
     * a tar archive, not compressed: the members that a folder would yield, in its order; such an image is
-      called ARCHIVE.tar/MEMBER. Patterns match archives, too; folders are not searched for them;
+      called ARCHIVE.tar/MEMBER, and this names it alone, here and in lists. Patterns match archives, too;
+      folders are not searched for them;
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
       separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
       header or keys with one column of `zeroiqa.files.tables.read.IMAGE_COLUMNS` (path, image, file_name ...)
@@ -102,12 +88,12 @@ def find_images(
     """
     if not arguments:
         raise UserError(f"No images are given; name {_WHAT}.")
-    found: dict[str, Source] = {}
-    passed = PassedOver()
+    found: dict[str, ImageRef] = {}
+    passed, members = PassedOver(), NamedMembers()
     for argument in arguments:
         sieve = Sieve(selection, prompts=sidecar_prompts)
-        for source in _expand(argument, stdin, sieve):
-            found.setdefault(source.path if is_remote(source.path) else os.path.abspath(source.path), source)
+        for ref in _expand(argument, stdin, sieve, members):
+            found.setdefault(ref.path if is_remote(ref.path) else os.path.abspath(ref.path), ref)
         passed.add(sieve.passed)
     if not found:
         raise UserError(f"No image is left; passed over: {passed}.")
@@ -119,23 +105,37 @@ def find_images(
         return list((threads.map if any(map(is_remote, found)) else map)(_with_sidecar, found.values()))
 
 
-def _expand(argument: str, stdin: TextIO | None, sieve: Sieve) -> Iterator[Source]:
+def images_at(named: Iterable[tuple[str, str | None]]) -> list[ImageRef]:
+    """The images at some paths, members of archives included, each with its prompt; missing ones, too.
+
+    Raises:
+        UserError: an archive is compressed, damaged or cut off, or cannot be read.
+    """
+    members = NamedMembers()
+    return [
+        (members.find(path) or _file(path))._replace(prompt=prompt, modified=None) for path, prompt in named
+    ]
+
+
+def _expand(argument: str, stdin: TextIO | None, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if argument == "-":
         read = read_standard_input(stdin)
         if isinstance(read, str):
-            return iter([_source(read)])
-        return _listed(read, "", "standard input", sieve)
+            return iter([_file(read)])
+        return _listed(read, "", "standard input", sieve, members)
     if argument.lower().startswith("file://"):
         argument = str(location(argument))
     shown = printable(argument)
     if is_remote(argument):
-        return _remote(argument, shown, sieve)
+        return _remote(argument, shown, sieve, members)
     try:
         mode = os.stat(argument).st_mode if os.path.lexists(argument) else None
     except OSError:  # a broken link or a folder without permission: the decoder says which
-        return _named_itself(Source(argument, 0, None), sieve)
+        return _named_itself(ImageRef(argument), sieve)
     except ValueError as error:
         raise UserError(f"{shown} is not a path: {error}.") from error
+    if mode is None and members.archive_of(argument) is not None:
+        return _member(argument, shown, sieve, members)
     if mode is None:
         return _pattern(argument, shown, sieve)
     if stat.S_ISDIR(mode):
@@ -145,14 +145,23 @@ def _expand(argument: str, stdin: TextIO | None, sieve: Sieve) -> Iterator[Sourc
             raise UserError(
                 f"{shown} is not a regular file; write the list to a file, or pipe it and name - instead."
             )
-        return _list_or_archive(argument, shown, sieve)
-    return _named_itself(_source(argument), sieve)
+        return _list_or_archive(argument, shown, sieve, members)
+    return _named_itself(_file(argument), sieve)
 
 
-def _named_itself(source: Source, sieve: Sieve) -> Iterator[Source]:
+def _named_itself(ref: ImageRef, sieve: Sieve) -> Iterator[ImageRef]:
     """An image whose own path is given, by the user or in a list."""
-    if sieve.wants(_as_written(source.path)):
-        yield source
+    if sieve.wants(_as_written(ref.path)):
+        yield ref
+
+
+def _member(path: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
+    """A member of an archive that is named itself."""
+    ref = members.find(path)
+    if ref is None:
+        archive = printable(str(members.archive_of(path)))
+        raise UserError(f"{shown} does not exist; {archive} has no such member.")
+    return _named_itself(ref, sieve)
 
 
 def _as_written(path: str) -> str:
@@ -162,14 +171,14 @@ def _as_written(path: str) -> str:
     return os.path.normpath(path).replace(os.sep, "/")
 
 
-def _list_or_archive(path: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+def _list_or_archive(path: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if path.lower().endswith(lists.SUFFIXES):
         folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
-        return _listed(lists.read_list(path), folder, shown, sieve)
+        return _listed(lists.read_list(path), folder, shown, sieve, members)
     return _archives([path], sieve, [""])
 
 
-def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iterator[Source]:
+def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iterator[ImageRef]:
     """The images of tar archives, several of which are searched at once.
 
     Args:
@@ -178,7 +187,7 @@ def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iter
         within: Each one's own path as the sieve has it; "" where the archive itself was named.
     """
 
-    def search(path: str, place: str) -> tuple[list[archives.Member], Sieve]:
+    def search(path: str, place: str) -> tuple[list[ImageRef], Sieve]:
         own = Sieve(sieve.selection, prompts=sieve.prompts)
         return archives.members(path, own, place), own
 
@@ -189,25 +198,18 @@ def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iter
                     f"{printable(path)} holds no images; members with {_extensions()} are looked for."
                 )
             sieve.passed_elsewhere(own.passed)
-            modified = time_of(path)
+            modified = archives.time_of(path)
             for member in members:
-                name = f"{path}/{member.name}"
-                yield Source(name, member.bytes, member.prompt, path, member.offset, modified)
+                yield member._replace(modified=modified)
 
 
-def time_of(path: str) -> int | None:
-    """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
-    place = location(path)
-    return place.entry().modified if isinstance(place, RemotePath) else place.stat().st_mtime_ns
-
-
-def _folder(folder: str, shown: str, sieve: Sieve) -> Iterator[Source]:
-    found = [_source(path, entry) for path, entry in Walk(folder, ALL, sieve).files()]
+def _folder(folder: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
+    found = [_file(path, entry) for path, entry in Walk(folder, ALL, sieve).files()]
     _check_found(found, shown, sieve)
-    return iter(sorted(found, key=lambda source: os.fsencode(source.path).split(os.fsencode(os.sep))))
+    return iter(sorted(found, key=lambda ref: os.fsencode(ref.path).split(os.fsencode(os.sep))))
 
 
-def _check_found(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
+def _check_found(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
     passed = sieve.passed
     if found or passed.is_by_choice:
         return
@@ -218,42 +220,44 @@ def _check_found(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
     )
 
 
-def _pattern(pattern: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+def _pattern(pattern: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
     if not glob.has_magic(pattern):
         raise UserError(f"{shown} does not exist; name {_WHAT}.")
     top, parts = split_pattern(pattern)
     walk = Walk(top, parts, sieve, also=_ARCHIVES)
-    found = [_source(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []
+    found = [_file(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []
     _check_matches(found, shown, sieve)
-    found.sort(key=lambda source: os.fsencode(source.path))
+    found.sort(key=lambda ref: os.fsencode(ref.path))
     return _each(found, sieve, walk.below)
 
 
-def _check_matches(found: Sequence[Source], shown: str, sieve: Sieve) -> None:
+def _check_matches(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
     if not found and not sieve.passed.is_by_choice:
         raise UserError(
             f"{shown} matches no images: {sieve.found} matches, none of them a file with {_extensions()}."
         )
 
 
-def _each(files: Sequence[Source], sieve: Sieve, below: Callable[[str], str]) -> Iterator[Source]:
+def _each(files: Sequence[ImageRef], sieve: Sieve, below: Callable[[str], str]) -> Iterator[ImageRef]:
     """Matches of a pattern: images as they are, archives as what they hold."""
-    for archived, group in itertools.groupby(files, lambda source: source.path.lower().endswith(_ARCHIVES)):
+    for archived, group in itertools.groupby(files, lambda ref: ref.path.lower().endswith(_ARCHIVES)):
         if archived:
-            paths = [source.path for source in group]
+            paths = [ref.path for ref in group]
             yield from _archives(paths, sieve, list(map(below, paths)))
         else:
             yield from group
 
 
-def _remote(address: str, shown: str, sieve: Sieve) -> Iterator[Source]:
+def _remote(address: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     """What an address means: an object, a list, an archive, a folder or a pattern."""
     place = location(address)
     assert isinstance(place, RemotePath)
     if not address.endswith("/") and place.is_file():
         if place.key.lower().endswith((*lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
-            return _list_or_archive(str(place), shown, sieve)
+            return _list_or_archive(str(place), shown, sieve, members)
         return _named_itself(_object(place.entry()), sieve)
+    if members.archive_of(address) is not None:
+        return _member(address, shown, sieve, members)
     try:
         if "*" in place.key:
             found = list(map(_object, matching_objects(place, shown, sieve, _ARCHIVES)))
@@ -267,56 +271,60 @@ def _remote(address: str, shown: str, sieve: Sieve) -> Iterator[Source]:
         raise UserError(f"{shown} does not exist; name {_WHAT}.") from error
 
 
-def _object(entry: Entry) -> Source:
-    return Source(str(entry.path), entry.bytes, None, modified=entry.modified)
+def _object(entry: Entry) -> ImageRef:
+    return ImageRef(str(entry.path), entry.bytes, modified=entry.modified)
 
 
-def _listed(rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve) -> Iterator[Source]:
-    """Sources of listed paths, relative to the list's folder or else to the current one."""
-    images = ListedImages(folder, EXTENSIONS)
+def _listed(
+    rows: Iterable[Listed], folder: str, shown: str, sieve: Sieve, members: NamedMembers
+) -> Iterator[ImageRef]:
+    """The images of listed paths, relative to the list's folder or else to the current one."""
+    images = ListedImages(folder, EXTENSIONS, members)
     empty = True
     for path, prompt in rows:
         empty = False
         if not sieve.wants(_as_written(path)):
             continue
         if is_remote(path):
-            yield Source(path, 0, prompt)
+            place = path
         elif is_remote(folder) and not spellings(path)[-1].startswith("/"):
-            yield Source(f"{location(folder) / path}", 0, prompt)
+            place = f"{location(folder) / path}"
         else:
-            yield _source(images.place(path))._replace(prompt=prompt)
+            place = images.place(path)
+        ref = members.find(place) or (ImageRef(place) if is_remote(place) else _file(place))
+        yield ref._replace(prompt=prompt)
     for note in images.notes(shown):
         _LOG.warning("%s", note)
     if empty:
         raise UserError(f"{shown} lists no images; write one path per line.")
 
 
-def _source(path: str, entry: os.DirEntry[str] | None = None) -> Source:
+def _file(path: str, entry: os.DirEntry[str] | None = None) -> ImageRef:
     try:
         status = entry.stat() if entry else os.stat(path)
     except (OSError, ValueError):
-        return Source(path, 0, None)
+        return ImageRef(path)
     if not stat.S_ISREG(status.st_mode):
-        return Source(path, 0, None)
-    return Source(path, status.st_size, None, modified=status.st_mtime_ns)
+        return ImageRef(path)
+    return ImageRef(path, status.st_size, modified=status.st_mtime_ns)
 
 
-def _with_sidecar(source: Source) -> Source:
-    if source.prompt is not None or source.archive is not None:
-        return source
-    place = location(source.path)
+def _with_sidecar(ref: ImageRef) -> ImageRef:
+    if ref.prompt is not None or ref.archive is not None:
+        return ref
+    place = location(ref.path)
     sidecar = place.with_name(f"{place.stem}.txt")
     shown = printable(str(sidecar))
     try:
         if not sidecar.is_file():
-            return source
+            return ref
         size = sidecar.size() if isinstance(sidecar, RemotePath) else sidecar.stat().st_size
         if size > archives.MOST_PROMPT:
             raise archives.too_long(shown, size)
         text = decoded(sidecar.read_bytes(), shown).strip()
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}; change its mode.") from error
-    return source._replace(prompt=checked_prompt(text, shown))
+    return ref._replace(prompt=checked_prompt(text, shown))
 
 
 def _extensions() -> str:

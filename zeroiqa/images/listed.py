@@ -12,6 +12,7 @@ from itertools import chain
 from urllib.parse import unquote
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.names import meanings
 
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.DOTALL)
@@ -39,11 +40,13 @@ class ListedImages:
     Args:
         folder: That of the list; empty for the current one.
         suffixes: Of images, in lower case.
+        members: Tells members of archives; without it no path leads into one.
     """
 
-    def __init__(self, folder: str, suffixes: tuple[str, ...]) -> None:
+    def __init__(self, folder: str, suffixes: tuple[str, ...], members: NamedMembers | None = None) -> None:
         self._folder = folder
         self._suffixes = suffixes
+        self._members = members
         self._listed = cache(self._without_suffix)
         self._guessed: list[str] = []
 
@@ -61,6 +64,9 @@ class ListedImages:
         places = [place for each in written for place in (os.path.join(self._folder, each), each)]
         for place in places:
             if os.path.lexists(place) and not os.path.isdir(place):
+                return place
+        if self._members is not None:
+            for place in filter(self._members.find, places):
                 return place
         guesses = chain(
             (self._listed(os.path.dirname(place)).get(os.path.basename(place)) for place in places),

@@ -7,47 +7,23 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
 from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
 from zeroiqa.files.storage import AccessDeniedError, RemotePath, is_remote, location
 from zeroiqa.images.first_bytes import AT_ONCE, HEAD, Peek, most_bytes
+from zeroiqa.images.ref import ImageRef
 
 _HEADER = tarfile.BLOCKSIZE
 _NAME_BYTES = 100  # of a name in a header; longer ones, and often those beyond ASCII, are written before it
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An image as a plan knows it."""
-
-    path: str
-    """Of the file or object; of a member, that of its archive, "/" and its name."""
-    bytes: int = 0
-    """Its size when it was planned; 0 if that was not known."""
-    archive: str | None = None
-    """Path of the tar archive that it is in."""
-    offset: int | None = None
-    """Where its bytes begin in the archive."""
-    modified: int | None = None
-    """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None takes any."""
-    root: str = ""
-    """The folder that a relative path counts from; empty: the current one."""
-
-    @property
-    def place(self) -> str:
-        """The file or object to open."""
-        place = self.path if self.archive is None else self.archive
-        return place if not self.root or "://" in place else os.path.join(self.root, place)  # noqa: PTH118
-
-
-def read(source: Stored, max_pixels: int) -> bytes:
+def read(ref: ImageRef, max_pixels: int) -> bytes:
     """The bytes of an image, without ever waiting for a pipe or a device.
 
     Args:
-        source: Where it is.
+        ref: Where it is.
         max_pixels: How many its image may have; what is more than they can need is not read.
 
     Raises:
@@ -56,90 +32,91 @@ def read(source: Stored, max_pixels: int) -> bytes:
         ImageError: it is empty, no image or too large, or no file.
         UserError: an object store refuses everything or cannot be reached.
     """
-    shown = printable(source.path)
-    with _opened(source, shown) as (file, size, modified):
-        if source.archive is not None:
-            data = _member(file, source, max_pixels, shown)
-            _check_time(source, modified, shown)
+    if ref.content is not None:
+        return ref.content
+    shown = printable(ref.path)
+    with _opened(ref, shown) as (file, size, modified):
+        if ref.archive is not None:
+            data = _member(file, ref, max_pixels, shown)
+            _check_time(ref, modified, shown)
             return data
         if not size:
             raise ImageError(f"{shown} is empty (0 bytes); copy or download it again.")
-        if source.bytes not in (0, size):
+        if ref.bytes not in (0, size):
             raise ChangedError(
-                f"{shown} has changed: it has {size} bytes and had {source.bytes} when the run was planned; "
+                f"{shown} has changed: it has {size} bytes and had {ref.bytes} when the run was planned; "
                 "give the same command again, which takes the file of now."
             )
-        _check_time(source, modified, shown)
-        content = Peek(file, size, least=AT_ONCE if is_remote(source.place) else HEAD)
-        return content[: most_bytes(content, max_pixels, shown, source.path)]
+        _check_time(ref, modified, shown)
+        content = Peek(file, size, least=AT_ONCE if is_remote(ref.place) else HEAD)
+        return content[: most_bytes(content, max_pixels, shown, ref.path)]
 
 
-def look(source: Stored) -> tuple[int, int | None]:
+def look(ref: ImageRef) -> tuple[int, int | None]:
     """The size in bytes of the file, object or archive that an image is in, and when it was written.
 
     Raises:
         ImageError: it is not there, or its first byte cannot be read.
         UserError: an object store refuses everything or cannot be reached.
     """
-    shown = printable(source.path.encode(errors="backslashreplace").decode())
-    with _opened(replace(source, modified=0), shown) as (file, size, modified):  # 0: have the time looked up
+    shown = printable(ref.name)
+    with _opened(ref._replace(modified=0), shown) as (file, size, modified):  # 0: have the time looked up
         file.read(1)
         return size, modified
 
 
-def _check_time(source: Stored, modified: int | None, shown: str) -> None:
-    if source.modified is None or modified == source.modified:
+def _check_time(ref: ImageRef, modified: int | None, shown: str) -> None:
+    if ref.modified is None or modified == ref.modified:
         return
-    what = "its archive" if source.archive is not None else "the file"
+    what = "its archive" if ref.archive is not None else "the file"
     raise ChangedError(
         f"{shown} may have changed: {what} has another modification time than when the run was planned; "
         "give the same command again, which takes the file of now."
     )
 
 
-def _member(file: IO[bytes], source: Stored, max_pixels: int, shown: str) -> bytes:
+def _member(file: IO[bytes], ref: ImageRef, max_pixels: int, shown: str) -> bytes:
     """Header and content in one read; the header says whether the archive is still the planned one."""
-    assert source.offset is not None
-    file.seek(source.offset - _HEADER)
-    data = bytes(file.read(_HEADER + min(source.bytes, AT_ONCE)))
-    name = source.path.removeprefix(f"{source.archive}/")
+    assert ref.offset is not None
+    file.seek(ref.offset - _HEADER)
+    data = bytes(file.read(_HEADER + min(ref.bytes, AT_ONCE)))
+    name = str(ref.member)
     try:
         header = tarfile.TarInfo.frombuf(data[:_HEADER], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         header = None
     if (
         header is None
-        or header.size != source.bytes
-        or len(data) != _HEADER + min(source.bytes, AT_ONCE)
+        or header.size != ref.bytes
+        or len(data) != _HEADER + min(ref.bytes, AT_ONCE)
         or (len(name) < _NAME_BYTES and name.isascii() and header.name != name)
     ):
         raise ChangedError(
             f"{shown} is not where it was in the archive when the run was planned: "
-            f"{printable(str(source.archive))} has changed; give the same command again, which takes the "
+            f"{printable(str(ref.archive))} has changed; give the same command again, which takes the "
             "archive of now."
         )
-    if not source.bytes:
+    if not ref.bytes:
         raise ImageError(f"{shown} is empty (0 bytes); pack the archive again.")
-    if source.bytes <= AT_ONCE:
+    if ref.bytes <= AT_ONCE:
         return data[_HEADER:]
-    content = Peek(file, source.bytes, source.offset)
-    return content[: most_bytes(content, max_pixels, shown, source.path)]
+    content = Peek(file, ref.bytes, ref.offset)
+    return content[: most_bytes(content, max_pixels, shown, ref.path)]
 
 
 @contextmanager
-def _opened(source: Stored, shown: str) -> Iterator[tuple[IO[bytes], int, int | None]]:
-    """The file or object, its size in bytes and, if the source has one, its time."""
-    path = source.place
+def _opened(ref: ImageRef, shown: str) -> Iterator[tuple[IO[bytes], int, int | None]]:
+    """The file or object, its size in bytes and, if it had one when it was found, its time."""
     try:
-        place = location(path)
+        place = location(ref.place)
     except UserError as error:
         raise ImageError(str(error)) from error
     if isinstance(place, RemotePath):
         with _remote_errors(place, shown), place.open() as remote:
-            modified = None if source.modified is None else place.entry().modified
+            modified = None if ref.modified is None else place.entry().modified
             yield cast("IO[bytes]", remote), remote.size(), modified
         return
-    with _local_errors(path, shown), open(path, "rb", opener=_open_at_once) as file:
+    with _local_errors(place, shown), open(place, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{shown} is not a regular file; give an image file.")
@@ -151,15 +128,17 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 @contextmanager
-def _local_errors(path: str, shown: str) -> Iterator[None]:
+def _local_errors(path: Path, shown: str) -> Iterator[None]:
     try:
         yield
     except IsADirectoryError as error:
         raise ImageError(f"{shown} is a folder; give an image file.") from error
     except FileNotFoundError as error:
-        if Path(path).is_symlink():
-            target = printable(str(Path(path).readlink()))
+        if path.is_symlink():
+            target = printable(str(path.readlink()))
             raise UnreachableError(f"{shown} is a broken symbolic link: {target} does not exist.") from error
+        raise UnreachableError(f"{shown} does not exist.") from error
+    except NotADirectoryError as error:  # it leads through a file, an archive say
         raise UnreachableError(f"{shown} does not exist.") from error
     except PermissionError as error:
         raise UnreachableError(

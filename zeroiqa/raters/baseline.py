@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zeroiqa.baselines import PYIQA, find_measured, find_variant
 from zeroiqa.baselines.measure import Measured, build_measure
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.raters.direction import LOWER_IS_BETTER
+from zeroiqa.raters.entry import LOWER_IS_BETTER
 from zeroiqa.types import Rating
 from zeroiqa.weights.options import ModelOptions
 

@@ -96,7 +96,7 @@ def _plan(run: Run) -> Check:
         return Check("plan", f"{run.n_images} images in {run.n_shards} shards", tuple(damages))
     for inputs in (first, planned)[: 1 + (planned != first)]:
         images = itertools.islice(plan.all_planned(run.folder), inputs["count"])
-        if not plan.inputs_of((row.file, row.prompt) for row in images).items() <= inputs.items():
+        if not plan.inputs_of((row.ref.path, row.ref.prompt) for row in images).items() <= inputs.items():
             damages.append(
                 f"The images in {path} are not those that the run was started with, by their SHA-256 in "
                 f"{RECORD}; put the file back as it was, or start a new run."

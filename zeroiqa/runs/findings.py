@@ -92,7 +92,7 @@ def kinds_of(run: Run, shard: int, errors: Mapping[int, str]) -> dict[str, tuple
     """Error sentence without the image's own path -> numbers of the images of a shard that have it."""
     if not errors:
         return {}
-    files = {row.image: printable(row.file) for row in planned(run.folder, shard)}
+    files = {row.image: printable(row.ref.path) for row in planned(run.folder, shard)}
     kinds: dict[str, list[int]] = {}
     for image, error in errors.items():
         kinds.setdefault(error.replace(files[image], "").lstrip(": "), []).append(image)

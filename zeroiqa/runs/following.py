@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zeroiqa.files.storage import Location
+from zeroiqa.names import escaped
 from zeroiqa.runs import plan, record, revisions
 from zeroiqa.runs.naming import Naming, as_planned, is_list, root_of
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import Change
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
 
 
 class Followed(NamedTuple):
@@ -38,7 +39,7 @@ class Reworded(NamedTuple):
 class News:
     """How the images that a command finds differ from those that a run has."""
 
-    new: tuple[Source, ...]
+    new: tuple[ImageRef, ...]
     """The run does not have these."""
     missing: tuple[Planned, ...]
     """The command does not find these; those left out that are known to be gone."""
@@ -58,8 +59,8 @@ class News:
 
 
 def from_its_root(
-    folder: Location, naming: Naming | None, sources: Sequence[Source]
-) -> tuple[Naming | None, Sequence[Source], str]:
+    folder: Location, naming: Naming | None, sources: Sequence[ImageRef]
+) -> tuple[Naming | None, Sequence[ImageRef], str]:
     """What a command names and finds in the spelling of a run, and what relative paths count from there.
 
     The last is empty for the current folder. Where there is no run yet, all stays as it is.
@@ -75,7 +76,7 @@ def from_its_root(
     return seen, as_planned(sources, paths, root), "" if root == here else root
 
 
-def look(folder: Location, naming: Naming | None, sources: Sequence[Source], root: str = "") -> News:
+def look(folder: Location, naming: Naming | None, sources: Sequence[ImageRef], root: str = "") -> News:
     """Compare what a command finds with what a run has; nothing is written.
 
     Args:
@@ -100,7 +101,7 @@ def look(folder: Location, naming: Naming | None, sources: Sequence[Source], roo
         if planned_for is not None and (naming is None or naming.how == planned_for.how):
             named.update(planned_for.names)
         for planned in rows:
-            source = left.pop(planned.file, None)
+            source = left.pop(planned.ref.path, None)
             if source is None or _is_lost(source, planned, root):
                 if planned.image not in there.gone:
                     missing.append(planned)
@@ -110,9 +111,9 @@ def look(folder: Location, naming: Naming | None, sources: Sequence[Source], roo
             row = there.planned(planned)
             if row.image in there.gone:
                 back.append(row)
-            if reworded is None and row.prompt != source.prompt:
-                here = source.prompt and plan.escaped(source.prompt)
-                reworded = Reworded(row.path, row.prompt, here) if row.prompt != here else None
+            there_prompt, here = row.ref.prompt, source.prompt and escaped(source.prompt)
+            if reworded is None and there_prompt != here:
+                reworded = Reworded(row.ref.name, there_prompt, here)
     return News(
         tuple(left.values()), tuple(missing), frozenset(gone), tuple(back), reworded, frozenset(named)
     )
@@ -128,7 +129,7 @@ def follow(folder: Location, news: News, naming: Naming | None) -> Followed:
     changes = [Change(image, "gone") for image in sorted(news.gone)]
     # as they were planned: whether they are still the same files is looked at like that of the others
     changes += [
-        Change(row.image, "back", row.bytes, row.modified, row.offset, row.prompt) for row in news.back
+        Change(image, "back", ref.bytes, ref.modified, ref.offset, ref.prompt) for image, ref in news.back
     ]
     if changes:
         revisions.add(folder, changes)
@@ -147,15 +148,15 @@ def _is_gone(planned: Planned, root: str, *, listed: bool) -> bool:
 
     A file that is there all the same came while another command looked, unless a list may have named it.
     """
-    if planned.archive is not None or "://" in planned.file:
+    if planned.ref.archive is not None or "://" in planned.ref.path:
         return True
-    there = _is_there(planned.file, root)
+    there = _is_there(planned.ref.path, root)
     return listed if there else there is not None
 
 
-def _is_lost(source: Source, planned: Planned, root: str) -> bool:
+def _is_lost(source: ImageRef, planned: Planned, root: str) -> bool:
     """Whether an image is only listed, and the file that the run knows is there no more."""
-    if source.modified is not None or planned.modified is None or "://" in source.path:
+    if source.modified is not None or planned.ref.modified is None or "://" in source.path:
         return False
     return _is_there(source.path, root) is False
 

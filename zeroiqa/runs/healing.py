@@ -11,14 +11,15 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import Budget, OverBudgetError, left_behind
-from zeroiqa.images.archives import Member, members
-from zeroiqa.images.find import Source
+from zeroiqa.images.archives import members
 from zeroiqa.images.read import look
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import Sieve
+from zeroiqa.names import escaped
 from zeroiqa.runs import events, plan
 from zeroiqa.runs import parts as store
-from zeroiqa.runs.plan import Planned, escaped
+from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.run import Run
 
@@ -61,7 +62,7 @@ class _Now(NamedTuple):
 
 def find_changes(
     run: Run,
-    sources: Iterable[Source] | None,
+    sources: Iterable[ImageRef] | None,
     *,
     retry_errors: bool = False,
     refresh: bool = False,
@@ -92,7 +93,7 @@ def find_changes(
             kind = _of_others(run, row, found, scored, refresh)
         counts[kind] += 1
         if kind == "stale":
-            stale.append(row.path)
+            stale.append(row.ref.name)
         elif kind != "same":
             changes.append(_change(run, row, kind, found))
     return Healing(
@@ -137,7 +138,7 @@ def _newest(run: Run, shard: int, parts: Mapping[int, set[int]]) -> int | None:
 
 def _compared(
     run: Run,
-    now: Mapping[str, Source] | None,
+    now: Mapping[str, ImageRef] | None,
     failed: Mapping[int, str | None],
     shards: Iterable[int],
     *,
@@ -147,8 +148,8 @@ def _compared(
     rated = [store.parts(run.folder, stage) for stage in run.stages[1:] or run.stages]
     search = functools.cache(_members)
 
-    def source_of(row: Planned) -> Source | None:
-        return None if now is None else now.get(row.file)
+    def source_of(row: Planned) -> ImageRef | None:
+        return None if now is None else now.get(row.ref.path)
 
     def must_be_looked_at(row: Planned) -> bool:
         source = source_of(row)
@@ -161,7 +162,7 @@ def _compared(
                 row
                 for row in map(run.now, read(shard))
                 if row.image not in run.revisions.gone
-                and (row.image in failed or everything if now is None else row.file in now)
+                and (row.image in failed or everything if now is None else row.ref.path in now)
             ]
             looked = [row for row in rows if must_be_looked_at(row)]
             seen = threads.map(lambda row: _look(row, source_of(row), search), looked)
@@ -175,33 +176,36 @@ def _compared(
                 yield row, since is not None and row.image not in due, there
 
 
-def _as_now(source: Source) -> _Now:
+def _as_now(source: ImageRef) -> _Now:
     return _Now(source.bytes, source.modified, source.offset, source.prompt and escaped(source.prompt))
 
 
-def _look(row: Planned, source: Source | None, search: Callable[[str], Mapping[str, Member]]) -> _Now | None:
+def _look(
+    row: Planned, source: ImageRef | None, search: Callable[[str], Mapping[str, ImageRef]]
+) -> _Now | None:
     """What is there, by opening it; None if it cannot be read."""
-    prompt = row.prompt if source is None else _as_now(source).prompt
+    ref = row.ref
+    prompt = ref.prompt if source is None else _as_now(source).prompt
     try:
-        size, modified = left_behind(functools.partial(look, row.stored), Budget(_LOOK_SECONDS))
-        if row.archive is None:
+        size, modified = left_behind(functools.partial(look, ref), Budget(_LOOK_SECONDS))
+        if ref.archive is None:
             return _Now(size, modified, None, prompt)
         if source is not None:
             return _Now(source.bytes, modified, source.offset, prompt)
-        if modified == row.modified:
-            return _Now(row.bytes, modified, row.offset, prompt)
-        member = search(row.archive).get(row.file.removeprefix(f"{row.archive}/"))
+        if modified == ref.modified:
+            return _Now(ref.bytes, modified, ref.offset, prompt)
+        member = search(ref.archive).get(ref.path)
     except (UserError, OverBudgetError):
         return None
     return None if member is None else _Now(member.bytes, modified, member.offset, prompt)
 
 
-def _members(archive: str) -> Mapping[str, Member]:
-    return {member.name: member for member in members(archive, Sieve(Selection(), prompts=False))}
+def _members(archive: str) -> Mapping[str, ImageRef]:
+    return {member.path: member for member in members(archive, Sieve(Selection(), prompts=False))}
 
 
 def _change(run: Run, row: Planned, kind: _Kind, now: _Now | None) -> Change:
-    back = kind == "reachable" and now is not None and not _differs(run, row, now, now.bytes != row.bytes)
+    back = kind == "reachable" and now is not None and not _differs(run, row, now, now.bytes != row.ref.bytes)
     if now is None or kind == "retried" or back:
         return Change(row.image, "retried")
     return Change(row.image, "replaced", *now)
@@ -210,15 +214,15 @@ def _change(run: Run, row: Planned, kind: _Kind, now: _Now | None) -> Change:
 def _of_failed(run: Run, row: Planned, cause: str | None, now: _Now | None, retry: bool) -> _Kind:
     if now is not None and cause == "unreachable":
         return "reachable"
-    if now is not None and (cause == "changed" or _differs(run, row, now, now.bytes != row.bytes)):
+    if now is not None and (cause == "changed" or _differs(run, row, now, now.bytes != row.ref.bytes)):
         return "replaced"
     return "retried" if retry else "same"
 
 
 def _of_others(run: Run, row: Planned, now: _Now | None, scored: bool, refresh: bool) -> _Kind:
-    if now is not None and scored and row.archive is not None:  # it is that member; the archive has grown
-        now = now._replace(modified=row.modified)
-    if now is None or not _differs(run, row, now, 0 != row.bytes != now.bytes != 0):
+    if now is not None and scored and row.ref.archive is not None:  # it is that member; the archive has grown
+        now = now._replace(modified=row.ref.modified)
+    if now is None or not _differs(run, row, now, 0 != row.ref.bytes != now.bytes != 0):
         return "same"
     if not scored:
         return "unscored"
@@ -227,9 +231,9 @@ def _of_others(run: Run, row: Planned, now: _Now | None, scored: bool, refresh: 
 
 def _differs(run: Run, row: Planned, now: _Now, of_another_size: bool) -> bool:
     """Whether it is another file, or has another prompt; a time that is not known is not compared."""
-    times_differ = None not in (row.modified, now.modified) and row.modified != now.modified
+    times_differ = None not in (row.ref.modified, now.modified) and row.ref.modified != now.modified
     return (
         of_another_size
         or (times_differ and not run.ignore_times)
-        or (now.offset, now.prompt) != (row.offset, row.prompt)
+        or (now.offset, now.prompt) != (row.ref.offset, row.ref.prompt)
     )

@@ -10,8 +10,9 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa import raters, segmenters
 from zeroiqa.errors import UserError
+from zeroiqa.raters import find_rater
+from zeroiqa.segmenters import find_segmenter
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind, load_standard
 
@@ -144,7 +145,9 @@ def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapp
 def environment(settings: Settings) -> dict[str, str]:
     """Versions of what computes regions and ratings; a resume with others brings a warning."""
     versions = {"python": platform.python_version()}
-    models = segmenters.has_weights(settings.segmenter) or any(map(raters.has_weights, settings.raters))
+    models = find_segmenter(settings.segmenter).needs_weights or any(
+        find_rater(name).needs_weights for name in settings.raters
+    )
     of_models = _LIBRARIES_OF_MODELS if models else {}
     for library, packages in {**_LIBRARIES, **of_models}.items():
         for package in packages:

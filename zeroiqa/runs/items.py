@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
 from zeroiqa.aggregate import failure
-from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
+from zeroiqa.errors import ChangedError, UnreachableError, printable
 from zeroiqa.files.storage import is_remote
 from zeroiqa.guards.budget import Budget
+from zeroiqa.guards.together import Failure, failure_of, together
 from zeroiqa.pipeline import Method, find_regions
 from zeroiqa.runs import parts
 from zeroiqa.runs.latest import newest_part
 from zeroiqa.runs.parts import RatingsRow, RegionsRow
-from zeroiqa.runs.plan import Planned, escaped
+from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
 from zeroiqa.types import Image, Region
@@ -77,20 +78,20 @@ class Item(NamedTuple):
         return self.due and not broken
 
 
-def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[int, str]) -> Iterator[Item]:
+def items_of(run: Run, method: Method, shards: Iterable[int], skip: Mapping[int, str]) -> Iterator[Item]:
     """The images of some shards, as they are before anything is done.
 
     Args:
         run: The run.
         method: Whose raters are wanted.
         shards: Their numbers in the plan.
-        poisoned: Number of an image -> the error that it has without being touched.
+        skip: Number of an image -> the error that it has without being touched.
     """
     for number in shards:
         shard = _wanted(run, method, number)
         images = run.planned(number)
         if run.ignore_times:
-            images = [image._replace(modified=None) for image in images]
+            images = [_untimed(image) for image in images]
         rows = [_known_regions(run, shard), *(_known_ratings(run, shard, name) for name in shard.raters)]
         for image, row, *ratings in zip(images, *rows, strict=True):
             kept = {
@@ -99,17 +100,22 @@ def items_of(run: Run, method: Method, shards: Iterable[int], poisoned: Mapping[
                 if known is not None and row is not None
             }
             due = not shard.finished and (row is None or len(kept) < len(shard.raters))
-            poison, cause = poisoned.get(image.image) if due else None, None
+            skipped, cause = skip.get(image.image) if due else None, None
             if due and image.image in run.revisions.gone:
-                poison, cause = f"{printable(image.path)} is gone.", UnreachableError.cause
+                skipped, cause = f"{printable(image.ref.name)} is gone.", UnreachableError.cause
             if row is None:
-                broken = None if poison is None else RegionsRow(image.image, error=poison, cause=cause)
+                broken = None if skipped is None else RegionsRow(image.image, error=skipped, cause=cause)
                 yield Item(shard, image, broken, due=due)
                 continue
             if row.content_hash is not None:  # says more than the time
-                image = image._replace(modified=None)
-            error = poison if row.error is None else None
+                image = _untimed(image)
+            error = skipped if row.error is None else None
             yield Item(shard, image, row, error=error, cause=error and cause, kept=kept, due=due)
+
+
+def _untimed(image: Planned) -> Planned:
+    """The same one, whenever its file was written."""
+    return image._replace(ref=image.ref._replace(modified=None))
 
 
 def _wanted(run: Run, method: Method, number: int) -> Wanted:
@@ -154,24 +160,24 @@ def _failed_rating(rater: str, row: RatingsRow) -> bool:
 def prepared(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
     """Yield the items in their order, decoded and segmented as far as that works."""
     at_once = method.images_per_call
-    together = method.segmenter.images_per_call if method.segmenter is not None else 1
+    at_a_time = method.segmenter.images_per_call if method.segmenter is not None else 1
     with (
         _read_ahead(items, method) as arriving,
         ahead(
             arriving,
             lambda item: _decoded(item, method),
-            lambda item: _segmented(item, method) if together == 1 else item,
+            lambda item: _segmented([item], method)[0] if at_a_time == 1 else item,
             at_once + _AHEAD if at_once > 1 else 0,
         ) as ready,
     ):
-        yield ready if together == 1 else _segmented_together(ready, method, together)
+        yield ready if at_a_time == 1 else _segmented_together(ready, method, at_a_time)
 
 
 @contextmanager
 def _read_ahead(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item]]:
     """Objects of a store are read many at once, which hides how long each takes; nothing else is changed."""
     first = next(items, None)
-    if first is None or not is_remote(first.planned.stored.place):
+    if first is None or not is_remote(first.planned.ref.place):
         yield items if first is None else itertools.chain((first,), items)
         return
     every = itertools.chain((first,), items)
@@ -182,12 +188,12 @@ def _read_ahead(items: Iterator[Item], method: Method) -> Iterator[Iterator[Item
 
 
 def _read(item: Item, method: Method) -> Item:
-    stored = item.planned.stored
-    if not item.wanted or not is_remote(stored.place):
+    ref = item.planned.ref
+    if not item.wanted or not is_remote(ref.place):
         return item
     budget = method.decoder.budget()
     try:
-        return item._replace(content=method.decoder.read(stored, method.policy, budget), budget=budget)
+        return item._replace(content=method.decoder.read(ref, method.policy, budget), budget=budget)
     except Exception as error:
         return _unread(item, error)
 
@@ -195,25 +201,20 @@ def _read(item: Item, method: Method) -> Item:
 def _decoded(item: Item, method: Method) -> Item:
     if not item.wanted:
         return item
-    planned, found = item.planned, b""
+    ref, found = item.planned.ref, b""
 
     def look(content: bytes) -> None:
         nonlocal found
         found = parts.content_hash(content)
         if item.row is not None and item.row.content_hash not in (None, found):
             raise ChangedError(
-                f"{printable(planned.path)} has changed: it is not the file whose regions were found; give "
+                f"{printable(ref.name)} has changed: it is not the file whose regions were found; give "
                 "the same command again, which takes the file of now."
             )
 
     try:
         image = method.decoder.decode(
-            planned.stored if item.content is None else item.content,
-            method.policy,
-            name=planned.path,
-            prompt=planned.prompt,
-            look=look,
-            budget=item.budget,
+            ref._replace(content=item.content), method.policy, look=look, budget=item.budget
         )
     except Exception as error:
         return _unread(item, error)
@@ -222,50 +223,45 @@ def _decoded(item: Item, method: Method) -> Item:
 
 def _unread(item: Item, error: Exception) -> Item:
     """It cannot be read or decoded."""
-    sentence = sentence_of(error, item.planned)
-    cause = error.cause if isinstance(error, ImageError) else None
+    why = failure_of(error, item.planned.ref.path)
     if item.row is not None:  # it has vanished since it was segmented
-        return item._replace(error=sentence, cause=cause, content=None)
-    return item._replace(row=RegionsRow(item.planned.image, error=sentence, cause=cause), content=None)
+        return item._replace(error=why.sentence, cause=why.cause, content=None)
+    row = RegionsRow(item.planned.image, error=why.sentence, cause=why.cause)
+    return item._replace(row=row, content=None)
 
 
-def _segmented(item: Item, method: Method) -> Item:
-    if item.row is not None or item.image is None:
-        return item
-    try:
-        (regions,) = find_regions([item.image], method)
-    except Exception as error:
-        image, sentence = item.image, sentence_of(error, item.planned)
-        row = RegionsRow(
-            item.planned.image,
-            image.size,
-            warnings=image.warnings,
-            error=sentence,
-            content_hash=item.content_hash,
-        )
-        return item._replace(row=row, image=None)
-    return _with_regions(item, item.image, regions)
+def _segmented(items: Sequence[Item], method: Method) -> list[Item]:
+    """The items, those that wait for it segmented by one call; one that fails has an error."""
+
+    def work(waiting: Sequence[Item]) -> Iterator[Item]:
+        images = [item.image for item in waiting if item.image is not None]
+        for item, image, regions in zip(waiting, images, find_regions(images, method), strict=True):
+            yield _with_regions(item, image, regions)
+
+    waiting = [item for item in items if item.row is None and item.image is not None]
+    done = iter(together(waiting, work, _unsegmented, lambda item: item.planned.ref.path))
+    return [next(done) if item.row is None and item.image is not None else item for item in items]
 
 
 def _segmented_together(items: Iterable[Item], method: Method, size: int) -> Iterator[Item]:
     """Images go through the segmenter in groups, and in this thread: a network has the device to itself."""
     for group in chunks(items, size):
-        waiting = {
-            place: item.image
-            for place, item in enumerate(group)
-            if item.row is None and item.image is not None
-        }
-        try:
-            found = find_regions(list(waiting.values()), method) if waiting else []
-        except Exception as error:
-            sentence_of(error, group[0].planned)  # raises what is no fault of an image
-            group = [_segmented(item, method) for item in group]  # only the one that fails has an error
-        else:
-            for (place, image), regions in zip(waiting.items(), found, strict=True):
-                group[place] = _with_regions(group[place], image, regions)
-        waiting.clear()
-        while group:  # nothing holds an image longer than its turn
-            yield group.pop(0)
+        found = _segmented(group, method)
+        group.clear()
+        while found:  # nothing holds an image longer than its turn
+            yield found.pop(0)
+
+
+def _unsegmented(item: Item, why: Failure) -> Item:
+    assert item.image is not None
+    row = RegionsRow(
+        item.planned.image,
+        item.image.size,
+        warnings=item.image.warnings,
+        error=why.sentence,
+        content_hash=item.content_hash,
+    )
+    return item._replace(row=row, image=None)
 
 
 def _with_regions(item: Item, image: Image, regions: tuple[Region, ...]) -> Item:
@@ -278,15 +274,3 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
-
-
-def sentence_of(error: Exception, planned: Planned) -> str:
-    """What an error row says. What is no fault of the image goes on up, and the run stops."""
-    if isinstance(error, UserError) and not isinstance(error, ImageError):
-        raise error
-    if isinstance(error, ImageError):
-        return escaped(str(error))
-    if isinstance(error, MemoryError):  # the same image would stop every resume
-        return f"{printable(planned.file)}: there is not enough memory for this image."
-    reason = escaped(" ".join(f"{type(error).__name__}: {error}".split()))
-    return f"{printable(planned.file)}: could not be rated ({reason})."

@@ -89,8 +89,8 @@ def _first_mentions(runs: Sequence[Run]) -> Kept:
         taken = np.zeros(run.n_images, dtype=bool)
         for row in plan.all_planned(run.folder):
             if row.image not in run.revisions.gone:
-                taken[row.image] = row.file not in seen
-                seen.add(row.file)
+                taken[row.image] = row.ref.path not in seen
+                seen.add(row.ref.path)
         kept.append(taken)
     return kept
 
@@ -98,7 +98,7 @@ def _first_mentions(runs: Sequence[Run]) -> Kept:
 def _images(runs: Sequence[Run], kept: Kept) -> Iterator[tuple[str, str | None]]:
     for run, taken in zip(runs, kept, strict=True):
         rows = map(run.revisions.planned, plan.all_planned(run.folder))
-        yield from ((row.file, row.prompt) for row in rows if taken[row.image])
+        yield from ((row.ref.path, row.ref.prompt) for row in rows if taken[row.image])
 
 
 def _copy_stage(runs: Sequence[Run], kept: Kept, stage: str, folder: Location, sizes: Sequence[int]) -> None:

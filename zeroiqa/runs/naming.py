@@ -20,11 +20,12 @@ from zeroiqa.files.schema import TEXT, TRUTH, ListOf, Shape
 from zeroiqa.files.storage import Location, is_remote, location
 from zeroiqa.images import archives
 from zeroiqa.images import lists as path_lists
+from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import EXTENSIONS
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
 
 NAMED: dict[str, Shape] = {
     **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
@@ -164,7 +165,7 @@ def root_of(folder: Location, origin: Mapping[str, str], paths: Sequence[str]) -
     return here
 
 
-def as_planned(sources: Sequence[Source], planned: Sequence[str], root: str) -> list[Source]:
+def as_planned(sources: Sequence[ImageRef], planned: Sequence[str], root: str) -> list[ImageRef]:
     """The sources in the spelling of a run, so that an image has one path, however it is named.
 
     Args:
@@ -239,4 +240,5 @@ def _follows(argument: str) -> bool:
         return True
     if is_remote(argument):
         return "*" in argument or not argument.lower().endswith(EXTENSIONS)
-    return os.path.isdir(argument) or not os.path.lexists(argument)
+    exists = os.path.lexists(argument) or NamedMembers().archive_of(argument) is not None
+    return os.path.isdir(argument) or not exists

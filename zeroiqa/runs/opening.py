@@ -26,11 +26,11 @@ from zeroiqa.settings import Settings
 from zeroiqa.standards import check_prompts
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.pipeline import Method
 
 
-def run_id(settings: Settings, sources: Sequence[Source], naming: Naming | None = None) -> str:
+def run_id(settings: Settings, sources: Sequence[ImageRef], naming: Naming | None = None) -> str:
     """The id of the run of these settings over what is named, or over these images exactly.
 
     Raises:
@@ -42,7 +42,7 @@ def run_id(settings: Settings, sources: Sequence[Source], naming: Naming | None 
 def open_run(
     folder: Location,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     *,
     preset: str,
     naming: Naming | None = None,
@@ -99,7 +99,7 @@ def open_run(
 def preview(
     folder: Location,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[ImageRef],
     *,
     naming: Naming | None = None,
     add: bool = False,
@@ -122,7 +122,7 @@ def preview(
 
 
 def _identity(
-    settings: Settings, sources: Sequence[Source], naming: Naming | None
+    settings: Settings, sources: Sequence[ImageRef], naming: Naming | None
 ) -> tuple[dict[str, Any], Method]:
     from zeroiqa.pipeline import build_method  # loads OpenCV, which `zeroiqa rescore` does without
 
@@ -143,7 +143,7 @@ def _same_method(
 
 
 def _plan(
-    folder: Location, sources: Sequence[Source], naming: Naming | None, inputs: Mapping[str, Any]
+    folder: Location, sources: Sequence[ImageRef], naming: Naming | None, inputs: Mapping[str, Any]
 ) -> None:
     """Write the plan of a run that is begun.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from zeroiqa.errors import ImageError, printable
+from zeroiqa.guards.together import image_errors
 from zeroiqa.images.read import read
 from zeroiqa.runs import parts
 from zeroiqa.runs.checks import Check
@@ -84,12 +85,13 @@ def _compared(run: Run, image: Planned, row: parts.RegionsRow | None) -> _Origin
             why_not="that have an error" if row.error is not None else "scored by a version without hashes"
         )
     try:
-        content = read(image._replace(modified=None).stored, run.settings.max_pixels)
+        with image_errors(image.ref.path):
+            content = read(image.ref._replace(modified=None), run.settings.max_pixels)
     except ImageError as error:
         return _Original(damage=str(error))
     if parts.content_hash(content) == row.content_hash:
         return _Original()
     return _Original(
-        damage=f"{printable(image.path)} is not the file that was scored, by its SHA-256; put the old file "
-        "back; or touch the new one and give the command of the run again with --refresh."
+        damage=f"{printable(image.ref.name)} is not the file that was scored, by its SHA-256; put the old "
+        "file back; or touch the new one and give the command of the run again with --refresh."
     )

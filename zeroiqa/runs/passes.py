@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from zeroiqa.raters import has_weights
+from zeroiqa.raters import find_rater
 from zeroiqa.runs.latest import count_left
 from zeroiqa.runs.run import Run, pending
 
@@ -27,8 +27,8 @@ class Pass(NamedTuple):
 
 def rater_groups(raters: Sequence[str]) -> list[tuple[str, ...]]:
     """The raters of each pass."""
-    light = tuple(name for name in raters if not has_weights(name))
-    heavy = [name for name in raters if has_weights(name)]
+    heavy = [name for name in raters if find_rater(name).needs_weights]
+    light = tuple(name for name in raters if name not in heavy)
     return [(*light, *heavy[:1]), *((name,) for name in heavy[1:])]
 
 

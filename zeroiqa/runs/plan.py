@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import accumulate, count, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,12 +25,10 @@ from zeroiqa.files.atomic import complete, created, replaced, table, table_write
 from zeroiqa.files.damage import parse_json, reading, stumbles
 from zeroiqa.files.schema import TEXT, WHOLE, Record, Shape, first_wrong
 from zeroiqa.files.storage import Location
-from zeroiqa.images.read import Stored
+from zeroiqa.images.ref import ImageRef
+from zeroiqa.names import escaped
 from zeroiqa.runs.naming import NAMED, Naming, naming_from, spelled_from
 from zeroiqa.runs.part_checks import check_columns
-
-if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
 
 NAME = "plan.parquet"
 _LEAST_CAP, _LARGEST_CAP, _AIM = 8, 4096, 1000
@@ -60,26 +58,8 @@ class Planned(NamedTuple):
 
     image: int
     """Position in the plan, from 0."""
-    path: str
-    """For people and tables: undecodable bytes are shown as escapes."""
-    file: str
-    """For opening the file; `path`, unless that has escapes."""
-    prompt: str | None
-    bytes: int = 0
-    """Its size when it was planned; 0 if that was not known."""
-    archive: str | None = None
-    """The tar archive that it is in."""
-    offset: int | None = None
-    """Where its bytes begin in the archive."""
-    modified: int | None = None
-    """When it was written, in nanoseconds since 1970; None if not known, or not to be compared."""
-    root: str = ""
-    """What a relative path counts from; empty: the current folder."""
-
-    @property
-    def stored(self) -> Stored:
-        """What to decode."""
-        return Stored(self.file, self.bytes, self.archive, self.offset, self.modified, self.root)
+    ref: ImageRef
+    """The image as it was when it was planned; a time of None is not known, or not to be compared."""
 
 
 def shard_sizes(images: int) -> list[int]:
@@ -121,7 +101,7 @@ def set_of(images: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
 
 
 def write_plan(
-    folder: Location, sources: Sequence[Source], inputs: Mapping[str, Any], *, again: bool = False
+    folder: Location, sources: Sequence[ImageRef], inputs: Mapping[str, Any], *, again: bool = False
 ) -> None:
     """Write plan.parquet, unless it is there.
 
@@ -138,7 +118,7 @@ def write_plan(
         _write(file, sources, inputs, image=0, shard=0)
 
 
-def add_images(folder: Location, sources: Sequence[Source], naming: Naming | None = None) -> int:
+def add_images(folder: Location, sources: Sequence[ImageRef], naming: Naming | None = None) -> int:
     """Plan those of the images that the run does not have yet, behind the others; how many they are.
 
     Args:
@@ -150,7 +130,7 @@ def add_images(folder: Location, sources: Sequence[Source], naming: Naming | Non
         UserError: an image has another prompt in the plan, or a file cannot be read or written.
     """
     while True:
-        there = {row.file: row.prompt for row in all_planned(folder)}
+        there = {row.ref.path: row.ref.prompt for row in all_planned(folder)}
         for source in sources:
             if source.path in there and there[source.path] != source.prompt:
                 raise UserError(
@@ -290,7 +270,7 @@ def misplaced(folder: Location) -> int | None:
 
 
 def _write(
-    file: BinaryIO, sources: Sequence[Source], inputs: Mapping[str, Any], *, image: int, shard: int
+    file: BinaryIO, sources: Sequence[ImageRef], inputs: Mapping[str, Any], *, image: int, shard: int
 ) -> None:
     """Write a plan file whose numbers begin at `image` and `shard`."""
     schema = _schema(inputs)
@@ -300,7 +280,7 @@ def _write(
             rows = sources[begun : begun + size]
             columns = [
                 range(image + begun, image + begun + size),
-                [escaped(source.path) for source in rows],
+                [source.name for source in rows],
                 [_raw(source.path) for source in rows],
                 [source.bytes for source in rows],
                 [source.prompt and escaped(source.prompt) for source in rows],
@@ -361,14 +341,15 @@ def _rows(part: pa.Table | pa.RecordBatch, first: int) -> list[Planned]:
         raise ValueError(f"an image from {first} on has no path")
     return [
         Planned(
-            image=image,
-            path=path,
-            file=path if raw is None else os.fsdecode(raw),
-            prompt=prompt,
-            bytes=size,
-            archive=None if archive is None else os.fsdecode(archive),
-            offset=offset,
-            modified=modified,
+            image,
+            ImageRef(
+                path if raw is None else os.fsdecode(raw),
+                size,
+                prompt,
+                None if archive is None else os.fsdecode(archive),
+                offset,
+                modified,
+            ),
         )
         for image, path, raw, prompt, size, archive, offset, modified in zip(*columns, strict=True)
     ]
@@ -386,11 +367,6 @@ def _opened(folder: Location) -> Iterator[list[pq.ParquetFile]]:
         for plan in plans:
             check_columns(plan, pa.schema(_FIELDS), _LATER)
         yield plans
-
-
-def escaped(text: str) -> str:
-    """The text in valid UTF-8: what a file name holds besides is shown as escapes."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _raw(path: str) -> bytes | None:

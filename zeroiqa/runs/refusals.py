@@ -74,7 +74,7 @@ def _same(own: Naming, naming: Naming, news: News) -> bool:
 
 
 def _other_images(folder: Location, own: Naming | None, naming: Naming | None, news: News) -> str:
-    examples = [f"{printable(row.path)} only there" for row in news.missing[:1]]
+    examples = [f"{printable(row.ref.name)} only there" for row in news.missing[:1]]
     examples += [f"{printable(source.path)} only here" for source in news.new[:1]]
     what = f"{len(news.missing)} are only there, {len(news.new)} only here: {', '.join(examples)}"
     if own is not None:

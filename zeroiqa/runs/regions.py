@@ -78,7 +78,7 @@ def region_table(path: Location) -> Iterator[Callable[[Planned, RegionsRow], Non
 def _records(image: Planned, row: RegionsRow) -> Iterator[dict[str, Any]]:
     height, width = row.size or (None, None)
     common = {
-        "path": image.path,
+        "path": image.ref.name,
         "width": width,
         "height": height,
         "status": status_of(row.error, row.cause),

@@ -1,6 +1,8 @@
-"""What the reader of a run's scores should know of the ratings that they are made of."""
+"""Sentences on a run for the user: what its ratings are like, how many images failed, and what to do then."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import run_warnings
@@ -22,3 +24,29 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     members = (aggregation.members if aggregation else ()) or run.settings.raters
     keys = ((rater, standard) for rater in members for standard in run.labels)
     return list(run_warnings({key: state.answers[key] for key in keys if key in state.answers}, run.labels))
+
+
+def conclusion(run: Run) -> Iterator[str]:
+    """What is to be said of a run whose scores are written."""
+    done = status(run)
+    yield from remarks(run, state=done)
+    unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
+    gone = f", {done.gone} gone" if done.gone else ""
+    healing = f". {how_errors_heal(run)}" if done.errors else ""
+    yield (
+        f"{counted(done.images)}, {done.errors} with an error{unreachable}{gone}. Scores and ratings: "
+        f"{run.folder}{healing}"
+    )
+
+
+def how_errors_heal(run: Run) -> str:
+    """What the user can do about images with an error."""
+    return (
+        f"`zeroiqa score -o {run.folder}` scores again what is repaired or can be reached again, and with "
+        "--retry-errors all that has an error."
+    )
+
+
+def counted(images: int) -> str:
+    """A number of images in words."""
+    return f"{images} image{'' if images == 1 else 's'}"

@@ -20,6 +20,7 @@ import pyarrow as pa
 from zeroiqa.files.atomic import created, table, table_writer
 from zeroiqa.files.damage import reading
 from zeroiqa.files.storage import Location
+from zeroiqa.names import escaped
 from zeroiqa.runs import parts, plan, record
 from zeroiqa.runs.part_checks import check_columns
 
@@ -77,7 +78,9 @@ class Revisions:
         now = self._now.get(row.image)
         if now is None:
             return row
-        return row._replace(bytes=now.bytes, modified=now.modified, offset=now.offset, prompt=now.prompt)
+        return row._replace(
+            ref=row.ref._replace(bytes=now.bytes, modified=now.modified, offset=now.offset, prompt=now.prompt)
+        )
 
     def planned_table(self, rows: pa.Table) -> pa.Table:
         """The same for rows as the plan stores them."""
@@ -121,7 +124,7 @@ def add(folder: Location, changes: Sequence[Change]) -> int:
     Raises:
         UserError: the folder cannot be read or written.
     """
-    wanted = [each._replace(prompt=each.prompt and plan.escaped(each.prompt)) for each in changes]
+    wanted = [each._replace(prompt=each.prompt and escaped(each.prompt)) for each in changes]
     seen = max(_files(folder), default=0)
     while True:
         new = _missing(folder, wanted, seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -14,7 +14,7 @@ from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
-from zeroiqa.raters.direction import lower_is_better
+from zeroiqa.raters import find_rater
 from zeroiqa.runs import events, findings, plan, record, revisions
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.following import Followed
@@ -29,7 +29,7 @@ from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind
 
 if TYPE_CHECKING:
-    pass
+    from zeroiqa.results import ImageScore
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,29 @@ class Run:
     @property
     def lower_is_better(self) -> bool:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
-        return any(map(lower_is_better, self.identity["raters"].values()))
+        return any(find_rater(name).lower_is_better(told) for name, told in self.identity["raters"].items())
+
+    def scores(self, **arithmetic: Any) -> Iterator[ImageScore]:
+        """The result of each image that is finished, in plan order, streaming.
+
+        Args:
+            **arithmetic: What the scores are computed by in place of the run's own, such as `lam=0`,
+                `readout="expected"` or `members=["nss"]`; see `zeroiqa.runs.scores.reaggregation`.
+
+        Raises:
+            UserError: a stored part is damaged, or the stored ratings do not allow the arithmetic.
+        """
+        from zeroiqa.runs.scores import iter_scores, reaggregation  # they read runs
+
+        return iter_scores(self, reaggregation(self, arithmetic) if arithmetic else None)
+
+    def status(self) -> RunStatus:
+        """How far the run is: counts of images, errors and finished shards.
+
+        Raises:
+            UserError: the folder cannot be read, or is damaged.
+        """
+        return status(self)
 
     def images_of(self, shard: int) -> range:
         """The numbers of a shard's images in the plan."""
@@ -100,7 +122,7 @@ class Run:
     def now(self, row: plan.Planned) -> plan.Planned:
         """A row of the plan as it is now, seen from the current folder."""
         row = self.revisions.planned(row)
-        return row._replace(root=self.root) if self.root else row
+        return row._replace(ref=row.ref._replace(root=self.root)) if self.root else row
 
     def gone(self, shards: Iterable[int]) -> dict[int, frozenset[int]]:
         """Of some shards, those with images that are gone -> which these are, pruned ones included."""

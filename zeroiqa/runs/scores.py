@@ -15,13 +15,13 @@ from zeroiqa.errors import UserError
 from zeroiqa.files.atomic import remove_leftovers, replaced, table, table_writer
 from zeroiqa.files.damage import reading, shortened
 from zeroiqa.files.tables.csv_writer import CsvWriter
-from zeroiqa.raters import has_digits_only, has_levels_beside
+from zeroiqa.raters import find_rater
 from zeroiqa.results import ImageScore, csv_row, score_rated
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
-from zeroiqa.settings import settings_from_dict
+from zeroiqa.settings import key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
 _BUFFERED = 4096  # rows of a row group of scores.parquet
@@ -83,7 +83,7 @@ def score_columns(run: Run, aggregation: Aggregation | None = None) -> list[str]
     aggregation = replace(aggregation or run.settings.aggregation, lam=0.0)
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if has_levels_beside(rater) else None),)
+        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if find_rater(rater).gives_levels else None),)
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
@@ -98,7 +98,7 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam (or lambda), normalize_areas, rater_weights, mass_threshold and
+        choices: readout, weighting, lam, normalize_areas, rater_weights, mass_threshold and
             word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
             choice of members drops the run's weights.
 
@@ -110,21 +110,19 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
             f"{run.folder} holds regions without ratings; give its settings and -o {run.folder} to "
             "`zeroiqa score --crop mask`, which rates them."
         )
-    fields = dict(choices)
+    fields = {key_of(name): value for name, value in choices.items()}
     members = tuple(fields.pop("members", ()))
     unknown = [member for member in members if member not in run.settings.raters]
     if unknown:
         raise UserError(
             f"The run has no ratings by {unknown[0]}; its raters are {', '.join(run.settings.raters)}."
         )
-    if "lam" in fields:
-        fields["lambda"] = fields.pop("lam")
     fields["raters"] = list(members or run.settings.raters)
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
     ids = run.identity["raters"]
-    digits = [name for name in settings.raters if has_digits_only(name, ids[name])]
+    digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":
         raise UserError(
             f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; "
@@ -194,7 +192,7 @@ def read_column(run: Run, column: str) -> list[tuple[str, float | None]]:
             raise ValueError(f"it has no column {column} of all {images} images")
         found = file.read(["path", "status", column])
         there = (row for row in plan.all_planned(run.folder) if row.image not in run.revisions.pruned)
-        if found["path"].to_pylist() != [row.path for row in there]:
+        if found["path"].to_pylist() != [row.ref.name for row in there]:
             raise ValueError("it has other images than the plan")
         if found.schema.field(column).type != pa.float64():
             raise ValueError(f"its column {column} has no numbers")
@@ -239,7 +237,7 @@ def _read(run: Run, shard: int, images: Iterable[Planned], raters: Sequence[str]
         rated = RatedImage(segmented.regions, ratings)
         error, cause = next(errors, (None, None))
         yield _Stored(
-            image.path, rated, segmented.warnings, error, cause, gone=image.image in run.revisions.gone
+            image.ref.name, rated, segmented.warnings, error, cause, gone=image.image in run.revisions.gone
         )
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from zeroiqa.chat.known_answer import Watched
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
+from zeroiqa.guards.together import Failure, failure_of, together
 from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
 from zeroiqa.runs import events, known_answers
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.identity import check_version, differences, method_identity
-from zeroiqa.runs.items import Item, chunks, items_of, prepared, sentence_of
+from zeroiqa.runs.items import Item, chunks, items_of, prepared
 from zeroiqa.runs.parts import RatingsRow
-from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
 from zeroiqa.types import Image, Rater
 
@@ -56,10 +56,10 @@ def run_shard(
     method: Method,
     shard: int,
     on_images: Callable[[int], None],
-    poisoned: Mapping[int, str] = _NOTHING,
+    skip: Mapping[int, str] = _NOTHING,
 ) -> None:
     """Do what is missing of one shard; see `run_shards`."""
-    for _ in run_shards(run, method, [shard], on_images, poisoned):
+    for _ in run_shards(run, method, [shard], on_images, skip):
         pass
 
 
@@ -68,7 +68,7 @@ def run_shards(
     method: Method,
     shards: Iterable[int],
     on_images: Callable[[int], None],
-    poisoned: Mapping[int, str] = _NOTHING,
+    skip: Mapping[int, str] = _NOTHING,
 ) -> Iterator[int]:
     """Do what is missing of the shards for the method's raters; yield the number of each committed one.
 
@@ -83,14 +83,14 @@ def run_shards(
         method: From `method_of`.
         shards: Their numbers in the plan.
         on_images: Told about each image that is done with.
-        poisoned: Number of an image -> the error of its row; such an image is not even decoded.
+        skip: Number of an image -> the error of its row; such an image is not even decoded.
 
     Raises:
         UserError: the rater itself is unusable, or a part cannot be read or written.
     """
     at_once = method.images_per_call
     shards = tuple(shards)
-    with prepared(items_of(run, method, shards, poisoned), method) as items:
+    with prepared(items_of(run, method, shards, skip), method) as items:
         for shard in shards:
             start = time.monotonic()
             groups = chunks(itertools.islice(items, run.shards[shard]), at_once)
@@ -101,7 +101,7 @@ def run_shards(
             yield shard
 
 
-def rehearse(run: Run, method: Method, shard: int, images: Collection[int]) -> None:
+def probe(run: Run, method: Method, shard: int, images: Collection[int]) -> None:
     """Do the work on some images of a shard, as `run_shards` does it, and keep nothing of it.
 
     Raises:
@@ -114,7 +114,7 @@ def rehearse(run: Run, method: Method, shard: int, images: Collection[int]) -> N
                 _rated(group, name, method)
 
 
-def rehearse_plain(method: Method) -> None:
+def probe_plain(method: Method) -> None:
     """Put a plain picture, which no file can have spoilt, through everything; all weights are loaded by it.
 
     Raises:
@@ -126,7 +126,7 @@ def rehearse_plain(method: Method) -> None:
         for rater in method.raters.values():
             rate_images([(picture, found[0])], rater, method)
     except Exception as error:
-        sentence_of(error, Planned(0, picture.name, picture.name, None))  # raises what ends a run
+        failure_of(error, picture.name)  # raises what ends a run
 
 
 def _fill(
@@ -180,19 +180,22 @@ def _rated(group: Sequence[Item], name: str, method: Method) -> list[RatingsRow]
 
 
 def _rated_together(group: Sequence[Item], rater: Rater, method: Method) -> list[RatingsRow]:
-    images = [
-        (item.image, item.row.regions) for item in group if item.row is not None and item.image is not None
-    ]
-    try:
+    """One row per image, from one call of the rater."""
+
+    def work(items: Sequence[Item]) -> Iterator[RatingsRow]:
+        images = [
+            (item.image, item.row.regions)
+            for item in items
+            if item.row is not None and item.image is not None
+        ]
         found = iter(rate_images(images, rater, method))
-    except Exception as error:
-        sentence = sentence_of(error, group[0].planned)  # raises what is no fault of an image
-        if len(group) > 1:  # one by one, so that only the image that cannot be rated has an error
-            return [row for item in group for row in _rated_together([item], rater, method)]
-        return [RatingsRow(group[0].planned.image, error=sentence)]
-    return [
-        RatingsRow(item.planned.image, error=item.error, cause=item.cause)  # that of regions is said there
-        if item.image is None
-        else RatingsRow(item.planned.image, next(found))
-        for item in group
-    ]
+        for item in items:
+            if item.image is None:  # an error of its regions is said there
+                yield RatingsRow(item.planned.image, error=item.error, cause=item.cause)
+            else:
+                yield RatingsRow(item.planned.image, next(found))
+
+    def failed(item: Item, why: Failure) -> RatingsRow:
+        return RatingsRow(item.planned.image, error=why.sentence)
+
+    return together(group, work, failed, lambda item: item.planned.ref.path)

@@ -31,7 +31,7 @@ SIDE = 1024
 
 
 @dataclass(frozen=True)
-class Work:
+class DeviceUse:
     """What one round is in the formulas of `zeroiqa.speed.flops`, and where its time goes."""
 
     device: str
@@ -57,7 +57,7 @@ class Speed:
     views: int
     seconds: tuple[float, ...]
     """Of every round."""
-    work: Work | None
+    use: DeviceUse | None
     """None for raters that are no model."""
 
     @property
@@ -73,16 +73,16 @@ class Speed:
     @property
     def tflop_per_second(self) -> float | None:
         """Median over the rounds."""
-        if self.work is None or self.work.tflop is None:
+        if self.use is None or self.use.tflop is None:
             return None
-        return self.work.tflop / statistics.median(self.seconds)
+        return self.use.tflop / statistics.median(self.seconds)
 
     @property
     def share_of_peak(self) -> float | None:
         """How much of what the device could do is done."""
-        if self.tflop_per_second is None or self.work is None or self.work.peak is None:
+        if self.tflop_per_second is None or self.use is None or self.use.peak is None:
             return None
-        return self.tflop_per_second / self.work.peak
+        return self.tflop_per_second / self.use.peak
 
 
 def measure(rater: Rater, standard: Standard, views: Sequence[View], rounds: int) -> Speed:
@@ -106,7 +106,7 @@ def time_round(rater: Rater, standard: Standard, views: Sequence[View]) -> float
     return time.perf_counter() - start
 
 
-def watch(rater: Rater, standard: Standard, views: Sequence[View]) -> Work | None:
+def watch(rater: Rater, standard: Standard, views: Sequence[View]) -> DeviceUse | None:
     """One round under a meter; None for a rater that is no model."""
     loaded = getattr(rater, "loaded", None)
     if loaded is None:
@@ -119,11 +119,11 @@ def watch(rater: Rater, standard: Standard, views: Sequence[View]) -> Work | Non
     with Meter(loaded.model, geometry.vision.patch if geometry else 1) as meter:
         seconds = time_round(rater, standard, views)
     peak, note = _peak(loaded.device, loaded.dtype)
-    batches = meter.batches() if geometry else []
-    return Work(
+    counts = meter.counts() if geometry else []
+    return DeviceUse(
         device=_device_name(loaded.device),
         dtype=str(loaded.dtype).removeprefix("torch."),
-        tflop=sum(count_flops(geometry, batch).total for batch in batches) / 1e12 if geometry else None,
+        tflop=sum(count_flops(geometry, each).total for each in counts) / 1e12 if geometry else None,
         peak=peak,
         outside=max(0.0, 1 - meter.seconds / seconds),
         padding=meter.padding(),

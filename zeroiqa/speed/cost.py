@@ -25,7 +25,7 @@ LIVE_SHARDS = 3
 
 
 @dataclass(frozen=True)
-class Speed:
+class StepTime:
     """How long one view takes one rater, or one image another step, on one device."""
 
     what: str
@@ -64,8 +64,8 @@ def seconds_by_formula(tflop: float, peak: float, share: float = SHARE_OF_PEAK) 
 def planned_cost(
     images: int,
     views: float | None,
-    of_images: Sequence[Speed],
-    of_views: Sequence[Speed],
+    of_images: Sequence[StepTime],
+    of_views: Sequence[StepTime],
     *,
     devices: int,
     price: float | None,
@@ -80,11 +80,9 @@ def planned_cost(
         devices: How many share the work, at least 1.
         price: Per device hour.
     """
-    times = [*((speed, images) for speed in of_images), *((speed, views) for speed in of_views)]
-    known = [
-        speed.seconds * count for speed, count in times if speed.seconds is not None and count is not None
-    ]
-    without = tuple(speed.what for speed, count in times if speed.seconds is None or count is None)
+    times = [*((step, images) for step in of_images), *((step, views) for step in of_views)]
+    known = [step.seconds * count for step, count in times if step.seconds is not None and count is not None]
+    without = tuple(step.what for step, count in times if step.seconds is None or count is None)
     if not known:
         return Cost(None, None, None, tuple(without))
     return replace(_cost(math.fsum(known), devices, price), without=tuple(without))

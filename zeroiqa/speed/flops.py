@@ -98,7 +98,7 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenCounts:
     """Token counts of one forward pass, padding excluded."""
 
     grids: tuple[tuple[int, int], ...] = ()
@@ -129,19 +129,19 @@ class Flops:
         return self.vision + self.projector + self.text + self.head
 
 
-def count_flops(geometry: Geometry, batch: Batch) -> Flops:
+def count_flops(geometry: Geometry, counts: TokenCounts) -> Flops:
     """FLOP of one forward pass."""
-    patches = sum(rows * columns for rows, columns in batch.grids)
+    patches = sum(rows * columns for rows, columns in counts.grids)
     tokens = patches // geometry.projector.patches_per_token
-    positions = len(batch.lengths) if batch.positions is None else batch.positions
+    positions = len(counts.lengths) if counts.positions is None else counts.positions
     text, hyper = geometry.text, 0
     if geometry.hyper is not None:
-        for length, starts in zip(batch.lengths, batch.starts, strict=False):
-            hyper += hyper_flops(geometry.hyper, text, length, batch.prefix, starts)
+        for length, starts in zip(counts.lengths, counts.starts, strict=False):
+            hyper += hyper_flops(geometry.hyper, text, length, counts.prefix, starts)
     return Flops(
-        vision=sum(vision_flops(geometry.vision, *grid) for grid in batch.grids),
+        vision=sum(vision_flops(geometry.vision, *grid) for grid in counts.grids),
         projector=sum(linear(tokens, *sizes) for sizes in geometry.projector.linears),
-        text=sum(text_flops(text, length, batch.prefix) for length in batch.lengths) + hyper,
+        text=sum(text_flops(text, length, counts.prefix) for length in counts.lengths) + hyper,
         head=linear(positions, text.width, text.vocabulary),
     )
 

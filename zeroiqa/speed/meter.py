@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.chat.caching import find_cache
-from zeroiqa.speed.flops import Batch
+from zeroiqa.speed.flops import TokenCounts
 
 if TYPE_CHECKING:
     import torch
@@ -73,23 +73,23 @@ class Meter:
         self._handles.clear()
         self._depth = 0
 
-    def batches(self) -> list[Batch]:
+    def counts(self) -> list[TokenCounts]:
         """The token counts of everything seen so far; rows are grouped by the length of their prefix."""
-        groups: dict[int, list[_Row]] = {}
+        groups: dict[int, list[_TokenRow]] = {}
         for text in self._texts:
             for row in _rows(text):
                 groups.setdefault(row.prefix, []).append(row)
-        batches = []
+        counts = []
         for prefix, rows in groups.items():
             starts = tuple(row.starts for row in rows) if any(row.starts for row in rows) else ()
             lengths = tuple(row.new for row in rows)
-            batches.append(Batch(lengths=lengths, prefix=prefix, starts=starts, positions=0))
-        return [Batch(grids=tuple(self._grids), positions=self._positions), *batches]
+            counts.append(TokenCounts(lengths=lengths, prefix=prefix, starts=starts, positions=0))
+        return [TokenCounts(grids=tuple(self._grids), positions=self._positions), *counts]
 
     def padding(self) -> float:
         """Share of padding among the tokens that the language model was given."""
         given = sum(text.rows * text.new for text in self._texts)
-        real = sum(sum(batch.lengths) for batch in self.batches())
+        real = sum(sum(counts.lengths) for counts in self.counts())
         return 1 - real / given if given else 0.0
 
     def _watch(
@@ -165,7 +165,7 @@ def _grids(values: Sequence[Any], patch: int) -> Iterator[tuple[int, int]]:
             return
 
 
-class _Row(NamedTuple):
+class _TokenRow(NamedTuple):
     """One row of a call, without its padding."""
 
     prefix: int
@@ -174,7 +174,7 @@ class _Row(NamedTuple):
     """At which of its tokens pictures begin."""
 
 
-def _rows(text: _Text) -> Iterator[_Row]:
+def _rows(text: _Text) -> Iterator[_TokenRow]:
     mask = text.mask if text.mask is not None and text.mask.ndim == 2 else None
     marks = None if text.starts is None else text.starts.cpu()
     for row in range(text.rows):
@@ -182,4 +182,4 @@ def _rows(text: _Text) -> Iterator[_Row]:
         before = text.cached if real is None else int(real[: -text.new].sum())
         new = text.new if real is None else int(real[-text.new :].sum())
         columns = [] if marks is None else marks[row].nonzero()[:, 0].tolist()
-        yield _Row(before, new, tuple(c if real is None else int(real[:c].sum()) for c in columns))
+        yield _TokenRow(before, new, tuple(c if real is None else int(real[:c].sum()) for c in columns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from zeroiqa.errors import UserError
+from zeroiqa.guards.limits import is_out_of_memory as is_out_of_memory
 from zeroiqa.guards.limits import memory
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _GONE = (
     "HIP error",
     "MPS backend",
 )
-_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def find_device(name: str) -> torch.device:
@@ -83,15 +83,6 @@ def check_memory(name: str, size: int, device: torch.device) -> None:
             f"{free / 2**30:.1f} GiB free of {limit / 2**30:.1f} GiB; choose a smaller model, a smaller "
             "type (--dtype bfloat16, --load-in-8bit) or another device (--device)."
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whichever device."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
 
 
 def is_device_gone(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from zeroiqa.weights.checkpoint import Checkpoint, find_checkpoint
 from zeroiqa.weights.hub import FileMissingError, Source, download_file
 
 if TYPE_CHECKING:
-    from zeroiqa.baselines import Baseline
+    from zeroiqa.baselines.entry import Baseline
     from zeroiqa.weights.options import ModelOptions
 
 WEIGHTS = "model.safetensors"

@@ -15,8 +15,8 @@ from zeroiqa.baselines.clip.files import ClipSource, find_clip
 from zeroiqa.baselines.measure import Measured, known_direction, text_prompt
 
 if TYPE_CHECKING:
-    from zeroiqa.baselines import Baseline
     from zeroiqa.baselines.clip.model import ClipModel
+    from zeroiqa.baselines.entry import Baseline
     from zeroiqa.types import View
     from zeroiqa.weights.options import ModelOptions
 

@@ -60,14 +60,14 @@ def _measure(
     name: str, standard_name: str, count: int, rounds: int, random_weights: bool, options: ModelOptions
 ) -> dict[str, Any]:
     from zeroiqa.errors import UserError
-    from zeroiqa.raters import build_rater, has_weights
+    from zeroiqa.raters import build_rater, find_rater
     from zeroiqa.speed.benchmark import make_views, measure
     from zeroiqa.standards import load_standard
 
     standard = load_standard(standard_name)
     rater: Rater
     if random_weights:
-        if not has_weights(name):
+        if not find_rater(name).needs_weights:
             raise UserError(f"The rater {name} has no weights; leave out --random-weights.")
         if options.load_in_8bit:
             raise UserError("Random weights are not quantised; leave out --load-in-8bit or --random-weights.")
@@ -87,7 +87,7 @@ def _figures(speed: Speed) -> dict[str, Any]:
     from zeroiqa.speed.benchmark import VIEWS_PER_IMAGE
     from zeroiqa.version import __version__
 
-    work = speed.work
+    use = speed.use
     figures: dict[str, Any] = {
         "zeroiqa": __version__,
         "views": speed.views,
@@ -97,17 +97,17 @@ def _figures(speed: Speed) -> dict[str, Any]:
         "images_per_second": speed.images_per_second,
         "views_per_image": VIEWS_PER_IMAGE,
     }
-    if work is not None:
+    if use is not None:
         figures |= {
-            "device": work.device,
-            "dtype": work.dtype,
-            "tflop_per_view": None if work.tflop is None else work.tflop / speed.views,
+            "device": use.device,
+            "dtype": use.dtype,
+            "tflop_per_view": None if use.tflop is None else use.tflop / speed.views,
             "tflop_per_second": speed.tflop_per_second,
-            "peak_tflop_per_second": work.peak,
+            "peak_tflop_per_second": use.peak,
             "share_of_peak": speed.share_of_peak,
-            "outside_forward": work.outside,
-            "padding": work.padding,
-            "notes": list(work.notes),
+            "outside_forward": use.outside,
+            "padding": use.padding,
+            "notes": list(use.notes),
         }
     return figures
 

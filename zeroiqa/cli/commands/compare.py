@@ -13,7 +13,7 @@ from zeroiqa.cli.output import print_report
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 
@@ -109,15 +109,18 @@ def _table(text: str) -> tuple[Path, Path | None]:
     return Path(text), None
 
 
-def _run_baseline(name: str, settings: Settings, sources: Sequence[Source]) -> Run:
+def _run_baseline(name: str, settings: Settings, sources: Sequence[ImageRef]) -> Run:
     """A run that resumes, with progress, by as many processes as the images are worth."""
-    from zeroiqa.cli.execution import Execution
-    from zeroiqa.cli.running import default_folder, finished_shards, opened_run
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.cli.running import tell
     from zeroiqa.runs import write_scores
+    from zeroiqa.runs.begin import begin_run, default_folder
+    from zeroiqa.runs.executors.choice import ExecutorChoice
+    from zeroiqa.runs.work import finished_shards
 
-    run = opened_run(default_folder((name,), settings, sources), settings, sources, "compare")
-    executor = Execution().executor(len(sources), settings)
-    for _ in finished_shards(run, range(run.n_shards), executor, doing=name):
+    run = begin_run(default_folder(name, settings, sources), settings, sources, "compare", tell=tell)
+    executor = ExecutorChoice().executor(len(sources), settings)
+    for _ in finished_shards(run, range(run.n_shards), executor, progress, doing=name):
         pass
     write_scores(run)
     return run

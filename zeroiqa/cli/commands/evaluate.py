@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import arithmetic_options, given, normalized, table_options
+from zeroiqa.cli.options import arithmetic_options, given, table_options
 from zeroiqa.cli.output import print_report
 from zeroiqa.files.storage import Location, location
 
@@ -75,7 +75,6 @@ def evaluate(
 
     loaded = load_run(run)
     check_opinions(name, root, mos)
-    choices["normalize_areas"] = normalized(choices.pop("areas"))
     found = evaluated(
         loaded,
         mos=mos,

@@ -17,10 +17,10 @@ def merge(runs: tuple[Location, ...], output: Location | None) -> None:
     With several runs of the same settings: copy them into the new run -o. An image that several have is taken
     from the first. Nothing is computed again.
     """
-    from zeroiqa.cli.asked import folder_only
-    from zeroiqa.cli.running import conclusion
+    from zeroiqa.cli.requested import folder_only
     from zeroiqa.runs import load_run, write_scores
     from zeroiqa.runs.merge import merge_runs
+    from zeroiqa.runs.remarks import conclusion
 
     if (len(runs) > 1) != (output is not None):
         raise click.UsageError("Give one run; or several, and with -o a new folder for what they hold.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
+from zeroiqa.cli.options import arithmetic_options, format_option, given
 from zeroiqa.files.storage import Location, location
 
 
@@ -30,13 +30,12 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
 
     The run itself stays as it is.
     """
-    from zeroiqa.cli.asked import write_table
     from zeroiqa.cli.output import table, write_rows
+    from zeroiqa.cli.requested import write_table
     from zeroiqa.files.tables import csv_writer
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
 
     loaded = load_run(run)
-    choices["normalize_areas"] = normalized(choices.pop("areas"))
     aggregation = reaggregation(loaded, given(**choices))
     columns = score_columns(loaded, aggregation)
     if output is not None:

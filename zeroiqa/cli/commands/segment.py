@@ -5,14 +5,13 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.execution import Execution, Executor, execution_options, ignore_times_option
-from zeroiqa.cli.healing import healing_options, refuse_copies
+from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
+from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
     device_options,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from zeroiqa.images.decoder import Decoder
     from zeroiqa.images.selection import Selection
     from zeroiqa.runs import Run
+    from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
 
@@ -56,7 +56,8 @@ PAPER_MASKS = 7.22
 def segment(
     paths: tuple[str, ...],
     output: Location,
-    execution: Execution,
+    choice: ExecutorChoice,
+    image_seconds: float,
     ignore_times: bool,
     retry_errors: bool,
     refresh: bool,
@@ -70,31 +71,29 @@ def segment(
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
     command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
     """
-    from zeroiqa.cli.asked import folder_only
-    from zeroiqa.cli.running import opened_run
+    from zeroiqa.cli.requested import folder_only
+    from zeroiqa.cli.running import tell
     from zeroiqa.images.find import find_images
+    from zeroiqa.runs.begin import RunChoices, begin_run
+    from zeroiqa.runs.healed import refuse_copies
     from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import load_segmentation_settings
 
     folder_only(output)
     settings = load_segmentation_settings(given(**choices))
     sources = find_images(paths, sys.stdin, selection=selection)
-    executor = execution.executor(len(sources), settings)
-    run = opened_run(
-        output,
-        settings,
-        sources,
-        "segment",
-        naming=naming_of(paths, selection=selection),
+    executor = chosen_executor(choice, len(sources), settings)
+    choices_of_run = RunChoices(
         ignore_times=ignore_times,
         retry_errors=retry_errors,
         refresh=refresh,
+        image_seconds=image_seconds,
     )
-    for warning in run.warnings:
-        say(f"Warning: {warning}", err=True)
+    naming = naming_of(paths, selection=selection)
+    run = begin_run(output, settings, sources, "segment", naming=naming, choices=choices_of_run, tell=tell)
     refuse_copies(run)
     try:
-        drawn = _segment(run, executor, overlays, execution.image_seconds)
+        drawn = _segment(run, executor, overlays)
         found = _write(run)
     except KeyboardInterrupt:
         say(f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True)
@@ -102,11 +101,11 @@ def segment(
     _summarise(run, found, drawn)
 
 
-def _segment(run: Run, executor: Executor, overlays: bool, image_seconds: float) -> int:
+def _segment(run: Run, executor: Executor, overlays: bool) -> int:
     """Do what is left of the run; the number of overlays that are there then."""
     from zeroiqa.images.decoder import Decoder
 
-    drawn, decoder = 0, Decoder(image_seconds)
+    drawn, decoder = 0, Decoder(run.image_seconds)
     for shard in _finished_shards(run, executor):
         if overlays:
             drawn += _draw(run, shard, decoder)
@@ -115,18 +114,20 @@ def _segment(run: Run, executor: Executor, overlays: bool, image_seconds: float)
 
 def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
     """Every shard, those first that an earlier command has finished."""
-    from zeroiqa.cli.running import finished_shards
+    from zeroiqa.cli.progress import progress
     from zeroiqa.runs import pending
+    from zeroiqa.runs.work import finished_shards
 
     left = set(pending(run))
     yield from (shard for shard in range(run.n_shards) if shard not in left)
-    yield from finished_shards(run, range(run.n_shards), executor, doing="segmenting")
+    yield from finished_shards(run, range(run.n_shards), executor, progress, doing="segmenting")
 
 
 def _draw(run: Run, shard: int, decoder: Decoder) -> int:
     """Paint the overlays of a shard that are not there; how many are there then."""
     from zeroiqa.errors import ImageError
     from zeroiqa.files.atomic import created
+    from zeroiqa.guards.together import image_errors
     from zeroiqa.images.decode import DecodePolicy, parse_colour
     from zeroiqa.report.overlay import labelled, overlay
     from zeroiqa.runs.regions import read_segmented
@@ -140,13 +141,14 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
         path = run.folder / "overlays" / _picture_name(planned, revision)
         if row.error is None and not path.exists():
             try:
-                stored = replace(planned.stored, modified=None) if run.ignore_times else planned.stored
-                image = decoder.decode(stored, policy, name=planned.path)
+                ref = planned.ref._replace(modified=None) if run.ignore_times else planned.ref
+                with image_errors(ref.path):
+                    image = decoder.decode(ref, policy)
+                    masks = sum(region.kind == "object" for region in row.regions)
+                    picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
             except ImageError as error:
                 say(f"Warning: no overlay: {error}", err=True)
                 continue
-            masks = sum(region.kind == "object" for region in row.regions)
-            picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
             with created(path) as file:
                 picture.save(file, "JPEG", quality=88)
         there += row.error is None
@@ -155,7 +157,7 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
 
 def _picture_name(planned: Planned, revision: int) -> str:
     """Another file of the same name has a picture of its own, with the number of its revision."""
-    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.path).stem)
+    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.ref.name).stem)
     return f"{planned.image:05d}-{stem[:80]}{f'-{revision:04d}' if revision else ''}.jpg"
 
 
@@ -174,7 +176,7 @@ def _write(run: Run) -> RegionStatistics:
             for planned, row in read_segmented(run, shard):
                 add_to_table(planned, row)
                 if row.error is None and row.size is not None:
-                    add_to_coco(planned.image, planned.path, row.size, row.regions)
+                    add_to_coco(planned.image, planned.ref.name, row.size, row.regions)
                 found.add(row)
     remove_leftovers(run.folder, finished=True)
     return found

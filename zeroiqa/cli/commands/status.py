@@ -14,7 +14,6 @@ from urllib.parse import unquote
 import click
 
 from zeroiqa.cli.console import is_lost
-from zeroiqa.cli.healing import how_errors_heal
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.files.storage import Location, location
@@ -114,6 +113,7 @@ def _cost(run: Run, live: Live, price: float | None, devices: int | None) -> Cos
 def _lines(run: Run, live: Live, cost: Cost | None, price: float | None) -> Iterator[str]:
     from zeroiqa.errors import printable
     from zeroiqa.runs import remarks
+    from zeroiqa.runs.remarks import how_errors_heal
 
     state = live.status
     for stage, shards in state.finished.items():

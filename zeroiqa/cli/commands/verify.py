@@ -19,7 +19,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.find import Source
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.images.selection import Selection
     from zeroiqa.pipeline import Method
     from zeroiqa.settings import Settings
@@ -97,7 +97,7 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
     images = _decodable(sources, method)
     readable = {image.name for image in images}
     reference, checks = _in_this_process(images, settings, method)
-    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.path in readable])
+    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.name in readable])
     allowed = {name: _rounding(name, settings) for name in settings.raters}
     different = [name for name, ratings in checks.items() if not _same(name, ratings, reference, allowed)]
     if different:
@@ -106,10 +106,9 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
         )
 
 
-def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
+def _decodable(sources: Sequence[ImageRef], method: Method) -> list[Image]:
     from zeroiqa.errors import printable
-    from zeroiqa.images.read import Stored
-    from zeroiqa.runs.plan import escaped
+    from zeroiqa.guards.together import image_errors
     from zeroiqa.standards import check_prompts
 
     check_prompts(method.standards, [(source.path, source.prompt) for source in sources])
@@ -119,10 +118,8 @@ def _decodable(sources: Sequence[Source], method: Method) -> list[Image]:
             say(f"Left out: {printable(source.path)}: it has no text prompt.", err=True)
             continue
         try:
-            image = Stored(source.path)
-            images.append(
-                method.decoder.decode(image, method.policy, name=escaped(source.path), prompt=source.prompt)
-            )
+            with image_errors(source.path):
+                images.append(method.decoder.decode(source.as_it_is_now, method.policy))
         except ImageError as error:
             say(f"Left out: {error}", err=True)
     if not images:
@@ -185,13 +182,13 @@ def _in_one_batch(
     return collected
 
 
-def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
+def _with_workers(settings: Settings, sources: list[ImageRef]) -> Ratings:
     from zeroiqa.runs import open_run, pending, read_rated
-    from zeroiqa.runs.executors.local import execute
+    from zeroiqa.runs.executors.local import LocalExecutor
 
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(Path(folder) / "run", settings, sources, preset="verify")
-        for _ in execute(run, pending(run), workers=2, on_images=lambda _: None):
+        for _ in LocalExecutor(2).execute(run, pending(run), on_images=lambda _: None):
             pass
         return {
             (path, rater, standard): ratings
@@ -204,11 +201,12 @@ def _with_workers(settings: Settings, sources: list[Source]) -> Ratings:
 
 def _rounding(name: str, settings: Settings) -> float:
     """How far the probabilities of a rater may move."""
-    from zeroiqa.raters import has_weights, is_server
+    from zeroiqa.raters import find_rater
 
-    if is_server(name):  # which puts requests into batches as they come, and computes in a type of its choice
+    entry = find_rater(name)
+    if entry.is_server:  # which puts requests into batches as they come, and computes in a type of its choice
         return ROUNDING_OF_COARSER_TYPES
-    if not has_weights(name):
+    if not entry.needs_weights:
         return 0.0
     from zeroiqa.weights.devices import find_device, find_dtype
 
@@ -221,12 +219,12 @@ def _same(name: str, ratings: Ratings, reference: Ratings, allowed: Mapping[str,
     changed = {key[0] for key in moved if moved[key] > allowed[key[1]]}
     largest = max(moved.values())
     if changed:
-        said = f"{len(changed)} images differ, by up to {largest:.1e}"
+        verdict = f"{len(changed)} images differ, by up to {largest:.1e}"
     elif largest == 0:
-        said = f"identical ({len(reference)} ratings)"
+        verdict = f"identical ({len(reference)} ratings)"
     else:
-        said = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
-    say(f"{name:<24} {said}")
+        verdict = f"equal but for rounding of at most {largest:.1e} ({len(reference)} ratings)"
+    say(f"{name:<24} {verdict}")
     return not changed
 
 

@@ -29,7 +29,7 @@ class Task:
     """None: to put a plain picture through everything, which loads all weights."""
     images: tuple[int, ...] | None = None
     """Numbers of images to try and to keep nothing of; None: the whole shard, to be committed."""
-    poisoned: Mapping[int, str] = field(default_factory=dict)
+    skip: Mapping[int, str] = field(default_factory=dict)
     """Images that nobody shall touch, with the error of their rows."""
     deaths: int = 0
     """Workers that were killed by it."""
@@ -37,14 +37,14 @@ class Task:
     @property
     def careful(self) -> bool:
         """Whether a worker has died of the shard: then a child decodes, which costs one image if it dies."""
-        return self.deaths > 0 or self.images is not None or bool(self.poisoned)
+        return self.deaths > 0 or self.images is not None or bool(self.skip)
 
 
 @dataclass
 class _Search:
     """One shard that has killed its workers."""
 
-    poisoned: dict[int, str] = field(default_factory=dict)
+    skip: dict[int, str] = field(default_factory=dict)
     trials: int = 0
     """Tasks that are waiting or in work."""
     found: bool = False
@@ -133,7 +133,7 @@ class Attempts:
     def _search(self, shard: int) -> None:
         search = self._searches.setdefault(shard, _Search())
         search.found = False
-        images = tuple(image for image in self._images_of(shard) if image not in search.poisoned)
+        images = tuple(image for image in self._images_of(shard) if image not in search.skip)
         if len(images) == 1:
             self._blame(shard, images[0])
         elif images:
@@ -148,7 +148,7 @@ class Attempts:
 
     def _blame(self, shard: int, image: int) -> None:
         self._searches[shard].found = True
-        self._searches[shard].poisoned[image] = killer(self._images_of(shard)[image])
+        self._searches[shard].skip[image] = killer(self._images_of(shard)[image])
 
     def _tried(self, shard: int) -> None:
         self._searches[shard].trials -= 1
@@ -163,7 +163,7 @@ class Attempts:
                 f"Shard {shard} killed its worker {KILLS * _SEARCHES} times, and none of its images does so "
                 "alone, so memory may be short; run the same command again with fewer workers."
             )
-        self._again.append(Task(shard, poisoned=dict(search.poisoned)))
+        self._again.append(Task(shard, skip=dict(search.skip)))
 
     def _hopeless(self) -> str:
         named = ", ".join(map(str, list(self._left)[:5])) + (", ..." if self.left > 5 else "")

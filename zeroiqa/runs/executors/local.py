@@ -20,9 +20,9 @@ from zeroiqa.files.atomic import WRITER, remove_files_of
 from zeroiqa.guards.budget import end_with
 from zeroiqa.guards.child import without_interrupts
 from zeroiqa.runs.executors.attempts import Task
-from zeroiqa.runs.executors.crew import conduct
-from zeroiqa.runs.executors.places import Place, places
+from zeroiqa.runs.executors.placement import Placement, placements
 from zeroiqa.runs.executors.worker import Outcome, Worker
+from zeroiqa.runs.executors.workers import run_pass
 from zeroiqa.runs.passes import Pass, open_passes, release_memory
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.stages import method_of, run_shards
@@ -31,31 +31,40 @@ _START_SECONDS = 5.0
 """For a task to be on its way to its worker, at most."""
 
 
-def execute(
-    run: Run, shards: Sequence[int], *, workers: int, on_images: Callable[[int], None]
-) -> Iterator[int]:
-    """Do what is missing of the shards; yield the number of each one when all of it is committed.
+@dataclass(frozen=True)
+class LocalExecutor:
+    """An `Executor` of one or several processes on this machine."""
 
-    Scores are the same for any number of workers, and so is the order of the passes: an ensemble of models
-    needs the memory of its largest member only. A killed worker costs the shard that it was at, which is
-    given to a new one; see `Attempts`.
+    workers: int
+    """Processes; 1 is this process, and the order of the shards is the given one."""
 
-    Args:
-        run: The run.
-        shards: Numbers in the plan, usually `pending(run)`.
-        workers: Processes; 1 is this process, and the order is that of `shards`.
-        on_images: Told how many more images are done, once in each pass: one by one in this process, else
-            per shard.
+    @property
+    def description(self) -> str:
+        """For people."""
+        return f"{self.workers} process{'es' if self.workers > 1 else ''}"
 
-    Raises:
-        UserError: the run cannot go on; what is committed stays.
-    """
-    passes = open_passes(run, shards)
-    if workers == 1 or not passes:
-        yield from in_passes(shards, passes, lambda each: _in_process(run, each, on_images))
-        return
-    with closing(_Workers(run, places(workers, run.settings))) as crew:
-        yield from in_passes(shards, passes, lambda each: conduct(run, each, crew, on_images))
+    def execute(self, run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
+        """Do what is missing of the shards; yield the number of each one when all of it is committed.
+
+        Scores are the same for any number of workers, and so is the order of the passes: an ensemble of
+        models needs the memory of its largest member only. A killed worker costs the shard that it was at,
+        which is given to a new one; see `Attempts`.
+
+        Args:
+            run: The run.
+            shards: Numbers in the plan, usually `pending(run)`.
+            on_images: Told how many more images are done, once in each pass: one by one in this process,
+                else per shard.
+
+        Raises:
+            UserError: the run cannot go on; what is committed stays.
+        """
+        passes = open_passes(run, shards)
+        if self.workers == 1 or not passes:
+            yield from in_passes(shards, passes, lambda each: _in_process(run, each, on_images))
+            return
+        with closing(_Processes(run, placements(self.workers, run.settings))) as workers:
+            yield from in_passes(shards, passes, lambda each: run_pass(run, each, workers, on_images))
 
 
 def in_passes(
@@ -86,20 +95,20 @@ def _in_process(run: Run, work: Pass, on_images: Callable[[int], None]) -> Itera
 
 @dataclass
 class _Slot:
-    """A place and the one process in it, if it lives. A pool of several would break as a whole with each."""
+    """A placement and the one process that has it, if it lives: a pool of several breaks whole with each."""
 
-    place: Place
+    placement: Placement
     pool: Any = None
     writer: str = field(default_factory=lambda: secrets.token_hex(8))
     """Marks what the process leaves unfinished."""
 
 
-class _Workers:
-    """A `Crew` of processes on this machine, which are started when they are first needed."""
+class _Processes:
+    """`Workers` that are processes of this machine, started when they are first needed."""
 
-    def __init__(self, run: Run, workplaces: Sequence[Place]) -> None:
+    def __init__(self, run: Run, placed: Sequence[Placement]) -> None:
         self._run = run
-        self._slots = [_Slot(place) for place in workplaces]
+        self._slots = [_Slot(placement) for placement in placed]
         self._idle = list(self._slots)
         self._tasks: dict[Future[Outcome], tuple[_Slot, Task]] = {}
 
@@ -115,7 +124,7 @@ class _Workers:
         slot = self._idle.pop(0)
         while True:
             if slot.pool is None:
-                slot.pool = _pool(self._run, slot.place, slot.writer)
+                slot.pool = _pool(self._run, slot.placement, slot.writer)
             try:
                 with without_interrupts():  # the process that may be started here inherits it
                     future = slot.pool.submit(_do, raters, task)
@@ -154,14 +163,14 @@ class _Workers:
             remove_files_of(self._run.folder, slot.writer)
 
 
-def _pool(run: Run, place: Place, writer: str = "") -> Any:
+def _pool(run: Run, placement: Placement, writer: str = "") -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(
         max_workers=1,
-        env={**place.environment, WRITER: writer},
+        env={**placement.environment, WRITER: writer},
         initializer=_start_worker,
-        initargs=(run, place, os.getpid(), Path.cwd()),
+        initargs=(run, placement, os.getpid(), Path.cwd()),
     )
 
 
@@ -169,11 +178,11 @@ _here: list[Worker] = []
 """In a worker process: the worker."""
 
 
-def _start_worker(run: Run, place: Place, main_process: int, current_folder: Path) -> None:
+def _start_worker(run: Run, placement: Placement, main_process: int, current_folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for systems without masks
     threading.Thread(target=end_with, args=(main_process,), daemon=True).start()
     os.chdir(current_folder)
-    place.enter()
+    placement.enter()
     _here.append(Worker(run))
 
 

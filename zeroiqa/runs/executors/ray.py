@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +18,9 @@ from urllib.parse import urlsplit
 
 from zeroiqa.errors import UserError
 from zeroiqa.runs.executors.attempts import Task
-from zeroiqa.runs.executors.crew import conduct
 from zeroiqa.runs.executors.local import in_passes
 from zeroiqa.runs.executors.worker import Outcome, Worker
+from zeroiqa.runs.executors.workers import run_pass
 from zeroiqa.runs.passes import open_passes
 from zeroiqa.runs.run import Run
 
@@ -39,37 +40,43 @@ def check_installed() -> None:
         raise UserError("Ray is not installed, which --ray needs: pip install 'zeroiqa[ray]'.")
 
 
-def execute(
-    run: Run,
-    shards: Sequence[int],
-    *,
-    address: str,
-    gpus: int | None,
-    on_images: Callable[[int], None],
-) -> Iterator[int]:
-    """Do what is missing of the shards; yield the number of each one when all of it is committed.
+@dataclass(frozen=True)
+class RayExecutor:
+    """An `Executor` of actors on a Ray cluster."""
 
-    Nodes may come and go: actors are added as long as there is room for them, and one that is lost costs the
-    shard that it was at, which is given to another one; see `Attempts`. The parts are the only state, so
-    that this process may die, too: its actors end, and the next one goes on.
+    address: str
+    """Of the cluster; "auto" is the one of this machine (RAY_ADDRESS), else a new one."""
+    gpus: int | None = None
+    """Actors, which have a GPU each; None: an actor without one for each CPU."""
 
-    Args:
-        run: The run, in a folder that all nodes see under the same path, as they do the images.
-        shards: Numbers in the plan, usually `pending(run)`.
-        address: Of the cluster; "auto" is the one of this machine (RAY_ADDRESS), else a new one.
-        gpus: Actors, which have a GPU each; None: an actor without one for each CPU.
-        on_images: Told how many more images are done, once in each pass, shard by shard.
+    @property
+    def description(self) -> str:
+        """For people."""
+        gpus = f", {self.gpus} GPUs" if self.gpus else ""
+        return f"actors of the Ray cluster {self.address}{gpus}"
 
-    Raises:
-        UserError: the run cannot go on, or the cluster cannot be used; what is committed stays.
-    """
-    passes = open_passes(run, shards)
-    if not passes:
-        yield from shards
-        return
-    most = max(len(each.shards) for each in passes)
-    with _cluster(address) as ray, closing(_Actors(ray, run, gpus, most)) as crew:
-        yield from in_passes(shards, passes, lambda each: conduct(run, each, crew, on_images))
+    def execute(self, run: Run, shards: Sequence[int], *, on_images: Callable[[int], None]) -> Iterator[int]:
+        """Do what is missing of the shards; yield the number of each one when all of it is committed.
+
+        Nodes may come and go: actors are added as long as there is room for them, and one that is lost costs
+        the shard that it was at, which is given to another one; see `Attempts`. The parts are the only state,
+        so that this process may die, too: its actors end, and the next one goes on.
+
+        Args:
+            run: The run, in a folder that all nodes see under the same path, as they do the images.
+            shards: Numbers in the plan, usually `pending(run)`.
+            on_images: Told how many more images are done, once in each pass, shard by shard.
+
+        Raises:
+            UserError: the run cannot go on, or the cluster cannot be used; what is committed stays.
+        """
+        passes = open_passes(run, shards)
+        if not passes:
+            yield from shards
+            return
+        most = max(len(each.shards) for each in passes)
+        with _cluster(self.address) as ray, closing(_Actors(ray, run, self.gpus, most)) as workers:
+            yield from in_passes(shards, passes, lambda each: run_pass(run, each, workers, on_images))
 
 
 class _Actor:
@@ -104,7 +111,7 @@ class _Actor:
 
 
 class _Actors:
-    """A `Crew` of actors. Each is greeted when it starts or starts again; one that answers is idle."""
+    """`Workers` that are actors. Each is greeted when it starts or starts again; one that answers is idle."""
 
     def __init__(self, ray: Any, run: Run, gpus: int | None, most: int) -> None:
         if gpus is not None and not ray.cluster_resources().get("GPU"):

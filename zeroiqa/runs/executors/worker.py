@@ -1,4 +1,4 @@
-"""What lives in a worker, be it a process of this machine or an actor of a cluster: the models of one run."""
+"""A worker, in a process of this machine or in an actor of a cluster: it holds the models of one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zeroiqa.images.decoder import Decoder
 from zeroiqa.runs.executors.attempts import Task
 from zeroiqa.runs.passes import release_memory
 from zeroiqa.runs.run import Run
-from zeroiqa.runs.stages import method_of, rehearse, rehearse_plain, run_shard
+from zeroiqa.runs.stages import method_of, probe, probe_plain, run_shard
 
 if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
@@ -57,11 +57,11 @@ class Worker:
 
     def _do(self, method: Method, task: Task) -> None:
         if task.shard is None:
-            rehearse_plain(method)
+            probe_plain(method)
         elif task.images is None:
-            run_shard(self._run, method, task.shard, lambda _: None, task.poisoned)
+            run_shard(self._run, method, task.shard, lambda _: None, task.skip)
         else:
-            rehearse(self._run, method, task.shard, task.images)
+            probe(self._run, method, task.shard, task.images)
 
     def _method(self, raters: tuple[str, ...]) -> Method:
         if self._held is None or self._held[0] != raters:

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.chat.loading import check_tensors, quiet_transformers, transformers
 from zeroiqa.errors import UserError
 from zeroiqa.weights import checkpoint as checkpoints
+from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
 from zeroiqa.weights.hub import FileMissingError, Source, download_file
 

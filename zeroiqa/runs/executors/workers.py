@@ -1,4 +1,4 @@
-"""The walk of one pass with workers, wherever they are."""
+"""One pass over the shards of a run by workers, wherever they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zeroiqa.runs.run import Run
 _LOG = logging.getLogger(__name__)
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """Workers, each with at most one task, so that it is known what a killed one was at."""
 
     @property
@@ -35,7 +35,7 @@ class Crew(Protocol):
         """Wait until something has happened: tasks with their outcome, None where the worker was killed."""
 
 
-def conduct(run: Run, work: Pass, crew: Crew, on_images: Callable[[int], None]) -> Iterator[int]:
+def run_pass(run: Run, work: Pass, workers: Workers, on_images: Callable[[int], None]) -> Iterator[int]:
     """Have a pass done; yield the number of each shard that is committed, and tell of its images.
 
     Raises:
@@ -43,18 +43,18 @@ def conduct(run: Run, work: Pass, crew: Crew, on_images: Callable[[int], None]) 
     """
 
     def images_of(shard: int) -> dict[int, str]:
-        return {row.image: printable(row.file) for row in planned(run.folder, shard)}
+        return {row.image: printable(row.ref.path) for row in planned(run.folder, shard)}
 
     def give() -> None:
-        while crew.idle and (task := attempts.next()) is not None:
-            crew.start(work.raters, task)
+        while workers.idle and (task := attempts.next()) is not None:
+            workers.start(work.raters, task)
 
     images = {shard: count_left(run, shard, work.raters) for shard in work.shards}
     attempts = Attempts(work.shards, images_of)
     give()
-    while attempts.left or crew.busy:
+    while attempts.left or workers.busy:
         finished = []
-        for task, outcome in crew.wait():
+        for task, outcome in workers.wait():
             if outcome is None:
                 attempts.died(task)
                 continue

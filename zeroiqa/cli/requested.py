@@ -1,10 +1,11 @@
-"""The table that a command asks for, if it is not the run's own: by other arithmetic, or in another file."""
+"""The table that a command requests: by other arithmetic than the run's own, or in another file."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,8 +24,8 @@ _OTHER_TABLES = (".tsv", ".txt", ".xls", ".xlsx", ".ods", ".html", ".md")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a command wants to see of a run."""
+class RequestedTable:
+    """The table of a run that a command is to show, and where else it is written."""
 
     settings: Settings | None = None
     """Whose arithmetic counts; None: the run's own."""
@@ -38,8 +39,8 @@ class Asked:
         from zeroiqa.runs.identity import ARITHMETIC
 
         own = run.settings.to_dict()
-        asked = own if self.settings is None else self.settings.to_dict()
-        return {key: asked[key] for key in ARITHMETIC if asked[key] != own[key]}
+        wanted = own if self.settings is None else self.settings.to_dict()
+        return {key: wanted[key] for key in ARITHMETIC if wanted[key] != own[key]}
 
     def aggregation(self, run: Run) -> Aggregation | None:
         """None: the run's own way.
@@ -55,21 +56,21 @@ class Asked:
     def keep(self, run: Run) -> list[str]:
         """Write what shall be kept; sentences on what the table that is printed is."""
         changes = self.changes(run)
-        said = []
+        sentences = []
         if changes:
-            said = [
-                f"The table is by {_said(changes)}; scores.csv stays by the run's own {_own(run, changes)}."
+            sentences = [
+                f"The table is by {_phrase(changes)}; scores.csv stays by the run's own {_own(run, changes)}."
             ]
             if self.save:
                 path = run.folder / f"scores-{_name(changes)}.csv"
                 write_table(run, self.aggregation(run), path)
-                said.append(f"Written: {path}")
+                sentences.append(f"Written: {path}")
             elif self.file is None:
-                said[0] = said[0].removesuffix(".") + " (--save keeps this one beside it)."
+                sentences[0] = sentences[0].removesuffix(".") + " (--save keeps this one beside it)."
         if self.file is not None:
             write_table(run, self.aggregation(run), self.file)
-            said.append(f"Written: {printable(str(self.file))}")
-        return said
+            sentences.append(f"Written: {printable(str(self.file))}")
+        return sentences
 
 
 def table_file(output: Location | None, paths: Sequence[str]) -> Location | None:
@@ -109,7 +110,7 @@ def write_table(run: Run, aggregation: Aggregation | None, path: Location, style
         run: The run.
         aggregation: How; the run's own way if None.
         path: Of the file.
-        style: Of `csv_files.STYLES`, for a file of separated values.
+        style: One of `csv_writer.STYLES`, for a file of separated values.
 
     Raises:
         UserError: it cannot be written.
@@ -135,8 +136,6 @@ save_option = click.option(
 
 
 def _is_same(output: Location, path: str) -> bool:
-    from pathlib import Path
-
     try:
         return isinstance(output, Path) and output.samefile(path)
     except (OSError, ValueError):
@@ -145,10 +144,10 @@ def _is_same(output: Location, path: str) -> bool:
 
 def _own(run: Run, changes: dict[str, Any]) -> str:
     own = run.settings.to_dict()
-    return _said({key: own[key] for key in changes})
+    return _phrase({key: own[key] for key in changes})
 
 
-def _said(changes: dict[str, Any]) -> str:
+def _phrase(changes: dict[str, Any]) -> str:
     return ", ".join(f"{what} {value}" for what, value in _words(changes))
 
 

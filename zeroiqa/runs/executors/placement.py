@@ -1,4 +1,4 @@
-"""Where worker processes run: each has a GPU or a group of cores to itself."""
+"""The placement of worker processes: each has a GPU or a group of cores to itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from zeroiqa import raters, segmenters
+from zeroiqa.raters import find_rater
+from zeroiqa.segmenters import find_segmenter
 from zeroiqa.settings import Settings
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -25,7 +26,7 @@ _THREAD_LIMITS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """What one worker process has to itself."""
 
     gpu: str | None
@@ -53,12 +54,12 @@ class Place:
 
 def uses_models(settings: Settings) -> bool:
     """Whether the segmenter or a rater has weights."""
-    segments = settings.crop != "whole" and segmenters.has_weights(settings.segmenter)
-    return segments or any(map(raters.has_weights, settings.raters))
+    segments = settings.crop != "whole" and find_segmenter(settings.segmenter).needs_weights
+    return segments or any(find_rater(name).needs_weights for name in settings.raters)
 
 
-def places(workers: int, settings: Settings) -> list[Place]:
-    """One place for each of several workers: a GPU where models are run on GPUs, else a group of cores.
+def placements(workers: int, settings: Settings) -> list[Placement]:
+    """A placement for each of several workers: a GPU where models are run on GPUs, else a group of cores.
 
     Workers in excess of the GPUs share them. A GPU that the settings name (cuda:1) is left to all of them.
     """
@@ -68,9 +69,9 @@ def places(workers: int, settings: Settings) -> list[Place]:
     gpus = usable_gpus(settings)
     if gpus:
         threads = max(1, allowed // workers)
-        return [Place(gpus[worker % len(gpus)], (), threads) for worker in range(workers)]
+        return [Placement(gpus[worker % len(gpus)], (), threads) for worker in range(workers)]
     groups = _groups(workers)
-    return [Place(None, cores, max(1, min(len(cores), allowed // workers))) for cores in groups]
+    return [Placement(None, cores, max(1, min(len(cores), allowed // workers))) for cores in groups]
 
 
 def usable_gpus(settings: Settings) -> tuple[str, ...]:

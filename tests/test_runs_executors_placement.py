@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroiqa.runs.executors.places import Place, named_gpus, places, usable_gpus, visible_gpus
+from zeroiqa.runs.executors.placement import Placement, named_gpus, placements, usable_gpus, visible_gpus
 from zeroiqa.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -70,26 +70,28 @@ def test_program_of_the_driver_is_asked_where_the_variable_is_not_set(tmp_path, 
 
 def test_each_worker_has_a_gpu_and_more_workers_share(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-abc")
-    assert [place.gpu for place in places(2, model())] == ["4", "GPU-abc"]
-    assert [place.gpu for place in places(3, model("cuda"))] == ["4", "GPU-abc", "4"]
-    assert all(place.environment["CUDA_VISIBLE_DEVICES"] == place.gpu for place in places(2, model()))
+    assert [placement.gpu for placement in placements(2, model())] == ["4", "GPU-abc"]
+    assert [placement.gpu for placement in placements(3, model("cuda"))] == ["4", "GPU-abc", "4"]
+    assert all(
+        placement.environment["CUDA_VISIBLE_DEVICES"] == placement.gpu for placement in placements(2, model())
+    )
 
 
 @pytest.mark.parametrize("settings", [EMBEDDED, model("cpu"), model("cuda:1"), model("mps")])
 def test_gpus_are_left_alone_where_none_is_spread(settings, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     assert usable_gpus(settings) == ()
-    assert all("CUDA_VISIBLE_DEVICES" not in place.environment for place in places(2, settings))
+    assert all("CUDA_VISIBLE_DEVICES" not in placement.environment for placement in placements(2, settings))
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
 def test_cores_are_shared_out_without_gpus():
     cores = os.sched_getaffinity(0)
-    found = places(len(cores), EMBEDDED)
-    assert [len(place.cores) for place in found] == [1] * len(cores)
-    assert {core for place in found for core in place.cores} == cores
-    assert all(place.threads == 1 for place in found)
-    assert [place.cores for place in places(len(cores) + 1, EMBEDDED)] == [()] * (len(cores) + 1)
+    found = placements(len(cores), EMBEDDED)
+    assert [len(placement.cores) for placement in found] == [1] * len(cores)
+    assert {core for placement in found for core in placement.cores} == cores
+    assert all(placement.threads == 1 for placement in found)
+    assert [placement.cores for placement in placements(len(cores) + 1, EMBEDDED)] == [()] * (len(cores) + 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
@@ -97,10 +99,10 @@ def test_process_and_its_threads_are_bound_to_the_cores():
     core = max(os.sched_getaffinity(0))
     code = f"""
 import os, threading, numpy
-from zeroiqa.runs.executors.places import Place
+from zeroiqa.runs.executors.placement import Placement
 stop = threading.Event()
 threading.Thread(target=stop.wait).start()
-Place(None, ({core},), 1).enter()
+Placement(None, ({core},), 1).enter()
 print([sorted(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task")])
 stop.set()
 """
@@ -112,4 +114,4 @@ stop.set()
 
 
 def test_threads_of_libraries_are_as_many_as_the_cores():
-    assert set(Place(None, (0, 1, 2), 3).environment.values()) == {"3"}
+    assert set(Placement(None, (0, 1, 2), 3).environment.values()) == {"3"}

@@ -1,0 +1,60 @@
+"""Members of tar archives that are named one by one, as results call them: ARCHIVE.tar/MEMBER."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from zeroiqa.errors import UserError
+from zeroiqa.files.storage import location
+from zeroiqa.images import archives
+from zeroiqa.images.ref import ImageRef
+
+_INTO_ARCHIVE = re.compile(
+    rf"(?:{'|'.join(map(re.escape, (archives.SUFFIX, *archives.COMPRESSED)))})/+(?=[^/])", re.IGNORECASE
+)
+
+
+class NamedMembers:
+    """Finds members by their paths; each archive is searched once."""
+
+    def __init__(self) -> None:
+        """Begin without any archive searched."""
+        self._is_file = cache(_is_file)
+        self._members = cache(_members)
+
+    def archive_of(self, path: str) -> str | None:
+        """The archive that a path leads into; None if it leads into none.
+
+        Args:
+            path: A path or an address in an object store. Nothing is looked at where no part of it is called
+                like an archive.
+        """
+        ends = (found.start() + len(found[0].rstrip("/")) for found in _INTO_ARCHIVE.finditer(path))
+        return next((path[:end] for end in ends if self._is_file(path[:end])), None)
+
+    def find(self, path: str) -> ImageRef | None:
+        """The member that a path leads to; None if it leads into no archive, or there is no such member.
+
+        Raises:
+            UserError: the archive is compressed, damaged or cut off, or cannot be read.
+        """
+        archive = self.archive_of(path)
+        return None if archive is None else self._members(archive).get(_key(path[len(archive) :]))
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return location(path).is_file()
+    except (OSError, ValueError, UserError):  # whoever opens what the whole path means says so
+        return False
+
+
+def _members(archive: str) -> Mapping[str, ImageRef]:
+    modified = archives.time_of(archive)
+    return {_key(str(ref.member)): ref._replace(modified=modified) for ref in archives.all_members(archive)}
+
+
+def _key(name: str) -> str:
+    return "/".join(filter(None, archives.parts_of(name)))

@@ -1,0 +1,62 @@
+"""The entries of this package's segmenters. The class of a segmenter is imported when one is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from zeroiqa.registry import import_attribute
+from zeroiqa.segmenters.entry import SegmenterEntry, SegmenterOptions
+from zeroiqa.segmenters.granularity import load_granularity
+
+if TYPE_CHECKING:
+    from zeroiqa.types import Segmenter
+
+_OURS = "zeroiqa.segmenters.sam2.official:Sam2Segmenter"
+_NETWORKS = {
+    "sam2.1-tiny": _OURS,
+    "sam2.1-small": _OURS,
+    "sam2.1-base+": _OURS,
+    "sam2.1-large": _OURS,
+    "sam2": _OURS,
+    "sam2-stock": "zeroiqa.segmenters.sam2.official:StockSegmenter",
+    "hf-sam2": "zeroiqa.segmenters.sam2.hf:HfSam2Segmenter",
+}
+
+
+def builtin_segmenters() -> Mapping[str, SegmenterEntry]:
+    """Name -> entry."""
+    networks = {
+        name: SegmenterEntry(partial(_network, name, place), needs_weights=True, takes_granularity=True)
+        for name, place in _NETWORKS.items()
+    }
+    return {"graph": SegmenterEntry(_graph), "grid": SegmenterEntry(_grid), **networks}
+
+
+def _graph(argument: str | None, options: SegmenterOptions) -> Segmenter:
+    from zeroiqa.segmenters.graph import GraphSegmenter
+
+    return GraphSegmenter(argument, **_rule(options))
+
+
+def _grid(argument: str | None, options: SegmenterOptions) -> Segmenter:
+    from zeroiqa.segmenters.grid import GridSegmenter
+
+    return GridSegmenter(argument, **_rule(options))
+
+
+def _network(name: str, place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
+    network: Segmenter = import_attribute(place)(
+        argument,
+        name=name,
+        parameters=load_granularity(options.granularity).masks,
+        options=options.model,
+        **_rule(options),
+    )
+    return network
+
+
+def _rule(options: SegmenterOptions) -> dict[str, Any]:
+    """Which masks become regions."""
+    return {"min_area": options.min_area, "complement": options.complement, "masks": options.masks}
