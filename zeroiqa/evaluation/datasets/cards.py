@@ -6,12 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.types import Scale, suggestion
-
-Reader: TypeAlias = Literal["table", "livec", "aigciqa2023", "evalmi50k"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,8 @@ class DatasetCard:
     """Score tables."""
     read: Literal["first", "all"] = "first"
     """Whether the tables are alternatives or parts."""
-    reader: Reader = "table"
-    """How the scores are listed; "table": by `files` alone."""
+    reader: str = "zeroiqa.evaluation.datasets.layouts:table_listing"
+    """module:function that lists the images and their scores; the default does so by `files` alone."""
     splits: Mapping[str, int] = field(default_factory=dict)
     """Number of images by official split."""
     name_groups: str | None = None
