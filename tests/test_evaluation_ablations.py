@@ -12,7 +12,6 @@ import pytest
 
 from zeroiqa import runs
 from zeroiqa.evaluation.ablations import (
-    TABLES,
     AblationRow,
     RunKey,
     common_arithmetic,
@@ -47,7 +46,7 @@ def ablate(rows, folder="out", settings=SETTINGS):
 
 
 def test_every_table_has_rows_and_those_of_the_paper_its_names():
-    assert [len(table_rows(table, SETTINGS)) for table in TABLES] == [8, 4, 4, 14]
+    assert [len(table_rows(table, SETTINGS)) for table in ("3", "4", "5", "ours")] == [8, 4, 4, 14]
     assert [row.published for row in table_rows("3", SETTINGS)] == list("12345678")
     ensemble = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake", "fake:2"]})
     assert [row.published for row in table_rows("3", ensemble)] == [*"1234567812345678", "9"]
@@ -107,7 +106,7 @@ def settings_of(row, settings):
     return {**fields, **arithmetic, "standard": row.standard, "standards": None}
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", ["3", "4", "5", "ours"])
 @pytest.mark.parametrize("overrides", OVERRIDES, ids=lambda each: "-".join(map(str, each.values())))
 def test_two_rows_differ_only_in_what_their_labels_name(table, overrides):
     overrides = dict(overrides)

@@ -31,7 +31,7 @@ def test_images_are_those_that_both_have_in_the_dataset_s_order():
     joined = join(run, people, "quality")
     assert joined.names == tuple(NAMES)
     assert joined.scores.tolist() == [5, 4, 3, 2, 1, 0]
-    assert joined.left_out == ()
+    assert joined.notes == ()
 
 
 def test_what_is_left_out_is_counted_and_named():
@@ -45,11 +45,11 @@ def test_what_is_left_out_is_counted_and_named():
     ]
     joined = join(run, people, "quality")
     assert len(joined) == 3
-    assert joined.left_out == (
+    assert joined.notes == (
         "Left out: 1 image with an error or no score (d.png); 1 image of the run without an opinion (x.png); "
         "2 opinions whose images are not in the run (e.png, f.png)",
     )
-    assert measure(joined).notes[0] == f"{joined.left_out[0]}."
+    assert measure(joined).notes[0] == f"{joined.notes[0]}."
 
 
 def test_dmos_is_negated_and_said():

@@ -13,7 +13,7 @@ from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale
 from zeroiqa.evaluation.methods import ComparedMethod, Direction, published_methods
 from zeroiqa.evaluation.published import published_numbers
 from zeroiqa.metrics.measures import bootstrap_interval, plcc, srcc
-from zeroiqa.metrics.significance import holm, paired_bootstrap
+from zeroiqa.metrics.significance import holm, paired_bootstraps
 
 IMAGES = 60
 RANDOM = np.random.default_rng(5)
@@ -64,7 +64,7 @@ def test_p_is_that_of_the_paired_bootstrap_corrected_for_the_comparisons():
     methods = [method(name, noisy(seed, seed)) for seed, name in enumerate("abc", 1)]
     found = by_key(compare(methods, [dataset()], "quality"))
     raw = [
-        paired_bootstrap(srcc, noisy(1, 1), noisy(seed, seed), MOS, 1000, np.random.default_rng(0)).p
+        paired_bootstraps(srcc, noisy(1, 1), [noisy(seed, seed)], MOS, 1000, np.random.default_rng(0))[0].p
         for seed in (2, 3)
     ]
     assert (found["b", "mine", "SRCC"].p, found["c", "mine", "SRCC"].p) == holm(raw)

@@ -14,10 +14,6 @@ from PIL import Image
 
 import zeroiqa
 from zeroiqa.evaluation import compare, evaluate
-from zeroiqa.evaluation.in_process import compute, opened
-from zeroiqa.images.find import find_images
-from zeroiqa.runs import load_run
-from zeroiqa.settings import load_settings
 
 IMAGES = 12
 DMOS = {f"{n}.png": 10 - n % 7 - n / 100 for n in range(IMAGES)}
@@ -38,9 +34,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         lines = [header, *(f"{n}.png,{value(n)}" for n in range(IMAGES))]
         (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    settings = load_settings(overrides={"raters": ["fake", "fake:2"], "segmenter": "grid:2x2"})
     with contextlib.chdir(folder):
-        compute(opened(Path("run"), settings, find_images(["."]), "test"))
+        zeroiqa.run(".", "run", raters=["fake", "fake:2"], segmenter="grid:2x2", exact=True)
     return folder
 
 
@@ -79,7 +74,7 @@ def test_evaluate_gives_what_the_command_prints(here: Path, give, options, comma
 
 
 def test_an_evaluation_holds_the_images_and_states_them_as_they_are(here: Path) -> None:
-    found = zeroiqa.evaluate(load_run(here / "run"), mos="dmos.csv", resamples=0)
+    found = zeroiqa.evaluate(zeroiqa.load_run(here / "run"), mos="dmos.csv", resamples=0)
     assert (found.run, found.database, found.aspect, found.raters) == (
         "run",
         "dmos",

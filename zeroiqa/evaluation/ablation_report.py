@@ -16,7 +16,7 @@ from zeroiqa.evaluation.ablations import (
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
 from zeroiqa.evaluation.differences import intervals
 from zeroiqa.evaluation.formatting import number
-from zeroiqa.evaluation.methods import MEASURES
+from zeroiqa.evaluation.methods import COMPARED_BY
 from zeroiqa.evaluation.records import NumberRecord, Report
 from zeroiqa.evaluation.run_scores import origin_of
 from zeroiqa.files.tables.render import TextTable, cells
@@ -90,7 +90,7 @@ def _measured(
 ) -> Iterator[NumberRecord]:
     run = done.found.runs[row.run]
     raters = ", ".join(row.arithmetic.get("members", settings.raters))
-    for measure, metric in MEASURES.items():
+    for measure, metric in COMPARED_BY.items():
         interval = ends.get(measure)
         yield NumberRecord(
             row.label,
@@ -136,7 +136,7 @@ def _notes(
     yield f"{counted} images of {dataset.name}; {common}, unless a row says otherwise."
     rows_of: dict[str, list[str]] = {}
     for row, each in zip(done.rows, joined, strict=True):
-        for sentence in each.left_out:
+        for sentence in each.notes:
             rows_of.setdefault(sentence, []).append(row.label)
     for sentence, labels in rows_of.items():
         yield f"{sentence}." if len(labels) == len(done.rows) else f"{'; '.join(labels)}: {sentence}."
@@ -157,12 +157,12 @@ def _table(
     decimals: int | None,
 ) -> TextTable:
     beside = any(printed for _, _, printed in lines)
-    columns = ("row", "images", *MEASURES, *(f"published {name}" for name in MEASURES if beside))
+    columns = ("row", "images", *COMPARED_BY, *(f"published {name}" for name in COMPARED_BY if beside))
     rows = []
     for row, measured, printed in lines:
         own = {record.measure: record for record in printed}
         texts = [number(record.value, decimals) for record in measured]
-        for name in MEASURES if beside else ():
+        for name in COMPARED_BY if beside else ():
             found = own.get(name)
             texts.append(number(found.value, decimals, found.decimals) if found else "-")
         rows.append(cells(row.label, str(measured[0].n), *texts))

@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, ResultCache, open_cache
-from zeroiqa.evaluation.in_process import compute, opened
+from zeroiqa.runs import open_run, pending, write_scores
+from zeroiqa.runs.healing import find_changes
+from zeroiqa.runs.passes import rater_groups, release_memory
+from zeroiqa.runs.run import revised
+from zeroiqa.runs.stages import method_of, run_shards
 from zeroiqa.segmenters import build_segmenter, find_segmenter
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
 REGIONS_ONLY = math.inf
 """Lambda of the rows that leave the whole image out."""
 WORDS, WHOLE = "quality-word-7", "whole"
-TABLES = ("3", "4", "5", "ours")
 
 
 class RunKey(NamedTuple):
@@ -229,9 +232,10 @@ def run_ablation(
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards)}
             own = settings_from_dict(fields, "the ablation")
-            run = opened(folder / key.name, own, sources, "ablation")
+            run = open_run(folder / key.name, own, list(sources), preset="ablation")
+            run = revised(run, find_changes(run, sources).changes)
             cached = partial(_cached, own, cache, ratings, segmentations)
-            compute(run, progress(run) or (lambda _: None), cached)
+            _compute(run, cached, progress(run) or (lambda _: None))
             runs[key] = run
     return Ablation(runs, ratings, segmentations)
 
@@ -242,6 +246,19 @@ def _needed(rows: Sequence[AblationRow]) -> dict[RunKey, tuple[str, ...]]:
     for row in rows:
         needed.setdefault(row.run, {})[row.standard] = None
     return {key: tuple(standards) for key, standards in needed.items()}
+
+
+def _compute(run: Run, cached: Callable[[Method], Method], on_images: Callable[[int], None]) -> None:
+    """Do what is left of a run, one group of raters after the other, and write its scores."""
+    for group in rater_groups(run.settings.raters):
+        left = pending(run, group)
+        if left:
+            method = cached(method_of(run, group))
+            for _ in run_shards(run, method, left, on_images):
+                pass
+            del method
+            release_memory()
+    write_scores(run)
 
 
 def _cached(

@@ -39,10 +39,13 @@ MEASURES: dict[str, Metric] = {
     "RMSE, 4-parameter fit": partial(rmse_fitted, parameters=4),
     "pairwise accuracy": pairwise_accuracy,
 }
-"""What is said of a method on a set of images; all but the RMSE: higher is better."""
+"""What a method is measured by on a set of images; of all but the RMSE, higher is better."""
 WITH_INTERVALS = ("SRCC", "PLCC", "KRCC")
 """Measures whose resamples are cheap enough to come with every evaluation."""
-_SUSPICIOUS = -0.3
+SUSPICIOUS = -0.3
+"""A correlation under this is one of scores or opinions that point the other way."""
+SEED = 0
+"""Of every bootstrap: equal scores and opinions have equal intervals and p values."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Joined:
     opinions: Values
     """Of people, turned so that higher is better; in the dataset's own unit but for the sign."""
     groups: tuple[Mapping[str, str], ...]
-    left_out: tuple[str, ...]
-    """Sentences, without full stops: what does not count, with counts; how images were told."""
+    notes: tuple[str, ...]
+    """Sentences, without full stops: what does not count, with counts; how images were matched."""
     turned: bool = False
     """Whether the dataset's numbers were negated, as lower is better there."""
 
@@ -121,7 +124,7 @@ def join(
         LeftOut(
             f"image of {origin.what} without an opinion",
             f"images of {origin.what} without an opinion",
-            tuple(matched.strangers),
+            tuple(matched.unmatched),
         ),
         LeftOut(
             f"opinion whose image is not in {origin.what}",
@@ -130,18 +133,18 @@ def join(
         ),
     )
     if len(both) < LEAST_IMAGES:
-        said = "".join(f"{each}." for each in left_out_note(left_out))
+        note = "".join(f"{each}." for each in left_out_note(left_out))
         images = "1 image has" if len(both) == 1 else f"{len(both)} images have"
         raise UserError(
             f"Only {images} a score and an opinion, and {LEAST_IMAGES} are needed; check that {origin.what} "
-            f"and {dataset.name} are of the same images. {said}".rstrip()
+            f"and {dataset.name} are of the same images. {note}".rstrip()
         )
     return Joined(
         names=tuple(sample.name for sample in both),
         scores=np.array([matched.scores[sample.name] for sample in both], dtype=np.float64),
         opinions=direction * np.array([sample.scores[aspect] for sample in both]),
         groups=tuple(sample.groups for sample in both),
-        left_out=(*left_out_note(left_out), *matched.notes),
+        notes=(*left_out_note(left_out), *matched.notes),
         turned=direction < 0,
     )
 
@@ -171,14 +174,13 @@ def common_images(methods: Sequence[tuple[str, Joined]], dataset: str) -> tuple[
     )
 
 
-def measure(joined: Joined, *, by: str | None = None, resamples: int = 0, seed: int = 0) -> Agreement:
+def measure(joined: Joined, *, by: str | None = None, resamples: int = 0) -> Agreement:
     """Every measure, with intervals where resamples are wanted.
 
     Args:
         joined: The images.
         by: Also of each group of this kind, such as model; groups of fewer than 3 images are a note.
         resamples: Of the bootstrap intervals; 0 for none.
-        seed: Of the resamples.
 
     Raises:
         UserError: a score is no finite number, there are fewer than 3 images, or no image has such a group.
@@ -186,11 +188,11 @@ def measure(joined: Joined, *, by: str | None = None, resamples: int = 0, seed: 
     measures = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
     intervals = {
         name: bootstrap_interval(
-            MEASURES[name], joined.scores, joined.opinions, resamples, np.random.default_rng(seed)
+            MEASURES[name], joined.scores, joined.opinions, resamples, np.random.default_rng(SEED)
         )
         for name in (WITH_INTERVALS if resamples else ())
     }
-    left_out = (f"{each}." for each in joined.left_out)
+    left_out = (f"{each}." for each in joined.notes)
     whole = Agreement(len(joined), measures, intervals, (*left_out, *_notes(joined, measures)))
     return whole if by is None else _with_groups(whole, joined, by)
 
@@ -242,7 +244,7 @@ def outliers(joined: Joined, count: int) -> list[Outlier]:
 def _notes(joined: Joined, measures: Mapping[str, float | None]) -> list[str]:
     notes = ["The opinions are DMOS, lower is better: they were negated."] if joined.turned else []
     rank = measures["SRCC"]
-    if rank is not None and rank < _SUSPICIOUS:
+    if rank is not None and rank < SUSPICIOUS:
         notes.append(
             f"The correlation is strongly negative (SRCC {rank:.3f}): are the opinions DMOS, where lower is "
             "better? Then say so in the dataset (a column named dmos)."

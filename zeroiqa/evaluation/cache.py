@@ -152,12 +152,12 @@ class CachedRater:
             for view in views
         ]
         known = {key: self._cache.get(key) for row in keys for key in row}
-        wanted: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
+        unknown: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
         for place, row in enumerate(keys):
             for column, key in enumerate(row):
                 if known[key] is None:
-                    wanted.setdefault(key, (place, column))
-        for columns, places in _by_columns(wanted.values()).items():
+                    unknown.setdefault(key, (place, column))
+        for columns, places in _by_columns(unknown.values()).items():
             chosen = [standards[column] for column in columns]
             answers = self._rater.rate([views[place] for place in places], chosen)
             new = {
@@ -167,7 +167,7 @@ class CachedRater:
             }
             self._cache.put(new)
             known |= new
-        self._calls.add(len(wanted), len(views) * len(standards) - len(wanted))
+        self._calls.add(len(unknown), len(views) * len(standards) - len(unknown))
         with reading(_WHAT, _ADVICE):
             return [[_rating(known[key][0]) for key in row] for row in keys]
 

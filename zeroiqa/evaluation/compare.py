@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.comparison import Comparison, compare_methods
@@ -18,21 +18,13 @@ from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, publi
 from zeroiqa.evaluation.opinions import PathLike, rated_images
 from zeroiqa.evaluation.run_scores import check_standards, column_prefix, label_of, load, name_of, origin_of
 from zeroiqa.runs import Run, read_column, remarks
-from zeroiqa.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from zeroiqa.images.ref import ImageRef
+    from zeroiqa.runs.work import Track
 
 Name = TypeVar("Name", bound=PathLike)
 InFolders: TypeAlias = Name | Mapping[Name, PathLike | None] | Iterable[Name | tuple[Name, PathLike | None]]
 """One name; or several, as a mapping to their folders (None: not given), or as names or pairs with these."""
-
-
-class RunBaseline(Protocol):
-    """Scores images by a baseline."""
-
-    def __call__(self, name: str, settings: Settings, sources: Sequence[ImageRef]) -> Run:
-        """The finished run of the images with the settings, which name the baseline as their rater."""
 
 
 def compare(
@@ -49,7 +41,8 @@ def compare(
     external: Sequence[PathLike] = (),
     lower_is_better: Sequence[str] = (),
     resamples: int | None = None,
-    run_baseline: RunBaseline | None = None,
+    track: Track | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare runs, baselines, other tools and published numbers by their agreement with people.
 
@@ -63,13 +56,16 @@ def compare(
         standards: Whose scores, where a run has several standards for the aspect.
         by_name: Tell images by their file names alone, as those of the runs are copies.
         members: Also each rater of an ensemble.
-        baselines: Names of `zeroiqa baselines`; each scores the images of all databases, once.
+        baselines: Names of `zeroiqa baselines`; each scores the images that have an opinion, once, in a run
+            of its own below zeroiqa-runs/.
         published: Also what papers print for the databases.
         external: Tables of other tools: paths, and a column of scores for each method.
         lower_is_better: Methods of these tables whose lower scores are better.
         resamples: Of the bootstraps; 0 for neither intervals nor tests; None for 1,000, and more where many
             methods are tested.
-        run_baseline: Makes the run of a baseline; if left out, this process does, in the folder zeroiqa-runs.
+        track: Follows the progress of each baseline, as `zeroiqa.runs.work.Track`.
+        on_message: Is given each sentence that the command line prints about the run of a baseline; if left
+            out, the logger of zeroiqa is.
 
     Returns:
         SRCC and PLCC of each method on each database, with intervals, and whether it differs from the best.
@@ -101,7 +97,7 @@ def compare(
     ]
     if not people:
         raise UserError("There are no opinions to compare with; name a database or a table of opinions.")
-    methods += [_of_baseline(name, people, aspect, run_baseline) for name in baselines]
+    methods += [_of_baseline(name, people, aspect, track, on_message) for name in baselines]
     if published:
         methods += published_methods([each.name for each in people], aspect)
     if not methods:
@@ -141,14 +137,15 @@ def _of_run(
 
 
 def _of_baseline(
-    name: str, datasets: Sequence[Dataset], aspect: str, run_baseline: RunBaseline | None
+    name: str,
+    datasets: Sequence[Dataset],
+    aspect: str,
+    track: Track | None,
+    tell: Callable[[str], None] | None,
 ) -> ComparedMethod:
-    from zeroiqa.evaluation import in_process  # which imports what decodes and segments
+    from zeroiqa.evaluation.baseline_runs import run_baseline  # which imports what decodes images
 
-    settings = load_settings(
-        overrides={"raters": [f"baseline:{name}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
-    )
-    run = (run_baseline or in_process.run_baseline)(name, settings, rated_images(datasets, aspect))
+    run = run_baseline(name, aspect, rated_images(datasets, aspect), track, tell)
     notes = tuple(f"{name}: {remark}" for remark in (*run.warnings, *remarks(run)))
     origin = replace(origin_of(run), what=name)
     return _method(name, "baseline, measured here", run, "score", origin, notes)

@@ -7,20 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.evaluation.agreement import Joined, common_images, join, pointing_up
+from zeroiqa.evaluation.agreement import SUSPICIOUS, Joined, common_images, join, pointing_up
 from zeroiqa.evaluation.differences import RESAMPLES, against_the_best, intervals
 from zeroiqa.evaluation.formatting import marks, number, p_value
 from zeroiqa.evaluation.matching import NothingInCommonError
-from zeroiqa.evaluation.methods import MEASURES, ComparedMethod
+from zeroiqa.evaluation.methods import COMPARED_BY, ComparedMethod
 from zeroiqa.evaluation.records import NumberRecord, Report
 from zeroiqa.files.tables.render import Cell, TextTable
 from zeroiqa.metrics.measures import Interval
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.types import Dataset
-
-_SUSPICIOUS = -0.3
-"""A correlation under this is one of scores or opinions that point the other way."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Comparison:
     notes: tuple[str, ...]
     """Sentences from reading the scores of the methods."""
     tested: bool
-    """Whether intervals and p values were wanted."""
+    """Whether the table has p values."""
 
     @property
     def records(self) -> tuple[NumberRecord, ...]:
@@ -73,14 +70,14 @@ class Comparison:
         return Report(self.records, (self._table(decimals),), self.notes)
 
     def _table(self, decimals: int | None) -> TextTable:
-        shown = (*MEASURES, *(("p",) if self.tested else ()))
+        shown = (*COMPARED_BY, *(("p",) if self.tested else ()))
         head = ("method", *(f"{found.name} {what}" for found in self.databases for what in shown), "protocol")
         rows = []
         for place, (method, protocol) in enumerate(zip(self.methods, self.protocols, strict=True)):
             row = [Cell(method)]
             for found in self.databases:
                 records = found.records[place]
-                row += [_cell(records.get(measure), decimals) for measure in MEASURES]
+                row += [_cell(records.get(measure), decimals) for measure in COMPARED_BY]
                 if self.tested:
                     rank = records.get("SRCC")
                     p = p_value(rank.p, bool(rank.p_at_floor), decimals) if rank else "-"
@@ -97,7 +94,6 @@ def compare_methods(
     aspect: str,
     *,
     resamples: int | None = None,
-    seed: int = 0,
 ) -> Comparison:
     """SRCC and PLCC of every method on every database, the best and second best of each column marked.
 
@@ -110,7 +106,6 @@ def compare_methods(
         aspect: Which opinions.
         resamples: Of the bootstraps; None for 1,000, and for p as many more as the number of comparisons
             needs; 0 for neither intervals nor p.
-        seed: Of the resamples.
 
     Raises:
         UserError: a database has no such aspect, a method's scores of it are unusable, or a measured method
@@ -121,7 +116,7 @@ def compare_methods(
         tuple(method.name for method in methods),
         tuple(method.protocol for method in methods),
         tuple(
-            _on_database(methods, dataset, joined, aspect, resamples, seed)
+            _on_database(methods, dataset, joined, aspect, resamples)
             for dataset, joined in zip(datasets, every, strict=True)
         ),
         tuple(dict.fromkeys(note for method in methods for note in method.notes)),
@@ -135,23 +130,22 @@ def _on_database(
     joined: Sequence[Joined | None],
     aspect: str,
     resamples: int | None,
-    seed: int,
 ) -> OnDatabase:
     notes = _notes_on(dataset, methods, joined)
     drawn = RESAMPLES if resamples is None else resamples
-    ends = intervals(joined, drawn, seed)
+    ends = intervals(joined, drawn)
     rows = [
         _published(method, dataset, aspect)
         if each is None
         else _measured(method, dataset, aspect, each, interval, drawn)
         for method, each, interval in zip(methods, joined, ends, strict=True)
     ]
-    found = against_the_best([method.name for method in methods], joined, dataset.name, resamples, seed)
+    found = against_the_best([method.name for method in methods], joined, dataset.name, resamples)
     for place, (test, p) in found.tests.items():
         rank = rows[place]["SRCC"]
         rows[place]["SRCC"] = replace(rank, p=p, p_at_floor=test.at_floor, resamples=test.resamples)
     notes += found.notes
-    for measure in MEASURES:
+    for measure in COMPARED_BY:
         there = [(method, row) for method, row in zip(methods, rows, strict=True) if measure in row]
         ranked = marks([_strength(method, row[measure]) for method, row in there])
         for (_, row), mark in zip(there, ranked, strict=True):
@@ -219,8 +213,8 @@ def _measured(
     ends: Mapping[str, Interval | None],
     resamples: int,
 ) -> dict[str, NumberRecord]:
-    values = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
-    notes = [f"{method.name}: {sentence}." for sentence in joined.left_out]
+    values = {name: metric(joined.scores, joined.opinions) for name, metric in COMPARED_BY.items()}
+    notes = [f"{method.name}: {sentence}." for sentence in joined.notes]
     notes += _about_direction(method, dataset.name, values["SRCC"])
     sign = method.direction.sign
     return {
@@ -245,25 +239,24 @@ def _measured(
 
 
 def _about_direction(method: ComparedMethod, database: str, rank: float | None) -> list[str]:
-    """That scores were turned, and that a correlation looks as if they had to be, or had not."""
-    sign, said_by = method.direction
+    """Notes: scores were turned; a correlation looks as if they should have been, or should not."""
+    sign, stated_by = method.direction
     notes = []
     if sign == -1:
-        by = f" by {said_by}" if said_by else ""
+        by = f" by {stated_by}" if stated_by else ""
         notes.append(f"{method.name}: lower is better{by}, so its scores were turned.")
-    if rank is None or rank >= _SUSPICIOUS:
+    if rank is None or rank >= SUSPICIOUS:
         return notes
     found = f"{method.name} correlates strongly negatively with {database} (SRCC {rank:.3f})"
     if sign is None:
         what = "and nothing says which of its scores are better: if the lower ones, give "
         what += f"--lower-is-better {shlex.quote(method.name)}"
-    elif said_by == "--lower-is-better":
+    elif stated_by == "--lower-is-better":
         what = "after its scores were turned: if the higher ones are better, leave --lower-is-better out"
-    elif said_by:
+    elif stated_by:
         way = "lower" if sign < 0 else "higher"
-        what = (
-            f"though by {said_by} the {way} ones are better: if not in this file, say so in its column better"
-        )
+        what = f"though by {stated_by} the {way} ones are better: if not in this file, say so in its column"
+        what += " better"
     else:
         what = "in the direction that its scores have: are the opinions DMOS? Then name their column dmos"
     return [*notes, f"{found}, {what}."]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from zeroiqa.evaluation.methods import MEASURES
+from zeroiqa.evaluation.agreement import SEED, Joined
+from zeroiqa.evaluation.methods import COMPARED_BY
 from zeroiqa.metrics.measures import Interval, Values, bootstrap_values, percentile_interval, srcc
 from zeroiqa.metrics.significance import PairedTest, holm, paired_bootstraps
-
-if TYPE_CHECKING:
-    from zeroiqa.evaluation.agreement import Joined
 
 RESAMPLES = 1000
 """Of every bootstrap, at least."""
@@ -31,15 +29,12 @@ class Tested(NamedTuple):
     """How it was tested."""
 
 
-def intervals(
-    joined: Sequence[Joined | None], resamples: int, seed: int = 0
-) -> list[dict[str, Interval | None]]:
-    """95 % intervals of every one of `MEASURES`, by method; those with the same images share resamples.
+def intervals(joined: Sequence[Joined | None], resamples: int) -> list[dict[str, Interval | None]]:
+    """95 % intervals of every one of `COMPARED_BY`, by method; those with the same images share resamples.
 
     Args:
         joined: Of each method; None for one without scores, which gets no interval.
         resamples: Of the bootstrap; 0 for no interval.
-        seed: Of the resamples.
     """
     found: list[dict[str, Interval | None]] = [{} for _ in joined]
     together: dict[tuple[str, ...], list[tuple[int, Joined]]] = {}
@@ -48,8 +43,8 @@ def intervals(
             together.setdefault(each.names, []).append((row, each))
     for group in together.values():
         opinions, scores = group[0][1].opinions, [each.scores for _, each in group]
-        for name, metric in MEASURES.items():
-            values = bootstrap_values(metric, scores, opinions, resamples, np.random.default_rng(seed))
+        for name, metric in COMPARED_BY.items():
+            values = bootstrap_values(metric, scores, opinions, resamples, np.random.default_rng(SEED))
             for (row, _), own in zip(group, values, strict=True):
                 found[row][name] = percentile_interval(own)
     return found
@@ -60,7 +55,6 @@ def against_the_best(
     joined: Sequence[Joined | None],
     database: str,
     resamples: int | None,
-    seed: int = 0,
 ) -> Tested:
     """Test each measured method against the one with the highest SRCC: paired bootstrap, Holm's correction.
 
@@ -69,7 +63,6 @@ def against_the_best(
         joined: Their images; None for a method without scores, which is not tested.
         database: Its name.
         resamples: Of the bootstrap; None for as many as the number of tests needs; 0 for no test.
-        seed: Of the resamples.
     """
     values = {row: srcc(each.scores, each.opinions) for row, each in enumerate(joined) if each is not None}
     known = {row: value for row, value in values.items() if value is not None}
@@ -78,7 +71,7 @@ def against_the_best(
         return Tested(best, {}, [])
     others = [row for row in known if row != best]
     drawn = max(RESAMPLES, _RESAMPLES_PER_TEST * len(others)) if resamples is None else resamples
-    found = _tests(joined, best, others, drawn, seed)
+    found = _tests(joined, best, others, drawn)
     tests = {row: (test, test.p) for row, test in found.items() if test.p is not None}
     corrected = holm([p for _, p in tests.values()])
     least = min(2 * len(tests) / (drawn + 1), 1.0)
@@ -91,7 +84,7 @@ def against_the_best(
 
 
 def _tests(
-    joined: Sequence[Joined | None], best: int, others: Iterable[int], resamples: int, seed: int
+    joined: Sequence[Joined | None], best: int, others: Iterable[int], resamples: int
 ) -> dict[int, PairedTest]:
     """Each of the others against the best one, on the images that both have."""
     first = joined[best]
@@ -109,7 +102,7 @@ def _tests(
     for common, group in together.items():
         mine, opinions = first.scores[list(common)], first.opinions[list(common)]
         scores = [theirs for _, theirs in group]
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(SEED)
         tests = paired_bootstraps(srcc, mine, scores, opinions, resamples, rng)
         found |= {row: test for (row, _), test in zip(group, tests, strict=True)}
     return {row: found[row] for row in others if row in found}

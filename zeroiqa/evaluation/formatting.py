@@ -17,7 +17,7 @@ def number(value: float | None, decimals: int | None = None, printed: int | None
 
     Args:
         value: The number.
-        decimals: How many the reader asked for; None for the usual ones.
+        decimals: How many to show; None for the usual ones.
         printed: How many a published number was printed with: it has no more than these.
     """
     if value is None or math.isnan(value):

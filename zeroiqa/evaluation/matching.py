@@ -25,14 +25,14 @@ class NothingInCommonError(UserError):
 
 
 class Matched(NamedTuple):
-    """What a method says of the images of a dataset."""
+    """The scored images that are images of a dataset."""
 
     scores: dict[str, float | None]
     """Name of the sample -> score; None for an error."""
-    strangers: list[str]
+    unmatched: list[str]
     """Scored images that the dataset does not have."""
     notes: tuple[str, ...]
-    """Sentences, without full stops, on how the images were told."""
+    """Sentences, without full stops, on how the images were matched."""
 
 
 def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched:
@@ -49,7 +49,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
     what = f"{origin.what[0].upper()}{origin.what[1:]}"
     scores: dict[str, float | None] = {}
     paths: dict[str, str] = {}
-    strangers: list[str] = []
+    unmatched: list[str] = []
     by_end: list[str] = []
     by_stem: list[str] = []
     twice: list[str] = []
@@ -59,7 +59,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
         name = None if found is None else samples.get(found.path)
         if found is None or name is None:
             example = example or (path if found is None else os.path.abspath(found.path))  # noqa: PTH100
-            strangers.append(path)
+            unmatched.append(path)
         elif name not in scores:
             scores[name], paths[name] = score, path
             by_end += [path] if found.how == "end" else []
@@ -72,8 +72,8 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
         else:
             twice.append(path)
     if not scores:
-        raise NothingInCommonError(_nothing(len(strangers), example, dataset, origin))
-    return Matched(scores, strangers, _notes(by_end, by_stem, twice, dataset, origin))
+        raise NothingInCommonError(_nothing(len(unmatched), example, dataset, origin))
+    return Matched(scores, unmatched, _notes(by_end, by_stem, twice, dataset, origin))
 
 
 def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:

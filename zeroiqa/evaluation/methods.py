@@ -11,16 +11,16 @@ from zeroiqa.evaluation.matching import Scored
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.metrics.measures import Metric, plcc, srcc
 
-MEASURES: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
+COMPARED_BY: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
 """What methods are compared by."""
 
 
 class Direction(NamedTuple):
-    """Which of a method's scores are better, and who says so."""
+    """Which of a method's scores are better, and where that is stated."""
 
     sign: int | None
-    """+1: the higher ones; -1: the lower ones; None: nobody says, and they are taken as +1."""
-    said_by: str
+    """+1: the higher ones; -1: the lower ones; None: nobody states it, and +1 is assumed."""
+    stated_by: str
     """The option, the file or the catalogue; "" for scores of ours, whose direction is known."""
 
 
@@ -45,7 +45,7 @@ class ComparedMethod:
     origin: Origin = field(default_factory=Origin)
     """Where the paths of the images come from."""
     notes: tuple[str, ...] = ()
-    """What was said while the scores were read."""
+    """Sentences from reading the scores."""
 
 
 def published_methods(datasets: Iterable[str], aspect: str) -> list[ComparedMethod]:
@@ -56,7 +56,7 @@ def published_methods(datasets: Iterable[str], aspect: str) -> list[ComparedMeth
     found: dict[tuple[str, str, str], dict[str, dict[str, PublishedNumber]]] = {}
     for dataset in datasets:
         for each in published_numbers(dataset):
-            if each.aspect == aspect and each.metric.upper() in MEASURES and not each.setting:
+            if each.aspect == aspect and each.metric.upper() in COMPARED_BY and not each.setting:
                 row = found.setdefault((each.method, _protocol(each), each.source), {})
                 row.setdefault(dataset, {})[each.metric.upper()] = each
     methods = [

@@ -52,7 +52,7 @@ class NumberRecord:
     notes: tuple[str, ...] = ()
     """Sentences about this number."""
     facts: Mapping[str, str | int | float | None] = field(default_factory=dict)
-    """What else tells it from others, such as aspect, group or table: columns of their own."""
+    """What else identifies it, such as aspect, group or table: each is a column of its own."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; no number is infinite or NaN."""

@@ -77,7 +77,7 @@ def ablate(
     raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
     done = []
     for table in dict.fromkeys(tables):
-        rows, said = _rows(table, settings, raters)
+        rows, left_out = _rows(table, settings, raters)
         with ExitStack() as stack:
             found = run_ablation(
                 rows, settings, sources, output / f"table-{table}", output / "memory.sqlite", _progress(stack)
@@ -85,25 +85,25 @@ def ablate(
         for run in found.runs.values():
             for line in (*run.warnings, *remarks(run)):
                 say(f"Warning: {run.folder.name}: {line}", err=True)
-        done.append(FinishedTable(table, rows, found, said))
+        done.append(FinishedTable(table, rows, found, left_out))
     print_report(ablation_report(done, settings, dataset, resamples, decimals), style)
 
 
 def _rows(table: str, settings: Settings, raters: Sequence[Rater]) -> tuple[list[AblationRow], list[str]]:
     """The rows of a table that all the raters can give, and sentences about the others."""
     from zeroiqa.errors import UserError
-    from zeroiqa.evaluation.ablations import left_out, table_rows
+    from zeroiqa.evaluation import ablations
     from zeroiqa.standards import load_standard
 
-    rows, said = [], left_out(table, settings)
-    for row in table_rows(table, settings):
+    rows, left_out = [], ablations.left_out(table, settings)
+    for row in ablations.table_rows(table, settings):
         try:
             for rater in raters:
                 rater.check(load_standard(row.standard))
             rows.append(row)
         except UserError as error:
-            said.append(f"Left out: {row.label}. {error}")
-    return rows, said
+            left_out.append(f"Left out: {row.label}. {error}")
+    return rows, left_out
 
 
 def _progress(stack: ExitStack) -> Callable[[Run], Callable[[int], None]]:

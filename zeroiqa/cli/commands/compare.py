@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from zeroiqa.cli.options import table_options
 from zeroiqa.cli.output import print_report
 from zeroiqa.files.storage import Location, location
-
-if TYPE_CHECKING:
-    from zeroiqa.images.ref import ImageRef
-    from zeroiqa.runs import Run
-    from zeroiqa.settings import Settings
 
 
 @click.command()
@@ -69,6 +62,8 @@ def compare(
     lower or higher), else by an arrow in its name, else by `zeroiqa baselines`, which knows NIQE, BRISQUE and
     others in their usual spellings; else higher ones are taken to be better.
     """
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.cli.running import tell
     from zeroiqa.evaluation.compare import compare as compared
     from zeroiqa.runs import load_run
 
@@ -90,7 +85,8 @@ def compare(
         external=files,
         lower_is_better=lower,
         resamples=resamples,
-        run_baseline=_run_baseline,
+        track=progress,
+        on_message=tell,
     )
     print_report(found.report(decimals), style)
 
@@ -107,20 +103,3 @@ def _table(text: str) -> tuple[Path, Path | None]:
     if file and not Path(text).exists():
         return Path(file), Path(folder)
     return Path(text), None
-
-
-def _run_baseline(name: str, settings: Settings, sources: Sequence[ImageRef]) -> Run:
-    """A run that resumes, with progress, by as many processes as the images are worth."""
-    from zeroiqa.cli.progress import progress
-    from zeroiqa.cli.running import tell
-    from zeroiqa.runs import write_scores
-    from zeroiqa.runs.begin import begin_run, default_folder
-    from zeroiqa.runs.executors.choice import ExecutorChoice
-    from zeroiqa.runs.work import finished_shards
-
-    run = begin_run(default_folder(name, settings, sources), settings, sources, "compare", tell=tell)
-    executor = ExecutorChoice().executor(len(sources), settings)
-    for _ in finished_shards(run, range(run.n_shards), executor, progress, doing=name):
-        pass
-    write_scores(run)
-    return run

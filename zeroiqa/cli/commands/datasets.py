@@ -43,7 +43,7 @@ def datasets(name: str | None, style: str) -> None:
 
 def _scales(card: DatasetCard) -> dict[str, str]:
     return {
-        aspect: f"{scale.kind} {'about ' if aspect in card.about else ''}{scale.low:g} to {scale.high:g}"
+        aspect: f"{scale.kind} {'about ' if aspect in card.inexact else ''}{scale.low:g} to {scale.high:g}"
         for aspect, scale in card.scales.items()
     }
 
@@ -68,8 +68,8 @@ def _described(card: DatasetCard) -> list[str]:
     better = {1: "higher is better", -1: "lower is better"}
     lines = [f"{card.title} ({card.name}): {card.images:,} images with scores"]
     lines += [
-        f"  {aspect}: {said}, {better[card.scales[aspect].direction]}"
-        for aspect, said in _scales(card).items()
+        f"  {aspect}: {scale}, {better[card.scales[aspect].direction]}"
+        for aspect, scale in _scales(card).items()
     ]
     if card.splits:
         lines.append(f"  splits: {', '.join(f'{split} {count:,}' for split, count in card.splits.items())}")

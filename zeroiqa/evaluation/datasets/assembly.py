@@ -24,7 +24,7 @@ def assemble(card: DatasetCard, listing: Listing, tree: FileTree, split: str | N
     chosen = [row for row in listing.rows if split is None or row.groups.get("split") == split]
     rated, unrated = divide(chosen)
     notes = list(card.notes + listing.notes)
-    notes += check_range(rated, listing.scales, listing.source, card.about)
+    notes += check_range(rated, listing.scales, listing.source, card.inexact)
     files = locate(listing.rows, tree, folder)
     found = [row for row in rated if row.name in files]
     if not found:
@@ -75,12 +75,12 @@ def divide(rows: Sequence[ScoreLine]) -> tuple[list[ScoreLine], list[str]]:
 
 
 def check_range(
-    rows: Sequence[ScoreLine], scales: Mapping[str, Scale], source: str, about: Sequence[str]
+    rows: Sequence[ScoreLine], scales: Mapping[str, Scale], source: str, inexact: Sequence[str]
 ) -> list[str]:
     """Compare scores with their scale.
 
     Returns:
-        Notes on aspects in `about`, whose scale is not exact.
+        Notes on scores outside the scale of an aspect in `inexact`.
 
     Raises:
         UserError: a score of another aspect lies outside.
@@ -91,14 +91,14 @@ def check_range(
         if not outside:
             continue
         first = outside[0]
-        said = (
+        sentence = (
             f"{source} gives {printable(first.name)} a {scale.kind} of {first.scores[aspect]:g} "
             f"for {aspect}, outside the scale from {scale.low:g} to {scale.high:g} "
             f"({len(outside):,} of {len(rows):,} are)"
         )
-        if aspect not in about:
-            raise UserError(f"{said}; is it the published file?")
-        notes.append(f"{said}.")
+        if aspect not in inexact:
+            raise UserError(f"{sentence}; is it the published file?")
+        notes.append(f"{sentence}.")
     return notes
 
 
@@ -168,7 +168,7 @@ def _counted(
 
 
 def _grouping(card: DatasetCard) -> Callable[[ScoreLine], dict[str, str]]:
-    """The groups of a row: those of its score file, and those that its name says."""
+    """The groups of a row: those of its score file, and those in its name."""
     pattern = re.compile(card.name_groups or "", re.IGNORECASE)
 
     def groups(row: ScoreLine) -> dict[str, str]:
@@ -183,7 +183,7 @@ def _grouping(card: DatasetCard) -> Callable[[ScoreLine], dict[str, str]]:
     return groups
 
 
-def _distortion(said: str, known: Sequence[str]) -> str:
+def _distortion(name: str, known: Sequence[str]) -> str:
     if not known:
-        return said.casefold()
-    return known[int(said) - 1] if 1 <= int(said) <= len(known) else said
+        return name.casefold()
+    return known[int(name) - 1] if 1 <= int(name) <= len(known) else name

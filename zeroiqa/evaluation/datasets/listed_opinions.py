@@ -31,7 +31,7 @@ class Opinion(NamedTuple):
     place: str
     """Where in the file it is, such as line 3."""
     sample: Sample
-    """What it says; the path of the image is not known yet."""
+    """Its scores, groups and prompt; the path of the image is not known yet."""
 
 
 class ImageSearch(NamedTuple):
@@ -51,8 +51,8 @@ def where_images_are(
     """The path of the image that each row means, None where it is not there; and notes.
 
     A path counts from the root of the tree, or is that of an image of a run; a bare name is the one image
-    below the root that is called so; an absolute path of another machine is told by its end. All may lack
-    their suffix.
+    below the root that is called so; an absolute path of another machine means the image whose
+    path ends alike. All may lack their suffix.
 
     Raises:
         UserError: two images have a bare name, or a name without suffix.
@@ -129,8 +129,8 @@ def one_for_each(
     if differing:
         raise UserError(_differing(differing, shown))
     images = "1 image" if len(twice) == 1 else f"{len(twice):,} images"
-    said = f"{shown} names {images} more than once, with equal opinions, counted once"
-    notes = [f"{said}: {some(map(printable, twice), 3)}."]
+    sentence = f"{shown} names {images} more than once, with equal opinions, counted once"
+    notes = [f"{sentence}: {some(map(printable, twice), 3)}."]
     return samples, missing, notes if twice else []
 
 

@@ -1,4 +1,4 @@
-"""Any table of images and scores: which columns it has says what they are."""
+"""Any table of images and scores: the names of its columns say what they hold."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def read_plain(table: Table, root: Path | None, runs: Iterable[Origin]) -> Datas
 def _opinions(
     table: Table, image: int, scores: Sequence[_ScoreColumn], groups: dict[str, int], prompt: int | None
 ) -> list[Opinion]:
-    """What each row says.
+    """The opinion in each row.
 
     Raises:
         UserError: a row names no image, or a score is no number.
     """
     values = {score.aspect: table.numbers(score.place, image) for score in scores}
-    said = []
+    opinions = []
     for row, cells in enumerate(table.rows):
         if not cells[image].strip():
             cell = table.formulas.get((row, image))
@@ -86,8 +86,8 @@ def _opinions(
             (cells[prompt] or None) if prompt is not None else None,
             {name: cells[place].strip() for name, place in groups.items() if cells[place].strip()},
         )
-        said.append(Opinion(cells[image], table.place(row), sample))
-    return said
+        opinions.append(Opinion(cells[image], table.place(row), sample))
+    return opinions
 
 
 def _found(

@@ -74,7 +74,7 @@ def left_out_note(kinds: Iterable[LeftOut]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with scores, and what had to be said while they were read."""
+    """Images with the scores of people, and notes from reading them."""
 
     name: str
     """The key of the database, or the name of the plain table."""
