@@ -76,11 +76,6 @@ class Granularity:
     """Of the network's masks."""
 
 
-def granularity_names() -> tuple[str, ...]:
-    """Names of the profiles in the package."""
-    return tuple(_profiles())
-
-
 def load_granularity(text: str) -> Granularity:
     """A profile by name, or from a TOML file, with some of its values replaced.
 
