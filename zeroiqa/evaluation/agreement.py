@@ -50,14 +50,16 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Joined:
-    """The images that have both, in the order of the dataset."""
+    """The images that have a score and an opinion, in the order of the dataset."""
 
     names: tuple[str, ...]
+    """As the dataset names them."""
     scores: Values
-    """Of the method, higher is better."""
+    """Of the method, shape (images,): in its own unit, negated where lower ones are better."""
     opinions: Values
-    """Of people, turned so that higher is better; in the dataset's own unit but for the sign."""
+    """Of people, shape (images,): in the dataset's own unit, negated where lower ones are better."""
     groups: tuple[Mapping[str, str], ...]
+    """Of each image: kind of group -> group, such as model -> flux."""
     notes: tuple[str, ...]
     """Sentences, without full stops: what does not count, with counts; how images were matched."""
     turned: bool = False

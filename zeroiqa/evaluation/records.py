@@ -23,12 +23,18 @@ class NumberRecord:
     """One number, and what must be known to use it. None stands for what does not apply or does not exist."""
 
     method: str
+    """What gave the scores: a run, a baseline, another tool, or a method of a paper."""
     database: str
+    """Whose opinions."""
     measure: str
+    """SRCC, PLCC, KRCC (in -1..1) or another: pairwise accuracy is in 0..1, RMSE in the unit of the opinions,
+    and others are what their name says."""
     value: float | None
+    """In full precision; as printed, where it is published."""
     low: float | None = None
-    """Lower end of the 95 % interval."""
+    """Lower end of the 95 % interval, by bootstrap over the images."""
     high: float | None = None
+    """Upper end."""
     n: int | None = None
     """Images that the number is of."""
     left_out: int | None = None

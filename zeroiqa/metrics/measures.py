@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Interval(NamedTuple):
-    """A bootstrap interval."""
+    """A bootstrap interval; both ends are in the unit of the measure."""
 
     low: float
     high: float
