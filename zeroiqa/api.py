@@ -27,6 +27,7 @@ from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.identity import PLACE_AND_PERMISSION
 from zeroiqa.runs.limits import parse_limit
 from zeroiqa.runs.naming import naming_of
+from zeroiqa.runs.resolved import resolve
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.slices import parse_slice
 from zeroiqa.runs.work import Track, work_on
@@ -286,8 +287,9 @@ def run(
         sources = find_images(names, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(names, selection=selection, sidecar_prompts=sidecar_prompts, exact=exact)
         executor = executors.executor(len(sources), settings)  # refuses before anything is written
-        there = default_folder(names[0], settings, sources, naming) if folder is None else _location(folder)
-        opened = begin_run(there, settings, sources, preset, naming=naming, choices=choices, tell=tell)
+        resolved = resolve(settings)
+        there = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
+        opened = begin_run(there, resolved, sources, preset, naming=naming, choices=choices, tell=tell)
     work = work_on(opened, executor, _track(on_progress), slice=choices.slice, limit=limit)
     work.finish()
     for sentence in work.conclusion():

@@ -18,7 +18,7 @@ import torch
 
 from zeroiqa.chat.caching import Seen, check_used, see
 from zeroiqa.chat.inputs import Collation, Prepared, Tensors, pad_left
-from zeroiqa.chat.loading import transformers
+from zeroiqa.weights.checks import transformers
 from zeroiqa.weights.devices import is_device_gone
 
 PrefixUse: TypeAlias = Literal["off", "equal", "any"]

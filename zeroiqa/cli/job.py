@@ -78,6 +78,7 @@ class Job:
             UserError: the folder holds another run, or the run cannot go on.
         """
         from zeroiqa.runs.begin import begin_run, default_folder, foreseen
+        from zeroiqa.runs.resolved import resolve
 
         self._check_slice()
         file = table_file(output, paths)
@@ -86,24 +87,25 @@ class Job:
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
         executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
+        resolved = resolve(settings)
 
         def folder() -> Location:
             there = output if file is None else None
-            return there or default_folder(paths[0], settings, sources, naming)
+            return there or default_folder(paths[0], resolved, sources, naming)
 
         if self.dry_run:
             _check_prompts(settings, sources)
             describe(
                 folder,
-                settings,
+                resolved,
                 sources,
                 executor.description,
                 self.spending,
-                lambda there: foreseen(there, settings, sources, naming, add=self.add, refresh=self.refresh),
+                lambda there: foreseen(there, resolved, sources, naming, add=self.add, refresh=self.refresh),
             )
         else:
             run = begin_run(
-                folder(), settings, sources, preset, naming=naming, choices=self._choices(), tell=tell
+                folder(), resolved, sources, preset, naming=naming, choices=self._choices(), tell=tell
             )
             self._do(run, executor, RequestedTable(settings, file, self.save))
 

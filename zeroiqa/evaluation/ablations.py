@@ -18,6 +18,7 @@ from zeroiqa.evaluation.reuse import Calls, Memory, RememberingRater, Rememberin
 from zeroiqa.runs import open_run, pending, write_scores
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.passes import rater_groups, release_memory
+from zeroiqa.runs.resolved import Builder, Resolved
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
 from zeroiqa.segmenters import build_segmenter, find_segmenter
@@ -222,13 +223,14 @@ def run_ablation(
         UserError: a model is unusable, or the folder holds something else.
     """
     ratings, segmentations = Calls(), Calls()
-    runs = {}
+    runs, builder = {}, Builder()
     with open_memory(memory_file) as memory:
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards)}
             own = settings_from_dict(fields, "the ablation")
-            run = open_run(folder / key.name, own, list(sources), preset="ablation")
+            resolved = Resolved(own, builder)
+            run = open_run(folder / key.name, resolved, list(sources), preset="ablation")
             run = revised(run, find_changes(run, sources).changes)
             on_images = progress(run) or (lambda _: None)
             for group in rater_groups(own.raters):
@@ -241,7 +243,7 @@ def run_ablation(
                     for _ in run_shards(run, method, left, on_images):
                         pass
                     del method, remembered, segmenter
-                    release_memory()
+                    release_memory(builder)
             write_scores(run)
             runs[key] = run
     return Ablation(runs, ratings, segmentations)

@@ -43,19 +43,18 @@ _LIBRARIES_OF_MODELS = {
 }
 
 
-def identity_of(settings: Settings, method: Method, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(method: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The record that `run_id_of` hashes.
 
     Args:
-        settings: As asked for.
-        method: Built from them; says what the names stand for today.
+        method: From `method_identity`.
         inputs: What was named (`zeroiqa.runs.naming.Naming`), or `zeroiqa.runs.plan.inputs_of` exact images.
     """
-    return {**method_identity(settings, method), "inputs": dict(inputs)}
+    return {**method, "inputs": dict(inputs)}
 
 
 def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
-    """The part of the record that says how, not what.
+    """The part of the record that says how, not what: what the names in the settings stand for today.
 
     Standards are named by their content: the path of a TOML file is not part of the identity.
     """

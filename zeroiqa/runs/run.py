@@ -30,6 +30,7 @@ from zeroiqa.standards import Kind
 
 if TYPE_CHECKING:
     from zeroiqa.results import ImageScore
+    from zeroiqa.runs.resolved import Builder
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Run:
     """The folder that relative paths of its images count from now; empty: the current one."""
     revisions: Revisions = field(default_factory=Revisions, hash=False)
     """What had changed since it was planned when it was opened."""
+    builder: Builder | None = field(default=None, compare=False, repr=False)
+    """Has built what the settings name, for the command that opened the run; None: nothing is built yet."""
 
     @property
     def n_images(self) -> int:
@@ -136,7 +139,16 @@ class Run:
         return sum(self.shards[shard] for shard in shards)
 
 
-_OF_THE_COMMAND = ("settings", "warnings", "added", "followed", "ignore_times", "root", "image_seconds")
+_OF_THE_COMMAND = (
+    "settings",
+    "warnings",
+    "added",
+    "followed",
+    "ignore_times",
+    "root",
+    "image_seconds",
+    "builder",
+)
 """Fields of a run that another command would have otherwise."""
 
 

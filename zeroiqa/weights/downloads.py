@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import stumbles
 from zeroiqa.weights.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
 from zeroiqa.weights.model_files import MOST_INDEX, read_json
-from zeroiqa.weights.native import is_native
 from zeroiqa.weights.options import ModelOptions
 
 _CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
@@ -24,7 +24,9 @@ _EITHER = (
 """Of each group one file is needed; the first is the usual one. The last is for transformers' processors."""
 
 
-def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[str, ...]:
+def missing_files(
+    folder: Path | None, *, allow_pickle: bool = False, native: Collection[str] = ()
+) -> tuple[str, ...]:
     """Names of the files that a model in this folder lacks; empty if it is complete.
 
     The index of sharded weights says which shards there must be.
@@ -32,9 +34,10 @@ def missing_files(folder: Path | None, *, allow_pickle: bool = False) -> tuple[s
     Args:
         folder: Of a model as transformers saves it; it need not exist. None names all that a model needs.
         allow_pickle: Whether pickled weights will do.
+        native: Model types whose processors this package has, so that no files of theirs are needed.
     """
     there = {path.name for path in folder.iterdir()} if folder and folder.is_dir() else set()
-    brought = folder is not None and (is_head(folder) or is_native(_family(folder)))  # this package has it
+    brought = folder is not None and (is_head(folder) or _family(folder) in native)
     needed = _EITHER[:-1] if brought else _EITHER
     lacking = [names[0] for names in needed if there.isdisjoint(names)]
     stems = ["model.safetensors", "pytorch_model.bin"] if allow_pickle else ["model.safetensors"]
@@ -74,7 +77,7 @@ def cached_folder(source: Source) -> Path | None:
         return None
 
 
-def pull(source: Source, to: Path | None, options: ModelOptions) -> Path:
+def pull(source: Source, to: Path | None, options: ModelOptions, *, native: Collection[str] = ()) -> Path:
     """Download a model's safetensors and configuration files; what is there already is not downloaded again.
 
     Args:
@@ -82,6 +85,7 @@ def pull(source: Source, to: Path | None, options: ModelOptions) -> Path:
         to: Folder for the files; None is the hub's cache, where `--rater NAME` finds them.
         options: `offline` only looks whether all is there; `allow_pickle` and `trust_remote_code` bring
             the files of those kinds, too.
+        native: As for `missing_files`.
 
     Returns:
         The folder, complete.
@@ -94,7 +98,7 @@ def pull(source: Source, to: Path | None, options: ModelOptions) -> Path:
         reason: str | None = OFFLINE
     else:
         folder, reason = _download(source, to, options)
-    lacking = missing_files(folder, allow_pickle=options.allow_pickle)
+    lacking = missing_files(folder, allow_pickle=options.allow_pickle, native=native)
     if folder is None or lacking:
         raise UserError(how_to_bring(source.repo, folder, lacking, reason))
     return folder

@@ -145,6 +145,7 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
     from zeroiqa.runs import read_column, remarks, write_scores
     from zeroiqa.runs.begin import begin_run, default_folder
     from zeroiqa.runs.executors.choice import ExecutorChoice
+    from zeroiqa.runs.resolved import resolve
     from zeroiqa.runs.work import finished_shards
     from zeroiqa.settings import load_settings
 
@@ -155,7 +156,8 @@ def _of_baseline(name: str, datasets: list[Dataset], aspect: str) -> Method:
         str(each.path): each for dataset in datasets for each in dataset.samples if aspect in each.scores
     }
     sources = images_at((path, each.prompt) for path, each in samples.items())
-    run = begin_run(default_folder(name, settings, sources), settings, sources, "compare", tell=tell)
+    resolved = resolve(settings)
+    run = begin_run(default_folder(name, resolved, sources), resolved, sources, "compare", tell=tell)
     executor = ExecutorChoice().executor(len(sources), settings)
     for _ in finished_shards(run, range(run.n_shards), executor, progress, doing=name):
         pass

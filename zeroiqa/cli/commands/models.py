@@ -16,6 +16,7 @@ from zeroiqa.errors import UserError
 if TYPE_CHECKING:
     from zeroiqa.chat.likeliest import FirstToken
     from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.raters.endpoint.rater import EndpointRater
     from zeroiqa.standards import Standard
     from zeroiqa.weights.cards import ModelCard
     from zeroiqa.weights.options import ModelOptions
@@ -72,23 +73,22 @@ def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
     answer to each of the pictures is a level (the mass), what it is likeliest to say first, and the prompt as
     sent.
     """
-    from zeroiqa.raters import find_rater
+    from zeroiqa.raters import build_rater, rater_names
     from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.raters.endpoint.rater import EndpointRater
     from zeroiqa.standards import load_standard
-    from zeroiqa.weights.cards import resolve_model
+    from zeroiqa.weights.cards import find_model
 
     standards = [load_standard(standard) for standard in dict.fromkeys(names)]
-    if find_rater(name).is_server:
-        for line in _server(name, standards, _options(choices)):
-            say(line)
-        return
-    if not find_rater(name).needs_weights:
+    if name.partition(":")[0] not in rater_names():
+        find_model(name)  # refuses it, and knows which model is meant
+    rater = build_rater(name, _options(choices), digits_suffice=True)
+    if not isinstance(rater, ChatRater | EndpointRater):
         raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
-    source, revision = resolve_model(name)
-    rater = ChatRater(source, _options(choices), revision)
     for standard in standards:
         rater.check(standard)
-    for line in _described(rater, standards):
+    lines = _server(rater, standards) if isinstance(rater, EndpointRater) else _described(rater, standards)
+    for line in lines:
         say(line)
 
 
@@ -108,6 +108,7 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
 
     Started again, it goes on where it was interrupted.
     """
+    from zeroiqa.chat.native import FAMILIES
     from zeroiqa.weights.cards import resolve_model
     from zeroiqa.weights.downloads import is_head
     from zeroiqa.weights.downloads import pull as download
@@ -121,7 +122,7 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     options = _options(choices)
     if options.trust_remote_code:
         say(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
-    folder = download(Source(repo, revision or usual), to, options)
+    folder = download(Source(repo, revision or usual), to, options, native=FAMILIES)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
     say(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
     if is_head(folder):
@@ -222,13 +223,8 @@ def _prompt(note: str, prompt: str) -> Iterator[str]:
     yield "-" * 72
 
 
-def _server(name: str, standards: Sequence[Standard], options: ModelOptions) -> Iterator[str]:
+def _server(rater: EndpointRater, standards: Sequence[Standard]) -> Iterator[str]:
     """What a server has told of itself, and how it answers under each standard."""
-    from zeroiqa.raters.endpoint.rater import EndpointRater
-
-    rater = EndpointRater(name.partition(":")[2], options, digits_suffice=True)
-    for standard in standards:
-        rater.check(standard)
     facts = rater.describe(standards[0])
     yield f"server  {facts['server']}"
     yield f"model   {facts['model']}"
