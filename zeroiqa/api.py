@@ -271,7 +271,7 @@ def run(
         ignore_times=ignore_times,
         retry_errors=retry_errors,
         refresh=refresh,
-        part=None if shard is None else parse_slice(shard, os.environ),
+        slice=None if shard is None else parse_slice(shard, os.environ),
         image_seconds=image_seconds,
     )
     executors = ExecutorChoice(workers, ray, gpus)
@@ -290,7 +290,7 @@ def run(
         resolved = resolve(settings)
         there = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
         opened = begin_run(there, resolved, sources, preset, naming=naming, choices=choices, tell=tell)
-    work = work_on(opened, executor, _track(on_progress), part=choices.part, limit=limit)
+    work = work_on(opened, executor, _track(on_progress), slice=choices.slice, limit=limit)
     work.finish()
     for sentence in work.conclusion():
         tell(sentence)

@@ -46,7 +46,7 @@ class Job:
 
     choice: ExecutorChoice
     image_seconds: float
-    part: Slice | None
+    slice: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
     exact: bool
@@ -82,7 +82,7 @@ class Job:
 
         self._check_slice()
         file = table_file(output, paths)
-        if file is not None and (self.part is not None or self.plan_only):
+        if file is not None and (self.slice is not None or self.plan_only):
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
@@ -133,14 +133,14 @@ class Job:
             ignore_times=self.ignore_times,
             retry_errors=self.retry_errors,
             refresh=self.refresh,
-            part=self.part,
+            slice=self.slice,
             image_seconds=self.image_seconds,
         )
 
     def _check_slice(self) -> None:
-        if self.part is not None and (self.add or self.prune):
+        if self.slice is not None and (self.add or self.prune):
             raise click.UsageError(
-                "--shard does a part of a plan that others share; give --add or --prune without it, such as "
+                "--shard does a slice of a plan that others share; give --add or --prune without it, such as "
                 "with --plan-only."
             )
 
@@ -154,7 +154,7 @@ class Job:
             run,
             executor,
             progress,
-            part=self.part,
+            slice=self.slice,
             limit=self.max_failures,
             aggregation=requested.aggregation(run),  # refused before anything is computed
         )
@@ -178,9 +178,9 @@ def job_options(command: Command) -> Command:
     def bundled(*arguments: Any, shard: str | None, **options: Any) -> Any:
         from zeroiqa.runs.slices import parse_slice
 
-        part = None if shard is None else parse_slice(shard, os.environ)
+        chosen = None if shard is None else parse_slice(shard, os.environ)
         names = {field.name for field in fields(Job)} & options.keys()
-        job = Job(part=part, **{name: options.pop(name) for name in names})
+        job = Job(slice=chosen, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 
     wrapped: Any = bundled
