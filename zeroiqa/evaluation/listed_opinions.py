@@ -14,7 +14,7 @@ from zeroiqa.evaluation.datasets.files import FileTree
 from zeroiqa.evaluation.datasets.types import Sample, some
 from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
-from zeroiqa.images.listed import spellings
+from zeroiqa.images.listed_paths import spellings
 
 
 class Opinion(NamedTuple):

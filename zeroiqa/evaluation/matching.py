@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.types import some
 from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
-from zeroiqa.images.listed import spellings
+from zeroiqa.images.listed_paths import spellings
 from zeroiqa.images.sieve import EXTENSIONS
 
 if TYPE_CHECKING:

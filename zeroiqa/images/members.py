@@ -1,4 +1,4 @@
-"""Members of tar archives that are named one by one, as results call them: ARCHIVE.tar/MEMBER."""
+"""Find single members of tar archives by their paths, which are written ARCHIVE.tar/MEMBER."""
 
 from __future__ import annotations
 
