@@ -1,4 +1,4 @@
-"""Text as people's programs write it: whatever encoding a list is read in, everything else is read in, too."""
+"""Text as people write it: whatever encoding a list is read in, everything else is read in, too."""
 
 from __future__ import annotations
 
