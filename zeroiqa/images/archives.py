@@ -76,6 +76,20 @@ def all_members(path: str) -> list[ImageRef]:
         return [_ref(path, each) for each in _files(file, shown)]
 
 
+def prompt_of(text: ImageRef) -> str | None:
+    """The prompt that a text in an archive holds; None if it is empty.
+
+    Raises:
+        UserError: it is too long or not Unicode, or the archive cannot be read.
+    """
+    shown = printable(text.path)
+    if text.bytes > MOST_PROMPT:
+        raise too_long(shown, text.bytes)
+    with _opened(str(text.archive), shown) as file:
+        file.seek(text.offset or 0)
+        return prompt_in(file.read(text.bytes), shown)
+
+
 def time_of(path: str) -> int | None:
     """When a file or object was written, in nanoseconds since 1970 (UTC); None where a store does not say."""
     place = location(path)

@@ -88,7 +88,7 @@ def find_images(
     if not arguments:
         raise UserError(f"No images are given; name {_WHAT}.")
     found: dict[str, ImageRef] = {}
-    passed, members = PassedOver(), NamedMembers()
+    passed, members = PassedOver(), NamedMembers(prompts=sidecar_prompts)
     for argument in arguments:
         sieve = Sieve(selection, prompts=sidecar_prompts)
         for ref in _expand(argument, stdin, sieve, members):
@@ -291,7 +291,7 @@ def _listed(
         else:
             place = images.place(path)
         ref = members.find(place) or (ImageRef(place) if is_remote(place) else _file(place))
-        yield ref._replace(prompt=prompt)
+        yield ref._replace(prompt=prompt or ref.prompt)
     for note in images.notes(shown):
         _LOG.warning("%s", note)
     if empty:
