@@ -40,28 +40,28 @@ class FileMissingError(Exception):
 def ask(repository: HubRepository) -> tuple[str | None, str | None]:
     """The commit behind a revision, and why the hub cannot be asked for it: one of the two is None.
 
-    One short question, without the library's retries. By the source's replies it is asked once for each
+    One short question, without the library's retries. By the repository's replies it is asked once for each
     repository and revision, and never for a commit that it has named. A hub that could not be reached is not
     asked anything more: behind a firewall that drops packets, each question takes its time.
 
     Raises:
         UserError: the hub answers that there is no such repository or revision.
     """
-    replies = source.replies or Replies()
-    hub = ("hub", source.endpoint)
+    replies = repository.replies or Replies()
+    hub = ("hub", repository.endpoint)
     unreachable: str | None = replies.noted(hub)
     if unreachable is not None:
         return None, unreachable
-    repository = (*hub, source.repo)
-    commit, reason = replies.once((*repository, source.revision or "main"), lambda: _ask(source))
+    asked = (*hub, repository.repo)
+    commit, reason = replies.once((*asked, repository.revision or "main"), lambda: _ask(repository))
     if reason is not None:
         replies.note(hub, reason)
     else:
-        replies.note((*repository, commit), (commit, None))
+        replies.note((*asked, commit), (commit, None))
     return commit, reason
 
 
-def _ask(source: Source) -> tuple[str | None, str | None]:
+def _ask(repository: HubRepository) -> tuple[str | None, str | None]:
     from huggingface_hub import HfApi, errors
 
     try:
@@ -110,15 +110,14 @@ def _download(
 ) -> Path:
     from huggingface_hub import hf_hub_download
 
-    return Path(
-        hf_hub_download(
-            repository.repo,
-            name,
-            revision=revision,
-            local_files_only=from_cache,
-            endpoint=repository.endpoint,
-        )
+    found = hf_hub_download(
+        repository.repo,
+        name,
+        revision=revision,
+        local_files_only=from_cache,
+        endpoint=repository.endpoint,
     )
+    return Path(found)
 
 
 def explained(error: Exception, repository: HubRepository) -> str:
