@@ -113,6 +113,16 @@ def test_a_member_is_named_as_results_name_it() -> None:
     assert naming_of(["photos.tar"]) is not None
 
 
+def test_the_text_beside_a_member_is_its_prompt_however_it_is_named() -> None:
+    Path("set.tar").write_bytes(tar({"1.png": b"1", "1.txt": b"a cat", "2.png": b"2", "2.txt": b"a dog"}))
+    Path("list.csv").write_text("path,prompt\nset.tar/1.png,\nset.tar/2.png,mine\n")
+    for arguments in (["set.tar"], ["set.tar/1.png", "set.tar/2.png"]):
+        found = find_images(arguments, sidecar_prompts=True)
+        assert [ref.prompt for ref in found] == ["a cat", "a dog"]
+    assert [ref.prompt for ref in find_images(["list.csv"], sidecar_prompts=True)] == ["a cat", "mine"]
+    assert [ref.prompt for ref in find_images(["set.tar/1.png", "list.csv"])] == [None, "mine"]
+
+
 def test_lists_name_members_beside_them_or_from_here(method, scores) -> None:
     Path("in").mkdir()
     shutil.move("photos.tar", "in/photos.tar")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
-    from zeroiqa.api import Progress, load_method, load_run, run, score, score_images
+    from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
@@ -33,7 +33,7 @@ __all__ = [
     "compare",
     "Method",
     "Run",
-    "Progress",
+    "RunProgress",
     "ImageScore",
     "ImageScores",
     "Evaluation",
@@ -49,7 +49,7 @@ _HOME = {
     "load_method": "api",
     "run": "api",
     "load_run": "api",
-    "Progress": "api",
+    "RunProgress": "api",
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
     "compare": "evaluation.compare",

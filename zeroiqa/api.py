@@ -25,6 +25,7 @@ from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.identity import PLACE_AND_PERMISSION
 from zeroiqa.runs.limits import parse_limit
 from zeroiqa.runs.naming import naming_of
+from zeroiqa.runs.resolved import resolve
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.slices import parse_slice
 from zeroiqa.runs.work import Track, work_on
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-class Progress(NamedTuple):
+class RunProgress(NamedTuple):
     """How far the work on a run is."""
 
     done: int
@@ -214,7 +215,7 @@ def run(
     shard: str | None = None,
     max_failures: int | str | None = None,
     image_seconds: float = IMAGE_SECONDS,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
     on_message: Callable[[str], None] | None = None,
     **overrides: Unpack[Overrides],
 ) -> Run:
@@ -270,7 +271,7 @@ def run(
         ignore_times=ignore_times,
         retry_errors=retry_errors,
         refresh=refresh,
-        part=None if shard is None else parse_slice(shard, os.environ),
+        slice=None if shard is None else parse_slice(shard, os.environ),
         image_seconds=image_seconds,
     )
     executors = ExecutorChoice(workers, ray, gpus)
@@ -286,9 +287,10 @@ def run(
         sources = find_images(names, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(names, selection=selection, sidecar_prompts=sidecar_prompts, exact=exact)
         executor = executors.executor(len(sources), settings)  # refuses before anything is written
-        there = default_folder(names[0], settings, sources, naming) if folder is None else _location(folder)
-        opened = begin_run(there, settings, sources, preset, naming=naming, choices=choices, tell=tell)
-    work = work_on(opened, executor, _track(on_progress), part=choices.part, limit=limit)
+        resolved = resolve(settings)
+        there = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
+        opened = begin_run(there, resolved, sources, preset, naming=naming, choices=choices, tell=tell)
+    work = work_on(opened, executor, _track(on_progress), slice=choices.slice, limit=limit)
     work.finish()
     for sentence in work.conclusion():
         tell(sentence)
@@ -347,7 +349,7 @@ def _log(sentence: str) -> None:
     _LOG.log(logging.INFO if warning == sentence else logging.WARNING, "%s", warning)
 
 
-def _track(on_progress: Callable[[Progress], None] | None) -> Track:
+def _track(on_progress: Callable[[RunProgress], None] | None) -> Track:
     @contextmanager
     def track(total: int, done: int, passes: int, doing: str) -> Iterator[Callable[[int], None]]:
         finished = done
@@ -356,7 +358,7 @@ def _track(on_progress: Callable[[Progress], None] | None) -> Track:
             nonlocal finished
             finished += images
             if on_progress is not None:
-                on_progress(Progress(finished, total))
+                on_progress(RunProgress(finished, total))
 
         advance(0)
         yield advance

@@ -22,6 +22,7 @@ from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind, Standard, load_standard
 from zeroiqa.types import CropMode, Image, RatedImage, Rater, Rating, Region, Segmenter, View
 from zeroiqa.views import cut_views
+from zeroiqa.weights.options import ModelOptions
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Method:
 def build_method(
     settings: Settings, raters: Sequence[str] | None = None, *, image_seconds: float = IMAGE_SECONDS
 ) -> Method:
-    """Build the parts; weights are loaded later, by the first image.
+    """Build the method of some settings; weights are loaded later, by the first image.
 
     Args:
         settings: What to build.
@@ -75,28 +76,54 @@ def build_method(
     Raises:
         UserError: a name is unknown, or a rater cannot rate under a standard.
     """
+    options = settings.model_options
+    built = {
+        name: new_rater(name, settings, options) for name in (settings.raters if raters is None else raters)
+    }
+    return assemble(settings, built, new_segmenter(settings, options), image_seconds=image_seconds)
+
+
+def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
+    """Build one of the raters of some settings."""
+    return build_rater(name, options, digits_suffice=settings.readout == "digit")
+
+
+def new_segmenter(settings: Settings, options: ModelOptions) -> Segmenter | None:
+    """Build the segmenter of some settings; None where the whole image is the only view."""
+    if settings.crop == "whole":
+        return None
+    return build_segmenter(
+        settings.segmenter,
+        min_area=settings.min_area,
+        complement=settings.complement,
+        masks=settings.crop == "mask",
+        granularity=settings.granularity,
+        options=options,
+    )
+
+
+def assemble(
+    settings: Settings,
+    raters: Mapping[str, Rater],
+    segmenter: Segmenter | None,
+    *,
+    image_seconds: float = IMAGE_SECONDS,
+) -> Method:
+    """Put what is built together with all else that the settings say.
+
+    Raises:
+        UserError: a standard is unknown, or a rater cannot rate under it.
+    """
     standards = tuple(load_standard(name) for name in settings.standards)
-    wanted = settings.raters if raters is None else raters
-    digits = settings.readout == "digit"
-    built = {name: build_rater(name, settings.model_options, digits_suffice=digits) for name in wanted}
-    for rater in built.values():
+    for rater in raters.values():
         for standard in standards:
             rater.check(standard)
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
     return Method(
         policy=DecodePolicy(background=parse_colour(settings.background), max_pixels=settings.max_pixels),
-        segmenter=None
-        if settings.crop == "whole"
-        else build_segmenter(
-            settings.segmenter,
-            min_area=settings.min_area,
-            complement=settings.complement,
-            masks=settings.crop == "mask",
-            granularity=settings.granularity,
-            options=settings.model_options,
-        ),
-        raters=built,
+        segmenter=segmenter,
+        raters=raters,
         standards=standards,
         crop=settings.crop,
         aggregation=settings.aggregation,
@@ -182,10 +209,10 @@ def rate_images(
     Raises:
         ImageError: one of the images cannot be rated; which one is not said.
     """
-    asked = [_standards_for(image, method.standards) for image, _ in images]
+    suitable = [_standards_for(image, method.standards) for image, _ in images]
     found: list[dict[str, tuple[Rating | None, ...]]] = [{} for _ in images]
-    for standards in dict.fromkeys(asked):
-        mine = [place for place, own in enumerate(asked) if own == standards]
+    for standards in dict.fromkeys(suitable):
+        mine = [place for place, own in enumerate(suitable) if own == standards]
         rated = _rate_alike([images[place] for place in mine], rater, standards, method.crop)
         for place, ratings in zip(mine, rated, strict=True):
             found[place] = ratings

@@ -93,7 +93,7 @@ class Settings:
     @property
     def model_options(self) -> ModelOptions:
         """How the weights of models are loaded and run."""
-        names = (field.name for field in dataclasses.fields(ModelOptions))
+        names = (field.name for field in dataclasses.fields(ModelOptions) if field.compare)
         return ModelOptions(**{name: getattr(self, name) for name in names})
 
     def to_dict(self) -> dict[str, Any]:

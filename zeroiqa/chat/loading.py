@@ -55,13 +55,14 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
         UserError: files, a package, the network or memory are missing, the model reads no images, tensors are
             missing or too many, or the device or the type does not exist.
     """
-    checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline)
+    checkpoint = find_checkpoint(repo_or_folder, revision, offline=options.offline, replies=options.replies)
     check_family(checkpoint, options)
     _check_generates(checkpoint)
     if options.trust_remote_code and not is_native(checkpoint.family):
         _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
-        pull(HubRepository(checkpoint.name, checkpoint.commit), None, options, native=FAMILIES)
+        source = HubRepository(checkpoint.name, checkpoint.commit, replies=options.replies)
+        pull(source, None, options, native=FAMILIES)
     checkpoint.check_files()
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)

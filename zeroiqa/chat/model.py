@@ -214,7 +214,9 @@ class ChatModel:
 
     def _checkpoint(self) -> Checkpoint:
         if self._found is None:
-            self._found = find_checkpoint(self._name, self._revision, offline=self.options.offline)
+            self._found = find_checkpoint(
+                self._name, self._revision, offline=self.options.offline, replies=self.options.replies
+            )
         return self._found
 
     def _compare_with_known_answer(self, loaded: Loaded) -> None:

@@ -16,6 +16,7 @@ from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
+    from zeroiqa.runs.resolved import Resolved
     from zeroiqa.settings import Settings
     from zeroiqa.speed.cost import Cost
     from zeroiqa.speed.forecast import Forecast, Identities, Spending
@@ -75,7 +76,7 @@ def estimate_options(command: Command) -> Command:
 
 def describe(
     folder: Callable[[], Location],
-    settings: Settings,
+    resolved: Resolved,
     sources: Sequence[ImageRef],
     workers: str,
     spending: Spending,
@@ -85,7 +86,7 @@ def describe(
 
     Args:
         folder: Names the run's folder.
-        settings: How images would be scored.
+        resolved: How images would be scored.
         sources: The images.
         workers: Who would do the work.
         spending: What devices cost.
@@ -96,7 +97,8 @@ def describe(
     """
     from zeroiqa.speed.forecast import identify, make_forecast, read_bench
 
-    identities = identify(settings)
+    settings = resolved.settings
+    identities = identify(settings, resolved.builder.method)
     measured = read_bench(spending.bench, identities.raters)
     for line in _plan(folder, settings, sources, workers, identities, foreseen):
         say(line)

@@ -46,7 +46,7 @@ class Job:
 
     choice: ExecutorChoice
     image_seconds: float
-    part: Slice | None
+    slice: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
     exact: bool
@@ -78,32 +78,34 @@ class Job:
             UserError: the folder holds another run, or the run cannot go on.
         """
         from zeroiqa.runs.begin import begin_run, default_folder, foreseen
+        from zeroiqa.runs.resolved import resolve
 
         self._check_slice()
         file = table_file(output, paths)
-        if file is not None and (self.part is not None or self.plan_only):
+        if file is not None and (self.slice is not None or self.plan_only):
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
         executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
+        resolved = resolve(settings)
 
         def folder() -> Location:
             there = output if file is None else None
-            return there or default_folder(paths[0], settings, sources, naming)
+            return there or default_folder(paths[0], resolved, sources, naming)
 
         if self.dry_run:
             _check_prompts(settings, sources)
             describe(
                 folder,
-                settings,
+                resolved,
                 sources,
                 executor.description,
                 self.spending,
-                lambda there: foreseen(there, settings, sources, naming, add=self.add, refresh=self.refresh),
+                lambda there: foreseen(there, resolved, sources, naming, add=self.add, refresh=self.refresh),
             )
         else:
             run = begin_run(
-                folder(), settings, sources, preset, naming=naming, choices=self._choices(), tell=tell
+                folder(), resolved, sources, preset, naming=naming, choices=self._choices(), tell=tell
             )
             self._do(run, executor, RequestedTable(settings, file, self.save))
 
@@ -131,14 +133,14 @@ class Job:
             ignore_times=self.ignore_times,
             retry_errors=self.retry_errors,
             refresh=self.refresh,
-            part=self.part,
+            slice=self.slice,
             image_seconds=self.image_seconds,
         )
 
     def _check_slice(self) -> None:
-        if self.part is not None and (self.add or self.prune):
+        if self.slice is not None and (self.add or self.prune):
             raise click.UsageError(
-                "--shard does a part of a plan that others share; give --add or --prune without it, such as "
+                "--shard does a slice of a plan that others share; give --add or --prune without it, such as "
                 "with --plan-only."
             )
 
@@ -152,7 +154,7 @@ class Job:
             run,
             executor,
             progress,
-            part=self.part,
+            slice=self.slice,
             limit=self.max_failures,
             aggregation=requested.aggregation(run),  # refused before anything is computed
         )
@@ -176,9 +178,9 @@ def job_options(command: Command) -> Command:
     def bundled(*arguments: Any, shard: str | None, **options: Any) -> Any:
         from zeroiqa.runs.slices import parse_slice
 
-        part = None if shard is None else parse_slice(shard, os.environ)
+        chosen = None if shard is None else parse_slice(shard, os.environ)
         names = {field.name for field in fields(Job)} & options.keys()
-        job = Job(part=part, **{name: options.pop(name) for name in names})
+        job = Job(slice=chosen, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 
     wrapped: Any = bundled

@@ -19,6 +19,7 @@ from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, Result
 from zeroiqa.runs import open_run, pending, write_scores
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.passes import rater_groups, release_memory
+from zeroiqa.runs.resolved import Builder, Resolved
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
 from zeroiqa.segmenters import build_segmenter, find_segmenter
@@ -226,16 +227,17 @@ def run_ablation(
         UserError: a model is unusable, or the folder holds something else.
     """
     ratings, segmentations = Calls(), Calls()
-    runs = {}
+    runs, builder = {}, Builder()
     with open_cache(cache_file) as cache:
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards)}
             own = settings_from_dict(fields, "the ablation")
-            run = open_run(folder / key.name, own, list(sources), preset="ablation")
+            resolved = Resolved(own, builder)
+            run = open_run(folder / key.name, resolved, list(sources), preset="ablation")
             run = revised(run, find_changes(run, sources).changes)
             cached = partial(_cached, own, cache, ratings, segmentations)
-            _compute(run, cached, progress(run) or (lambda _: None))
+            _compute(run, cached, progress(run) or (lambda _: None), builder)
             runs[key] = run
     return Ablation(runs, ratings, segmentations)
 
@@ -248,7 +250,9 @@ def _needed(rows: Sequence[AblationRow]) -> dict[RunKey, tuple[str, ...]]:
     return {key: tuple(standards) for key, standards in needed.items()}
 
 
-def _compute(run: Run, cached: Callable[[Method], Method], on_images: Callable[[int], None]) -> None:
+def _compute(
+    run: Run, cached: Callable[[Method], Method], on_images: Callable[[int], None], builder: Builder
+) -> None:
     """Do what is left of a run, one group of raters after the other, and write its scores."""
     for group in rater_groups(run.settings.raters):
         left = pending(run, group)
@@ -257,7 +261,7 @@ def _compute(run: Run, cached: Callable[[Method], Method], on_images: Callable[[
             for _ in run_shards(run, method, left, on_images):
                 pass
             del method
-            release_memory()
+            release_memory(builder)
     write_scores(run)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.named_images import Found, NamedImages, is_bare, without_suffix_note
 from zeroiqa.evaluation.datasets.types import some
-from zeroiqa.images.listed import spellings
+from zeroiqa.images.listed_paths import spellings
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.origins import Origin

@@ -19,10 +19,12 @@ from zeroiqa.runs.naming import Naming
 from zeroiqa.runs.opening import open_run, preview, run_id
 from zeroiqa.runs.record import NAME, is_run
 from zeroiqa.runs.remarks import counted
+from zeroiqa.runs.resolved import Builder
 from zeroiqa.runs.run import Run, caught_up, load_run, pending
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
+    from zeroiqa.runs.resolved import Resolved
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
 
@@ -44,7 +46,7 @@ class RunChoices:
     """Try all images again that have an error."""
     refresh: bool = False
     """Score images again whose file or prompt has changed since."""
-    part: Slice | None = None
+    slice: Slice | None = None
     """Do this slice of the run; None: all of it."""
     image_seconds: float = IMAGE_SECONDS
     """How long reading and decoding one image may take."""
@@ -52,7 +54,7 @@ class RunChoices:
 
 def begin_run(
     folder: Location,
-    settings: Settings,
+    settings: Settings | Resolved,
     sources: Sequence[ImageRef],
     preset: str,
     *,
@@ -64,7 +66,7 @@ def begin_run(
 
     Args:
         folder: New, empty, or that run's folder.
-        settings: How to score.
+        settings: How to score, or what that was resolved to.
         sources: The images, in the order of the results.
         preset: Where the settings came from; noted, not compared.
         naming: What led to the images; None: these images and no others.
@@ -74,7 +76,7 @@ def begin_run(
     Raises:
         UserError: the folder holds another run or something else, or the run cannot go on.
     """
-    fixed = choices.part is not None
+    fixed = choices.slice is not None
     there = (folder / NAME).is_file()
     naming, sources, root = from_its_root(folder, naming, sources)
     run = open_run(
@@ -117,7 +119,12 @@ def resume_run(
     check_version(run.folder, run.identity)
     # all images would be tried again, and get the error that they are not found from here
     refuse_elsewhere(run, range(run.n_shards) if choices.retry_errors else pending(run)[:1])
-    run = replace(run, ignore_times=choices.ignore_times, image_seconds=choices.image_seconds)
+    run = replace(
+        run,
+        ignore_times=choices.ignore_times,
+        image_seconds=choices.image_seconds,
+        builder=Builder(),
+    )
     return _pruned(_healed(run, None, choices, tell), choices, tell)
 
 
@@ -143,7 +150,7 @@ def refuse_elsewhere(run: Run, shards: Iterable[int]) -> None:
 
 def foreseen(
     folder: Location,
-    settings: Settings,
+    settings: Settings | Resolved,
     sources: Sequence[ImageRef],
     naming: Naming | None,
     *,
@@ -171,13 +178,13 @@ def foreseen(
 
 
 def default_folder(
-    first: str, settings: Settings, sources: Sequence[ImageRef], naming: Naming | None = None
+    first: str, settings: Settings | Resolved, sources: Sequence[ImageRef], naming: Naming | None = None
 ) -> Path:
     """Where a run goes that is given no folder.
 
     Args:
         first: The first name that a caller gives.
-        settings: How to score.
+        settings: How to score, or what that was resolved to.
         sources: The images.
         naming: What led to the images; None: these images and no others.
 
@@ -193,7 +200,7 @@ def default_folder(
 def _healed(
     run: Run, sources: Sequence[ImageRef] | None, choices: RunChoices, tell: Callable[[str], None]
 ) -> Run:
-    shards = None if choices.part is None else choices.part.of(range(run.n_shards))
+    shards = None if choices.slice is None else choices.slice.of(range(run.n_shards))
     return healed(
         run,
         sources,

@@ -44,19 +44,18 @@ _LIBRARIES_OF_MODELS = {
 }
 
 
-def identity_of(settings: Settings, method: Method, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(method: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The record that `run_id_of` hashes.
 
     Args:
-        settings: As asked for.
-        method: Built from them; says what the names stand for today.
+        method: From `method_identity`.
         inputs: What was named (`zeroiqa.runs.naming.Naming`), or `zeroiqa.runs.plan.inputs_of` exact images.
     """
-    return {**method_identity(settings, method), "inputs": dict(inputs)}
+    return {**method, "inputs": dict(inputs)}
 
 
 def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
-    """The part of the record that says how, not what.
+    """The part of the record that says how, not what: what the names in the settings stand for today.
 
     Standards are named by their content: the path of a TOML file is not part of the identity.
     """
@@ -84,18 +83,18 @@ def without_arithmetic(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity, "settings": _deciding(identity["settings"])}
 
 
-def own_arithmetic(there: Mapping[str, Any], asked: Settings) -> Settings:
-    """The settings that a run has for a command: as asked, but for the arithmetic of its own scores.csv.
+def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
+    """The settings of a run for a command: the command's, but for the arithmetic of the run's scores.csv.
 
     Args:
         there: The settings in run.json. A run without raters has no scores: the command decides.
-        asked: By the command. Where it adds raters, their weights count, too.
+        wanted: By the command. Where it adds raters, their weights count, too.
     """
     if not there["raters"]:
-        return asked
-    more = tuple(there["raters"]) != asked.raters
+        return wanted
+    more = tuple(there["raters"]) != wanted.raters
     kept = {key: there[key] for key in ARITHMETIC if key in there and not (more and key == "rater_weights")}
-    return settings_from_dict({**asked.to_dict(), **kept}, "the run")
+    return settings_from_dict({**wanted.to_dict(), **kept}, "the run")
 
 
 def run_id_of(identity: Mapping[str, Any]) -> str:
@@ -106,7 +105,7 @@ def run_id_of(identity: Mapping[str, Any]) -> str:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Field -> its two values, without the images. Settings come alone if they explain the rest."""
-    return _unequal(_chosen(there), _chosen(here)) or _unequal(_meant(there), _meant(here))
+    return _unequal(_chosen(there), _chosen(here)) or _unequal(_resolved(there), _resolved(here))
 
 
 def check_version(folder: object, there: Mapping[str, Any]) -> None:
@@ -188,8 +187,8 @@ def _chosen(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity["settings"], "standards": [standard["name"] for standard in identity["standards"]]}
 
 
-def _meant(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What that stood for."""
+def _resolved(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What the names in that stood for."""
     return {
         **{key: identity[key] for key in ("method_version", "decode_policy", "segmenter")},
         **{f"rater {name}": rater for name, rater in identity["raters"].items()},

@@ -27,21 +27,21 @@ from zeroiqa.standards import check_prompts
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
-    from zeroiqa.pipeline import Method
+    from zeroiqa.runs.resolved import Resolved
 
 
-def run_id(settings: Settings, sources: Sequence[ImageRef], naming: Naming | None = None) -> str:
+def run_id(settings: Settings | Resolved, sources: Sequence[ImageRef], naming: Naming | None = None) -> str:
     """The id of the run of these settings over what is named, or over these images exactly.
 
     Raises:
         UserError: a segmenter, rater or standard is unknown or does not fit.
     """
-    return run_id_of(_identity(settings, sources, naming)[0])
+    return run_id_of(_identity(_resolved(settings), sources, naming))
 
 
 def open_run(
     folder: Location,
-    settings: Settings,
+    settings: Settings | Resolved,
     sources: Sequence[ImageRef],
     *,
     preset: str,
@@ -59,7 +59,7 @@ def open_run(
 
     Args:
         folder: New, empty, or that run's folder.
-        settings: How to score.
+        settings: How to score; or what that was resolved to, so that nothing is built or asked again.
         sources: The images, in the order of the results; in the spelling of the run, if there is one.
         preset: Where the settings came from; noted, not compared.
         naming: What led to the images, canonical for `root`; None: these images and no others.
@@ -72,7 +72,9 @@ def open_run(
         UserError: the folder holds something else or cannot be written, a name in the settings is unknown, or
             a standard of a run that is begun needs text prompts and no image has one.
     """
-    identity, method = _identity(settings, sources, naming)
+    resolved = _resolved(settings)
+    settings, identity = resolved.settings, _identity(resolved, sources, naming)
+    method = resolved.method
     begun = record.is_run(folder)
     images = [(source.path, source.prompt) for source in sources]
     unprompted = check_prompts(method.standards, images) if add or not begun else None
@@ -90,15 +92,22 @@ def open_run(
         found = record.extend(folder, found, own, {**identity, "inputs": there["inputs"]})
     followed = following.follow(folder, news, naming) if follows and not fixed else news.counts
     added = tuple(name for name in settings.raters if name not in there["raters"])
-    run = replace(run_of(folder, found, own), added=added, followed=followed, root=root)
-    run = replace(run, warnings=(*run.warnings, *filter(None, [unprompted])))
+    run = run_of(folder, found, own)
+    run = replace(
+        run,
+        warnings=(*run.warnings, *filter(None, [unprompted])),
+        added=added,
+        followed=followed,
+        root=root,
+        builder=resolved.builder,
+    )
     remove_leftovers(folder)
     return run
 
 
 def preview(
     folder: Location,
-    settings: Settings,
+    settings: Settings | Resolved,
     sources: Sequence[ImageRef],
     *,
     naming: Naming | None = None,
@@ -113,7 +122,8 @@ def preview(
     Raises:
         UserError: as `open_run`.
     """
-    there = _same_method(folder, record.read_record(folder), _identity(settings, sources, naming)[0])
+    identity = _identity(_resolved(settings), sources, naming)
+    there = _same_method(folder, record.read_record(folder), identity)
     if not plan.belongs(plan.first_inputs(folder), there["inputs"]):
         return None
     news = following.look(folder, naming, sources, root)
@@ -121,16 +131,17 @@ def preview(
     return news.counts
 
 
-def _identity(
-    settings: Settings, sources: Sequence[ImageRef], naming: Naming | None
-) -> tuple[dict[str, Any], Method]:
-    from zeroiqa.pipeline import build_method  # loads OpenCV, which `zeroiqa rescore` does without
+def _resolved(settings: Settings | Resolved) -> Resolved:
+    from zeroiqa.runs.resolved import resolve  # loads OpenCV, which `zeroiqa rescore` does without
 
-    method = build_method(settings)
+    return resolve(settings)
+
+
+def _identity(resolved: Resolved, sources: Sequence[ImageRef], naming: Naming | None) -> dict[str, Any]:
     if naming is not None:
-        return identity_of(settings, method, naming.to_dict()), method
+        return identity_of(resolved.identity, naming.to_dict())
     images = ((source.path, source.prompt) for source in sources)
-    return identity_of(settings, method, plan.set_of(images)), method
+    return identity_of(resolved.identity, plan.set_of(images))
 
 
 def _same_method(
@@ -151,9 +162,9 @@ def _plan(
         UserError: the run is one of other images, or has results, which no new plan could tell apart.
     """
     images = [(source.path, source.prompt) for source in sources]
-    said = plan.inputs_of(images)
-    said |= {"set": plan.set_of(images)["sha256"]} if naming is None else naming.to_dict()
-    if not plan.belongs(said, inputs):
+    wanted = plan.inputs_of(images)
+    wanted |= {"set": plan.set_of(images)["sha256"]} if naming is None else naming.to_dict()
+    if not plan.belongs(wanted, inputs):
         raise UserError(
             f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
         )
@@ -162,7 +173,7 @@ def _plan(
             f"{folder / plan.NAME} is missing or damaged, and without it nobody knows of which images the "
             "results are; put it back, or choose another folder with -o."
         )
-    plan.write_plan(folder, sources, said, again=(folder / plan.NAME).exists())
+    plan.write_plan(folder, sources, wanted, again=(folder / plan.NAME).exists())
 
 
 def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:

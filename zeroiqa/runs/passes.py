@@ -9,11 +9,14 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zeroiqa.raters import find_rater
 from zeroiqa.runs.latest import count_left
 from zeroiqa.runs.run import Run, pending
+
+if TYPE_CHECKING:
+    from zeroiqa.runs.resolved import Builder
 
 
 class Pass(NamedTuple):
@@ -55,8 +58,10 @@ def image_passes(run: Run, shards: Iterable[int]) -> tuple[int, int]:
     return total, total - left
 
 
-def release_memory() -> None:
-    """Give back what a model that nobody holds any more has left, on a GPU, too."""
+def release_memory(builder: Builder | None) -> None:
+    """Let go of the weights of all that is built, and give back their memory, on a GPU, too."""
+    if builder is not None:
+        builder.release()
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None:

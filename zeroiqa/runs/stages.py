@@ -1,4 +1,4 @@
-"""The work on shards: decode, segment, rate, commit. Whoever runs a shard, wherever, calls `run_shards`."""
+"""Decode, segment, rate and commit the images of shards; every executor calls `run_shards`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from zeroiqa.chat.known_answer import Watched
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.together import Failure, failure_of, together
-from zeroiqa.pipeline import Method, build_method, find_regions, rate_images
+from zeroiqa.pipeline import Method, find_regions, rate_images
 from zeroiqa.runs import events, known_answers
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.identity import check_version, differences, method_identity
 from zeroiqa.runs.items import Item, chunks, items_of, prepared
 from zeroiqa.runs.parts import RatingsRow
+from zeroiqa.runs.resolved import Builder
 from zeroiqa.runs.run import Run
 from zeroiqa.types import Image, Rater
 
@@ -38,7 +39,8 @@ def method_of(run: Run, raters: Sequence[str] | None = None) -> Method:
         UserError: a name stands for something else than at the start (another version, an edited file).
     """
     check_version(run.folder, run.identity)
-    method = build_method(run.settings, raters, image_seconds=run.image_seconds)
+    builder = run.builder or Builder()
+    method = builder.method(run.settings, raters, image_seconds=run.image_seconds)
     today = method_identity(run.settings, method)
     today["raters"] = {**run.identity["raters"], **today["raters"]}
     changed = differences(run.identity, {**run.identity, **today})

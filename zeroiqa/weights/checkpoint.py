@@ -21,6 +21,7 @@ from zeroiqa.weights.model_files import (
     leads_outside,
     read_json,
 )
+from zeroiqa.weights.replies import Replies
 from zeroiqa.weights.safetensors_header import count_numbers
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
@@ -96,7 +97,9 @@ class Checkpoint:
         return sum(count_numbers(path) for path in self.folder.glob("*.safetensors"))
 
 
-def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = False) -> Checkpoint:
+def find_checkpoint(
+    name: str, revision: str | None = None, *, offline: bool = False, replies: Replies | None = None
+) -> Checkpoint:
     """Find a model by folder or repository; of the latter only config.json is fetched.
 
     Raises:
@@ -110,7 +113,7 @@ def find_checkpoint(name: str, revision: str | None = None, *, offline: bool = F
             f"There is no folder {name}; give a folder with config.json and *.safetensors, or a repository "
             "of the Hugging Face hub as owner/name."
         )
-    path = config_file(HubRepository(name, revision), offline=offline)
+    path = config_file(HubRepository(name, revision, replies=replies), offline=offline)
     commit = next((part for part in reversed(path.parts) if _COMMIT.fullmatch(part)), None)
     return Checkpoint(name, path.parent, commit or revision or "main", _read_config(path, name))
 

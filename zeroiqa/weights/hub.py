@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zeroiqa.errors import UserError
+from zeroiqa.weights.replies import Replies
 
 OFFLINE = "--offline forbids to download it"
 _PATIENCE = 10  # seconds to wait for an answer of the hub
@@ -22,6 +24,8 @@ class HubRepository:
     """Branch, tag or commit; None is the main branch."""
     endpoint: str | None = None
     """Address of another hub than the one that the library is set to."""
+    replies: Replies | None = field(default=None, compare=False, repr=False)
+    """What the hub has replied already; None: it is asked anew."""
 
 
 class FileMissingError(Exception):
@@ -36,11 +40,28 @@ class FileMissingError(Exception):
 def ask(repository: HubRepository) -> tuple[str | None, str | None]:
     """The commit behind a revision, and why the hub cannot be asked for it: one of the two is None.
 
-    One short question, without the library's retries.
+    One short question, without the library's retries. By the repository's replies it is asked once for each
+    repository and revision, and never for a commit that it has named. A hub that could not be reached is not
+    asked anything more: behind a firewall that drops packets, each question takes its time.
 
     Raises:
         UserError: the hub answers that there is no such repository or revision.
     """
+    replies = repository.replies or Replies()
+    hub = ("hub", repository.endpoint)
+    unreachable: str | None = replies.noted(hub)
+    if unreachable is not None:
+        return None, unreachable
+    asked = (*hub, repository.repo)
+    commit, reason = replies.once((*asked, repository.revision or "main"), lambda: _ask(repository))
+    if reason is not None:
+        replies.note(hub, reason)
+    else:
+        replies.note((*asked, commit), (commit, None))
+    return commit, reason
+
+
+def _ask(repository: HubRepository) -> tuple[str | None, str | None]:
     from huggingface_hub import HfApi, errors
 
     try:
@@ -57,27 +78,45 @@ def ask(repository: HubRepository) -> tuple[str | None, str | None]:
 def download_file(repository: HubRepository, name: str, *, offline: bool = False) -> Path:
     """One file of a repository, from the hub if it answers, else from its cache on this machine.
 
+    The file is of the commit that the hub names. A copy of that commit in the cache is taken as it is.
+
     Raises:
         FileMissingError: it is neither here nor to be had.
         UserError: the repository is unknown, or the download failed.
     """
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import errors
 
-    reason = OFFLINE if offline else ask(repository)[1]
+    commit, reason = (None, OFFLINE) if offline else ask(repository)
     try:
-        found = hf_hub_download(
-            repository.repo,
-            name,
-            revision=repository.revision,
-            local_files_only=reason is not None,
-            endpoint=repository.endpoint,
-        )
+        if commit is None:
+            return _download(repository, name, repository.revision, from_cache=True)
+        with suppress(errors.LocalEntryNotFoundError):
+            found = _download(repository, name, repository.revision, from_cache=True)
+            if commit in found.parts:
+                return found
+        # by the revision's name, so that the cache knows it without network; if that has moved, by commit
+        found = _download(repository, name, repository.revision)
+        return found if commit in found.parts else _download(repository, name, commit)
     except errors.LocalEntryNotFoundError as error:
         raise FileMissingError(reason) from error
     except errors.EntryNotFoundError as error:
         raise FileMissingError(None) from error
     except Exception as error:
         raise UserError(explained(error, repository)) from error
+
+
+def _download(
+    repository: HubRepository, name: str, revision: str | None, *, from_cache: bool = False
+) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    found = hf_hub_download(
+        repository.repo,
+        name,
+        revision=revision,
+        local_files_only=from_cache,
+        endpoint=repository.endpoint,
+    )
     return Path(found)
 
 

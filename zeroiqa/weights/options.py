@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from zeroiqa.weights.devices import Dtype
+from zeroiqa.weights.replies import Replies
 
 Attention: TypeAlias = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
@@ -28,3 +29,5 @@ class ModelOptions:
     """Read weights that are not in safetensors files (by weights_only)."""
     offline: bool = False
     """Never reach for the network: what is not on the disk is an error that names the files."""
+    replies: Replies | None = field(default=None, compare=False, repr=False)
+    """What hubs and servers have replied, so that nothing is asked twice; None: whoever asks, asks anew."""

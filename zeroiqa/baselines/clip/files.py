@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
 from zeroiqa.weights.checkpoint import Checkpoint, find_checkpoint
 from zeroiqa.weights.hub import FileMissingError, HubRepository, download_file
+from zeroiqa.weights.replies import Replies
 
 if TYPE_CHECKING:
     from zeroiqa.baselines.entry import Baseline
@@ -33,6 +34,8 @@ class ClipSource:
     """What it is for."""
     processor: str
     """Repository of the processor; "" where it lies with the weights."""
+    replies: Replies | None = field(default=None, compare=False, repr=False)
+    """What the hub has replied already."""
 
     @property
     def id(self) -> str:
@@ -53,17 +56,18 @@ def find_clip(baseline: Baseline, argument: str, options: ModelOptions) -> ClipS
         UserError: the model is not to be had, or it is no CLIP.
     """
     name, revision = (argument, None) if argument else (baseline.repo, baseline.revision or None)
+    source = HubRepository(name, revision, replies=options.replies)
     folder = Path(name).expanduser()
     if not folder.exists() and _REPO.fullmatch(name) and not name.startswith((".", "~")):
-        _fetch(HubRepository(name, revision), "config.json", baseline, offline=options.offline)
-    checkpoint = find_checkpoint(name, revision, offline=options.offline)
+        _fetch(source, "config.json", baseline, offline=options.offline)
+    checkpoint = find_checkpoint(name, revision, offline=options.offline, replies=options.replies)
     if checkpoint.family != "clip":
         raise UserError(
             f"{baseline.title} needs a CLIP of transformers, but {name} is a {checkpoint.family} model; "
             f"leave out the folder or name one like {baseline.repo}."
         )
     processor = baseline.processor if checkpoint.commit else _processor_of_folder(baseline, checkpoint)
-    return ClipSource(checkpoint, baseline, processor)
+    return ClipSource(checkpoint, baseline, processor, options.replies)
 
 
 def bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
@@ -94,8 +98,12 @@ def bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
 
 def _bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
     checkpoint, baseline = source.checkpoint, source.baseline
-    own = HubRepository(checkpoint.name, checkpoint.commit) if checkpoint.commit else None
-    other = HubRepository(source.processor) if source.processor else own
+    own = (
+        HubRepository(checkpoint.name, checkpoint.commit, replies=source.replies)
+        if checkpoint.commit
+        else None
+    )
+    other = HubRepository(source.processor, replies=source.replies) if source.processor else own
     processor = _fetch_processor(other, baseline, offline=offline) if other else checkpoint.folder
     if own:  # last: where the weights are, a download was not interrupted
         _fetch(own, WEIGHTS, baseline, offline=offline)

@@ -6,7 +6,7 @@ import itertools
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
     from zeroiqa.images.selection import Selection
     from zeroiqa.pipeline import Method
+    from zeroiqa.runs.resolved import Resolved
     from zeroiqa.settings import Settings
     from zeroiqa.types import Image, Rater, Rating, Region
 
@@ -88,16 +89,17 @@ def _check_run(folder: Location, *, deep: bool) -> None:
 def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, choices: dict[str, Any]) -> None:
     from zeroiqa import samples
     from zeroiqa.images.find import find_images
-    from zeroiqa.pipeline import build_method
+    from zeroiqa.runs.resolved import resolve
     from zeroiqa.settings import load_settings
 
-    settings = load_settings(preset, given(**choices))
-    method = build_method(settings)
+    resolved = resolve(load_settings(preset, given(**choices)))
+    settings = resolved.settings
+    method = replace(resolved.method, raters={})  # each is asked, and let go, on its own
     sources = find_images(paths or [str(samples.folder())], selection=selection)
     images = _decodable(sources, method)
     readable = {image.name for image in images}
-    reference, checks = _in_this_process(images, settings, method)
-    checks["2 worker processes"] = _with_workers(settings, [s for s in sources if s.name in readable])
+    reference, checks = _in_this_process(images, resolved, method)
+    checks["2 worker processes"] = _with_workers(resolved, [s for s in sources if s.name in readable])
     allowed = {name: _rounding(name, settings) for name in settings.raters}
     different = [name for name, ratings in checks.items() if not _same(name, ratings, reference, allowed)]
     if different:
@@ -128,10 +130,9 @@ def _decodable(sources: Sequence[ImageRef], method: Method) -> list[Image]:
 
 
 def _in_this_process(
-    images: Sequence[Image], settings: Settings, method: Method
+    images: Sequence[Image], resolved: Resolved, method: Method
 ) -> tuple[Ratings, dict[str, Ratings]]:
     """Ratings one by one, and those of each check; the raters come one after the other."""
-    from zeroiqa.pipeline import build_method
     from zeroiqa.runs.passes import release_memory
 
     by_name = {image.name: image for image in images}
@@ -139,13 +140,13 @@ def _in_this_process(
     reference: Ratings = {}
     turned: Ratings = {}
     together: Ratings = {}
-    for name in settings.raters:
-        rater = build_method(settings, [name]).raters[name]
+    for name in resolved.settings.raters:
+        rater = resolved.builder.method(resolved.settings, [name]).raters[name]
         reference |= _one_by_one(by_name, forwards, name, rater, method)
         turned |= _one_by_one(by_name, backwards, name, rater, method)
         together |= _in_one_batch(by_name, forwards, name, rater, method)
         del rater
-        release_memory()
+        release_memory(resolved.builder)
     return reference, {"order reversed": turned, "all views in one batch": together}
 
 
@@ -182,12 +183,12 @@ def _in_one_batch(
     return collected
 
 
-def _with_workers(settings: Settings, sources: list[ImageRef]) -> Ratings:
+def _with_workers(resolved: Resolved, sources: list[ImageRef]) -> Ratings:
     from zeroiqa.runs import open_run, pending, read_rated
     from zeroiqa.runs.executors.local import LocalExecutor
 
     with tempfile.TemporaryDirectory() as folder:
-        run = open_run(Path(folder) / "run", settings, sources, preset="verify")
+        run = open_run(Path(folder) / "run", resolved, sources, preset="verify")
         for _ in LocalExecutor(2).execute(run, pending(run), on_images=lambda _: None):
             pass
         return {

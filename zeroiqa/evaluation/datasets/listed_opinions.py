@@ -20,7 +20,7 @@ from zeroiqa.evaluation.datasets.named_images import (
 )
 from zeroiqa.evaluation.datasets.origins import RunImages
 from zeroiqa.evaluation.datasets.types import Sample, some
-from zeroiqa.images.listed import spellings
+from zeroiqa.images.listed_paths import spellings
 
 
 class Opinion(NamedTuple):

@@ -33,6 +33,7 @@ from zeroiqa.raters.endpoint.secrets import holds_secret
 from zeroiqa.raters.endpoint.thoughts import ask_first
 from zeroiqa.types import Rating
 from zeroiqa.weights.options import ModelOptions
+from zeroiqa.weights.replies import Replies
 
 if TYPE_CHECKING:
     from zeroiqa.standards import FilledPrompt, Standard
@@ -76,6 +77,7 @@ class EndpointRater:
                 "into the run folder; leave it out there."
             )
         self._digits_suffice = digits_suffice
+        self._replies = options.replies
         self._met: Known | None = None
         self._kept: dict[bytes, Rating | None] = {}
         """What the other views got in a call that failed for one of them."""
@@ -121,7 +123,9 @@ class EndpointRater:
             ImageError: the server refuses a view, though not another one, or a prompt is missing.
             UserError: the server is gone, wants another key, or gives no answer that can be read.
         """
-        return run_aside(self._rate(views, standards)) if views and standards else [[] for _ in views]
+        if not (views and standards):
+            return [[] for _ in views]
+        return run_aside(self._rate(self._known(), views, standards))
 
     def describe(self, standard: Standard) -> dict[str, str]:
         """What a standard becomes for this server: who answers, what is read, and the prompt."""
@@ -158,20 +162,20 @@ class EndpointRater:
 
     def _known(self) -> Known:
         if self._met is None:
-            run_aside(self._meet())
-        assert self._met is not None
+            replies = self._replies or Replies()
+            asked = ("server", self._address.url, self._address.model)
+            self._met = replies.once(asked, lambda: run_aside(self._meet()))
         return self._met
 
-    async def _meet(self) -> None:
-        async with open_server(self._address, self._limits, self._key) as server:
-            self._met = await self._greet(server)
-
-    async def _greet(self, server: Server) -> Known:
+    async def _meet(self) -> Known:
         if self._key and not (self._address.is_encrypted or self._address.is_local):
             _LOG.warning("The key for %s travels unencrypted; use https where you can.", self._address.url)
-        return await meet(server, self._address.model)
+        async with open_server(self._address, self._limits, self._key) as server:
+            return await meet(server, self._address.model)
 
-    async def _rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[ViewRatings]:
+    async def _rate(
+        self, known: Known, views: Sequence[View], standards: Sequence[Standard]
+    ) -> list[ViewRatings]:
         """All views, a bounded number at a time; a view's standards follow each other.
 
         A view that is refused does not stop the others: what they got is kept for the next calls, which ask
@@ -180,9 +184,6 @@ class EndpointRater:
         got: dict[bytes, Rating | None] = {}
         slots = asyncio.Semaphore(self._limits.concurrency)
         async with open_server(self._address, self._limits, self._key) as server:
-            if self._met is None:
-                self._met = await self._greet(server)
-            known = self._met
 
             async def row(view: View) -> ViewRatings | ImageError:
                 async with slots:

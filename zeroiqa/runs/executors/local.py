@@ -90,7 +90,7 @@ def _in_process(run: Run, work: Pass, on_images: Callable[[int], None]) -> Itera
     method = method_of(run, work.raters)
     yield from run_shards(run, method, work.shards, on_images)
     del method
-    release_memory()
+    release_memory(run.builder)
 
 
 @dataclass

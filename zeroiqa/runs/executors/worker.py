@@ -66,7 +66,7 @@ class Worker:
     def _method(self, raters: tuple[str, ...]) -> Method:
         if self._held is None or self._held[0] != raters:
             self._held = None
-            release_memory()
+            release_memory(self._run.builder)
             self._held = (raters, method_of(self._run, raters))
         return self._held[1]
 

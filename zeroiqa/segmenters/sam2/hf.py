@@ -146,11 +146,14 @@ class HfSam2Segmenter(NetworkSegmenter):
 
     def _checkpoint(self) -> Checkpoint:
         if self._found is None:
-            self._found = find_checkpoint(self._argument, offline=self._options.offline)
+            options = self._options
+            self._found = find_checkpoint(self._argument, offline=options.offline, replies=options.replies)
         return self._found
 
     def _weights(self) -> str:
         return f"weights={self._checkpoint().fingerprint()[:16]}"
 
     def _load(self, device: torch.device, dtype: torch.dtype) -> HfSam2Network:
-        return HfSam2Network(*load(self._checkpoint(), device, offline=self._options.offline), dtype)
+        options = self._options
+        loaded = load(self._checkpoint(), device, offline=options.offline, replies=options.replies)
+        return HfSam2Network(*loaded, dtype)

@@ -11,6 +11,7 @@ from zeroiqa.weights import checkpoint as checkpoints
 from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
 from zeroiqa.weights.hub import FileMissingError, HubRepository, download_file
+from zeroiqa.weights.replies import Replies
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _EXAMPLE = "facebook/sam2.1-hiera-tiny"
 
 
-def find_checkpoint(name: str, *, offline: bool = False) -> Checkpoint:
+def find_checkpoint(name: str, *, offline: bool = False, replies: Replies | None = None) -> Checkpoint:
     """Find a model by folder or repository; of the latter only config.json is fetched.
 
     Raises:
@@ -33,7 +34,7 @@ def find_checkpoint(name: str, *, offline: bool = False) -> Checkpoint:
     """
     path = Path(name).expanduser()
     if not path.exists() and _REPO.fullmatch(name):
-        _fetch(HubRepository(name), "config.json", offline=offline)
+        _fetch(HubRepository(name, replies=replies), "config.json", offline=offline)
     if list(path.glob("*.pt")) and not (path / "config.json").exists():
         raise UserError(
             f"{name} holds a checkpoint of the package sam2, not one of transformers; write sam2:{name}."
@@ -47,13 +48,16 @@ def find_checkpoint(name: str, *, offline: bool = False) -> Checkpoint:
     return found
 
 
-def load(checkpoint: Checkpoint, device: torch.device, *, offline: bool = False) -> tuple[Any, Any]:
+def load(
+    checkpoint: Checkpoint, device: torch.device, *, offline: bool = False, replies: Replies | None = None
+) -> tuple[Any, Any]:
     """Load a model and what prepares its images.
 
     Args:
         checkpoint: From `find_checkpoint`.
         device: Where the model is to run.
         offline: Never reach for the network.
+        replies: What the hub has replied already.
 
     Returns:
         A Sam2Model in float32 and evaluation mode, and its Sam2ImageProcessor.
@@ -62,7 +66,7 @@ def load(checkpoint: Checkpoint, device: torch.device, *, offline: bool = False)
         UserError: files, tensors or memory are missing, tensors are too many, or the parts do not fit.
     """
     if checkpoint.commit:
-        source = HubRepository(checkpoint.name, checkpoint.commit)
+        source = HubRepository(checkpoint.name, checkpoint.commit, replies=replies)
         _fetch(source, _WEIGHTS, offline=offline)
         _fetch(source, *_PROCESSOR, offline=offline)
     checkpoint.check_files()

@@ -55,7 +55,10 @@ class Sam2Segmenter(NetworkSegmenter):
 
     def _checkpoint(self) -> Sam2Checkpoint:
         if self._found is None:
-            self._found = find_checkpoint(self._name, self._argument, offline=self._options.offline)
+            options = self._options
+            self._found = find_checkpoint(
+                self._name, self._argument, offline=options.offline, replies=options.replies
+            )
         return self._found
 
     def _weights(self) -> str:
@@ -93,6 +96,11 @@ class StockSegmenter(Sam2Segmenter):
     def images_per_call(self) -> int:
         """It looks at one image after the other."""
         return 1
+
+    def release(self) -> None:
+        """Let go of the weights, which its generator holds, too."""
+        super().release()
+        self._generator = None
 
     def segment_batch(self, images: Sequence[Image]) -> list[list[Region]]:
         """The regions of several images, one after the other, in the package's order, the complement last."""

@@ -13,7 +13,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, resources
 from importlib.util import find_spec
@@ -28,6 +28,7 @@ from zeroiqa.weights.devices import check_memory, is_out_of_memory
 from zeroiqa.weights.fingerprint import file_hash
 from zeroiqa.weights.hub import OFFLINE, FileMissingError, HubRepository, ask, download_file
 from zeroiqa.weights.model_files import check_archive
+from zeroiqa.weights.replies import Replies
 
 _MODEL = "sam2.modeling.sam2_base.SAM2Base"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -87,13 +88,16 @@ def cards() -> dict[str, Card]:
     return {name: Card(name=name, **fields) for name, fields in tomllib.loads(text).items()}
 
 
-def find_checkpoint(name: str, argument: str | None, *, offline: bool = False) -> Sam2Checkpoint:
+def find_checkpoint(
+    name: str, argument: str | None, *, offline: bool = False, replies: Replies | None = None
+) -> Sam2Checkpoint:
     """Find the files behind a segmenter's name; no weights are read.
 
     Args:
         name: Of a card, or "sam2".
         argument: The file or, for "sam2", the file or the folder. None stands for the card's file on the hub.
         offline: Never reach for the network.
+        replies: What the hub has replied already.
 
     Raises:
         UserError: there is no such file or folder, or the hub's file is neither here nor to be had.
@@ -102,7 +106,7 @@ def find_checkpoint(name: str, argument: str | None, *, offline: bool = False) -
     if name in cards():
         card = cards()[name]
         if path is None:
-            return _on_hub(card, offline)
+            return _on_hub(card, offline, replies)
         if not path.is_file():
             raise UserError(f"There is no file {path}; write {name}:FILE.pt with the path of a checkpoint.")
         return Sam2Checkpoint(name, _hash(path), package_file(card.config), path)
@@ -198,12 +202,12 @@ def import_sam2(module: str) -> Any:
         raise UserError(f"SAM 2 needs the package sam2 ({error}); install it: pip install sam2.") from error
 
 
-def _on_hub(card: Card, offline: bool) -> Sam2Checkpoint:
-    source = HubRepository(card.repo)
+def _on_hub(card: Card, offline: bool, replies: Replies | None) -> Sam2Checkpoint:
+    source = HubRepository(card.repo, replies=replies)
     commit, reason = (None, OFFLINE) if offline else ask(source)
     config = package_file(card.config)
     if commit is not None:
-        return Sam2Checkpoint(card.name, commit, config, None, HubRepository(card.repo, commit))
+        return Sam2Checkpoint(card.name, commit, config, None, replace(source, revision=commit))
     try:
         file = download_file(source, card.file, offline=True)
     except FileMissingError as error:
@@ -217,7 +221,7 @@ def _download(checkpoint: Sam2Checkpoint) -> Path:
     card = cards()[checkpoint.name]
     try:
         # by the branch's name, so that the cache knows it without network; then, if it has moved, by commit
-        file = download_file(HubRepository(card.repo), card.file)
+        file = download_file(replace(checkpoint.source, revision=None), card.file)
         return file if checkpoint.fingerprint in file.parts else download_file(checkpoint.source, card.file)
     except FileMissingError as error:
         raise UserError(_how_to_bring(card, error.reason)) from error
@@ -340,8 +344,8 @@ def _check_tensors(
     ]
     if faults:
         raise UserError(
-            f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of this "
-            "model, or name the model of this checkpoint."
+            f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of "
+            "this model, or name the model of this checkpoint."
         )
 
 

@@ -135,6 +135,10 @@ class NetworkSegmenter(ABC):
             keep_masks=self._masks,
         )
 
+    def release(self) -> None:
+        """Let go of the weights; the next image loads them again."""
+        self._loaded = None
+
     def _dtype(self) -> torch.dtype:
         """Lower than float32 on CUDA only, unless asked for."""
         device = find_device(self._options.device)
