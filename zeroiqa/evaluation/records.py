@@ -27,8 +27,8 @@ class NumberRecord:
     database: str
     """Whose opinions."""
     measure: str
-    """SRCC, PLCC, KRCC (in -1..1) or another: pairwise accuracy is in 0..1, RMSE in the unit of the opinions,
-    and others are what their name says."""
+    """SRCC, PLCC, KRCC or a mean of them (in -1..1), pairwise accuracy (in 0..1), RMSE (in the unit of the
+    opinions)."""
     value: float | None
     """In full precision; as printed, where it is published."""
     low: float | None = None
