@@ -81,10 +81,10 @@ def test_a_slice_and_a_limit_are_those_of_the_command_line(photos: Path) -> None
     said: list[str] = []
     with pytest.raises(zeroiqa.UserError, match="1 of 4 images have an error, more than --max-failures 0"):
         zeroiqa.run(photos, "run", max_failures=0, **CHOICES)
-    part = zeroiqa.run(photos, "slices", shard="0/2", on_message=said.append, **CHOICES)
-    assert said[-1].startswith("Slice 0/2 is done") and not (part.folder / "scores.csv").exists()
+    half = zeroiqa.run(photos, "slices", shard="0/2", on_message=said.append, **CHOICES)
+    assert said[-1].startswith("Slice 0/2 is done") and not (half.folder / "scores.csv").exists()
     zeroiqa.run(photos, "slices", shard="1/2", **CHOICES)
-    assert (part.folder / "scores.csv").exists()
+    assert (half.folder / "scores.csv").exists()
 
 
 def test_sentences_are_logged_where_nobody_takes_them(photos: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.command import zeroiqa
 from zeroiqa import samples
 from zeroiqa.baselines import catalogue, find_baseline, find_measured, pixel_baselines
 from zeroiqa.baselines.measure import Measured
@@ -201,10 +201,7 @@ def test_an_id_names_the_version_and_the_fitted_statistics():
 def test_a_run_of_a_baseline_scores_whole_images_in_its_own_unit_and_direction(tmp_path, name, better):
     folder = Path(samples.__file__).parent
     options = ["--rater", f"baseline:{name}", "--crop", "whole"]
-    command = [sys.executable, "-m", "zeroiqa", "score", str(folder), *options, "--format", "jsonl"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    done = zeroiqa(tmp_path, "score", folder, *options, "--format", "jsonl")
     assert done.returncode == 0, done.stderr
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
     [blurred] = (row for path, row in rows.items() if "cat_blurred" in path)

@@ -1,4 +1,4 @@
-"""The command line: real processes, their output, their exit codes."""
+"""The command line: its output and its exit codes; in processes of their own where those matter."""
 
 import csv
 import io
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import zeroiqa
 from zeroiqa.samples import folder
 
 FAKE = ("--rater", "fake", "--segmenter", "grid")
@@ -31,7 +32,7 @@ def photos(tmp_path: Path) -> Path:
     return photos
 
 
-def zeroiqa(cwd: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def process(cwd: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "zeroiqa", *arguments]
     return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, env=environment())
 
@@ -46,7 +47,7 @@ def scores(text: str) -> dict[str, str]:
 
 
 def test_score_prints_a_table_and_says_where_the_run_is(photos: Path) -> None:
-    done = zeroiqa(photos.parent, "score", "photos")
+    done = process(photos.parent, "score", "photos")
     assert done.returncode == 0
     assert [line.split()[-1] for line in done.stdout.splitlines()[1:3]] == [
         "photos/coffee.jpg",
@@ -92,7 +93,7 @@ def test_every_format_holds_every_row_in_order(photos: Path, style: str) -> None
 
 
 def test_paths_come_from_standard_input_and_rows_go_to_a_pipe(photos: Path) -> None:
-    done = zeroiqa(
+    done = process(
         photos.parent, "score", "-", "--format", "jsonl", *FAKE, stdin="photos/cat.jpg\nphotos/coffee.jpg\n"
     )
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [
@@ -247,22 +248,22 @@ def test_ctrl_c_leaves_a_run_that_the_same_command_finishes(photos: Path) -> Non
     for copy in range(25):
         shutil.copy(folder() / "cat.jpg", photos / f"cat{copy}.jpg")
     command = [sys.executable, "-m", "zeroiqa", "score", "photos", "-o", "run", "--workers", "1"]
-    process = subprocess.Popen(
+    running = subprocess.Popen(
         command, cwd=photos.parent, stderr=subprocess.PIPE, text=True, env=environment()
     )
     while not list(photos.parent.glob("run/ratings/nss/part-*")):
-        assert process.poll() is None, "the run ended before it could be interrupted"
+        assert running.poll() is None, "the run ended before it could be interrupted"
         time.sleep(0.01)
     for _ in range(3):  # Python drops an interrupt that comes in a destructor; a user presses again
-        process.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            _, stderr = process.communicate(timeout=2)
+            _, stderr = running.communicate(timeout=2)
             break
-    assert process.returncode == 130
+    assert running.returncode == 130
     assert "run keeps what is finished; the same command goes on from there" in stderr
     assert "Traceback" not in stderr
     assert zeroiqa(photos.parent, "status", "run").stdout.splitlines()[-1].endswith("goes on with them")
-    finished = zeroiqa(photos.parent, *command[3:])
+    finished = process(photos.parent, *command[3:])
     assert finished.returncode == 0
     assert zeroiqa(photos.parent, "status", "run").stdout.splitlines()[-1] == "complete"
 

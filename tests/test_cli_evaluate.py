@@ -1,14 +1,11 @@
-"""`zeroiqa evaluate`, `compare`, `upper-bound` and `ablate`, from real processes."""
+"""`zeroiqa evaluate`, `compare`, `upper-bound` and `ablate`."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.command import zeroiqa
 from zeroiqa.runs import load_run, write_scores
 from zeroiqa.runs.identity import run_id_of
 
-ROOT = Path(__file__).parent.parent
 IMAGES = 12
 Give = Callable[..., tuple[int, str, str]]
 
@@ -69,14 +66,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(path: Path, header: str, rows: list[str]) -> None:
     path.write_text("\n".join([header, *rows]) + "\n")
-
-
-def zeroiqa(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "zeroiqa", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
-    )
 
 
 def records(text: str, *keys: str) -> dict[Any, dict[str, str]]:

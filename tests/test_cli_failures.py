@@ -14,9 +14,6 @@ from zeroiqa import runs
 from zeroiqa.cli import cli
 from zeroiqa.cli.failures import LimitType
 from zeroiqa.errors import UserError
-from zeroiqa.raters import find_rater
-from zeroiqa.runs import limits, passes
-from zeroiqa.runs.limits import Failures, parse_limit
 
 
 @pytest.fixture
@@ -76,17 +73,3 @@ def test_what_failed_before_counts_and_nothing_is_done(images):
 def test_what_is_no_number_is_refused(text):
     with pytest.raises(click.BadParameter, match="neither a number of images"):
         LimitType().convert(text, None, None)
-
-
-def test_failures_of_the_first_of_several_passes_are_seen_before_the_last(images, monkeypatch):
-    """Shards of an ensemble of models are finished in its last pass; that would be late."""
-    assert score().exit_code == 0
-    run = runs.load_run(Path("run"))
-    failures = Failures(run, parse_limit("9"), 0)
-    failures.look_around()  # one pass: the finished shards say all
-    heavy = find_rater("hf:model")
-    monkeypatch.setattr(passes, "find_rater", lambda _: heavy)
-    groups = passes.rater_groups(("fake", "fake:2"))
-    monkeypatch.setattr(limits, "rater_groups", lambda _: groups)
-    with pytest.raises(UserError, match="10 of 40 images have an error"):
-        failures.look_around()

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
+from tests.command import zeroiqa
 from tests.tiny.lmm4lmm import write_lmm4lmm
 
 ROOT = Path(__file__).parents[1]
@@ -56,12 +57,6 @@ def command_of(*arguments):
 
 def environment():
     return os.environ | {"PYTHONPATH": str(ROOT)}
-
-
-def zeroiqa(folder, *arguments):
-    return subprocess.run(
-        command_of(*arguments), cwd=folder, env=environment(), capture_output=True, text=True, timeout=120
-    )
 
 
 def table(text):
@@ -140,7 +135,8 @@ def test_a_killed_run_goes_on_with_its_folder_alone(folder, here, tmp_path):
 
 
 def test_two_workers_give_the_scores_of_one(folder, tmp_path):
-    done = zeroiqa(folder, *PERCEPTION, "-o", tmp_path / "shared", "--workers", "2")
+    command = command_of(*PERCEPTION, "-o", tmp_path / "shared", "--workers", "2")
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert same_scores(tmp_path / "shared", folder)
 

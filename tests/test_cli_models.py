@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.command import zeroiqa
 from tests.hub import COMMIT, Hub, serve
 from zeroiqa import samples
 from zeroiqa.cli import cli
@@ -33,9 +34,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def zeroiqa(
+def process(
     cwd: Path, *arguments: str, endpoint: str = "http://127.0.0.1:9"
 ) -> subprocess.CompletedProcess[str]:
+    """The library of the hub reads the environment once, as it is imported."""
     path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "HF_ENDPOINT": endpoint}
     command = [sys.executable, "-m", "zeroiqa", *arguments]
@@ -71,11 +73,11 @@ def test_list_as_json_says_the_same_and_more(tmp_path: Path) -> None:
 
 
 def test_pull_brings_a_model_and_says_how_to_rate_with_it(hub: Hub, tmp_path: Path) -> None:
-    done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", endpoint=hub.endpoint)
+    done = process(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", endpoint=hub.endpoint)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{SMALL} is complete in weights: 0.00 GiB.\nRate with --rater hf:weights\n"
     assert {path.name for path in (tmp_path / "weights").iterdir()} == {*NEEDED, ".cache"}
-    again = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", "--offline")
+    again = process(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", "--offline")
     assert again.returncode == 0 and again.stdout == done.stdout
 
 
@@ -86,7 +88,7 @@ def test_pull_brings_a_head_which_then_scores(hub: Hub, tmp_path: Path) -> None:
 
     write_lmm4lmm(tmp_path / "hub" / "IntMeGroup" / "LMM4LMM-Perception")
     command = ("models", "pull", "hf:IntMeGroup/LMM4LMM-Perception", "--to", "head")
-    done = zeroiqa(tmp_path, *command, endpoint=hub.endpoint)
+    done = process(tmp_path, *command, endpoint=hub.endpoint)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("Score with: zeroiqa head score NAME PATHS --weights head\n")
     photo = str(Path(samples.__file__).parent / "cat.jpg")
@@ -95,15 +97,15 @@ def test_pull_brings_a_head_which_then_scores(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_pull_without_a_folder_makes_the_name_itself_work(hub: Hub, tmp_path: Path) -> None:
-    done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", endpoint=hub.endpoint)
+    done = process(tmp_path, "models", "pull", "smolvlm-500m", endpoint=hub.endpoint)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("Rate with --rater smolvlm-500m\n")
-    assert zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--offline").returncode == 0
+    assert process(tmp_path, "models", "pull", "smolvlm-500m", "--offline").returncode == 0
 
 
 def test_code_is_brought_by_a_flag_with_a_warning_that_names_the_repository(hub: Hub, tmp_path: Path) -> None:
     arguments = ("models", "pull", f"hf:{SMALL}", "--to", "weights", "--trust-remote-code", "--allow-pickle")
-    done = zeroiqa(tmp_path, *arguments, endpoint=hub.endpoint)
+    done = process(tmp_path, *arguments, endpoint=hub.endpoint)
     assert f"Warning: this brings Python code of {SMALL}" in done.stderr
     assert (tmp_path / "weights" / "modeling.py").is_file() and (tmp_path / "weights" / "x.bin").is_file()
 
@@ -112,7 +114,7 @@ def test_code_is_brought_by_a_flag_with_a_warning_that_names_the_repository(hub:
 def test_without_network_one_sentence_says_what_is_missing_and_how_to_bring_it(
     tmp_path: Path, offline: list[str]
 ) -> None:
-    done = zeroiqa(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", *offline)
+    done = process(tmp_path, "models", "pull", "smolvlm-500m", "--to", "weights", *offline)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"{SMALL} is not complete in weights: missing {', '.join(NEEDED)}, and " in done.stderr
     assert "run `zeroiqa models pull" in done.stderr and "`--rater hf:DIR`" in done.stderr
@@ -208,7 +210,7 @@ def test_model_that_is_not_here_names_its_files_and_how_to_bring_them(
     tmp_path: Path, command: list[str], offline: list[str]
 ) -> None:
     shutil.copy(samples.folder() / "cat.jpg", tmp_path)
-    done = zeroiqa(tmp_path, *command, "smolvlm-500m", *offline)
+    done = process(tmp_path, *command, "smolvlm-500m", *offline)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"{SMALL} is not complete in the cache of the hub: missing {', '.join(NEEDED)}" in done.stderr
     assert "run `zeroiqa models pull" in done.stderr and "`--rater hf:DIR`" in done.stderr
@@ -221,10 +223,10 @@ def test_model_is_downloaded_at_first_use_and_then_needs_no_network(
     shutil.copy(samples.folder() / "cat.jpg", tmp_path)
     command = ("score", "cat.jpg", "--preset", "small", "--format", "csv")
     with serve(tmp_path / "hub") as hub:
-        first = zeroiqa(tmp_path, *command, "-o", "first", endpoint=hub.endpoint)
+        first = process(tmp_path, *command, "-o", "first", endpoint=hub.endpoint)
         assert first.returncode == 0, first.stderr
         assert "model.safetensors" in hub.downloaded
-    second = zeroiqa(tmp_path, *command, "-o", "second")
+    second = process(tmp_path, *command, "-o", "second")
     assert second.stdout == first.stdout
     assert ",ok," in first.stdout
     assert COMMIT[:16] in (tmp_path / "first" / "run.json").read_text()

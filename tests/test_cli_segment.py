@@ -1,4 +1,4 @@
-"""`zeroiqa segment`: what it writes and prints, from real processes."""
+"""`zeroiqa segment`: what it writes and prints; the first test has a process of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import PIL.Image
 import pyarrow.parquet as pq
 import pytest
 
+from tests.command import Done, zeroiqa
 from zeroiqa.samples import folder
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +34,11 @@ def photos(tmp_path: Path) -> Path:
     return photos
 
 
-def segment(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def segment(cwd: Path, *arguments: str) -> Done:
+    return zeroiqa(cwd, "segment", *arguments)
+
+
+def process(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "zeroiqa", "segment", *arguments]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
@@ -42,7 +47,7 @@ def segment(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_writes_the_regions_three_ways_and_prints_how_many(photos: Path) -> None:
-    done = segment(photos.parent, "photos", "-o", "out")
+    done = process(photos.parent, "photos", "-o", "out")
     assert done.returncode == 0, done.stderr
     out = photos.parent / "out"
     rows = pq.read_table(out / "regions.parquet").to_pylist()

@@ -10,22 +10,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.command import zeroiqa
+
 ROOT = Path(__file__).parents[1]
 CHOICES = ("--segmenter", "grid", "--rater", "fake", "--workers", "1")
 
 
-def zeroiqa(folder, *arguments, **variables):
-    environment = {"PYTHONPATH": str(ROOT)} | {
-        name: value for name, value in os.environ.items() if not name.startswith("SLURM_")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "zeroiqa", *arguments],
-        cwd=folder, env=environment | variables, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-
-
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
     for number in range(9):
         Image.new("RGB", (40, 30), (25 * number, 90, 200)).save(tmp_path / f"{number:02}.png")
     (tmp_path / "broken.png").write_bytes(b"no image")

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.servers.process import ROOT, ChatServer, chat_server
+from tests.command import Done, zeroiqa
+from tests.servers.process import ChatServer, chat_server
 from zeroiqa import runs
 from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors.choice import worker_count
@@ -52,15 +53,14 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def zeroiqa(cwd: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    kept = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
-    environment = {**kept, "PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "ZEROIQA_ENDPOINT_RETRIES": "0"}
-    command = [sys.executable, "-m", "zeroiqa", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment | variables)
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("ZEROIQA_ENDPOINT_RETRIES", "0")
 
 
-def score(photos: Path, url: str, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def score(photos: Path, url: str, *more: str, **variables: str) -> Done:
     arguments = ("score", "photos", "-o", "run", "--segmenter", "grid", "--rater", f"openai:{url}", *more)
     return zeroiqa(photos.parent, *arguments, **variables)
 

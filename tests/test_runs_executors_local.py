@@ -17,6 +17,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from scripts.soak_runs import WITHOUT_PANDAS
+from tests.command import zeroiqa
 from zeroiqa import runs
 from zeroiqa.guards.child import without_interrupts
 from zeroiqa.images.find import find_images
@@ -33,7 +35,8 @@ SLOW = (
     "{} took longer than {} s to be read and decoded (--image-seconds); leave it out or repair it, or allow "
     "more time."
 )
-TRAP = """
+TRAP = f"""
+{WITHOUT_PANDAS}
 import ctypes, os, signal, sys, time
 
 def spring(event, arguments):
@@ -125,7 +128,7 @@ def test_images_that_kill_or_hang_their_process_are_the_only_error_rows(tmp_path
     done = score(tmp_path, *options, "-o", "run", "--workers", "2", "--image-seconds", "1.5", **variables)
     assert done.returncode == 0, done.stderr
     assert "20 images, 2 with an error" in done.stderr
-    assert score(tmp_path, *options, "-o", "whole", "--workers", "1").returncode == 0
+    assert zeroiqa(tmp_path, "score", *options, "-o", "whole", "--workers", "1").returncode == 0
     found, whole = rows(tmp_path / "run"), rows(tmp_path / "whole")
     assert {name: row["error"] for name, row in found.items() if row["error"]} == {
         **{f"{n:02}": KILLED.format(f"images/{n:02}.png") for n in killers},
@@ -246,7 +249,7 @@ def test_interrupted_command_leaves_no_process(tmp_path):
 )
 def test_options_that_contradict_each_other_are_refused(tmp_path, options, sentence):
     make_images(tmp_path / "images", 2)
-    done = score(tmp_path, "images", *options)
+    done = zeroiqa(tmp_path, "score", "images", *options)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert not (tmp_path / "zeroiqa-runs").exists()

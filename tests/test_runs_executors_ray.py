@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import zeroiqa
 from tests.test_runs_executors_local import KILLED, ROOT, SLOW, TRAP, make_images, rows, score, soak
 
 pytest.importorskip("ray")
@@ -63,7 +64,7 @@ def test_run_on_a_cluster_equals_one_in_this_process_and_stdout_holds_nothing_el
     assert done.returncode == 0, done.stderr
     assert "21 images, 1 with an error" in done.stderr
     assert "Ray" not in done.stderr and "ray" not in done.stderr.replace("gray", "")
-    here = score(folder, *OPTIONS, "-o", "whole", "--workers", "1", "--format", "csv")
+    here = zeroiqa(folder, "score", *OPTIONS, "-o", "whole", "--workers", "1", "--format", "csv")
     assert here.returncode == 0
     assert done.stdout == here.stdout
     assert (folder / "run" / "scores.csv").read_bytes() == (folder / "whole" / "scores.csv").read_bytes()
@@ -105,7 +106,7 @@ print(ray.get(actor.do.remote(*greeting, run.settings.raters, Task(0))).error)
 
 def test_an_actor_that_died_while_it_was_idle_works_on(cluster, folder):
     address, variables = cluster
-    assert score(folder, *OPTIONS, "-o", "run", "--plan-only").returncode == 0
+    assert zeroiqa(folder, "score", *OPTIONS, "-o", "run", "--plan-only").returncode == 0
     done = subprocess.run(
         [sys.executable, "-c", IDLE_DEATH, address],
         cwd=folder,

@@ -138,7 +138,7 @@ def test_bench_file_of_something_else_is_refused(tmp_path, fields, said):
 
 
 def test_rater_that_does_not_exist_is_refused():
-    with pytest.raises(UserError, match="There is no"):
+    with pytest.raises(UserError, match="unknown rater 'quen2.5-vl-7b'; did you mean 'qwen2.5-vl-7b'"):
         dry_run("--rater", "quen2.5-vl-7b")
 
 

@@ -1,4 +1,4 @@
-"""What the command has to do with the process around it: its streams, which may break, and Ctrl-C.
+"""The process around a command: its streams, which may break, and Ctrl-C.
 
 Nothing else of the package is imported here, so that it holds while the rest is loaded.
 """

@@ -97,7 +97,8 @@ def describe(
     """
     from zeroiqa.speed.forecast import identify, make_forecast, read_bench
 
-    settings, identities = resolved.settings, identify(resolved)
+    settings = resolved.settings
+    identities = identify(settings, resolved.builder.method)
     measured = read_bench(spending.bench, identities.raters)
     for line in _plan(folder, settings, sources, workers, identities, foreseen):
         say(line)

@@ -1,4 +1,4 @@
-"""Options for who does the work: this process, worker processes, or a Ray cluster."""
+"""The options on who does the work of a run: this process, worker processes, or a Ray cluster."""
 
 from __future__ import annotations
 

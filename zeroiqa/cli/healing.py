@@ -1,4 +1,4 @@
-"""The options on images with an error, or with another file than was scored."""
+"""The options that score images again: those with an error, and those whose file has changed."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What the commands that score have in common: how much of a run is done, by whom, and what stops it."""
+"""The options that commands that score share: how much of a run is done, by whom, and what stops it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from zeroiqa.cli.estimate import describe, estimate_options
 from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.failures import LimitType
 from zeroiqa.cli.healing import healing_options
-from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.progress import progress
 from zeroiqa.cli.requested import RequestedTable, save_option, table_file
@@ -47,7 +46,7 @@ class Job:
 
     choice: ExecutorChoice
     image_seconds: float
-    part: Slice | None
+    slice: Slice | None
     """None: all of the run."""
     max_failures: Limit | None
     exact: bool
@@ -78,16 +77,16 @@ class Job:
             click.UsageError: what is asked for does not go together.
             UserError: the folder holds another run, or the run cannot go on.
         """
+        from zeroiqa.runs.begin import begin_run, default_folder, foreseen
+        from zeroiqa.runs.resolved import resolve
+
         self._check_slice()
         file = table_file(output, paths)
-        if file is not None and (self.part is not None or self.plan_only):
+        if file is not None and (self.slice is not None or self.plan_only):
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
         executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
-        from zeroiqa.runs.begin import begin_run, default_folder, foreseen
-        from zeroiqa.runs.resolved import resolve
-
         resolved = resolve(settings)
 
         def folder() -> Location:
@@ -134,14 +133,14 @@ class Job:
             ignore_times=self.ignore_times,
             retry_errors=self.retry_errors,
             refresh=self.refresh,
-            part=self.part,
+            slice=self.slice,
             image_seconds=self.image_seconds,
         )
 
     def _check_slice(self) -> None:
-        if self.part is not None and (self.add or self.prune):
+        if self.slice is not None and (self.add or self.prune):
             raise click.UsageError(
-                "--shard does a part of a plan that others share; give --add or --prune without it, such as "
+                "--shard does a slice of a plan that others share; give --add or --prune without it, such as "
                 "with --plan-only."
             )
 
@@ -155,7 +154,7 @@ class Job:
             run,
             executor,
             progress,
-            part=self.part,
+            slice=self.slice,
             limit=self.max_failures,
             aggregation=requested.aggregation(run),  # refused before anything is computed
         )
@@ -169,7 +168,7 @@ def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
     images = [(source.path, source.prompt) for source in sources]
     warning = check_prompts(map(load_standard, settings.standards), images)
     if warning is not None:
-        say(f"Warning: {warning}", err=True)
+        tell(f"Warning: {warning}")
 
 
 def job_options(command: Command) -> Command:
@@ -179,24 +178,9 @@ def job_options(command: Command) -> Command:
     def bundled(*arguments: Any, shard: str | None, **options: Any) -> Any:
         from zeroiqa.runs.slices import parse_slice
 
-        part = None if shard is None else parse_slice(shard, os.environ)
-        names = (
-            "choice",
-            "image_seconds",
-            "max_failures",
-            "exact",
-            "add",
-            "prune",
-            "save",
-            "ignore_times",
-            "retry_errors",
-            "refresh",
-            "plan_only",
-            "dry_run",
-            "spending",
-            "style",
-        )
-        job = Job(part=part, **{name: options.pop(name) for name in names})
+        chosen = None if shard is None else parse_slice(shard, os.environ)
+        names = {field.name for field in fields(Job)} & options.keys()
+        job = Job(slice=chosen, **{name: options.pop(name) for name in names})
         return command(*arguments, job=job, **options)
 
     wrapped: Any = bundled

@@ -1,4 +1,4 @@
-"""What the library logs, on standard error, where the user of the command line sees it."""
+"""Lines for people: what the commands say, and the warnings that the package logs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ class _Printer(logging.Handler):
         message = " ".join(record.getMessage().split())
         if message not in self._printed:
             self._printed.add(message)
-            print(
-                f"Warning: {harmless(message)}", file=sys.stderr
-            )  # click.echo would write across a live bar
+            print(f"Warning: {harmless(message)}", file=sys.stderr)  # click.echo writes across a live bar
 
 
 def say(text: str, *, err: bool = False) -> None:

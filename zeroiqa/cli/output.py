@@ -7,7 +7,8 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from zeroiqa.cli.console import is_lost
 from zeroiqa.cli.messages import say
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """How many of the best and of the worst images the table shows."""
+
+_Entry: TypeAlias = tuple[float, int, ImageScore]
+"""Quality, or its negative; position, negated so that the first of equals counts as better; result."""
 
 
 def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], stream: TextIO) -> None:
@@ -63,60 +67,93 @@ def print_report(report: Report, style: str) -> None:
 
 def table(results: Iterable[ImageScore]) -> Iterator[str]:
     """Lines of the summary: every image if they are few, else the best and the worst; then the errors."""
-    rows: list[tuple[float, int, ImageScore]] = []
-    best: list[tuple[float, int, ImageScore]] = []
-    worst: list[tuple[float, int, ImageScore]] = []
-    errors: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    apart: list[tuple[float, str]] = []
-    count = unscored = warned = 0
+    summary = _Summary()
     for position, result in enumerate(results):
+        summary.add(position, result)
+    yield from summary.scores()
+    yield from summary.others()
+
+
+@dataclass
+class _Summary:
+    """What the table shows of results that pass by once, however many they are."""
+
+    first: list[_Entry] = field(default_factory=list)
+    """Those that come first; all where they are few enough to be shown."""
+    best: list[_Entry] = field(default_factory=list)
+    worst: list[_Entry] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    """Kind of error -> the first one."""
+    most_apart: tuple[float, str] | None = None
+    """The largest disagreement of raters, and on which image."""
+    count: int = 0
+    """Images with a score."""
+    unscored: int = 0
+    """Images with scores of other standards only."""
+    warned: int = 0
+
+    def add(self, position: int, result: ImageScore) -> None:
         if result.gone:
-            continue
-        warned += bool(result.warnings)
-        if result.score is None and result.error is None:
-            unscored += 1
-            continue
-        if result.score is None:
+            return
+        self.warned += bool(result.warnings)
+        if result.score is not None:
+            self._add_score(position, result, result.score)
+        elif result.error is not None:
             kind = _kind(result)
-            errors[kind] += 1
-            examples.setdefault(kind, str(result.error))
-            continue
-        count += 1
-        quality = -result.score if result.lower_is_better else result.score
+            self.errors[kind] += 1
+            self.examples.setdefault(kind, result.error)
+        else:
+            self.unscored += 1
+
+    def _add_score(self, position: int, result: ImageScore, score: float) -> None:
+        self.count += 1
+        quality = -score if result.lower_is_better else score
         entry = (quality, -position, result)
-        if len(rows) < 4 * SHOWN:
-            rows.append(entry)
-        _keep(best, entry)
-        _keep(worst, (-quality, -position, result))
+        if len(self.first) < 4 * SHOWN:
+            self.first.append(entry)
+        _keep(self.best, entry)
+        _keep(self.worst, (-quality, -position, result))
         if result.disagreement:
-            apart = [max([*apart, (result.disagreement, printable(result.path))])]
-    if count:
-        lower = rows[0][2].lower_is_better
-        yield "score  whole  regions  n   image" + ("    (lower is better; the best first)" if lower else "")
-    if count == len(rows):
-        yield from (_line(row[2]) for row in sorted(rows, reverse=True))
-    else:
-        yield from (_line(row[2]) for row in sorted(best, reverse=True))
-        yield f"  ...  {count - 2 * SHOWN} more"
-        yield from (_line(row[2]) for row in sorted(worst))
-        if warned:
-            yield f"  ...  {warned} images have warnings; they are in --format csv and in scores.csv"
-    yield from (f"raters disagree most ({most:.2f}) on {path}" for most, path in apart)
-    if unscored:
-        yield f"  -    {unscored} images have scores of other standards only; every row is in --format csv"
-    for kind, number in errors.most_common(SHOWN):
-        more = f" (and {number - 1} more like it)" if number > 1 else ""
-        yield f"error  {examples[kind]}{more}"
-    if len(errors) > SHOWN:
-        yield f"error  ... and {len(errors) - SHOWN} other kinds of error"
+            apart = (result.disagreement, printable(result.path))
+            self.most_apart = max(self.most_apart or apart, apart)
+
+    def scores(self) -> Iterator[str]:
+        if not self.count:
+            return
+        lower = "    (lower is better; the best first)" if self.first[0][2].lower_is_better else ""
+        yield f"score  whole  regions  n   image{lower}"
+        if self.count == len(self.first):
+            yield from _lines(sorted(self.first, reverse=True))
+            return
+        yield from _lines(sorted(self.best, reverse=True))
+        yield f"  ...  {self.count - 2 * SHOWN} more"
+        yield from _lines(sorted(self.worst))
+        if self.warned:
+            yield f"  ...  {self.warned} images have warnings; they are in --format csv and in scores.csv"
+
+    def others(self) -> Iterator[str]:
+        if self.most_apart is not None:
+            yield f"raters disagree most ({self.most_apart[0]:.2f}) on {self.most_apart[1]}"
+        if self.unscored:
+            unscored = f"{self.unscored} images have scores of other standards only"
+            yield f"  -    {unscored}; every row is in --format csv"
+        for kind, number in self.errors.most_common(SHOWN):
+            more = f" (and {number - 1} more like it)" if number > 1 else ""
+            yield f"error  {self.examples[kind]}{more}"
+        if len(self.errors) > SHOWN:
+            yield f"error  ... and {len(self.errors) - SHOWN} other kinds of error"
 
 
-def _keep(heap: list[tuple[float, int, ImageScore]], entry: tuple[float, int, ImageScore]) -> None:
+def _keep(heap: list[_Entry], entry: _Entry) -> None:
     if len(heap) < SHOWN:
         heapq.heappush(heap, entry)
     else:
         heapq.heappushpop(heap, entry)
+
+
+def _lines(entries: Iterable[_Entry]) -> Iterator[str]:
+    return (_line(result) for _, _, result in entries)
 
 
 def _line(result: ImageScore) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,7 +110,7 @@ def write_table(run: Run, aggregation: Aggregation | None, path: Location, style
         run: The run.
         aggregation: How; the run's own way if None.
         path: Of the file.
-        style: Of `csv_files.STYLES`, for a file of separated values.
+        style: One of `csv_writer.STYLES`, for a file of separated values.
 
     Raises:
         UserError: it cannot be written.
@@ -135,8 +136,6 @@ save_option = click.option(
 
 
 def _is_same(output: Location, path: str) -> bool:
-    from pathlib import Path
-
     try:
         return isinstance(output, Path) and output.samefile(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What the commands print of the work on a run: progress, results, and what is to be said of them."""
+"""The work on a run as commands do it: with progress, results and sentences on them printed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def carry_out(work: Work, style: str, requested: RequestedTable) -> None:
         if style == "table":
             work.finish()  # before anything is printed
             kept = requested.keep(work.run) if work.written else []
-            shards = None if work.part is None else work.shards
+            shards = None if work.slice is None else work.shards
             for line in table(iter_scores(work.run, work.aggregation, shards)):
                 say(line)
         else:

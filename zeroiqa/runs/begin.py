@@ -46,7 +46,7 @@ class RunChoices:
     """Try all images again that have an error."""
     refresh: bool = False
     """Score images again whose file or prompt has changed since."""
-    part: Slice | None = None
+    slice: Slice | None = None
     """Do this slice of the run; None: all of it."""
     image_seconds: float = IMAGE_SECONDS
     """How long reading and decoding one image may take."""
@@ -76,7 +76,7 @@ def begin_run(
     Raises:
         UserError: the folder holds another run or something else, or the run cannot go on.
     """
-    fixed = choices.part is not None
+    fixed = choices.slice is not None
     there = (folder / NAME).is_file()
     naming, sources, root = from_its_root(folder, naming, sources)
     run = open_run(
@@ -200,7 +200,7 @@ def default_folder(
 def _healed(
     run: Run, sources: Sequence[ImageRef] | None, choices: RunChoices, tell: Callable[[str], None]
 ) -> Run:
-    shards = None if choices.part is None else choices.part.of(range(run.n_shards))
+    shards = None if choices.slice is None else choices.slice.of(range(run.n_shards))
     return healed(
         run,
         sources,

@@ -58,7 +58,7 @@ def work_on(
     executor: Executor,
     track: Track,
     *,
-    part: Slice | None = None,
+    slice: Slice | None = None,
     limit: Limit | None = None,
     aggregation: Aggregation | None = None,
 ) -> Work:
@@ -68,7 +68,7 @@ def work_on(
         run: From `begin_run` or `resume_run`.
         executor: Who does it.
         track: Follows the progress.
-        part: The slice of the run to do; None: all of it.
+        slice: The slice of the run to do; None: all of it.
         limit: How many images may fail before the work stops; None: all of them.
         aggregation: How the results are computed; None: the run's own way.
 
@@ -77,7 +77,7 @@ def work_on(
     """
     refuse_copies(run)
     return Work(
-        run, executor if limit is None else LimitedExecutor(executor, limit), track, part, aggregation
+        run, executor if limit is None else LimitedExecutor(executor, limit), track, slice, aggregation
     )
 
 
@@ -88,7 +88,7 @@ class Work:
     run: Run
     executor: Executor
     track: Track
-    part: Slice | None = None
+    slice: Slice | None = None
     """The slice of the run that is done; None: all of it."""
     aggregation: Aggregation | None = None
     """By which the results are; None: the run's own."""
@@ -97,8 +97,8 @@ class Work:
 
     def __post_init__(self) -> None:
         everything = range(self.run.n_shards)
-        self.shards = list(everything) if self.part is None else self.part.of(everything)
-        self._idle = self.part is None and not any(self.run.followed) and not pending(self.run)
+        self.shards = list(everything) if self.slice is None else self.slice.of(everything)
+        self._idle = self.slice is None and not any(self.run.followed) and not pending(self.run)
 
     def finish(self) -> None:
         """Do what is left, and write the scores once all of the run is done.
@@ -121,7 +121,7 @@ class Work:
         yield from self._in_plan_order()
         begun = self.run.n_shards
         self._complete()
-        for shard in range(begun, self.run.n_shards) if self.part is None else ():
+        for shard in range(begun, self.run.n_shards) if self.slice is None else ():
             yield from read_scores(self.run, shard, self.aggregation)
 
     def conclusion(self) -> Iterator[str]:
@@ -135,7 +135,7 @@ class Work:
         done = status(run, shards=self.shards)
         yield from remarks(run, state=done)
         yield (
-            f"Slice {self.part} is done: {counted(run.count_images(self.shards))}, {done.errors} with an "
+            f"Slice {self.slice} is done: {counted(run.count_images(self.shards))}, {done.errors} with an "
             f"error. {all_left(run)} of {run.n_images} images are left to other slices; when they are "
             f"done, `zeroiqa merge {run.folder}` writes the scores."
         )
@@ -160,7 +160,7 @@ class Work:
         """Do what others have added meanwhile, unless this is a slice, and write the scores of all."""
         while not self.written:
             self.run = caught_up(self.run)
-            if self.part is None:
+            if self.slice is None:
                 for _ in finished_shards(self.run, range(self.run.n_shards), self.executor, self.track):
                     pass
             elif pending(self.run):

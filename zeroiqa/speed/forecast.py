@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import read_json, reason, stumbles
 from zeroiqa.files.schema import NUMBER, TEXT, Record, first_wrong, perhaps
-from zeroiqa.pipeline import Method
+from zeroiqa.pipeline import Method, build_method
 from zeroiqa.raters import find_rater
 from zeroiqa.segmenters import find_segmenter
 from zeroiqa.speed.cost import (
@@ -28,10 +28,12 @@ from zeroiqa.weights.cards import model_cards, resolve_model
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
-    from zeroiqa.runs.resolved import Resolved
     from zeroiqa.settings import Settings
 
 _BENCH = Record({"rater": TEXT, "views_per_second": NUMBER}, optional={"device": perhaps(TEXT)})
+
+Build: TypeAlias = "Callable[[Settings, Sequence[str]], Method]"
+"""Builds the method of some settings with some of their raters, as `zeroiqa.pipeline.build_method` does."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,23 @@ class Forecast:
     cost: Cost
 
 
-def identify(resolved: Resolved) -> Identities:
+def identify(settings: Settings, build: Build = build_method) -> Identities:
     """The ids of the method that the settings name; weights need not be there.
+
+    Args:
+        settings: How images would be scored.
+        build: Builds the method, perhaps of what is built already.
 
     Raises:
         UserError: a name is unknown.
     """
-    settings = resolved.settings
     entries = {name: find_rater(name) for name in settings.raters}
     light = [name for name, entry in entries.items() if not (entry.needs_weights or entry.is_server)]
-    method = resolved.builder.method(settings, light)
+    method = build(settings, light)
     return Identities(
         method,
         _segmenter_id(settings, method),
-        {name: _rater_id(name, resolved, method) for name in settings.raters},
+        {name: _rater_id(name, settings, method, build) for name in settings.raters},
     )
 
 
@@ -180,7 +185,7 @@ def _segmenter_id(settings: Settings, method: Method) -> str:
         return f"{settings.segmenter} (its weights are not on this machine)"
 
 
-def _rater_id(name: str, resolved: Resolved, method: Method) -> str:
+def _rater_id(name: str, settings: Settings, method: Method, build: Build) -> str:
     if name in method.raters:
         return method.raters[name].id
     if find_rater(name).is_server:
@@ -188,7 +193,7 @@ def _rater_id(name: str, resolved: Resolved, method: Method) -> str:
     if find_rater(name).is_chat_model:
         resolve_model(name)  # raises if there is no such model
     try:
-        return resolved.builder.method(resolved.settings, [name]).raters[name].id
+        return build(settings, [name]).raters[name].id
     except UserError:
         return f"{name} (its weights are not on this machine)"
 

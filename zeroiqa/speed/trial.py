@@ -1,4 +1,4 @@
-"""A few of a run's own images, decoded, segmented and rated by what needs no weights: how long that takes."""
+"""The trial of a few of a run's own images: how long all takes that needs no weights."""
 
 from __future__ import annotations
 

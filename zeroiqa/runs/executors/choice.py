@@ -68,6 +68,8 @@ class ExecutorChoice:
             ChoiceError: the choices contradict each other, or one is none.
             UserError: Ray is not installed.
         """
+        if self.gpus is not None and self.gpus < 1:
+            raise ChoiceError(f"--gpus is {self.gpus}; give a number from 1 on.")
         one_gpu = settings.device.startswith("cuda:")
         if self.ray is not None:
             if self.workers != "auto":

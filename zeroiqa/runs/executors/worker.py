@@ -1,4 +1,4 @@
-"""What lives in a worker, be it a process of this machine or an actor of a cluster: the models of one run."""
+"""A worker, in a process of this machine or in an actor of a cluster: it holds the models of one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walk of one pass with workers, wherever they are."""
+"""One pass over the shards of a run by workers, wherever they are."""
 
 from __future__ import annotations
 

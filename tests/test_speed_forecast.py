@@ -1,0 +1,44 @@
+"""The forecast of a run without the command line: what is measured, assumed, or not known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from zeroiqa.images.find import find_images
+from zeroiqa.samples import folder
+from zeroiqa.settings import load_settings
+from zeroiqa.speed.forecast import Spending, identify, make_forecast, read_bench
+
+
+def forecast(spending=Spending(), **choices):  # noqa: B008
+    settings = load_settings("embedded", {"segmenter": "grid", **choices})
+    identities = identify(settings)
+    measured = read_bench(spending.bench, identities.raters)
+    return make_forecast(find_images([str(folder())]), settings, identities.method, measured, spending)
+
+
+def test_what_needs_no_weights_is_measured_and_the_cost_is_the_sum():
+    found = forecast(Spending(price=2.0, devices=4), raters=["fake"])
+    assert (found.views_per_image, found.views_source) == (7.0, "measured on 5 of the images")
+    assert (found.models, found.memory) == (0, "no weights of raters")
+    assert [step.what for step in found.steps] == ["decoding", "segmenting"]
+    [rater] = found.raters
+    seconds = 7 * sum(step.seconds for step in found.steps) + 49 * rater.seconds
+    assert found.cost.device_hours == pytest.approx(seconds / 3600)
+    assert found.cost.hours == pytest.approx(seconds / 3600 / 4)
+    assert found.cost.money == pytest.approx(seconds / 3600 * 2)
+    assert found.cost.without == ()
+
+
+def test_models_are_counted_and_named_where_their_time_is_not_known(tmp_path):
+    bench = tmp_path / "bench.json"
+    bench.write_text(json.dumps({"rater": "qwen3-vl-8b, random weights", "views_per_second": 50.0}))
+    server = "openai:http://localhost:1/v1#some"
+    found = forecast(Spending(bench=(bench,)), raters=["qwen3-vl-8b", server], crop="whole")
+    assert (found.views_per_image, found.models) == (1.0, 2)
+    measured, unknown = found.raters
+    assert (measured.what, measured.seconds) == ("qwen3-vl-8b", pytest.approx(0.02))
+    assert (unknown.seconds, unknown.source) == (None, "that is up to the server")
+    assert found.cost.without == (server,)
