@@ -20,6 +20,8 @@ class Hub:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.downloaded: list[str] = []
+        self.questions: list[str] = []
+        """Every path that was asked for, in order."""
         self.gated: set[str] = set()
         hub = self
 
@@ -43,6 +45,7 @@ class Hub:
 
     def answer(self, request: BaseHTTPRequestHandler, *, body: bool) -> None:
         path = request.path.partition("?")[0]
+        self.questions.append(path)
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+).*)?", path):
             repo, kind, revision = found.groups()
             folder = self.root / repo

@@ -40,7 +40,7 @@ def test_a_run_in_python_is_that_of_the_command_line(photos: Path) -> None:
     """The same folder, the same bytes, the same sentences; and each goes on with what the other began."""
     done = CliRunner().invoke(cli, ["score", "photos", *OPTIONS, "-o", "by-command"])
     sentences: list[str] = []
-    progress: list[zeroiqa.Progress] = []
+    progress: list[zeroiqa.RunProgress] = []
     run = zeroiqa.run(
         photos, "by-python", on_message=sentences.append, on_progress=progress.append, workers=1, **CHOICES
     )

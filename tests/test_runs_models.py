@@ -18,6 +18,7 @@ from zeroiqa.images.decode import decode
 from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import build_method
 from zeroiqa.runs.executors.local import LocalExecutor
+from zeroiqa.runs.resolved import resolve
 from zeroiqa.settings import load_settings
 
 verify = import_module("zeroiqa.cli.commands.verify")
@@ -79,7 +80,7 @@ def test_ratings_of_models_do_not_depend_on_order_or_batch(tiny):
     chosen = settings(*names)
     method = build_method(chosen)
     images = [decode(Path("photos", name), method.policy) for name in PHOTOS]
-    reference, checks = verify._in_this_process(images, chosen, method)
+    reference, checks = verify._in_this_process(images, resolve(chosen), method)
     assert len(reference) == len(PHOTOS) * len(names)
     allowed = {name: verify._rounding(name, chosen) for name in names}
     for name, ratings in checks.items():

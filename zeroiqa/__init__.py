@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
-    from zeroiqa.api import Progress, load_method, load_run, run, score, score_images
+    from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.pipeline import Method
     from zeroiqa.results import ImageScore, ImageScores
@@ -27,7 +27,7 @@ __all__ = [
     "load_run",
     "Method",
     "Run",
-    "Progress",
+    "RunProgress",
     "ImageScore",
     "ImageScores",
     "UserError",
@@ -41,7 +41,7 @@ _HOME = {
     "load_method": "api",
     "run": "api",
     "load_run": "api",
-    "Progress": "api",
+    "RunProgress": "api",
     "Run": "runs.run",
     "Method": "pipeline",
     "ImageScore": "results",

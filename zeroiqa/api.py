@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-class Progress(NamedTuple):
+class RunProgress(NamedTuple):
     """How far the work on a run is."""
 
     done: int
@@ -215,7 +215,7 @@ def run(
     shard: str | None = None,
     max_failures: int | str | None = None,
     image_seconds: float = IMAGE_SECONDS,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
     on_message: Callable[[str], None] | None = None,
     **overrides: Unpack[Overrides],
 ) -> Run:
@@ -357,7 +357,7 @@ def _log(sentence: str) -> None:
     _LOG.log(logging.INFO if warning == sentence else logging.WARNING, "%s", warning)
 
 
-def _track(on_progress: Callable[[Progress], None] | None) -> Track:
+def _track(on_progress: Callable[[RunProgress], None] | None) -> Track:
     @contextmanager
     def track(total: int, done: int, passes: int, doing: str) -> Iterator[Callable[[int], None]]:
         finished = done
@@ -366,7 +366,7 @@ def _track(on_progress: Callable[[Progress], None] | None) -> Track:
             nonlocal finished
             finished += images
             if on_progress is not None:
-                on_progress(Progress(finished, total))
+                on_progress(RunProgress(finished, total))
 
         advance(0)
         yield advance

@@ -209,10 +209,10 @@ def rate_images(
     Raises:
         ImageError: one of the images cannot be rated; which one is not said.
     """
-    asked = [_standards_for(image, method.standards) for image, _ in images]
+    suitable = [_standards_for(image, method.standards) for image, _ in images]
     found: list[dict[str, tuple[Rating | None, ...]]] = [{} for _ in images]
-    for standards in dict.fromkeys(asked):
-        mine = [place for place, own in enumerate(asked) if own == standards]
+    for standards in dict.fromkeys(suitable):
+        mine = [place for place, own in enumerate(suitable) if own == standards]
         rated = _rate_alike([images[place] for place in mine], rater, standards, method.crop)
         for place, ratings in zip(mine, rated, strict=True):
             found[place] = ratings

@@ -19,8 +19,7 @@ from zeroiqa.files.atomic import TEMPORARY, table
 from zeroiqa.files.damage import reason, stumbles
 from zeroiqa.files.storage import Location
 from zeroiqa.names import cell
-from zeroiqa.runs import known_answers, plan
-from zeroiqa.runs import parts as store
+from zeroiqa.runs import known_answers, parts, plan
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.latest import all_left
@@ -76,9 +75,11 @@ def check_run(run: Run) -> Iterator[Check]:
         yield _known_answers(known)
     yield _scores(run) if whole else Check("scores", "not compared, since the plan or parts are damaged")
     if whole:
-        said = remarks(run, state=status(run, Events((), 0)))  # from the parts: a log may have been edited
-        if said:
-            yield Check("answers", " ".join(said))
+        sentences = remarks(
+            run, state=status(run, Events((), 0))
+        )  # from the parts: a log may have been edited
+        if sentences:
+            yield Check("answers", " ".join(sentences))
     yield _others(run)
 
 
@@ -107,29 +108,27 @@ def _plan(run: Run) -> Check:
 
 
 def _stage(run: Run, stage: str, log: Mapping[PartOf, set[tuple[int, str]]]) -> Check:
-    damages, parts, older, logged, size = [], 0, 0, 0, 0
+    damages, current, older, logged, size = [], 0, 0, 0, 0
     for path in _content(run.folder / stage):
-        part = store.part_of(path.name)
+        part = parts.part_of(path.name)
         if part is None or part[0] >= run.n_shards or part[1] not in run.revisions.generations(part[0]):
             damages.append(f"{path} is no part of this run; delete it, or move it elsewhere.")
             continue
         shard, generation = part
         hashes = log.get(PartOf(stage, shard, generation), set())
         wanted = generation == run.revisions.generation(shard)
-        parts, older, logged = parts + wanted, older + (not wanted), logged + bool(hashes)
+        current, older, logged = current + wanted, older + (not wanted), logged + bool(hashes)
         try:
             found = digest(path)
             size += found[0]
             if hashes and found not in hashes:
                 damages.append(f"{path} is not the file that was committed, by its SHA-256; {_REDO}.")
             else:
-                store.check_part(run.folder, stage, shard, generation, run.images_of(shard))
+                parts.check_part(run.folder, stage, shard, generation, run.images_of(shard))
         except stumbles(UserError) as error:
             damages.append(f"{path} cannot be read ({reason(error)}); {_REDO}.")
     earlier = f" and {older} of earlier generations" if older else ""
-    text = (
-        f"{parts} of {run.n_shards} parts{earlier}, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
-    )
+    text = f"{current} of {run.n_shards} parts{earlier}, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
     return Check(stage, text, tuple(damages))
 
 
@@ -235,7 +234,7 @@ def _parquet_rows(path: Location) -> Iterator[dict[str, Any]]:
 
 def _others(run: Run) -> Check:
     """What lies about: it hurts nothing, and may be needed."""
-    folders = {store.REGIONS, "ratings", known_answers.FOLDER, EVENTS, "overlays"}
+    folders = {parts.REGIONS, "ratings", known_answers.FOLDER, EVENTS, "overlays"}
     files = re.compile(
         r"run\.json|(plan(-\d{4})?|revision-\d{4})\.parquet|(scores|regions)\.(csv|parquet)|coco\.json"
         r"|scores-.*\.csv"

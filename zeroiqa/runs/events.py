@@ -25,7 +25,7 @@ from zeroiqa.files.atomic import created
 from zeroiqa.files.damage import parse_json, stumbles
 from zeroiqa.files.schema import NUMBER, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, perhaps
 from zeroiqa.files.storage import Location, RemotePath
-from zeroiqa.runs import parts as store
+from zeroiqa.runs import parts
 from zeroiqa.runs.findings import find, kinds_of, limits, rater_of
 from zeroiqa.version import __version__
 
@@ -135,7 +135,7 @@ def record(
 ) -> None:
     """Append the event of a shard whose parts are committed.
 
-    What is said of a part is read from the file: of two processes that did the same shard, both say the same.
+    What the event tells of a part is read from its file: two processes that did the same shard tell the same.
     An event that cannot be written is lost, and the run goes on.
 
     Args:
@@ -150,8 +150,8 @@ def record(
         return
     with suppress(OSError, UserError):
         generation = run.revisions.generation(shard)
-        parts = {stage: _part(run, PartOf(stage, shard, generation)) for stage in stages}
-        broken = {image for part in parts.values() for images in part.errors.values() for image in images}
+        events = {stage: _part(run, PartOf(stage, shard, generation)) for stage in stages}
+        broken = {image for part in events.values() for images in part.errors.values() for image in images}
         event = Event(
             time=datetime.now(UTC),
             host=platform.node(),
@@ -163,7 +163,7 @@ def record(
             errors=len(broken),
             seconds=round(max(seconds, 0.0), 6),
             zeroiqa=__version__,
-            parts=parts,
+            parts=events,
             token=_TOKEN,
             generation=generation,
         )
@@ -245,7 +245,7 @@ def digest(path: Location) -> tuple[int, str]:
 
 
 def _part(run: Run, part: PartOf) -> PartEvent:
-    size, sha256 = digest(store.part_path(run.folder, *part))
+    size, sha256 = digest(parts.part_path(run.folder, *part))
     found = find(run, part.stage, part.shard, generation=part.generation)
     errors = kinds_of(run, part.shard, found.errors)
     return PartEvent(size, sha256, errors, found.answers, _by_cause(found.causes))
@@ -303,7 +303,7 @@ def _text(path: Location) -> str | None:
 
 
 def _to_json(event: Event) -> dict[str, Any]:
-    parts: dict[str, dict[str, Any]] = {
+    by_stage: dict[str, dict[str, Any]] = {
         stage: {
             "bytes": part.bytes,
             "sha256": part.sha256,
@@ -314,7 +314,7 @@ def _to_json(event: Event) -> dict[str, Any]:
         for stage, part in event.parts.items()
     }
     time = event.time.isoformat(timespec="milliseconds")
-    return {**vars(event), "time": time, "parts": parts}
+    return {**vars(event), "time": time, "parts": by_stage}
 
 
 def _event(line: str) -> Event | None:

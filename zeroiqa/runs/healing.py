@@ -17,8 +17,7 @@ from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import Sieve
 from zeroiqa.names import escaped
-from zeroiqa.runs import events, plan
-from zeroiqa.runs import parts as store
+from zeroiqa.runs import events, parts, plan
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.run import Run
@@ -116,23 +115,23 @@ def failed_images(run: Run, shards: Iterable[int]) -> dict[int, str | None]:
         UserError: a part without an event is damaged.
     """
     logged = events.read_events(run.folder).parts()
-    there = {stage: store.parts(run.folder, stage) for stage in run.stages}
+    there = {stage: parts.parts(run.folder, stage) for stage in run.stages}
     found: dict[int, str | None] = {}
     for shard in shards:
-        for stage, parts in there.items():  # the first error is the one that the image is listed with
-            generation = _newest(run, shard, parts)
+        for stage, by_shard in there.items():  # the first error is the one that the image is listed with
+            generation = _newest(run, shard, by_shard)
             if generation is not None:
                 part = events.PartOf(stage, shard, generation)
-                said = events.content(run, part, logged.get(part), run.settings.aggregation)
+                content = events.content(run, part, logged.get(part), run.settings.aggregation)
                 again = run.revisions.again(shard, generation)
-                for image, (_, cause) in said.by_image().items():
+                for image, (_, cause) in content.by_image().items():
                     if image not in again:
                         found.setdefault(image, cause)
     return found
 
 
-def _newest(run: Run, shard: int, parts: Mapping[int, set[int]]) -> int | None:
-    known = parts.get(shard, set()).intersection(run.revisions.generations(shard))
+def _newest(run: Run, shard: int, by_shard: Mapping[int, set[int]]) -> int | None:
+    known = by_shard.get(shard, set()).intersection(run.revisions.generations(shard))
     return max(known, default=None)
 
 
@@ -145,7 +144,7 @@ def _compared(
     everything: bool,
 ) -> Iterator[tuple[Planned, bool, _Now | None]]:
     """The images that can be compared, whether they are scored, and what is there now; None: nothing."""
-    rated = [store.parts(run.folder, stage) for stage in run.stages[1:] or run.stages]
+    rated = [parts.parts(run.folder, stage) for stage in run.stages[1:] or run.stages]
     search = functools.cache(_members)
 
     def source_of(row: Planned) -> ImageRef | None:
@@ -167,7 +166,7 @@ def _compared(
             looked = [row for row in rows if must_be_looked_at(row)]
             seen = threads.map(lambda row: _look(row, source_of(row), search), looked)
             found = dict(zip((row.image for row in looked), seen, strict=True))
-            generations = (_newest(run, shard, parts) for parts in rated)
+            generations = (_newest(run, shard, by_shard) for by_shard in rated)
             since = max((each for each in generations if each is not None), default=None)
             due = run.revisions.again(shard, since or 0)
             for row in rows:

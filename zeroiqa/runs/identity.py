@@ -82,18 +82,18 @@ def without_arithmetic(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity, "settings": _deciding(identity["settings"])}
 
 
-def own_arithmetic(there: Mapping[str, Any], asked: Settings) -> Settings:
-    """The settings that a run has for a command: as asked, but for the arithmetic of its own scores.csv.
+def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
+    """The settings of a run for a command: the command's, but for the arithmetic of the run's scores.csv.
 
     Args:
         there: The settings in run.json. A run without raters has no scores: the command decides.
-        asked: By the command. Where it adds raters, their weights count, too.
+        wanted: By the command. Where it adds raters, their weights count, too.
     """
     if not there["raters"]:
-        return asked
-    more = tuple(there["raters"]) != asked.raters
+        return wanted
+    more = tuple(there["raters"]) != wanted.raters
     kept = {key: there[key] for key in ARITHMETIC if key in there and not (more and key == "rater_weights")}
-    return settings_from_dict({**asked.to_dict(), **kept}, "the run")
+    return settings_from_dict({**wanted.to_dict(), **kept}, "the run")
 
 
 def run_id_of(identity: Mapping[str, Any]) -> str:
@@ -104,7 +104,7 @@ def run_id_of(identity: Mapping[str, Any]) -> str:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Field -> its two values, without the images. Settings come alone if they explain the rest."""
-    return _unequal(_chosen(there), _chosen(here)) or _unequal(_meant(there), _meant(here))
+    return _unequal(_chosen(there), _chosen(here)) or _unequal(_resolved(there), _resolved(here))
 
 
 def check_version(folder: object, there: Mapping[str, Any]) -> None:
@@ -180,8 +180,8 @@ def _chosen(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity["settings"], "standards": [standard["name"] for standard in identity["standards"]]}
 
 
-def _meant(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What that stood for."""
+def _resolved(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What the names in that stood for."""
     return {
         **{key: identity[key] for key in ("method_version", "decode_policy", "segmenter")},
         **{f"rater {name}": rater for name, rater in identity["raters"].items()},

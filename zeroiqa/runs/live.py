@@ -23,7 +23,7 @@ _AHEAD = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
-class Worker:
+class ActiveWorker:
     """One process that has worked on the run."""
 
     process: str
@@ -56,7 +56,7 @@ class Live:
     """Images per second of the workers that are at work; None if there is none."""
     overall: float | None
     """Images per second of the time in which anybody was at work; None if there are no events."""
-    workers: tuple[Worker, ...]
+    workers: tuple[ActiveWorker, ...]
     """In the order in which they were seen last, the latest first."""
     clocks_differ: bool
     """Some worker was last seen in the future."""
@@ -106,7 +106,7 @@ def look(run: Run, now: datetime) -> Live:
     )
 
 
-def find_workers(events: Iterable[Event], now: datetime) -> tuple[Worker, ...]:
+def find_workers(events: Iterable[Event], now: datetime) -> tuple[ActiveWorker, ...]:
     """The processes that the events come from, the latest seen first."""
     by_process = groupby(sorted(events, key=lambda event: (event.process, event.time)), _process)
     workers = (_worker(list(own), now) for _, own in by_process)
@@ -123,12 +123,12 @@ def busy_seconds(events: Iterable[Event]) -> float:
     return total
 
 
-def _worker(own: Sequence[Event], now: datetime) -> Worker:
+def _worker(own: Sequence[Event], now: datetime) -> ActiveWorker:
     last = own[-1]
     lately = [event for event in own if last.time - event.time < LATELY]
     seconds = sum(event.seconds for event in lately)
     patience = max(LATELY, timedelta(seconds=2 * max(event.seconds for event in lately)))
-    return Worker(
+    return ActiveWorker(
         process=f"{last.host}-{last.pid}",
         label=last.worker,
         shards=len({event.shard for event in own}),

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.files.schema import TEXT, TRUTH, ListOf, Shape
 from zeroiqa.files.storage import Location, is_remote, location
-from zeroiqa.images import archives
-from zeroiqa.images import lists as path_lists
+from zeroiqa.images import archives, lists
 from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import EXTENSIONS
@@ -230,13 +229,13 @@ def _inside(path: str, base: str) -> str | None:
 
 def is_list(name: str) -> bool:
     """Whether a name is that of a list of images."""
-    return name.lower().endswith(path_lists.SUFFIXES)
+    return name.lower().endswith(lists.SUFFIXES)
 
 
 def _follows(argument: str) -> bool:
     """Whether an argument may mean other images tomorrow: it is no single image."""
-    lists = (*path_lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)
-    if argument.lower().endswith(lists):
+    endings = (*lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)
+    if argument.lower().endswith(endings):
         return True
     if is_remote(argument):
         return "*" in argument or not argument.lower().endswith(EXTENSIONS)

@@ -162,9 +162,9 @@ def _plan(
         UserError: the run is one of other images, or has results, which no new plan could tell apart.
     """
     images = [(source.path, source.prompt) for source in sources]
-    said = plan.inputs_of(images)
-    said |= {"set": plan.set_of(images)["sha256"]} if naming is None else naming.to_dict()
-    if not plan.belongs(said, inputs):
+    wanted = plan.inputs_of(images)
+    wanted |= {"set": plan.set_of(images)["sha256"]} if naming is None else naming.to_dict()
+    if not plan.belongs(wanted, inputs):
         raise UserError(
             f"{folder} holds a run over other images, whose plan is missing; choose another folder with -o."
         )
@@ -173,7 +173,7 @@ def _plan(
             f"{folder / plan.NAME} is missing or damaged, and without it nobody knows of which images the "
             "results are; put it back, or choose another folder with -o."
         )
-    plan.write_plan(folder, sources, said, again=(folder / plan.NAME).exists())
+    plan.write_plan(folder, sources, wanted, again=(folder / plan.NAME).exists())
 
 
 def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:

@@ -195,7 +195,7 @@ def read_regions(
         UserError: the part is not there or damaged, or has other images.
     """
     path = part_path(folder, REGIONS, shard, generation)
-    with _damage_said(path):
+    with _explained_damage(path):
         for record in _records(path, _REGIONS_SCHEMA, images):
             yield _regions_row(record)
 
@@ -205,7 +205,7 @@ def read_ratings(
 ) -> Iterator[RatingsRow]:
     """The rows of a part, streaming; arguments and errors as of `read_regions`."""
     path = part_path(folder, rating_stage(rater), shard, generation)
-    with _damage_said(path):
+    with _explained_damage(path):
         for record in _records(path, _RATINGS_SCHEMA, images):
             stored = record["ratings"]
             ratings = None if stored is None else _ratings(stored)
@@ -221,7 +221,7 @@ def read_errors(
         UserError: the part is not there or damaged, or has other images.
     """
     path = part_path(folder, stage, shard, generation)
-    with _damage_said(path), _opened(path, _schema_of(stage), images) as part:
+    with _explained_damage(path), _opened(path, _schema_of(stage), images) as part:
         columns = [name for name in ("image", "error", "cause") if name in part.schema_arrow.names]
         rows = numbered(part.read(columns).to_pylist(), images)
         return {
@@ -240,7 +240,7 @@ def read_part(
         UserError: the part is not there or damaged, or has other images.
     """
     path = part_path(folder, stage, shard, generation)
-    with _damage_said(path), _opened(path, _schema_of(stage), images) as part:
+    with _explained_damage(path), _opened(path, _schema_of(stage), images) as part:
         rows = part.read()
         deque(numbered(rows.select(["image"]).to_pylist(), images), maxlen=0)
         return complete(rows, _schema_of(stage))
@@ -295,7 +295,7 @@ def _records(path: Location, schema: pa.Schema, images: range | None) -> Iterato
         yield from numbered((record for batch in batches for record in batch.to_pylist()), images)
 
 
-def _damage_said(path: Location) -> AbstractContextManager[None]:
+def _explained_damage(path: Location) -> AbstractContextManager[None]:
     return reading(path, "delete it and give the command of the run again", "The part")
 
 

@@ -170,7 +170,7 @@ def all_inputs(folder: Location) -> dict[str, Any] | None:
 
 def planned_sizes(folder: Location) -> tuple[int, ...]:
     """Images in each shard, as planned."""
-    with _damage_said(folder), _opened(folder) as plans:
+    with _explained_damage(folder), _opened(folder) as plans:
         return _sizes(plans)
 
 
@@ -178,7 +178,7 @@ def planned_sizes(folder: Location) -> tuple[int, ...]:
 def shard_reader(folder: Location) -> Iterator[Callable[[int], list[Planned]]]:
     """Yield a function from a shard's number to its images; opening the plan takes longer than reading."""
     with ExitStack() as files:
-        with _damage_said(folder):
+        with _explained_damage(folder):
             plans = files.enter_context(_opened(folder))
         ends = list(accumulate(plan.num_row_groups for plan in plans))
         starts = list(accumulate(_sizes(plans), initial=0))
@@ -186,7 +186,7 @@ def shard_reader(folder: Location) -> Iterator[Callable[[int], list[Planned]]]:
         def read(shard: int) -> list[Planned]:
             file = bisect_right(ends, shard)
             group = shard - (ends[file - 1] if file else 0)
-            with _damage_said(folder):
+            with _explained_damage(folder):
                 return _rows(plans[file].read_row_group(group, _columns(plans[file])), starts[shard])
 
         yield read
@@ -206,14 +206,14 @@ def all_planned(folder: Location) -> Iterator[Planned]:
 
 def by_naming(folder: Location) -> Iterator[tuple[Naming | None, Iterator[Planned]]]:
     """What was named for the images of each plan file, and these, streaming; all in plan order."""
-    with _damage_said(folder), _opened(folder) as plans:
+    with _explained_damage(folder), _opened(folder) as plans:
         starts = accumulate((plan.metadata.num_rows for plan in plans), initial=0)
         for plan, start in zip(plans, starts, strict=False):
             yield naming_from(_inputs_of(plan)), _streamed(folder, plan, start)
 
 
 def _streamed(folder: Location, plan: pq.ParquetFile, first: int) -> Iterator[Planned]:
-    with _damage_said(folder):
+    with _explained_damage(folder):
         for batch in plan.iter_batches(columns=_columns(plan)):
             yield from _rows(batch, first)
             first += batch.num_rows
@@ -221,7 +221,7 @@ def _streamed(folder: Location, plan: pq.ParquetFile, first: int) -> Iterator[Pl
 
 def paths(folder: Location) -> list[str]:
     """The path of every image for opening it, in plan order."""
-    with _damage_said(folder), _opened(folder) as plans:
+    with _explained_damage(folder), _opened(folder) as plans:
         tables = [plan.read(["path", "raw_path"]) for plan in plans]
     return [
         path if raw is None else os.fsdecode(raw)
@@ -232,7 +232,7 @@ def paths(folder: Location) -> list[str]:
 
 def read_tables(folder: Location) -> Iterator[pa.Table]:
     """The plan as it is stored, shard by shard: all columns, for copies; what older plans lack is null."""
-    with _damage_said(folder), _opened(folder) as plans:
+    with _explained_damage(folder), _opened(folder) as plans:
         for file in plans:
             for group in range(file.num_row_groups):
                 yield complete(file.read_row_group(group), pa.schema(_FIELDS))
@@ -259,7 +259,7 @@ def _schema(inputs: Mapping[str, Any]) -> pa.Schema:
 def misplaced(folder: Location) -> int | None:
     """The first image whose number, or that of its shard, is not that of its place; None if all are right."""
     places, shards = count(), count()
-    with _damage_said(folder), _opened(folder) as plans:
+    with _explained_damage(folder), _opened(folder) as plans:
         for plan in plans:
             for group in range(plan.num_row_groups):
                 shard, rows = next(shards), plan.read_row_group(group, ["image", "shard"])
@@ -355,7 +355,7 @@ def _rows(part: pa.Table | pa.RecordBatch, first: int) -> list[Planned]:
     ]
 
 
-def _damage_said(folder: Location) -> AbstractContextManager[None]:
+def _explained_damage(folder: Location) -> AbstractContextManager[None]:
     return reading(folder / NAME, "use another folder", "The plan")
 
 

@@ -57,9 +57,9 @@ def _disagreement(record: Mapping[str, Any]) -> str | None:
         return "run_id is not the SHA-256 of identity: one of them was edited"
     if "named" not in identity["inputs"] and not {"count", "sha256"} <= identity["inputs"].keys():
         return "identity.inputs says neither what was named nor which images"
-    said = {f"identity.settings.{key}": (key, value) for key, value in identity["settings"].items()}
-    said |= {f"arithmetic.{key}": (key, value) for key, value in record.get("arithmetic", {}).items()}
-    for place, (key, value) in said.items():
+    named = {f"identity.settings.{key}": (key, value) for key, value in identity["settings"].items()}
+    named |= {f"arithmetic.{key}": (key, value) for key, value in record.get("arithmetic", {}).items()}
+    for place, (key, value) in named.items():
         if key not in settings:
             return f"settings.{key} is missing"
         if settings[key] != value or type(settings[key]) is not type(value):

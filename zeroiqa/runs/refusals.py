@@ -78,15 +78,15 @@ def _other_images(folder: Location, own: Naming | None, naming: Naming | None, n
     examples += [f"{printable(source.path)} only here" for source in news.new[:1]]
     what = f"{len(news.missing)} are only there, {len(news.new)} only here: {', '.join(examples)}"
     if own is not None:
-        here = "exact images" if naming is None else _said(naming)
-        what = f"those of {_said(own)} there, {here} here; {what}"
+        here = "exact images" if naming is None else _described(naming)
+        what = f"those of {_described(own)} there, {here} here; {what}"
     ways = "choose another folder with -o"
     if news.new:
         ways += ", or take in the new ones with --add"
     return f"{folder} holds a run over other images ({what}); {ways}."
 
 
-def _said(naming: Naming) -> str:
+def _described(naming: Naming) -> str:
     """As in a command."""
     options = [f"--include {each}" for each in naming.include]
     options += [f"--exclude {each}" for each in naming.exclude]

@@ -54,7 +54,7 @@ class Change(NamedTuple):
     prompt: str | None = None
 
 
-_Asked: TypeAlias = tuple[tuple[int, Mapping[int, What]], ...]
+_Requests: TypeAlias = tuple[tuple[int, Mapping[int, What]], ...]
 """Number of a revision, and which images of one shard it asks for; in order."""
 
 
@@ -70,7 +70,7 @@ class Revisions:
     """Images that are left out of every table."""
     _now: Mapping[int, Change] = field(default_factory=dict, hash=False)
     """Image -> what replaces its row of the plan."""
-    _asked: Mapping[int, _Asked] = field(default_factory=dict, hash=False)
+    _requests: Mapping[int, _Requests] = field(default_factory=dict, hash=False)
     """Shard -> what is to be computed again."""
 
     def planned(self, row: plan.Planned) -> plan.Planned:
@@ -94,8 +94,8 @@ class Revisions:
 
     def replaced(self, shard: int, image: int) -> int:
         """The newest revision that makes an image of a shard another file; 0 if none does."""
-        asked = self._asked.get(shard, ())
-        return max((number for number, images in asked if images.get(image) == "replaced"), default=0)
+        requests = self._requests.get(shard, ())
+        return max((number for number, images in requests if images.get(image) == "replaced"), default=0)
 
     def generation(self, shard: int) -> int:
         """The newest revision that asks for images of a shard to be computed again; 0 if none does."""
@@ -103,12 +103,12 @@ class Revisions:
 
     def generations(self, shard: int) -> tuple[int, ...]:
         """All generations that the parts of a shard may be of, from 0 on."""
-        return (0, *(number for number, _ in self._asked.get(shard, ())))
+        return (0, *(number for number, _ in self._requests.get(shard, ())))
 
     def again(self, shard: int, since: int) -> Mapping[int, What]:
         """The images of a shard that its parts of a generation lack, each `replaced` or `retried`."""
         found: dict[int, What] = {}
-        for number, images in self._asked.get(shard, ()):
+        for number, images in self._requests.get(shard, ()):
             if number > since:
                 for image, change in images.items():
                     found[image] = "replaced" if found.get(image) == "replaced" else change
@@ -151,7 +151,7 @@ def read(folder: Location) -> Revisions:
     ends = list(accumulate(plan.planned_sizes(folder)))
     now: dict[int, Change] = {}
     missing: dict[int, What] = {}
-    asked: dict[int, dict[int, dict[int, What]]] = {}
+    requests: dict[int, dict[int, dict[int, What]]] = {}
     for number, path in sorted(files.items()):
         for change in _changes(path, ends[-1]):
             if change.change in ("replaced", "back"):
@@ -160,14 +160,14 @@ def read(folder: Location) -> Revisions:
             elif change.change in ("gone", "pruned"):
                 missing[change.image] = change.change
             if change.change in ("replaced", "retried"):
-                by_number = asked.setdefault(bisect_right(ends, change.image), {})
+                by_number = requests.setdefault(bisect_right(ends, change.image), {})
                 by_number.setdefault(number, {})[change.image] = change.change
     return Revisions(
         number=max(files),
         gone=frozenset(missing),
         pruned=frozenset(image for image, change in missing.items() if change == "pruned"),
         _now=now,
-        _asked={shard: tuple(by_number.items()) for shard, by_number in asked.items()},
+        _requests={shard: tuple(by_number.items()) for shard, by_number in requests.items()},
     )
 
 

@@ -15,8 +15,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.raters import find_rater
-from zeroiqa.runs import events, findings, plan, record, revisions
-from zeroiqa.runs import parts as store
+from zeroiqa.runs import events, findings, parts, plan, record, revisions
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
     environment,
@@ -81,12 +80,14 @@ class Run:
     @property
     def stages(self) -> tuple[str, ...]:
         """Folders that hold one part per shard, in the order in which they are filled."""
-        return (store.REGIONS, *map(store.rating_stage, self.settings.raters))
+        return (parts.REGIONS, *map(parts.rating_stage, self.settings.raters))
 
     @property
     def lower_is_better(self) -> bool:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
-        return any(find_rater(name).lower_is_better(told) for name, told in self.identity["raters"].items())
+        return any(
+            find_rater(name).lower_is_better(rater_id) for name, rater_id in self.identity["raters"].items()
+        )
 
     def scores(self, **arithmetic: Any) -> Iterator[ImageScore]:
         """The result of each image that is finished, in plan order, streaming.
@@ -210,14 +211,14 @@ def revised(run: Run, changes: Sequence[revisions.Change] = ()) -> Run:
 def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     """The shards that have something left to do, in plan order; for some of the raters, or for all."""
     chosen = run.settings.raters if raters is None else raters
-    stages = (store.REGIONS, *map(store.rating_stage, chosen))
-    done = set.intersection(*(_finished(run, store.parts(run.folder, stage)) for stage in stages))
+    stages = (parts.REGIONS, *map(parts.rating_stage, chosen))
+    done = set.intersection(*(_finished(run, parts.parts(run.folder, stage)) for stage in stages))
     return [shard for shard in range(run.n_shards) if shard not in done]
 
 
-def _finished(run: Run, parts: Mapping[int, set[int]]) -> set[int]:
+def _finished(run: Run, generations: Mapping[int, set[int]]) -> set[int]:
     """The shards of whose parts the generation is there that is wanted."""
-    return {shard for shard, found in parts.items() if run.revisions.generation(shard) in found}
+    return {shard for shard, found in generations.items() if run.revisions.generation(shard) in found}
 
 
 def status(
@@ -243,7 +244,7 @@ def status(
     """
     aggregation = aggregation or run.settings.aggregation
     logged = (log or events.read_events(run.folder)).parts()
-    there = {stage: store.parts(run.folder, stage) for stage in run.stages}
+    there = {stage: parts.parts(run.folder, stage) for stage in run.stages}
     kinds: Counter[str] = Counter()
     answers: dict[tuple[str, str], Answers] = {}
     done = unreachable = 0
@@ -257,9 +258,9 @@ def status(
         errors: dict[int, tuple[str, str | None]] = {}
         for stage in reversed(run.stages):  # an image's first error is the one that it is listed with
             part = events.PartOf(stage, shard, max(known))
-            said = events.content(run, part, logged.get(part), aggregation, gone.get(shard, frozenset()))
-            errors |= said.by_image()
-            for standard, each in said.answers.items():
+            content = events.content(run, part, logged.get(part), aggregation, gone.get(shard, frozenset()))
+            errors |= content.by_image()
+            for standard, each in content.answers.items():
                 key = (str(findings.rater_of(run, stage)), standard)
                 answers[key] = answers[key] + each if key in answers else each
         again = run.revisions.again(shard, max(known)).keys() | gone.get(shard, frozenset())
@@ -270,7 +271,7 @@ def status(
     return RunStatus(
         images=run.n_images - len(run.revisions.pruned),
         shards=run.n_shards,
-        finished={stage: len(_finished(run, parts)) for stage, parts in there.items()},
+        finished={stage: len(_finished(run, found)) for stage, found in there.items()},
         scored=done - kinds.total(),
         errors=kinds.total(),
         error_kinds=kinds,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zeroiqa.runs import Run
-    from zeroiqa.runs.live import Live, Worker
+    from zeroiqa.runs.live import ActiveWorker, Live
     from zeroiqa.speed.cost import Cost
 
 KINDS = 10
@@ -170,7 +170,7 @@ def _workers(live: Live) -> Iterator[str]:
         yield "clocks differ: a worker was last seen in the future by the clock of this machine"
 
 
-def _row(worker: Worker, now: datetime) -> tuple[str, str, str, str, str]:
+def _row(worker: ActiveWorker, now: datetime) -> tuple[str, str, str, str, str]:
     from zeroiqa.errors import printable
 
     name = f"{worker.process} ({worker.label})" if worker.label else worker.process
