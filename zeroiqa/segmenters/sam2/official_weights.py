@@ -340,8 +340,8 @@ def _check_tensors(
     ]
     if faults:
         raise UserError(
-            f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of this "
-            "model, or name the model of this checkpoint."
+            f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of "
+            "this model, or name the model of this checkpoint."
         )
 
 
