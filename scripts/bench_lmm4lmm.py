@@ -46,9 +46,10 @@ from tests.tiny.lmm4lmm import lmm4lmm_config, write_lmm4lmm
 from zeroiqa.chat.batching import TokenBudget
 from zeroiqa.heads.lmm4lmm import picture
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation, question_of
-from zeroiqa.heads.lmm4lmm.predictor import PublishedJudge, load_published_judge
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, load_conversation
+from zeroiqa.heads.lmm4lmm.predictor import PublishedPredictor, load_published_predictor
 from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
+from zeroiqa.heads.questions import Dimension, question_of
 from zeroiqa.speed.benchmark import make_views
 from zeroiqa.types import Image
 from zeroiqa.weights.options import ModelOptions
@@ -117,8 +118,8 @@ def published(folder: Path, dimension: Dimension) -> Callable[[Sequence[Image]],
 
     @torch.inference_mode()
     def score(image: Image) -> float:
-        question, begun = question_of(dimension, image.prompt)
-        ids = torch.tensor([conversation.full(question, f"{begun} excellent.").ids])
+        question, begun = question_of(dimension, image.prompt, "lmm4lmm")
+        ids = torch.tensor([conversation.with_answer(question, f"{begun} excellent.").ids])
         pixels = picture.pixel_values(image.pixels)
         hidden = model.hidden_states(ids, pixels, torch.ones_like(ids), torch.ones(len(pixels)))
         model.language_model.lm_head(hidden).float()
@@ -130,12 +131,12 @@ def published(folder: Path, dimension: Dimension) -> Callable[[Sequence[Image]],
 
 def paths(folder: Path, dimension: Dimension) -> dict[str, Callable[[Sequence[Image]], list[float]]]:
     """By name, what scores a list of images; the reference first."""
-    alone = load_published_judge(folder, dimension, ModelOptions(device="cpu", dtype="float32"))
+    alone = load_published_predictor(folder, dimension, ModelOptions(device="cpu", dtype="float32"))
     several = replace(alone, budget=TokenBudget(IMAGES * 2048))
 
-    def scores(judge: PublishedJudge, images: Sequence[Image]) -> list[float]:
-        asked = [question_of(dimension, image.prompt) for image in images]
-        return [judged.score for judged in judge.judge(images, asked) if judged.score is not None]
+    def scores(predictor: PublishedPredictor, images: Sequence[Image]) -> list[float]:
+        questions = [question_of(dimension, image.prompt, "lmm4lmm") for image in images]
+        return [each.score for each in predictor.predict(images, questions) if each.score is not None]
 
     return {
         REFERENCE: published(folder, dimension),
@@ -240,7 +241,7 @@ def speed(folder: Path, config: dict[str, Any], dimension: Dimension, rounds: in
 def tokens(folder: Path, dimension: Dimension) -> dict[str, int]:
     """Of the prompts, as they are cut for us."""
     conversation = Conversation(load_tokenizer(folder), 256, str(folder))
-    lengths = [len(conversation.cut(*question_of(dimension, prompt))) for prompt in PROMPTS]
+    lengths = [len(conversation.prompt(question_of(dimension, prompt, "lmm4lmm"))) for prompt in PROMPTS]
     return {"fewest": min(lengths), "most": max(lengths), "of the image": 5 * 256}
 
 

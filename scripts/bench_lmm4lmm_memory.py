@@ -22,8 +22,9 @@ from accelerate import Accelerator  # noqa: F401
 from PIL import Image as PilImage
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from zeroiqa.heads.folds import Selection
+from zeroiqa.heads.folds import FoldChoice
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
+from zeroiqa.heads.lmm4lmm.trainable import RECIPE
 from zeroiqa.heads.training.options import Progress, TrainingOptions
 from zeroiqa.heads.training.train import train
 from zeroiqa.speed.benchmark import make_views
@@ -80,7 +81,7 @@ def step(folder: Path, checkpointing: bool) -> dict[str, Any]:
     options = TrainingOptions(
         epochs=1,
         batch_size=BATCH,
-        selection=Selection(select_on="test"),
+        selection=FoldChoice(select_on="test"),
         checkpointing=checkpointing,
         dtype="float32",
         device="cpu",
@@ -102,7 +103,7 @@ def step(folder: Path, checkpointing: bool) -> dict[str, Any]:
         data = write_ratings(Path(made))
         hook = register_module_forward_pre_hook(before)
         with suppress(EnoughError):
-            train("2", folder, data, Path(made) / "trained", options, note)
+            train(RECIPE, "2", folder, data, Path(made) / "trained", options, note)
         hook.remove()
     return {
         "MiB of the model": round(size),

@@ -52,6 +52,7 @@ def spring(event, arguments):
         time.sleep(1000) if "zeroiqa" in sys.orig_argv else ctypes.PyDLL(None).sleep(1000)
 
 sys.addaudithook(spring)
+sys.modules["pandas"] = None  # pyarrow imports it where it is installed: half of a start
 """
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 

@@ -23,6 +23,7 @@ from tests.test_chat_families import VIEWS, difference, numbers  # noqa: E402
 from tests.tiny import NATIVE, load_parts, mplug_owl3  # noqa: E402
 from zeroiqa.chat.engine import ChatEngine  # noqa: E402
 from zeroiqa.chat.loading import load  # noqa: E402
+from zeroiqa.chat.native import FAMILIES  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.standards import FilledPrompt, load_standard  # noqa: E402
@@ -124,7 +125,8 @@ def test_a_tokenizer_that_knows_the_placeholder_is_refused(copied: Path) -> None
 
 
 def test_a_folder_without_a_processor_s_files_is_complete(folder: Path, tiny: Tiny, tmp_path: Path) -> None:
-    assert missing_files(folder) == ()
+    assert missing_files(folder, native=FAMILIES) == ()
+    assert missing_files(folder) == ("preprocessor_config.json",)
     other = shutil.copytree(tiny("qwen2_vl"), tmp_path / "other")
     for path in other.glob("*processor_config.json"):
         path.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,10 @@ def small(version: str) -> Network:
 
     with tempfile.TemporaryDirectory() as folder:
         return Network(mplug_owl3.write(version, Path(folder)), version)
+
+
+def test_the_path_that_it_had_still_leads_to_the_classes() -> None:
+    before, now = (import_module(f"zeroiqa.{package}.mplug_owl3") for package in ("raters", "chat"))
+    assert all(getattr(before, name) is getattr(now, name) for name in now.__all__)
+    with pytest.raises(AttributeError, match=r"see zeroiqa\.chat\.mplug_owl3"):
+        before.MplugOwl9  # noqa: B018

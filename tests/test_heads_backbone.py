@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from peft import PeftModel
 from PIL import Image as PilImage
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
 from tests.tiny.lmm4lmm import write_lmm4lmm
 from tests.torchrun import in_two_processes
+from zeroiqa.chat.engine import ChatEngine
 from zeroiqa.chat.loading import load
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
 from zeroiqa.heads.backbone.conversation import ChatConversation
 from zeroiqa.heads.backbone.network import ChatNetwork
-from zeroiqa.heads.backbone.trainable import load_chat_trainee
-from zeroiqa.heads.folds import Selection, divide
-from zeroiqa.heads.lmm4lmm.conversation import PERCEPTION, QUALITY_IS, question_of
+from zeroiqa.heads.backbone.trainable import load_chat_trainable
+from zeroiqa.heads.backbone.weights import read_backbone_head
+from zeroiqa.heads.folds import FoldChoice, divide
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.ratings import read_examples
+from zeroiqa.heads.lmm4lmm.trainable import RECIPE
+from zeroiqa.heads.questions import PERCEPTION, QUALITY_IS, Question, question_of
+from zeroiqa.heads.ratings import read_training_data
 from zeroiqa.heads.training.batches import collate
-from zeroiqa.heads.training.examples import Lesson
-from zeroiqa.heads.training.objective import Objective
+from zeroiqa.heads.training.examples import Example
+from zeroiqa.heads.training.objective import WordObjective
 from zeroiqa.heads.training.options import TrainingOptions
 from zeroiqa.heads.training.train import train
 from zeroiqa.images.decode import decode
@@ -68,11 +74,27 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(**changes: object) -> TrainingOptions:
     base = {"epochs": 8, "batch_size": 6, "learning_rate": 1e-2, "device": "cpu"}
-    return TrainingOptions(**{**base, "selection": Selection("share:.4"), **changes})
+    return TrainingOptions(**{**base, "selection": FoldChoice("share:.4"), **changes})
 
 
 def noise(seed: int, size: tuple[int, int]) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def same_by_peft(backbone: Path, folder: Path) -> None:
+    """Assert that peft makes of the backbone and a trained folder what is made of them here."""
+    ours, theirs = (load(str(backbone), CPU) for _ in range(2))
+    before = load(str(backbone), CPU).model
+    read_backbone_head(folder).merge(ours)
+    peft = PeftModel.from_pretrained(theirs.model, folder)
+    engine = ChatEngine(ours)
+    item = engine.preprocessor.prepare(noise(5, (90, 120)), engine.template.text(QUESTION))
+    with torch.no_grad():
+        wanted, found, untrained = (
+            model.eval()(**item.tensors).logits for model in (ours.model, peft, before)
+        )
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert (wanted - untrained).abs().max() > 1e-4
 
 
 # ---------------------------------------------------------------- what is read
@@ -104,26 +126,31 @@ def test_hidden_states_are_what_the_models_own_output_layer_reads(family, tmp_pa
 @pytest.mark.parametrize("family", SMALL)
 def test_the_read_token_is_the_last_of_the_cut_prompt(places, rated, family):
     """The hidden state before the level word, beside a longer row, is that of the prompt cut there."""
-    trainee = load_chat_trainee(f"hf:{places[family]}", "1", device=torch.device("cpu"), dtype=torch.float32)
-    lessons = [
-        Lesson(rated / f"{number}.png", question, f"{begun} good.", 1.0)
+    trainable = load_chat_trainable(
+        f"hf:{places[family]}", "1", device=torch.device("cpu"), dtype=torch.float32
+    )
+    examples = [
+        Example(rated / f"{number}.png", question, f"{begun} good.", 1.0)
         for number, (question, begun) in enumerate(
-            [question_of("perception", None), question_of("correspondence", "a very bright grey wall")]
+            [
+                question_of("perception", None, "lmm4lmm"),
+                question_of("correspondence", "a very bright grey wall", "lmm4lmm"),
+            ]
         )
     ]
 
-    batch = collate([trainee.prepare(lesson) for lesson in lessons], trainee.join)
-    together = Objective(trainee.model, "1", trainee.words).features(batch)
+    batch = collate([trainable.encode(example) for example in examples], trainable.join)
+    together = WordObjective(trainable.model, "1", trainable.words).features(batch)
 
     assert len({part.inputs["input_ids"].shape for part in batch.parts}) == 1
-    for row, lesson in enumerate(lessons):
-        cut = trainee.conversation.cut(lesson.question, lesson.answer.removesuffix(" good."))
-        item = trainee.model.engine.preprocessor.prepare(decode(lesson.path).pixels, cut)
+    for row, example in enumerate(examples):
+        cut = trainable.conversation.prompt(Question(example.question, example.answer.removesuffix(" good.")))
+        item = trainable.model.engine.preprocessor.prepare(decode(example.path).pixels, cut)
         with torch.no_grad():
-            alone = trainee.model.hidden_states(**trainee.model.join([item]))[0, -1]
+            alone = trainable.model.hidden_states(**trainable.model.join([item]))[0, -1]
         torch.testing.assert_close(together[row], alone, atol=1e-4, rtol=1e-4)
     labels = batch.parts[0].labels[0]
-    said = trainee.model.engine.loaded.processor.tokenizer.decode(labels[labels >= 0])
+    said = trainable.model.engine.loaded.processor.tokenizer.decode(labels[labels >= 0])
     assert said.strip().startswith(f"{QUALITY_IS} good.") and len(said.strip()) > len(QUALITY_IS) + 6
 
 
@@ -132,11 +159,11 @@ def test_the_read_token_is_the_last_of_the_cut_prompt(places, rated, family):
 
 @pytest.mark.parametrize("family", SMALL[:3])
 def test_stage_2_learns_and_its_folder_scores_as_it_was_trained(places, rated, tmp_path, family):
-    result = train("2", f"hf:{places[family]}", rated / "ratings.csv", tmp_path / "head", options())
+    result = train(RECIPE, "2", f"hf:{places[family]}", rated / "ratings.csv", tmp_path / "head", options())
 
     assert result.history[-1].loss < result.history[0].loss / 2
     assert result.best.value > 0.8  # of eight images: rounding puts two in another order
-    chosen_on = divide(read_examples(rated / "ratings.csv"), Selection("share:.4")).validation
+    chosen_on = divide(read_training_data(rated / "ratings.csv"), FoldChoice("share:.4")).validation
     images = [decode(example.path) for example in chosen_on]
     prompts = [example.question.partition("prompt: ")[2] for example in chosen_on]
     judged = Head("correspondence", result.folder, CPU).score(images, prompts=prompts)
@@ -153,15 +180,17 @@ def test_both_stages_and_then_more(places, rated, tmp_path):
     """Each folder has all that was learnt: the next one needs the backbone, and no folder before it."""
     base = f"hf:{places['qwen2_5_vl']}"
     data = rated / "ratings.csv"
-    first = train("1", base, data, tmp_path / "stage1", options(epochs=1)).folder
-    second = train("2", first, data, tmp_path / "stage2", options(epochs=2)).folder
-    more = train("2", second, data, tmp_path / "more", options(epochs=1, learning_rate=1e-9)).folder
+    first = train(RECIPE, "1", base, data, tmp_path / "stage1", options(epochs=1)).folder
+    second = train(RECIPE, "2", first, data, tmp_path / "stage2", options(epochs=2)).folder
+    more = train(RECIPE, "2", second, data, tmp_path / "more", options(epochs=1, learning_rate=1e-9)).folder
 
-    one, two, three = (load_file(folder / "head.safetensors") for folder in (first, second, more))
+    one, two, three = (load_file(folder / "adapter_model.safetensors") for folder in (first, second, more))
     assert one and all("merger" in name for name in one)
     assert all(torch.equal(two[name], weight) for name, weight in one.items())
-    layer = next(name.removesuffix(".lora_A") for name in two if name.endswith(".lora_A"))
-    assert two[f"{layer}.lora_A"].shape[0] == 8 and three[f"{layer}.lora_A"].shape[0] == 16
+    matrix = next(name for name in two if name.endswith(".lora_A.weight"))
+    assert two[matrix].shape[0] == 8 and three[matrix].shape[0] == 16
+    for folder in (first, second, more):
+        same_by_peft(places["qwen2_5_vl"], folder)
     image = decode(rated / "3.png")
     scores = [Head("perception", folder, CPU).score([image])[0].score for folder in (second, more)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
@@ -169,10 +198,54 @@ def test_both_stages_and_then_more(places, rated, tmp_path):
         Head("perception", first, CPU).score([image])
 
 
+def test_a_head_in_the_format_of_an_older_version_scores_as_ever(places, rated, tmp_path, caplog):
+    """Written as 5.0 did it: all tensors in one file, LoRA by the names of the layers."""
+    result = train(
+        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "new", options(epochs=1)
+    )
+    image = decode(rated / "3.png")
+    (wanted,) = Head("perception", result.folder, CPU).score([image])
+    older = tmp_path / "older"
+    older.mkdir()
+    shutil.copy(result.folder / "head.json", older)
+    head = read_backbone_head(result.folder)
+    tensors = {
+        f"{layer}.lora_{key.upper()}": getattr(found, key)
+        for layer, found in head.adapter.layers.items()
+        for key in "ab"
+    }
+    tensors |= {f"regression.{name}": tensor for name, tensor in head.regression.items()}
+    save_file(tensors, older / "head.safetensors")
+
+    with caplog.at_level("WARNING"):
+        (found,) = Head("perception", older, CPU).score([image])
+
+    assert found == wanted
+    (record,) = caplog.records
+    assert (
+        "older is in the format of an older zeroiqa (head.safetensors), which peft does not read"
+        in record.message
+    )
+    more = train(RECIPE, "2", older, rated / "ratings.csv", tmp_path / "more", options(epochs=1))
+    assert not (more.folder / "head.safetensors").exists()
+    same_by_peft(places["internvl"], more.folder)
+
+
+def test_a_head_scores_where_peft_is_not_installed(places, rated, tmp_path, monkeypatch):
+    result = train(
+        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
+    )
+    image = decode(rated / "3.png")
+    wanted = Head("perception", result.folder, CPU).score([image])
+    monkeypatch.setitem(sys.modules, "peft", None)
+
+    assert Head("perception", result.folder, CPU).score([image]) == wanted
+
+
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_next"])
 def test_answers_are_learnt(places, rated, tmp_path, family):
     data = rated / "questions.csv"
-    result = train("qa", f"hf:{places[family]}", data, tmp_path / "head", options(epochs=10))
+    result = train(RECIPE, "qa", f"hf:{places[family]}", data, tmp_path / "head", options(epochs=10))
 
     assert result.best.value > 0.9
     images = [decode(rated / f"{number}.png") for number in (0, 1, 22, 23)]
@@ -191,17 +264,15 @@ def test_resumed_is_uninterrupted(places, rated, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train("2", base, data, tmp_path / "parts", options(epochs=2), stop)
+        train(RECIPE, "2", base, data, tmp_path / "parts", options(epochs=2), stop)
     with pytest.raises(UserError, match="unfinished training with another start"):
-        train("2", f"hf:{places['mllama']}", data, tmp_path / "parts", options(epochs=2))
-    resumed = train("2", base, data, tmp_path / "parts", options(epochs=2))
-    whole = train("2", base, data, tmp_path / "whole", options(epochs=2))
+        train(RECIPE, "2", f"hf:{places['mllama']}", data, tmp_path / "parts", options(epochs=2))
+    resumed = train(RECIPE, "2", base, data, tmp_path / "parts", options(epochs=2))
+    whole = train(RECIPE, "2", base, data, tmp_path / "whole", options(epochs=2))
 
-    one, other = (load_file(result.folder / "head.safetensors") for result in (whole, resumed))
     assert resumed.history == whole.history
-    assert one.keys() == other.keys() and all(
-        torch.equal(weight, other[name]) for name, weight in one.items()
-    )
+    for name in ("adapter_model.safetensors", "regression.safetensors"):
+        assert (whole.folder / name).read_bytes() == (resumed.folder / name).read_bytes()
 
 
 def test_checkpointing_changes_no_gradient_of_our_own_family(tmp_path):
@@ -271,7 +342,7 @@ def test_two_processes_train_a_model_with_layers_that_nothing_reads(places, rate
 
 def test_other_weights_than_those_trained_on_are_refused(rated, tmp_path):
     backbone = build("internvl", tmp_path / "backbone")
-    result = train("2", f"hf:{backbone}", rated / "ratings.csv", tmp_path / "head", options(epochs=1))
+    result = train(RECIPE, "2", f"hf:{backbone}", rated / "ratings.csv", tmp_path / "head", options(epochs=1))
     weights = backbone / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0?")
 
@@ -284,26 +355,41 @@ def test_what_cannot_be_a_backbone_is_one_sentence(places, rated, tmp_path):
     owl = build("mplug_owl3_240728", tmp_path / "owl")  # its tokenizer knows other words than the levels
 
     with pytest.raises(UserError, match=r"level words bad, .* are not single tokens .*; choose another"):
-        train("2", f"hf:{owl}", data, tmp_path / "head", options())
+        train(RECIPE, "2", f"hf:{owl}", data, tmp_path / "head", options())
     with pytest.raises(UserError, match="published layout, .* give its folder as the start"):
-        train("2", f"hf:{write_lmm4lmm(tmp_path / 'released')}", data, tmp_path / "head", options())
+        train(RECIPE, "2", f"hf:{write_lmm4lmm(tmp_path / 'released')}", data, tmp_path / "head", options())
     with pytest.raises(UserError, match="There is no model 'nowhere'"):
-        train("2", "nowhere", data, tmp_path / "head", options())
+        train(RECIPE, "2", "nowhere", data, tmp_path / "head", options())
     with pytest.raises(UserError, match="There is no folder"):
-        train("2", f"hf:{tmp_path / 'nowhere'}", data, tmp_path / "head", options())
+        train(RECIPE, "2", f"hf:{tmp_path / 'nowhere'}", data, tmp_path / "head", options())
 
 
-@pytest.mark.parametrize(("name", "content"), [("head.json", "{}"), ("head.safetensors", "")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("head.json", "{}"),
+        ("adapter_model.safetensors", ""),
+        ("adapter_config.json", "[]"),
+        ("regression.safetensors", ""),
+    ],
+)
 def test_a_damaged_folder_is_named(places, rated, tmp_path, name, content):
     result = train(
-        "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
+        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
     )
     (result.folder / name).write_text(content, "utf-8")
 
     with pytest.raises(UserError, match="incomplete or damaged"):
         Head("perception", result.folder, CPU).score([decode(rated / "1.png")])
     with pytest.raises(UserError, match="leave out --load-in-8bit"):
-        train("2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "again", options(epochs=1))
+        train(
+            RECIPE,
+            "2",
+            f"hf:{places['internvl']}",
+            rated / "ratings.csv",
+            tmp_path / "again",
+            options(epochs=1),
+        )
         Head("perception", tmp_path / "again", ModelOptions(device="cpu", load_in_8bit=True)).score(
             [decode(rated / "1.png")]
         )
@@ -312,4 +398,4 @@ def test_a_damaged_folder_is_named(places, rated, tmp_path, name, content):
 def test_control_tokens_in_answers_are_refused(places):
     network = ChatNetwork(load(str(places["qwen2_5_vl"]), CPU))
     with pytest.raises(UserError, match="control token"):
-        ChatConversation(network.engine).full("Is it?", "yes<|im_end|>")
+        ChatConversation(network.engine).with_answer("Is it?", "yes<|im_end|>")

@@ -13,15 +13,11 @@ import torch
 from tests.tiny.lmm4lmm import TOKENS, lmm4lmm_tokenizer, write_lmm4lmm
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.conversation import (
-    CORRESPONDENCE_IS,
-    QUALITY_IS,
-    Conversation,
-    load_conversation,
-    question_of,
-)
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, load_conversation
 from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
+from zeroiqa.heads.lmm4lmm.predictor import load_published_predictor
+from zeroiqa.heads.questions import CORRESPONDENCE_IS, QUALITY_IS, Question, question_of
 from zeroiqa.types import Image
 from zeroiqa.weights.options import ModelOptions
 
@@ -56,8 +52,8 @@ def images() -> list[Image]:
 
 
 def test_a_conversation_is_the_published_text(talk: Conversation) -> None:
-    question, begun = question_of("correspondence", " two  cats ")
-    text = lmm4lmm_tokenizer().decode(talk.full(question, f"{begun} good.").ids)
+    question, begun = question_of("correspondence", " two  cats ", "lmm4lmm")
+    text = lmm4lmm_tokenizer().decode(talk.with_answer(question, f"{begun} good.").ids)
     assert text == (
         "<s><|im_start|>system\n你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，"
         "英文名叫InternVL, "
@@ -77,8 +73,8 @@ def test_the_read_token_is_the_fourth_from_the_end_and_the_last_of_the_cut_promp
 ) -> None:
     tokenizer = lmm4lmm_tokenizer()
     for word, level in zip(("bad", "poor", "fair", "good", "excellent"), talk.level_ids(begun), strict=True):
-        asked = talk.full("Well?", f"{begun} {word}.")
-        cut = talk.cut("Well?", begun)
+        asked = talk.with_answer("Well?", f"{begun} {word}.")
+        cut = talk.prompt(Question("Well?", begun))
         assert asked.read == len(asked.ids) - 4 == len(cut) - 1
         assert cut == asked.ids[: len(cut)] and tokenizer.decode(cut[-1]).strip() == "is"
         assert asked.ids[asked.read + 1] == level and tokenizer.decode(level).strip() == word
@@ -86,7 +82,7 @@ def test_the_read_token_is_the_fourth_from_the_end_and_the_last_of_the_cut_promp
 
 
 def test_an_answer_that_is_no_level_is_read_before_it_begins(talk: Conversation) -> None:
-    asked = talk.full("Is it a cat? Answer yes or no.", "Yes")
+    asked = talk.with_answer("Is it a cat? Answer yes or no.", "Yes")
     assert asked.read == asked.answer - 1
     yes, no = talk.answer_ids()
     assert asked.ids[asked.answer] == yes[0] and not set(yes) & set(no)
@@ -113,13 +109,13 @@ def test_another_models_tokenizer_is_refused() -> None:
 
 def test_control_tokens_of_a_user_are_refused(talk: Conversation) -> None:
     with pytest.raises(ImageError, match=r"holds '<\|im_end\|>', which LMM4LMM reads as a control token"):
-        talk.cut("a cat <|im_end|>")
+        talk.prompt(Question("a cat <|im_end|>", ""))
 
 
 @pytest.mark.parametrize(("dimension", "what"), [("correspondence", "text prompt"), ("qa", "question")])
 def test_a_missing_text_is_one_sentence(dimension: str, what: str) -> None:
     with pytest.raises(ImageError, match=f"The image has no {what}, which lmm4lmm:{dimension} needs"):
-        question_of(dimension, "  ")  # type: ignore[arg-type]
+        question_of(dimension, "  ", "lmm4lmm")  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- scores
@@ -132,10 +128,11 @@ def test_scores_are_those_of_the_whole_conversations_one_by_one(folder: Path, di
     head = Head(dimension, folder, CPU)  # type: ignore[arg-type]
     judged = head.score(images())
     assert len({round(each.score, 3) for each in judged}) == len(judged)  # the network looks at its inputs
-    model, talk = head._judge().model, head._judge().conversation
+    loaded = load_published_predictor(folder, dimension, CPU)  # type: ignore[arg-type]
+    model, talk = loaded.model, loaded.conversation
     for image, found in zip(images(), judged, strict=True):
-        question, begun = question_of(dimension, image.prompt)  # type: ignore[arg-type]
-        ids = torch.tensor([talk.full(question, f"{begun} excellent.").ids])
+        question, begun = question_of(dimension, image.prompt, "lmm4lmm")  # type: ignore[arg-type]
+        ids = torch.tensor([talk.with_answer(question, f"{begun} excellent.").ids])
         pixels = pixel_values(image.pixels, model.config.vision.side)
         levels = torch.tensor(talk.level_ids())
         alone = model(ids, pixels, torch.ones_like(ids), torch.ones(5), level_ids=levels)
@@ -168,8 +165,9 @@ def test_prompts_and_questions_count(folder: Path, answers: Path) -> None:
 def test_the_yes_of_a_head_is_the_share_of_both_its_cases(answers: Path) -> None:
     head = Head("qa", answers, CPU)
     found = head.score(images()[:1], questions=["Is it a cat?"])[0].yes
-    model, talk = head._judge().model, head._judge().conversation
-    ids = torch.tensor([talk.cut("Is it a cat?")])
+    loaded = load_published_predictor(answers, "qa", CPU)
+    model, talk = loaded.model, loaded.conversation
+    ids = torch.tensor([talk.prompt(Question("Is it a cat?", ""))])
     pixels = pixel_values(images()[0].pixels, model.config.vision.side)
     with torch.no_grad():
         hidden = model.hidden_states(ids, pixels, torch.ones_like(ids), torch.ones(5))

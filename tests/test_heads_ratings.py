@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.heads.folds import Selection, divide
+from zeroiqa.heads.folds import FoldChoice, divide
 from zeroiqa.heads.levels import LEVEL_WORDS, level_in, level_of, levels_of
-from zeroiqa.heads.ratings import Example, Examples, read_examples
+from zeroiqa.heads.ratings import RatedQuestion, TrainingData, read_training_data
 
 QUESTION = "How would you rate the quality of this image?"
 
@@ -39,18 +39,20 @@ def table(folder: Path, text: str, images: tuple[str, ...] = ("a.png", "b.png"))
     return folder / "ratings.csv"
 
 
-def examples(count: int, test: int = 0) -> Examples:
-    made = [Example(f"{n}.png", Path(f"{n}.png"), QUESTION, float(n), None) for n in range(count + test)]
-    return Examples(tuple(made[:count]), tuple(made[count:]))
+def examples(count: int, test: int = 0) -> TrainingData:
+    made = [
+        RatedQuestion(f"{n}.png", Path(f"{n}.png"), QUESTION, float(n), None) for n in range(count + test)
+    ]
+    return TrainingData(tuple(made[:count]), tuple(made[count:]))
 
 
 def test_the_published_layout_is_read(tmp_path):
     meta = published(tmp_path, [line("sd/001.png", 31.5), "", line("sd/002.png", 62)], [line("sd/003.png")])
 
-    found = read_examples(meta)
+    found = read_training_data(meta)
 
     file = tmp_path / "images" / "sd" / "001.png"
-    assert found.train[0] == Example("sd/001.png", file, QUESTION, 31.5, "Good.")
+    assert found.train[0] == RatedQuestion("sd/001.png", file, QUESTION, 31.5, "Good.")
     assert [example.image for example in found.train] == ["sd/001.png", "sd/002.png"]
     assert [example.image for example in found.test] == ["sd/003.png"]
 
@@ -59,18 +61,18 @@ def test_conversations_alone_are_training_examples(tmp_path):
     published(tmp_path, [line("a.png"), line("b.png")], [])
     (tmp_path / "train.jsonl").rename(tmp_path / "images" / "train.jsonl")
 
-    assert len(read_examples(tmp_path / "images" / "train.jsonl").train) == 2
+    assert len(read_training_data(tmp_path / "images" / "train.jsonl").train) == 2
 
 
 def test_a_plain_table_rates_the_quality(tmp_path):
-    found = read_examples(table(tmp_path, "image,mos,split\na.png,3.5,train\nb.png,4,test\n"))
+    found = read_training_data(table(tmp_path, "image,mos,split\na.png,3.5,train\nb.png,4,test\n"))
 
-    assert found.train == (Example("a.png", tmp_path / "a.png", QUESTION, 3.5, None),)
+    assert found.train == (RatedQuestion("a.png", tmp_path / "a.png", QUESTION, 3.5, None),)
     assert [example.image for example in found.test] == ["b.png"]
 
 
 def test_a_table_with_prompts_rates_the_correspondence(tmp_path):
-    found = read_examples(table(tmp_path, 'image,mos,prompt\na.png,1,"a cat,  red"\nb.png,2,a dog\n'))
+    found = read_training_data(table(tmp_path, 'image,mos,prompt\na.png,1,"a cat,  red"\nb.png,2,a dog\n'))
 
     assert found.train[0].question == (
         "How would you rate the correspondence of this image and its prompt? prompt: a cat,  red"
@@ -78,7 +80,9 @@ def test_a_table_with_prompts_rates_the_correspondence(tmp_path):
 
 
 def test_a_table_of_questions_has_answers(tmp_path):
-    found = read_examples(table(tmp_path, "image;question;answer\na.png;Is it a cat?;yes\nb.png;Is it?;no\n"))
+    found = read_training_data(
+        table(tmp_path, "image;question;answer\na.png;Is it a cat?;yes\nb.png;Is it?;no\n")
+    )
 
     assert [(example.question, example.answer) for example in found.train] == [
         ("Is it a cat?", "yes"),
@@ -106,7 +110,7 @@ def test_a_table_of_questions_has_answers(tmp_path):
 )
 def test_what_is_wrong_with_a_table_is_one_sentence(tmp_path, text, words):
     with pytest.raises(UserError, match=words):
-        read_examples(table(tmp_path, text))
+        read_training_data(table(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_what_is_wrong_with_a_table_is_one_sentence(tmp_path, text, words):
 )
 def test_what_is_wrong_with_a_line_is_one_sentence(tmp_path, entry, words):
     with pytest.raises(UserError, match=words):
-        read_examples(published(tmp_path, [entry], []))
+        read_training_data(published(tmp_path, [entry], []))
 
 
 def test_a_line_that_is_cut_off_is_named(tmp_path):
@@ -130,7 +134,7 @@ def test_a_line_that_is_cut_off_is_named(tmp_path):
     (tmp_path / "train.jsonl").write_text(lines[: len(lines) // 2 + 20], "utf-8")
 
     with pytest.raises(UserError, match=r"train\.jsonl line 2 is no JSON"):
-        read_examples(meta)
+        read_training_data(meta)
 
 
 @pytest.mark.parametrize(
@@ -144,18 +148,18 @@ def test_a_line_that_is_cut_off_is_named(tmp_path):
 )
 def test_what_is_wrong_with_a_meta_file_is_one_sentence(tmp_path, more, words):
     with pytest.raises(UserError, match=words):
-        read_examples(published(tmp_path, [line("a.png")], [], **more))
+        read_training_data(published(tmp_path, [line("a.png")], [], **more))
 
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"ratings\.jpg is no training data by its name"):
-        read_examples(tmp_path / "ratings.jpg")
+        read_training_data(tmp_path / "ratings.jpg")
 
 
 def test_five_folds_share_out_the_training_examples():
     every = examples(500, test=100)
 
-    folds = [divide(every, Selection(f"fold:{number}")) for number in range(1, 6)]
+    folds = [divide(every, FoldChoice(f"fold:{number}")) for number in range(1, 6)]
 
     assert sorted(e.image for fold in folds for e in fold.validation) == sorted(e.image for e in every.train)
     for fold in folds:
@@ -167,27 +171,28 @@ def test_five_folds_share_out_the_training_examples():
 def test_the_test_fold_is_never_validated_on_unless_that_is_asked_for():
     every = examples(100, test=50)
 
-    assert not {*divide(every, Selection("share:.3")).validation} & {*every.test}
-    assert divide(every, Selection(select_on="test")) == (every.train, every.test)
+    assert not {*divide(every, FoldChoice("share:.3")).validation} & {*every.test}
+    assert divide(every, FoldChoice(select_on="test")) == (every.train, every.test)
     with pytest.raises(UserError, match="no test fold to select on"):
-        divide(examples(100), Selection(select_on="test"))
+        divide(examples(100), FoldChoice(select_on="test"))
 
 
 def test_a_share_depends_on_the_seed_and_the_name_alone():
     every = examples(400)
-    fold = divide(every, Selection("share:0.1", seed=3))
-    fewer = divide(Examples(every.train[::2], ()), Selection("share:0.1", seed=3))
+    fold = divide(every, FoldChoice("share:0.1", seed=3))
+    fewer = divide(TrainingData(every.train[::2], ()), FoldChoice("share:0.1", seed=3))
 
     assert 15 < len(fold.validation) < 70
     assert {*fewer.validation} == {*fold.validation} & {*every.train[::2]}
-    assert divide(every, Selection("share:0.1", seed=4)) != fold
+    assert divide(every, FoldChoice("share:0.1", seed=4)) != fold
 
 
 def test_all_questions_about_an_image_are_on_one_side():
     pair = tuple(
-        Example(f"{n // 2}.png", Path(f"{n // 2}.png"), f"Question {n}?", None, "yes") for n in range(200)
+        RatedQuestion(f"{n // 2}.png", Path(f"{n // 2}.png"), f"Question {n}?", None, "yes")
+        for n in range(200)
     )
-    fold = divide(Examples(pair, ()), Selection("fold:2"))
+    fold = divide(TrainingData(pair, ()), FoldChoice("fold:2"))
 
     assert not {e.image for e in fold.train} & {e.image for e in fold.validation}
 
@@ -195,12 +200,12 @@ def test_all_questions_about_an_image_are_on_one_side():
 @pytest.mark.parametrize("rule", ["fold:0", "fold:6", "share:0", "share:1.5", "share:.0", "half", ""])
 def test_an_unknown_rule_is_refused(rule):
     with pytest.raises(UserError, match="no rule"):
-        divide(examples(10), Selection(rule))
+        divide(examples(10), FoldChoice(rule))
 
 
 def test_an_empty_fold_is_refused():
     with pytest.raises(UserError, match="leaves 1 examples to learn from and 0 to validate on"):
-        divide(examples(1), Selection("share:0.0001"))
+        divide(examples(1), FoldChoice("share:0.0001"))
 
 
 @pytest.mark.parametrize(

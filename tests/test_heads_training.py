@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from PIL import Image as PilImage
 from safetensors.torch import load_file
 
 from tests.tiny.lmm4lmm import lmm4lmm_config, lmm4lmm_tokenizer, write_lmm4lmm
 from tests.torchrun import in_two_processes
 from zeroiqa.errors import UserError
-from zeroiqa.heads.folds import Selection, divide
+from zeroiqa.heads.folds import FoldChoice, divide
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.export import export
 from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.lmm4lmm.trainable import load_published_trainee
-from zeroiqa.heads.ratings import read_examples
+from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
+from zeroiqa.heads.lmm4lmm.trainable import RECIPE, load_published_trainable
+from zeroiqa.heads.ratings import read_training_data
 from zeroiqa.heads.training.batches import collate
-from zeroiqa.heads.training.examples import make_lessons
+from zeroiqa.heads.training.examples import make_examples
 from zeroiqa.heads.training.loop import learn
 from zeroiqa.heads.training.options import TrainingOptions
 from zeroiqa.heads.training.train import train
@@ -60,12 +62,12 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(**changes: object) -> TrainingOptions:
     base = {"epochs": 1, "batch_size": 4, "learning_rate": 3e-3, "device": "cpu"}
-    return TrainingOptions(**{**base, "selection": Selection("share:.3"), **changes})
+    return TrainingOptions(**{**base, "selection": FoldChoice("share:.3"), **changes})
 
 
 def test_both_stages_one_after_the_other(tmp_path, base, rated):
-    first = train("1", base, rated, tmp_path / "stage1", options())
-    second = train("2", first.folder, rated, tmp_path / "stage2", options(epochs=3))
+    first = train(RECIPE, "1", base, rated, tmp_path / "stage1", options())
+    second = train(RECIPE, "2", first.folder, rated, tmp_path / "stage2", options(epochs=3))
 
     assert second.history[-1].loss < second.history[0].loss
     record = json.loads((second.folder / "training.json").read_text("utf-8"))
@@ -81,30 +83,48 @@ def test_both_stages_one_after_the_other(tmp_path, base, rated):
         if not torch.equal(weight, before.state_dict()[name])
     }
     assert changed == {name for name in before.state_dict() if name.startswith("mlp1.")}
+    peft = PeftModel.from_pretrained(before, first.folder / "adapter")
+    compare(peft, learnt)
+    peft = PeftModel.from_pretrained(load_model(first.folder, regression=False), second.folder / "adapter")
+    scores = load_model(second.folder)
+    peft.base_model.model.regression = scores.regression
+    compare(peft, scores)
+
+
+@torch.no_grad()
+def compare(peft: PeftModel, wanted: Lmm4Lmm) -> None:
+    """Assert that peft makes of the start and the adapter what is in the checkpoint."""
+    tiles = torch.randn(5, 3, 28, 28, generator=torch.Generator().manual_seed(4))
+    ids = torch.tensor([[7, 8, *[wanted.image_token] * 20, 9, 10, 11]])
+    inputs = (ids, tiles, torch.ones_like(ids), torch.ones(5))
+    found, ours = (model(*inputs, level_ids=torch.arange(40, 60)) for model in (peft, wanted))
+    torch.testing.assert_close(found.level_logits, ours.level_logits, atol=1e-5, rtol=1e-5)
+    if wanted.regression is not None:
+        torch.testing.assert_close(found.scores, ours.scores, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("stage", "regression"), [("2", True), ("qa", False)])
 def test_what_is_written_says_what_was_trained(tmp_path, base, rated, stage, regression):
     data = rated if stage == "2" else ratings(tmp_path / "asked", answers=True)
-    lessons = make_lessons(stage, divide(read_examples(data), Selection("share:.3")))
+    examples = make_examples(stage, divide(read_training_data(data), FoldChoice("share:.3")))
     learnt = learn(
         stage,
-        lambda device, dtype: load_published_trainee(base, stage, device=device, dtype=dtype),
-        lessons,
+        lambda device, dtype: load_published_trainable(base, stage, device=device, dtype=dtype),
+        examples,
         tmp_path / "state",
         options(),
     )
 
-    export(learnt.trainee.model, stage, base, tmp_path / "written", file_bytes=100_000)
+    export(learnt.trainable.model, stage, base, tmp_path / "written", file_bytes=100_000)
     again = load_model(tmp_path / "written", regression=regression)
 
     assert len([*(tmp_path / "written").glob("*.safetensors")]) > 2
-    prepared = [learnt.trainee.prepare(lesson) for lesson in lessons.validation[:3]]
-    (part,) = collate(prepared, learnt.trainee.join).parts
-    ids = torch.tensor([word for words in learnt.trainee.words for word in words])
+    prepared = [learnt.trainable.encode(example) for example in examples.validation[:3]]
+    (part,) = collate(prepared, learnt.trainable.join).parts
+    ids = torch.tensor([word for words in learnt.trainable.words for word in words])
     inputs = {**part.inputs, "positions": part.positions, "level_ids": ids}
     with torch.no_grad():
-        trained, loaded = learnt.trainee.model.eval()(**inputs), again(**inputs)
+        trained, loaded = learnt.trainable.model.eval()(**inputs), again(**inputs)
     torch.testing.assert_close(loaded.level_logits, trained.level_logits, atol=1e-4, rtol=1e-4)
     if regression:
         torch.testing.assert_close(loaded.scores, trained.scores, atol=1e-4, rtol=1e-4)
@@ -116,7 +136,7 @@ def test_what_is_written_says_what_was_trained(tmp_path, base, rated, stage, reg
 def test_a_released_checkpoint_is_trained_further_with_its_regression(tmp_path, rated):
     released = write_lmm4lmm(tmp_path / "released")
 
-    result = train("2", released, rated, tmp_path / "further", options(learning_rate=1e-9))
+    result = train(RECIPE, "2", released, rated, tmp_path / "further", options(learning_rate=1e-9))
 
     before = load_model(released).state_dict()
     for name, weight in load_model(result.folder).state_dict().items():
@@ -131,11 +151,17 @@ def test_a_training_that_was_killed_is_resumed(tmp_path, base, rated):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train("2", base, rated, tmp_path / "parts", options(every=2, epochs=2), stop)
+        train(RECIPE, "2", base, rated, tmp_path / "parts", options(every=2, epochs=2), stop)
     resumed = train(
-        "2", base, rated, tmp_path / "parts", options(every=2, epochs=2), lambda at: steps.append(at.step)
+        RECIPE,
+        "2",
+        base,
+        rated,
+        tmp_path / "parts",
+        options(every=2, epochs=2),
+        lambda at: steps.append(at.step),
     )
-    whole = train("2", base, rated, tmp_path / "whole", options(every=2, epochs=2))
+    whole = train(RECIPE, "2", base, rated, tmp_path / "whole", options(every=2, epochs=2))
 
     assert steps[0] == 3
     assert resumed.history == whole.history
@@ -158,7 +184,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, base, rated, stage, start, 
         write_lmm4lmm(places[start])
 
     with pytest.raises(UserError, match=words):
-        train(stage, places[start], rated, tmp_path / "output", options())
+        train(RECIPE, stage, places[start], rated, tmp_path / "output", options())
 
 
 def test_a_model_may_have_room_for_more_tokens_than_its_tokenizer(tmp_path, rated):
@@ -166,7 +192,7 @@ def test_a_model_may_have_room_for_more_tokens_than_its_tokenizer(tmp_path, rate
     config = lmm4lmm_config(len(lmm4lmm_tokenizer()) + 64, rank=0)
     start = write_lmm4lmm(tmp_path / "roomy", regression=False, config=config)
 
-    result = train("2", start, rated, tmp_path / "output", options())
+    result = train(RECIPE, "2", start, rated, tmp_path / "output", options())
 
     judged = Head("perception", result.folder, ModelOptions(device="cpu")).score(
         [decode(rated.parent / "3.png")]
@@ -181,7 +207,7 @@ def test_images_that_cannot_be_decoded_are_found_before_anything_is_learnt(tmp_p
     steps: list[int] = []
 
     with pytest.raises(UserError, match="2 of the 14 images cannot be learnt from; leave them out"):
-        train("2", base, data, tmp_path / "output", options(), lambda at: steps.append(at.step))
+        train(RECIPE, "2", base, data, tmp_path / "output", options(), lambda at: steps.append(at.step))
     assert steps == [] and not (tmp_path / "output").exists()
 
 
@@ -189,27 +215,27 @@ def test_a_finished_training_is_not_written_over(tmp_path, base, rated):
     (tmp_path / "config.json").write_text("{}", "utf-8")
 
     with pytest.raises(UserError, match="holds a finished training"):
-        train("2", base, rated, tmp_path, options())
+        train(RECIPE, "2", base, rated, tmp_path, options())
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from zeroiqa.heads.folds import Selection
-from zeroiqa.heads.lmm4lmm.trainable import load_published_trainee
+from zeroiqa.heads.folds import FoldChoice
+from zeroiqa.heads.lmm4lmm.trainable import RECIPE
 from zeroiqa.heads.training.train import train
 from zeroiqa.heads.training.options import TrainingOptions
 from zeroiqa.images.decode import decode
 from zeroiqa.weights.options import ModelOptions
 options = TrainingOptions(epochs=1, batch_size=4, learning_rate=3e-3, device="cpu", lora_dropout=0.0,
-                          selection=Selection("share:.3"))
-train("2", *map(Path, sys.argv[1:]), options)
+                          selection=FoldChoice("share:.3"))
+train(RECIPE, "2", *map(Path, sys.argv[1:]), options)
 """
 
 
 def test_two_processes_learn_what_one_does(tmp_path, base, rated):
     (tmp_path / "script.py").write_text(SCRIPT, "utf-8")
-    alone = train("2", base, rated, tmp_path / "alone", options(lora_dropout=0.0))
+    alone = train(RECIPE, "2", base, rated, tmp_path / "alone", options(lora_dropout=0.0))
     done = in_two_processes(tmp_path / "script.py", base, rated, tmp_path / "together")
 
     assert done.returncode == 0, done.stderr[-2000:]

@@ -8,12 +8,12 @@ import pytest
 
 from zeroiqa.errors import UserError
 from zeroiqa.heads.folds import Folds
-from zeroiqa.heads.ratings import Example
-from zeroiqa.heads.training.examples import make_lessons
+from zeroiqa.heads.ratings import RatedQuestion
+from zeroiqa.heads.training.examples import make_examples
 
 
-def example(mos: float | None = 1.0, answer: str | None = None) -> Example:
-    return Example("a.png", Path("a.png"), "How would you rate the quality of this image?", mos, answer)
+def example(mos: float | None = 1.0, answer: str | None = None) -> RatedQuestion:
+    return RatedQuestion("a.png", Path("a.png"), "How would you rate the quality of this image?", mos, answer)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ def example(mos: float | None = 1.0, answer: str | None = None) -> Example:
 )
 def test_examples_that_a_stage_cannot_learn_from_are_named(stage, examples, words):
     with pytest.raises(UserError, match=words):
-        make_lessons(stage, Folds(tuple(examples), tuple(examples)))
+        make_examples(stage, Folds(tuple(examples), tuple(examples)))
 
 
 def test_levels_come_from_the_answers_or_else_from_the_ratings_learnt_from():
     rated = tuple(example(float(mos)) for mos in (0, 20, 21, 50, 100))
     said = tuple(example(50.0, f"The quality of the image is {word}.") for word in ("poor", "good"))
-    match = Example(
+    match = RatedQuestion(
         "a.png",
         Path("a.png"),
         "How would you rate the correspondence of this image and its prompt? prompt: cat",
@@ -42,11 +42,11 @@ def test_levels_come_from_the_answers_or_else_from_the_ratings_learnt_from():
         None,
     )
 
-    answers = [lesson.answer.split()[-1] for lesson in make_lessons("1", Folds(rated, rated)).train]
-    kept = make_lessons("1", Folds(said, (*said, *rated[:2]))).train
+    answers = [example.answer.split()[-1] for example in make_examples("1", Folds(rated, rated)).train]
+    kept = make_examples("1", Folds(said, (*said, *rated[:2]))).train
 
     assert answers == ["bad.", "bad.", "poor.", "fair.", "excellent."]
-    assert [lesson.answer for lesson in kept] == [example.answer for example in said]
-    assert make_lessons("2", Folds((match,), rated)).train[0].answer == (
+    assert [example.answer for example in kept] == [example.answer for example in said]
+    assert make_examples("2", Folds((match,), rated)).train[0].answer == (
         "The correspondence of the image and its prompt is excellent."
     )

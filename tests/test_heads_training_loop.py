@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from zeroiqa.chat.inputs import NotJoinableError, Tensors
-from zeroiqa.chat.inputs import Prepared as Inputs
+from zeroiqa.chat.inputs import NotJoinableError, PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.lmm4lmm.config import read_config
-from zeroiqa.heads.lmm4lmm.conversation import Asked
+from zeroiqa.heads.lmm4lmm.conversation import EncodedConversation
 from zeroiqa.heads.lmm4lmm.inputs import joined
 from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
-from zeroiqa.heads.lmm4lmm.trainable import PublishedTrainee
-from zeroiqa.heads.ratings import Example
-from zeroiqa.heads.training.batches import Plan, Prepared, collate
-from zeroiqa.heads.training.examples import Lesson, Lessons, make_lessons
-from zeroiqa.heads.training.loop import Learnt, learn, schedule
-from zeroiqa.heads.training.objective import Objective, draw_regression
-from zeroiqa.heads.training.options import Progress, Stage, TrainingOptions
-from zeroiqa.heads.training.trainable import Trainee
+from zeroiqa.heads.lmm4lmm.trainable import PublishedTrainable
+from zeroiqa.heads.ratings import RatedQuestion
+from zeroiqa.heads.training.batches import EncodedExample, StepPlan, collate
+from zeroiqa.heads.training.examples import Example, Examples, make_examples
+from zeroiqa.heads.training.loop import TrainingOutcome, learn, schedule
+from zeroiqa.heads.training.objective import WordObjective
+from zeroiqa.heads.training.options import Progress, TrainingOptions
+from zeroiqa.heads.training.trainable import LoadTrainable, Trainable
 
 SIZES = {
     "vision_config": {
@@ -55,17 +53,19 @@ WORDS = {word: number for number, word in enumerate([*LEVELS, "yes", "no"], 40)}
 END = 1
 
 
-def network(stage: Stage, dtype: torch.dtype = torch.float32) -> Lmm4Lmm:
+def network(stage: str, dtype: torch.dtype = torch.float32) -> Lmm4Lmm:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         return Lmm4Lmm(read_config(SIZES, "config.json"), regression=False).to(dtype)
 
 
-def encoded(question: str, answer: str, stage: Stage) -> Asked:
+def encoded(question: str, answer: str, stage: str) -> EncodedConversation:
     """A toy tokenizer: letters for the question, words for the answer; "is" is read, or what precedes it."""
     asked = [2, *[IMAGE] * TILES, *(10 + ord(letter) % 26 for letter in question), 3]
     said = [WORDS.get(word, 39) for word in answer.split()] + [END]
-    return Asked([*asked, *said], len(asked), len(asked) - 1 if stage == "qa" else len(asked + said) - 3)
+    return EncodedConversation(
+        [*asked, *said], len(asked), len(asked) - 1 if stage == "qa" else len(asked + said) - 3
+    )
 
 
 @functools.cache
@@ -74,8 +74,8 @@ def picture(level: int) -> torch.Tensor:
     return pixel_values(image, tile=28)
 
 
-def prepared(asked: Asked, tiles: torch.Tensor, target: float) -> Prepared:
-    ids = torch.tensor([asked.ids])
+def prepared(conversation: EncodedConversation, tiles: torch.Tensor, target: float) -> EncodedExample:
+    ids = torch.tensor([conversation.ids])
     flags = torch.ones(len(tiles), dtype=torch.int64)
     tensors = {
         "input_ids": ids,
@@ -83,36 +83,35 @@ def prepared(asked: Asked, tiles: torch.Tensor, target: float) -> Prepared:
         "pixel_values": tiles,
         "image_flags": flags,
     }
-    length = len(asked.ids)
-    return Prepared(Inputs(tensors, 0), length - asked.answer, length - asked.read, target)
+    length = len(conversation.ids)
+    return EncodedExample(
+        PromptInputs(tensors, 0), length - conversation.answer, length - conversation.read, target
+    )
 
 
-@dataclass(frozen=True)
-class Toy(PublishedTrainee):
+class Toy(PublishedTrainable):
     """The published network on pictures that are no files, with a toy tokenizer."""
 
-    stage: Stage
-
-    def prepare(self, lesson: Lesson) -> Prepared:
-        tokens = encoded(lesson.question, lesson.answer, self.stage)
-        return prepared(tokens, picture(int(lesson.path.stem)), lesson.target)
+    def encode(self, example: Example) -> EncodedExample:
+        tokens = encoded(example.question, example.answer, self.stage)
+        return prepared(tokens, picture(int(example.path.stem)), example.target)
 
 
-def load(stage: Stage) -> Callable[[torch.device, torch.dtype], Trainee]:
+def load(stage: str) -> LoadTrainable:
     names = ["no", "yes"] if stage == "qa" else LEVELS
     words = [[WORDS[name]] for name in names]
 
-    def trainee(device: torch.device, dtype: torch.dtype) -> Trainee:
-        return Toy(network(stage, dtype), words, "toy", Path(), None, stage)
+    def trainable(device: torch.device, dtype: torch.dtype) -> Trainable:
+        return Toy(network(stage, dtype), words, "toy", stage, Path(), None)
 
-    return trainee
+    return trainable
 
 
-def lessons(stage: Stage, count: int = 48) -> Lessons:
+def examples(stage: str, count: int = 48) -> Examples:
     """Images named by their brightness, which is rated from 0 to 5; questions of unequal length."""
     levels = np.linspace(30, 225, count).astype(int).tolist()
     examples = [
-        Example(
+        RatedQuestion(
             str(level),
             Path(f"{level}.png"),
             "How good?" if level % 3 else "Is it good at all?",
@@ -121,7 +120,7 @@ def lessons(stage: Stage, count: int = 48) -> Lessons:
         )
         for level in levels
     ]
-    return make_lessons(
+    return make_examples(
         stage, Folds(tuple(examples[::4] + examples[1::4] + examples[2::4]), tuple(examples[3::4]))
     )
 
@@ -132,15 +131,15 @@ def options(**changes: object) -> TrainingOptions:
 
 
 def trained(
-    stage: Stage, state: Path, report: Callable[[Progress], None] = print, **changes: object
-) -> Learnt:
-    return learn(stage, load(stage), lessons(stage), state, options(**changes), report)
+    stage: str, state: Path, report: Callable[[Progress], None] = print, **changes: object
+) -> TrainingOutcome:
+    return learn(stage, load(stage), examples(stage), state, options(**changes), report)
 
 
-def learnt_weights(learnt: Learnt) -> dict[str, torch.Tensor]:
+def learnt_weights(learnt: TrainingOutcome) -> dict[str, torch.Tensor]:
     return {
         name: weight.detach()
-        for name, weight in learnt.trainee.model.named_parameters()
+        for name, weight in learnt.trainable.model.named_parameters()
         if weight.requires_grad
     }
 
@@ -163,7 +162,7 @@ def test_stage_1_teaches_the_projector_alone(tmp_path):
 
     before = network("1").state_dict()
     changed = {
-        name for name, weight in learnt.trainee.model.state_dict().items() if weight.ne(before[name]).any()
+        name for name, weight in learnt.trainable.model.state_dict().items() if weight.ne(before[name]).any()
     }
     assert changed == {name for name in before if name.startswith("mlp1.")}
     assert learnt.history[-1].loss < learnt.history[0].loss
@@ -174,13 +173,13 @@ def test_answers_are_learnt(tmp_path):
 
     assert learnt.history[-1].loss < learnt.history[0].loss
     assert learnt.best.value > 0.9
-    assert learnt.trainee.model.regression is None
+    assert learnt.trainable.model.regression is None
 
 
 def test_bfloat16_keeps_what_is_learnt_in_float32(tmp_path):
     learnt = trained("2", tmp_path, dtype="bfloat16", epochs=2)
 
-    model = learnt.trainee.model
+    model = learnt.trainable.model
     assert model.language_model.lm_head.weight.dtype == torch.bfloat16
     assert {weight.dtype for weight in learnt_weights(learnt).values()} == {torch.float32}
     assert learnt.history[-1].loss < learnt.history[0].loss
@@ -243,7 +242,7 @@ def test_another_training_is_not_resumed(tmp_path):
 def test_a_damaged_point_is_named(tmp_path):
     with pytest.raises(StoppedError):
         trained("2", tmp_path, interrupt_after(6), epochs=3)
-    (weights,) = tmp_path.glob("step-*/weights.safetensors")
+    (weights,) = tmp_path.glob("step-*/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:100])
 
     with pytest.raises(UserError, match="step-00000005 is damaged"):
@@ -252,9 +251,9 @@ def test_a_damaged_point_is_named(tmp_path):
 
 def test_each_example_of_a_batch_is_read_at_its_own_position():
     model = network("2").eval()
-    objective = Objective(model, "1", [[WORDS["bad."]], [WORDS["good."]]])
+    objective = WordObjective(model, "1", [[WORDS["bad."]], [WORDS["good."]]])
     toy = load("1")(torch.device("cpu"), torch.float32)
-    long, short = (toy.prepare(lesson) for lesson in lessons("1").train[:2])
+    long, short = (toy.encode(example) for example in examples("1").train[:2])
     assert long.inputs.length != short.inputs.length
 
     together = objective.features(collate([long, short], toy.join))
@@ -267,7 +266,7 @@ def test_each_example_of_a_batch_is_read_at_its_own_position():
     torch.testing.assert_close(apart, together, atol=1e-5, rtol=0)
 
 
-def never(items: Sequence[Inputs]) -> Tensors:
+def never(items: Sequence[PromptInputs]) -> Tensors:
     """Images that have no common batch."""
     if len(items) > 1:
         raise NotJoinableError
@@ -276,25 +275,25 @@ def never(items: Sequence[Inputs]) -> Tensors:
 
 def test_the_loss_is_the_same_where_images_have_no_common_batch():
     toy = load("1")(torch.device("cpu"), torch.float32)
-    objective = Objective(toy.model.eval(), "1", toy.words)
-    examples = [toy.prepare(lesson) for lesson in lessons("1").train[:3]]
+    objective = WordObjective(toy.model.eval(), "1", toy.words)
+    encoded_examples = [toy.encode(example) for example in examples("1").train[:3]]
 
-    losses = [objective(collate(examples, join)) for join in (toy.join, never)]
+    losses = [objective(collate(encoded_examples, join)) for join in (toy.join, never)]
 
     torch.testing.assert_close(*losses, atol=1e-5, rtol=0)
-    assert len(collate(examples, never).parts) == 3
+    assert len(collate(encoded_examples, never).parts) == 3
 
 
 def test_every_draw_of_a_regression_is_tried_in_bfloat16_too():
     toy = load("2")(torch.device("cpu"), torch.float32)
-    batch = collate([toy.prepare(lesson) for lesson in lessons("2").train[:4]], toy.join)
+    batch = collate([toy.encode(example) for example in examples("2").train[:4]], toy.join)
     draws = []
     for seed in range(6):
         found = []
         for mixed in (False, True):
-            objective = Objective(toy.model, "2", toy.words).eval()
+            objective = WordObjective(toy.model, "2", toy.words).eval()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
-                draw_regression(objective, batch, seed)
+                objective.draw(batch, seed)
             found.append(objective.model.regression.fc1.weight)
         assert torch.equal(*found)
         first = torch.rand(found[0].shape, generator=torch.Generator().manual_seed(seed)) * 0.2 - 0.1
@@ -306,8 +305,8 @@ def test_only_the_answer_and_its_end_are_learnt():
     ids = [5, 6, 7, 8, 9]
     batch = collate(
         [
-            prepared(Asked(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
-            prepared(Asked(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
+            prepared(EncodedConversation(ids, 3, 2), torch.zeros(5, 3, 28, 28), 1.0),
+            prepared(EncodedConversation(ids[:3], 2, 1), torch.zeros(5, 3, 28, 28), 2.0),
         ],
         joined,
     )
@@ -320,7 +319,7 @@ def test_only_the_answer_and_its_end_are_learnt():
 
 
 def test_every_example_is_learnt_from_once_an_epoch():
-    plan = Plan(examples=10, batch_size=4, epochs=2, seed=0)
+    plan = StepPlan(examples=10, batch_size=4, epochs=2, seed=0)
     steps = list(plan.batches(0))
 
     assert [len(step) for step in steps] == [4] * 6 and plan.steps == 6
@@ -340,7 +339,7 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
 
 def test_lora_has_the_published_parameters(tmp_path):
     learnt = trained("qa", tmp_path, epochs=1)
-    model = learnt.trainee.model
+    model = learnt.trainable.model
     published = published_lora(model.vision_model, model.language_model)
 
     assert sum(weight.numel() for weight in published.values()) == sum(

@@ -47,6 +47,7 @@ def spring(event, arguments):
         ctypes.PyDLL(None).sleep(1000)
 
 sys.addaudithook(spring)
+sys.modules["pandas"] = None  # pyarrow imports it where it is installed: half of a start
 """
 """Kills the process that opens a file called killer, and hangs the one that opens a file called hang, with
 Python's lock, unless it is the main one; a file called stuck hangs every thread that opens it."""

@@ -68,7 +68,7 @@ def load_parts(folder: Path, **choices: Any) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from zeroiqa.weights.native import find_native
+    from zeroiqa.chat.native import find_native
 
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
     if native := find_native(kind):

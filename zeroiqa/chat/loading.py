@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.chat.native import FAMILIES, check_attention, find_native, is_native
 from zeroiqa.chat.prompt import read_template
 from zeroiqa.errors import UserError
 from zeroiqa.weights.checkpoint import PICKLED, Checkpoint, find_checkpoint
+from zeroiqa.weights.checks import check_tensors, one_line, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, find_device, find_dtype, is_out_of_memory
 from zeroiqa.weights.downloads import pull
-from zeroiqa.weights.hub import Source
-from zeroiqa.weights.native import check_attention, find_native, is_native
+from zeroiqa.weights.hub import HubRepository
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from zeroiqa.weights.options import ModelOptions
 
 _LOG = logging.getLogger(__name__)
-_SHOWN = 5  # names of tensors in a message
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
     if options.trust_remote_code and not is_native(checkpoint.family):
         _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
-        pull(Source(checkpoint.name, checkpoint.commit), None, options)
+        pull(HubRepository(checkpoint.name, checkpoint.commit), None, options, native=FAMILIES)
     checkpoint.check_files()
     device = find_device(options.device)
     dtype = find_dtype(options.dtype, device)
@@ -83,11 +80,6 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
         dtype=dtype,
         fingerprint=checkpoint.fingerprint(),
     )
-
-
-def transformers(part: str = "") -> Any:
-    """A module of transformers, whose types are partial: what comes from there is Any."""
-    return import_module(f"transformers.{part}" if part else "transformers")
 
 
 def check_family(checkpoint: Checkpoint, options: ModelOptions) -> None:
@@ -150,8 +142,8 @@ def _load_processor(checkpoint: Checkpoint, options: ModelOptions) -> Any:
         raise _package_missing(checkpoint.name, error) from error
     except Exception as error:
         raise UserError(
-            f"The processor of {checkpoint.name} cannot be built ({_line(error)}); fetch the model again or "
-            "choose another one."
+            f"The processor of {checkpoint.name} cannot be built ({one_line(error)}); fetch the model again "
+            "or choose another one."
         ) from error
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or getattr(processor, "image_processor", None) is None:
@@ -220,23 +212,8 @@ def _check_quantisation(device: torch.device) -> None:
         )
 
 
-def check_tensors(name: str, report: dict[str, Any]) -> None:
-    """Refuse a checkpoint that leaves a weight to chance, or holds one that the model has no place for."""
-    wrong = {
-        "missing": sorted(report.get("missing_keys") or ()),
-        "of another shape": sorted(str(item[0]) for item in report.get("mismatched_keys") or ()),
-        "without a place in the model": sorted(report.get("unexpected_keys") or ()),
-    }
-    found = [f"{what}: {_listed(names)}" for what, names in wrong.items() if names]
-    if found or report.get("error_msgs"):
-        told = "; ".join(found) or _line(str(report["error_msgs"][0]))
-        raise UserError(
-            f"The weights of {name} do not fit its configuration (tensors {told}); fetch the model again."
-        )
-
-
 def _package_missing(name: str, error: ImportError) -> UserError:
-    reason = _line(error).rstrip(".")
+    reason = one_line(error).rstrip(".")
     return UserError(
         f"{name} needs a package that is missing ({reason}); install it or choose another model."
     )
@@ -260,32 +237,7 @@ def _load_error(
         )
     if isinstance(error, OSError) and "safetensors" in text:
         return UserError(
-            f"{name} holds no weights (*.safetensors), or not all of them ({_line(error)}); fetch the model "
-            "again, for example with `zeroiqa models pull NAME --to DIR`."
+            f"{name} holds no weights (*.safetensors), or not all of them ({one_line(error)}); fetch the "
+            "model again, for example with `zeroiqa models pull NAME --to DIR`."
         )
-    return UserError(f"{name} cannot be loaded ({_line(error)}); fetch it again or choose another model.")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def _line(error: object) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No progress bars and no reports of transformers' own while loading; what matters is said by us."""
-    their_logging = transformers("utils.logging")
-    level, bars = their_logging.get_verbosity(), their_logging.is_progress_bar_enabled()
-    their_logging.set_verbosity_error()
-    their_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        their_logging.set_verbosity(level)
-        if bars:
-            their_logging.enable_progress_bar()
+    return UserError(f"{name} cannot be loaded ({one_line(error)}); fetch it again or choose another model.")

@@ -125,7 +125,7 @@ class _Template:
         return str(_process().ask({"source": self._source, "variables": given}))
 
 
-class _Process:
+class _Renderer:
     """`rendering_process`, running; started anew after a template has ended it."""
 
     def __init__(self) -> None:
@@ -182,8 +182,8 @@ class _Process:
 
 
 @cache
-def _process() -> _Process:
-    return _Process()
+def _process() -> _Renderer:
+    return _Renderer()
 
 
 def _exchanged(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any] | None:

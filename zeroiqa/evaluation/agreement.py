@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from zeroiqa.errors import UserError
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.types import LeftOut, left_out_note
-from zeroiqa.evaluation.matching import Origin, Scored, match
+from zeroiqa.evaluation.matching import Scored, match
 from zeroiqa.metrics.logistic import plcc_fitted, rmse_fitted
 from zeroiqa.metrics.measures import (
     LEAST_IMAGES,
@@ -27,7 +28,7 @@ from zeroiqa.metrics.measures import (
 )
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
 
 MEASURES: dict[str, Metric] = {
     "SRCC": srcc,
@@ -79,13 +80,16 @@ class Agreement:
     """How well scores and opinions agree."""
 
     images: int
+    """How many have a score and an opinion."""
     measures: Mapping[str, float | None]
-    """Name -> value; None where it does not exist, as for constant scores."""
+    """Name of the measure (see `MEASURES`) -> value: correlations in -1..1, accuracy in 0..1, RMSE in the
+    unit of the opinions; None where it does not exist, as for constant scores."""
     intervals: Mapping[str, Interval | None]
-    """Of some of the measures: 95 %, percentile bootstrap over the images."""
+    """Of some of the measures: 95 %, percentile bootstrap over the images; None as for the measure."""
     notes: tuple[str, ...] = ()
-    """Sentences that the reader should know."""
+    """Sentences: what does not count, and what looks wrong."""
     groups: Mapping[str, Agreement] = field(default_factory=dict)
+    """Group -> the agreement on its images alone, without intervals; in alphabetical order."""
 
 
 def join(
@@ -94,7 +98,7 @@ def join(
     aspect: str,
     origin: Origin = Origin(),  # noqa: B008 -- frozen
 ) -> Joined:
-    """Bring a method's scores and a dataset's opinions together: see `zeroiqa.evaluation.named_images`.
+    """Bring a method's scores and a dataset's opinions together, image by image; see `match`.
 
     Args:
         scored: Path and score of each image; None for one with an error.
@@ -167,11 +171,17 @@ def common_images(methods: Sequence[tuple[str, Joined]], dataset: str) -> tuple[
     )
 
 
-def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:
+def measure(joined: Joined, *, by: str | None = None, resamples: int = 0, seed: int = 0) -> Agreement:
     """Every measure, with intervals where resamples are wanted.
 
+    Args:
+        joined: The images.
+        by: Also of each group of this kind, such as model; groups of fewer than 3 images are a note.
+        resamples: Of the bootstrap intervals; 0 for none.
+        seed: Of the resamples.
+
     Raises:
-        UserError: a score is no finite number, or there are fewer than 3 images.
+        UserError: a score is no finite number, there are fewer than 3 images, or no image has such a group.
     """
     measures = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
     intervals = {
@@ -180,16 +190,12 @@ def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:
         )
         for name in (WITH_INTERVALS if resamples else ())
     }
-    said = (f"{each}." for each in joined.left_out)
-    return Agreement(len(joined), measures, intervals, (*said, *_notes(joined, measures)))
+    left_out = (f"{each}." for each in joined.left_out)
+    whole = Agreement(len(joined), measures, intervals, (*left_out, *_notes(joined, measures)))
+    return whole if by is None else _with_groups(whole, joined, by)
 
 
-def measure_groups(joined: Joined, key: str) -> Agreement:
-    """The measures of each group; small groups are said.
-
-    Raises:
-        UserError: no image has such a group.
-    """
+def _with_groups(whole: Agreement, joined: Joined, key: str) -> Agreement:
     rows: dict[str, list[int]] = defaultdict(list)
     for row, groups in enumerate(joined.groups):
         if key in groups:
@@ -199,22 +205,27 @@ def measure_groups(joined: Joined, key: str) -> Agreement:
         raise UserError(f"No image has a group {key}; the dataset's groups: {known}.")
     large = {name: each for name, each in sorted(rows.items()) if len(each) >= LEAST_IMAGES}
     small = [f"{name} ({len(each)})" for name, each in sorted(rows.items()) if name not in large]
-    whole = measure(joined)
     note = f"Groups under {LEAST_IMAGES} images are left out: {', '.join(small)}." if small else ""
-    return Agreement(
-        whole.images,
-        whole.measures,
-        whole.intervals,
-        (*whole.notes, *filter(None, [note])),
-        {name: measure(joined.take(each)) for name, each in large.items()},
-    )
+    measured = {name: measure(joined.take(each)) for name, each in large.items()}
+    return replace(whole, notes=(*whole.notes, *filter(None, [note])), groups=measured)
 
 
-def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]]:
-    """The images on which scores and opinions differ most: name, score, opinion, difference of the ranks.
+class Outlier(NamedTuple):
+    """An image on which scores and people differ."""
 
-    Ranks run from 0 (worst) to 1 (best), so that neither scale matters; a positive difference is a score
-    that is too high.
+    name: str
+    """As the dataset names it."""
+    score: float
+    opinion: float
+    difference: float
+    """Its rank by the scores less that by people, in -1..1; ranks run from 0 (worst) to 1 (best), so that
+    neither scale matters. Positive: the scores take it for better than people do."""
+
+
+def outliers(joined: Joined, count: int) -> list[Outlier]:
+    """The images on which scores and opinions differ most, the largest difference first.
+
+    Scores and opinions are those of `joined`: higher is better in both.
     """
     ranks = [
         np.argsort(np.argsort(values, kind="stable"), kind="stable")
@@ -223,7 +234,7 @@ def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]
     gaps = (ranks[0] - ranks[1]) / max(len(joined) - 1, 1)
     worst = np.argsort(-np.abs(gaps), kind="stable")[:count]
     return [
-        (joined.names[row], float(joined.scores[row]), float(joined.opinions[row]), float(gaps[row]))
+        Outlier(joined.names[row], float(joined.scores[row]), float(joined.opinions[row]), float(gaps[row]))
         for row in worst
     ]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from zeroiqa.baselines import named_like
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.matching import Origin
-from zeroiqa.evaluation.methods import Direction, Method
+from zeroiqa.evaluation.datasets.origins import Origin
+from zeroiqa.evaluation.methods import ComparedMethod, Direction
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, Table, first_names, letters, read_table
 
 _SCORES = ("score", "scores", "value", "prediction")
@@ -35,7 +35,7 @@ _DIRECTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def read_external(
     path: Path, lower_is_better: Iterable[str] = (), folders: Iterable[str] = ()
-) -> list[Method]:
+) -> list[ComparedMethod]:
     """The methods of a file, in the order in which it has them. Columns of text are passed over, and said.
 
     Args:
@@ -74,7 +74,7 @@ def read_external(
     values = {place: table.numbers(place, key) for _, place, _ in parts}
     lower = {name.casefold() for name in lower_is_better}
     return [
-        Method(
+        ComparedMethod(
             name,
             f"external scores, {path.name}",
             source=str(path),
@@ -89,7 +89,7 @@ def read_external(
 
 def read_externals(
     paths: Sequence[Path], lower_is_better: Sequence[str] = (), folders: Collection[str] = ()
-) -> list[Method]:
+) -> list[ComparedMethod]:
     """The methods of several files.
 
     Raises:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zeroiqa.evaluation.matching import Origin, Scored
+from zeroiqa.evaluation.datasets.origins import Origin
+from zeroiqa.evaluation.matching import Scored
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.metrics.measures import Metric, plcc, srcc
 
@@ -28,7 +29,7 @@ UPWARDS, DOWNWARDS = Direction(1, ""), Direction(-1, "")
 
 
 @dataclass(frozen=True)
-class Method:
+class ComparedMethod:
     """One row: how a method scored images, or what is printed of it."""
 
     name: str
@@ -47,7 +48,7 @@ class Method:
     """What was said while the scores were read."""
 
 
-def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
+def published_methods(datasets: Iterable[str], aspect: str) -> list[ComparedMethod]:
     """What papers print for the databases, one row for each method, training and table, the best SRCC first.
 
     Rows of ablations are left out: they are other settings than the method's own.
@@ -59,7 +60,8 @@ def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
                 row = found.setdefault((each.method, _protocol(each), each.source), {})
                 row.setdefault(dataset, {})[each.metric.upper()] = each
     methods = [
-        Method(method, protocol, source, published=row) for (method, protocol, source), row in found.items()
+        ComparedMethod(method, protocol, source, published=row)
+        for (method, protocol, source), row in found.items()
     ]
     return sorted(methods, key=_best_published, reverse=True)
 
@@ -71,6 +73,6 @@ def _protocol(each: PublishedNumber) -> str:
     return ", ".join(filter(None, ("published", each.source, trained, f"fit {each.fit}", each.flag)))
 
 
-def _best_published(method: Method) -> float:
+def _best_published(method: ComparedMethod) -> float:
     found = (numbers.get("SRCC") for numbers in method.published.values())
     return max((abs(each.value) for each in found if each and each.value is not None), default=0.0)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError
-from zeroiqa.heads.ratings import Example, Examples
+from zeroiqa.heads.ratings import RatedQuestion, TrainingData
 
 FOLDS = 5
 """Four to learn from and one to validate on, as the published folds of training and test."""
 
 
 @dataclass(frozen=True)
-class Selection:
-    """How the validation fold is formed."""
+class FoldChoice:
+    """Which images form the validation fold."""
 
     rule: str = "fold:1"
     """fold:N, the Nth of five folds, or share:X, a share X of the images; both by a hash of the image's name,
@@ -29,35 +29,35 @@ class Selection:
 
 
 class Folds(NamedTuple):
-    """The examples of one training."""
+    """The rated questions of one training."""
 
-    train: tuple[Example, ...]
+    train: tuple[RatedQuestion, ...]
     """Learnt from."""
-    validation: tuple[Example, ...]
+    validation: tuple[RatedQuestion, ...]
     """Chosen on; shares no image with `train`."""
 
 
-def divide(examples: Examples, selection: Selection) -> Folds:
-    """Take the validation fold from the training examples.
+def divide(data: TrainingData, choice: FoldChoice) -> Folds:
+    """Take the validation fold from the training part.
 
     Raises:
         UserError: the rule is unknown, or one of the folds is empty.
     """
-    if selection.select_on == "test":
-        if not examples.test:
+    if choice.select_on == "test":
+        if not data.test:
             raise UserError("There is no test fold to select on; select on validation, or give a test part.")
-        return Folds(examples.train, examples.test)
-    if selection.select_on != "validation":
-        raise UserError(f"There is no fold {selection.select_on!r} to select on; validation and test exist.")
-    low, high = _interval(selection.rule)
-    places = [low <= _place(example.image, selection.seed) < high for example in examples.train]
+        return Folds(data.train, data.test)
+    if choice.select_on != "validation":
+        raise UserError(f"There is no fold {choice.select_on!r} to select on; validation and test exist.")
+    low, high = _interval(choice.rule)
+    places = [low <= _place(rated.image, choice.seed) < high for rated in data.train]
     folds = Folds(
-        tuple(example for example, kept in zip(examples.train, places, strict=True) if not kept),
-        tuple(example for example, kept in zip(examples.train, places, strict=True) if kept),
+        tuple(rated for rated, kept in zip(data.train, places, strict=True) if not kept),
+        tuple(rated for rated, kept in zip(data.train, places, strict=True) if kept),
     )
     if not all(folds):
         raise UserError(
-            f"The rule {selection.rule} leaves {len(folds.train):,} examples to learn from and "
+            f"The rule {choice.rule} leaves {len(folds.train):,} examples to learn from and "
             f"{len(folds.validation):,} to validate on; take another share or give more images."
         )
     return folds

@@ -1,4 +1,4 @@
-"""The five quality levels of LMM4LMM: their words, and the level of a score (equation 2 of the paper)."""
+"""The five quality levels: their words, and the level of a score (equation 2 of the LMM4LMM paper)."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""What a head says about an image."""
+"""What a head says about an image, read from the numbers that its network gives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
+from zeroiqa.heads.questions import AnswerVocabulary, Dimension, answer_start
 
-from zeroiqa.heads.backbone.conversation import ChatConversation
-from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, question_of
+if TYPE_CHECKING:
+    import torch
 
 
-class Judged(NamedTuple):
+class Prediction(NamedTuple):
     """What a head says about one image."""
 
     score: float | None
@@ -22,22 +22,21 @@ class Judged(NamedTuple):
     """P(yes) / (P(yes) + P(no)), in [0, 1]; None from a head for scores."""
 
 
-def judged_words(conversation: Conversation | ChatConversation, dimension: Dimension) -> list[list[int]]:
+def predicted_ids(vocabulary: AnswerVocabulary, dimension: Dimension) -> list[list[int]]:
     """Token ids whose probabilities are wanted: of each level, from bad on, or of yes and of no.
 
     Raises:
         UserError: the tokenizer has no single token for each level, or does not tell yes and no apart.
     """
     if dimension == "qa":
-        return [*conversation.answer_ids()]
-    begun = question_of(dimension, "any")[1]
-    return [[level] for level in conversation.level_ids(begun)]
+        return [*vocabulary.answer_ids()]
+    return [[level] for level in vocabulary.level_ids(answer_start(dimension))]
 
 
-def read_judgements(
+def read_predictions(
     dimension: Dimension, scores: torch.Tensor | None, logits: torch.Tensor, words: Sequence[Sequence[int]]
-) -> list[Judged]:
-    """From what a network gives to what is said about each image.
+) -> list[Prediction]:
+    """From what a network gives to the predictions for each image.
 
     Args:
         dimension: Of the head.
@@ -47,7 +46,7 @@ def read_judgements(
     """
     shares = logits.double().softmax(-1).cpu()
     if dimension == "qa":
-        return [Judged(None, (), float(row[: len(words[0])].sum())) for row in shares]
+        return [Prediction(None, (), float(row[: len(words[0])].sum())) for row in shares]
     assert scores is not None
     pairs = zip(scores.cpu(), shares, strict=True)
-    return [Judged(float(score), tuple(row.tolist()), None) for score, row in pairs]
+    return [Prediction(float(score), tuple(row.tolist()), None) for score, row in pairs]

@@ -31,16 +31,15 @@ from zeroiqa.files.tables.read import (
 )
 from zeroiqa.files.tables.row_files import SUFFIXES, read_whole
 from zeroiqa.files.text import decoded
+from zeroiqa.heads.questions import CORRESPONDENCE, PERCEPTION
 from zeroiqa.images.listed_paths import ListedImages
 from zeroiqa.images.sieve import EXTENSIONS
 
 _LOG = logging.getLogger(__name__)
-PERCEPTION = "How would you rate the quality of this image?"
-CORRESPONDENCE = "How would you rate the correspondence of this image and its prompt? prompt: {prompt}"
 
 
 @dataclass(frozen=True)
-class Example:
+class RatedQuestion:
     """One question about one image, with what is known about the answer."""
 
     image: str
@@ -55,16 +54,16 @@ class Example:
     """The answer in words."""
 
 
-class Examples(NamedTuple):
-    """All examples of a data set."""
+class TrainingData(NamedTuple):
+    """All rated questions of a data set."""
 
-    train: tuple[Example, ...]
+    train: tuple[RatedQuestion, ...]
     """Those to learn from; the validation fold is taken from them."""
-    test: tuple[Example, ...]
+    test: tuple[RatedQuestion, ...]
     """Those that are kept for the final evaluation; may be empty."""
 
 
-def read_examples(path: Path) -> Examples:
+def read_training_data(path: Path) -> TrainingData:
     """Read a meta file (.json), conversations (.jsonl) or a table (.csv, .xlsx, .jsonl, .parquet ...).
 
     Raises:
@@ -78,25 +77,25 @@ def read_examples(path: Path) -> Examples:
             "conversations (.jsonl) or a table (.csv, .xlsx, .parquet ...)."
         )
     if suffix == ".json" and _is_meta(path):
-        examples = _meta(path)
+        data = _meta(path)
     elif suffix == ".jsonl" and _has_conversations(path):
-        examples = Examples(tuple(_jsonl(path, path.parent)), ())
+        data = TrainingData(tuple(_jsonl(path, path.parent)), ())
     else:
-        examples = _table(path)
-    if not examples.train:
+        data = _table(path)
+    if not data.train:
         raise UserError(f"{printable(str(path))} holds no training examples; check that it is complete.")
-    _check_files((*examples.train, *examples.test), path)
-    both = {example.image for example in examples.train} & {example.image for example in examples.test}
+    _check_files((*data.train, *data.test), path)
+    both = {rated.image for rated in data.train} & {rated.image for rated in data.test}
     if both:
         raise UserError(
             f"{printable(str(path))} has {len(both):,} images in both the training and the test part, such "
             f"as {printable(min(both))}; a test image must not be trained on."
         )
-    return examples
+    return data
 
 
-def _check_files(examples: Iterable[Example], listed: Path) -> None:
-    files = {example.path: example.image for example in examples}
+def _check_files(data: Iterable[RatedQuestion], listed: Path) -> None:
+    files = {rated.path: rated.image for rated in data}
     missing = [path for path in files if not os.path.isfile(path)]  # noqa: PTH113 -- any name is no error
     if missing:
         raise UserError(
@@ -109,13 +108,13 @@ def _text(path: Path) -> str:
     return decoded(read_whole(path), printable(str(path)))
 
 
-def _meta(path: Path) -> Examples:
+def _meta(path: Path) -> TrainingData:
     shown = printable(str(path))
     sets = _json(_text(path), shown)
     if not isinstance(sets, dict) or not sets or not all(isinstance(one, dict) for one in sets.values()):
         raise UserError(f"{shown} is no meta file: it needs an object with root and annotation_train in it.")
-    train: list[Example] = []
-    test: list[Example] = []
+    train: list[RatedQuestion] = []
+    test: list[RatedQuestion] = []
     for name, one in sets.items():
         label = f"{shown} ({printable(name)})"
         missing = [key for key in ("root", "annotation_train") if not isinstance(one.get(key), str)]
@@ -129,7 +128,7 @@ def _meta(path: Path) -> Examples:
         root = path.parent / one["root"]
         train += _jsonl(path.parent / one["annotation_train"], root)
         test += _jsonl(path.parent / one["annotation_test"], root) if one.get("annotation_test") else []
-    return Examples(tuple(train), tuple(test))
+    return TrainingData(tuple(train), tuple(test))
 
 
 def _is_meta(path: Path) -> bool:
@@ -155,7 +154,7 @@ def _json(text: str, shown: str) -> Any:
         raise UserError(f"{shown} is no JSON: {error}; write it again.") from error
 
 
-def _jsonl(path: Path, root: Path) -> Iterator[Example]:
+def _jsonl(path: Path, root: Path) -> Iterator[RatedQuestion]:
     shown = printable(str(path))
     for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
@@ -166,7 +165,7 @@ def _jsonl(path: Path, root: Path) -> Iterator[Example]:
             raise UserError(f"{label} names no image; each line needs image, mos and conversations.")
         question, answer = _turns(entry.get("conversations"), label)
         mos = None if entry.get("mos") is None else _number(entry["mos"], label)
-        yield Example(entry["image"], root / entry["image"], question, mos, answer)
+        yield RatedQuestion(entry["image"], root / entry["image"], question, mos, answer)
 
 
 def _turns(turns: object, label: str) -> tuple[str, str]:
@@ -190,25 +189,25 @@ def _number(value: object, label: str) -> float:
     return number
 
 
-def _table(path: Path) -> Examples:
+def _table(path: Path) -> TrainingData:
     table = read_table(path)
     shown = printable(str(path))
     columns = _columns(table, shown)
     images = ListedImages(str(path.parent), EXTENSIONS)
     mos = table.numbers(columns["mos"], columns["image"]) if "mos" in columns else None
-    parts: dict[str, list[Example]] = {"train": [], "test": []}
+    parts: dict[str, list[RatedQuestion]] = {"train": [], "test": []}
     for row, cells in enumerate(table.rows):
         label = f"{shown} {table.place(row)}"
         known = {name: cells[place].strip() for name, place in columns.items()}
-        part, question = _asked(known, label)
+        part, question = _part_and_question(known, label)
         if mos is not None and mos[row] is None:
             raise UserError(f"{label} has the rating {known['mos'][:40]!r}; fill it or remove the line.")
         file = Path(images.place(known["image"]))
         rating = None if mos is None else mos[row]
-        parts[part].append(Example(known["image"], file, question, rating, known.get("answer")))
+        parts[part].append(RatedQuestion(known["image"], file, question, rating, known.get("answer")))
     for note in (*table.notes, *images.notes(shown)):
         _LOG.warning("%s", note)
-    return Examples(tuple(parts["train"]), tuple(parts["test"]))
+    return TrainingData(tuple(parts["train"]), tuple(parts["test"]))
 
 
 def _columns(table: Table, shown: str) -> dict[str, int]:
@@ -230,14 +229,14 @@ def _columns(table: Table, shown: str) -> dict[str, int]:
     return columns
 
 
-def _asked(cells: Mapping[str, str], label: str) -> tuple[str, str]:
+def _part_and_question(cells: Mapping[str, str], label: str) -> tuple[str, str]:
     """The part that a row belongs to, and its question.
 
     Raises:
         UserError: a cell is empty, or the part is none.
     """
-    asked = next((name for name in ("prompt", "question") if name in cells), None)
-    empty = [name for name in ("image", "mos", "answer", asked) if name in cells and not cells[name or ""]]
+    text = next((name for name in ("prompt", "question") if name in cells), None)
+    empty = [name for name in ("image", "mos", "answer", text) if name in cells and not cells[name or ""]]
     if empty:
         raise UserError(f"{label} has an empty {' and '.join(map(str, empty))}; fill it or remove the line.")
     part = cells.get("split", "train").lower()
@@ -247,5 +246,5 @@ def _asked(cells: Mapping[str, str], label: str) -> tuple[str, str]:
         None: PERCEPTION,
         "prompt": CORRESPONDENCE.format(prompt=cells.get("prompt", "")),
         "question": cells.get("question", ""),
-    }[asked]
+    }[text]
     return part, question

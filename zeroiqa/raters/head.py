@@ -8,54 +8,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.heads.lmm4lmm.conversation import DIMENSIONS, Dimension
-from zeroiqa.heads.lmm4lmm.head import Head
-from zeroiqa.heads.predictions import Judged
+from zeroiqa.heads.predictions import Prediction
+from zeroiqa.heads.registry import find_head
 from zeroiqa.types import Image, Rating
 from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
-    from zeroiqa.standards import Aspect, Standard
+    from zeroiqa.standards import Standard
     from zeroiqa.types import View
-
-ASPECTS: dict[Dimension, Aspect] = {
-    "perception": "quality",
-    "correspondence": "correspondence",
-    "qa": "correspondence",
-}
-"""Dimension of LMM4LMM -> what its number is about."""
 
 
 class HeadRater:
-    """Rates views by LMM4LMM: the score on the scale of its ratings, or the probability of yes.
+    """Rates views by a head: the score on the scale of its ratings, or the probability of yes.
 
-    The image's text prompt is what correspondence is rated with; for qa it is the question.
+    The image's text prompt is what correspondence is rated with; for questions it is the question.
 
     Args:
-        name: "lmm4lmm:DIMENSION:FOLDER", the folder that of a checkpoint.
-        options: How its weights are loaded and run.
+        name: "NAME:DIMENSION:FOLDER", the folder that of the head's weights.
+        options: How to load and run them.
 
     Raises:
         UserError: there is no such head or dimension, or no folder is named.
     """
 
     def __init__(self, name: str, options: ModelOptions = ModelOptions()) -> None:  # noqa: B008 -- frozen
-        family, _, rest = name.partition(":")
-        dimension, _, folder = rest.partition(":")
-        known = next((each for each in DIMENSIONS if each == dimension), None)
-        if family != "lmm4lmm" or known is None:
+        found = find_head(name)
+        if not found.folder:
             raise UserError(
-                f"There is no head {name!r}; write head:lmm4lmm:DIMENSION:FOLDER, DIMENSION one of "
-                f"{', '.join(DIMENSIONS)}."
+                f"The head {name} lacks its weights, which {found.entry.weights}; write "
+                f"{found.label}:FOLDER, the folder of a checkpoint."
             )
-        if not folder:
-            raise UserError(
-                f"The head {name} lacks its weights, which come with no licence and are not downloaded "
-                f"unasked; write {family}:{dimension}:FOLDER, the folder of a checkpoint."
-            )
-        self._name = f"{family}:{dimension}"
-        self._dimension = known
-        self._head = Head(self._dimension, Path(folder).expanduser(), options)
+        self._name, self._aspect = found.label, found.dimension.aspect
+        folder = Path(found.folder).expanduser()
+        self._model = found.entry.load_model(found.dimension.name, folder, options)
 
     @property
     def id(self) -> str:
@@ -64,20 +49,19 @@ class HeadRater:
         Raises:
             UserError: the folder holds no checkpoint.
         """
-        return f"head {self._head.id}"
+        return f"head {self._model.id}"
 
     @property
     def images_per_call(self) -> int:
         """How many images' views are worth one call of `rate`."""
-        return self._head.images_per_call
+        return self._model.images_per_call
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` unless the standard asks for the aspect that the head was trained for."""
-        aspect = ASPECTS[self._dimension]
-        if standard.aspect != aspect:
+        if standard.aspect != self._aspect:
             raise UserError(
-                f"The head {self._name} rates {aspect}, but the standard {standard.name} has the aspect "
-                f"{standard.aspect}; choose a standard for {aspect} or another head."
+                f"The head {self._name} rates {self._aspect}, but the standard {standard.name} has the "
+                f"aspect {standard.aspect}; choose a standard for {self._aspect} or another head."
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
@@ -92,13 +76,12 @@ class HeadRater:
         if not (views and standards):
             return [[] for _ in views]
         images = [Image(view.pixels, "view", view.prompt) for view in views]
-        texts = [view.prompt for view in views]
-        asked = {"questions": texts} if self._dimension == "qa" else {}
-        return [[self._rating(judged)] * len(standards) for judged in self._head.score(images, **asked)]
+        predictions = self._model.predict(images, [view.prompt for view in views])
+        return [[self._rating(prediction)] * len(standards) for prediction in predictions]
 
-    def _rating(self, judged: Judged) -> Rating:
-        value = judged.yes if judged.score is None else judged.score
+    def _rating(self, prediction: Prediction) -> Rating:
+        value = prediction.yes if prediction.score is None else prediction.score
         if value is None or not math.isfinite(value):
             raise ImageError(f"The head {self._name} gave {value}, which is no score.")
-        logprobs = tuple(math.log(share) if share > 0 else -math.inf for share in judged.levels)
+        logprobs = tuple(math.log(share) if share > 0 else -math.inf for share in prediction.levels)
         return Rating(logprobs, mass=1.0, value=value)

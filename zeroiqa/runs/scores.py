@@ -21,7 +21,7 @@ from zeroiqa.runs import parts, plan
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run, is_current, pending
-from zeroiqa.settings import settings_from_dict
+from zeroiqa.settings import key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
 _BUFFERED = 4096  # rows of a row group of scores.parquet
@@ -98,7 +98,7 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam (or lambda), normalize_areas, rater_weights, mass_threshold and
+        choices: readout, weighting, lam, normalize_areas, rater_weights, mass_threshold and
             word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
             choice of members drops the run's weights.
 
@@ -110,15 +110,13 @@ def reaggregation(run: Run, choices: Mapping[str, Any]) -> Aggregation:
             f"{run.folder} holds regions without ratings; give its settings and -o {run.folder} to "
             "`zeroiqa score --crop mask`, which rates them."
         )
-    fields = dict(choices)
+    fields = {key_of(name): value for name, value in choices.items()}
     members = tuple(fields.pop("members", ()))
     unknown = [member for member in members if member not in run.settings.raters]
     if unknown:
         raise UserError(
             f"The run has no ratings by {unknown[0]}; its raters are {', '.join(run.settings.raters)}."
         )
-    if "lam" in fields:
-        fields["lambda"] = fields.pop("lam")
     fields["raters"] = list(members or run.settings.raters)
     if members:
         fields.setdefault("rater_weights", [])

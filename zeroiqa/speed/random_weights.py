@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.chat.loading import Loaded
+from zeroiqa.chat.native import Native, check_attention, find_native, is_native
 from zeroiqa.errors import UserError
 from zeroiqa.standards import load_standard, standard_names
 from zeroiqa.weights.cards import resolve_model
 from zeroiqa.weights.checkpoint import find_checkpoint
 from zeroiqa.weights.devices import check_memory, find_device, find_dtype
-from zeroiqa.weights.native import Native, check_attention, find_native, is_native
 
 if TYPE_CHECKING:
     import torch

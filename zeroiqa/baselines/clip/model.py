@@ -11,8 +11,8 @@ import torch
 from PIL import Image as PilImage
 
 from zeroiqa.baselines.clip.files import ClipSource, bring
-from zeroiqa.chat.loading import check_tensors, quiet_transformers, transformers
 from zeroiqa.errors import UserError
+from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, find_device, is_device_gone, is_out_of_memory
 
 if TYPE_CHECKING:

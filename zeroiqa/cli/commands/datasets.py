@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroiqa.cli.messages import say
+from zeroiqa.files.tables.render import aligned
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.cards import DatasetCard
@@ -48,7 +49,7 @@ def _scales(card: DatasetCard) -> dict[str, str]:
 
 
 def _listed(cards: Sequence[DatasetCard]) -> list[str]:
-    head = ("name", "images", "scale", "aspects", "licence")
+    head = ("name", "images", "scale", "aspects", "licence", "from")
     rows = [
         (
             card.name,
@@ -56,18 +57,11 @@ def _listed(cards: Sequence[DatasetCard]) -> list[str]:
             ", ".join(dict.fromkeys(_scales(card).values())),
             ", ".join(card.scales),
             card.licence,
+            card.where,
         )
         for card in cards
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row, where in zip((head, *rows), ("from", *(card.where for card in cards)), strict=True):
-        cells = (
-            cell.rjust(width) if place == 1 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join((*cells, where)))
-    return lines
+    return list(aligned((head, *rows), right=(1,)))
 
 
 def _described(card: DatasetCard) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.commands.head_names import CommandWithList, LazyChoice, dimension_rows, scoring_names
 from zeroiqa.cli.commands.head_train import train_head
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.options import device_options, given, image_options, pickle_option, selection_options
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 
-HEADS = ("lmm4lmm:perception", "lmm4lmm:correspondence", "lmm4lmm:qa")
-_TEXTS = {"lmm4lmm:correspondence": "prompts", "lmm4lmm:qa": "questions"}
-
 
 @click.group()
 def head() -> None:
@@ -35,8 +33,8 @@ def head() -> None:
 head.add_command(train_head)
 
 
-@head.command("score")
-@click.argument("name", type=click.Choice(HEADS), required=False)
+@head.command("score", cls=CommandWithList, title="Heads", rows=dimension_rows)
+@click.argument("name", type=LazyChoice(scoring_names), required=False)
 @click.argument("paths", nargs=-1)
 @click.option(
     "--weights",
@@ -71,12 +69,10 @@ def score(
     job: Job,
     **choices: Any,
 ) -> None:
-    """Score images by LMM4LMM; PATHS as for `zeroiqa score`.
+    """Score images by a fine-tuned model; PATHS as for `zeroiqa score`.
 
-    perception is the quality, correspondence how well an image shows its text prompt, both on the scale of
-    the ratings that the weights were trained on, higher is better; qa the probability that the answer to a
-    question is yes. The whole image is looked at. With a score comes the most probable of five levels, from 1
-    (bad) to 5 (excellent), as a column of scores.csv; the parts of the run keep the probabilities of all.
+    Higher is better. The whole image is looked at. With a score comes the most probable of five levels, from
+    1 (bad) to 5 (excellent), as a column of scores.csv; the parts of the run keep the probabilities of all.
 
     The run folder is that of `zeroiqa score`, so `zeroiqa evaluate`, `compare`, `merge` and `verify` read it.
     The same command resumes a run, and so does -o RUN without anything else.
@@ -104,10 +100,10 @@ def score(
 
 
 def _settings(name: str, weights: Path, choices: dict[str, Any]) -> Settings:
-    from zeroiqa.raters.head import ASPECTS
+    from zeroiqa.heads.registry import find_head
     from zeroiqa.settings import load_settings
 
-    aspect = next(about for dimension, about in ASPECTS.items() if name == f"lmm4lmm:{dimension}")
+    aspect = find_head(name).dimension.aspect
     rater = {"raters": [f"head:{name}:{weights}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
     return load_settings(overrides={**given(**choices), **rater})
 
@@ -124,7 +120,8 @@ def _check_head(run: Run, name: str | None) -> None:
 
 def _refuse_texts(name: str, chosen: dict[str, object]) -> None:
     """Raise `click.UsageError` for texts that the head does not read."""
-    reads = (_TEXTS[name], "sidecar-prompts") if name in _TEXTS else ()
+    text = _text_of(name)
+    reads = (text, "sidecar-prompts") if text else ()
     for option, value in chosen.items():
         if value and option not in reads:
             raise click.UsageError(f"{name} takes no --{option}.")
@@ -138,13 +135,20 @@ def _with_texts(sources: list[ImageRef], file: Path | None, name: str) -> list[I
     """
     if file is not None:
         sources = _with_lines(sources, file)
-    if name in _TEXTS and not any(source.prompt for source in sources):
-        option = _TEXTS[name]
+    option = _text_of(name)
+    if option and not any(source.prompt for source in sources):
         raise UserError(
             f"{name} needs {option}, found none for {len(sources)} images; give --{option} FILE with a line "
             "for each image, a list with a column prompt, or --sidecar-prompts."
         )
     return sources
+
+
+def _text_of(name: str) -> str | None:
+    """The option that gives what the head reads beside each image."""
+    from zeroiqa.heads.registry import find_head
+
+    return find_head(name).dimension.text
 
 
 def _with_lines(sources: list[ImageRef], file: Path) -> list[ImageRef]:

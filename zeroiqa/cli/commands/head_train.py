@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.commands.head_names import (
+    CommandWithList,
+    LazyChoice,
+    stage_names,
+    stage_rows,
+    trainable_names,
+)
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
@@ -16,17 +23,13 @@ from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zeroiqa.heads.training.options import Progress, Stage
+    from zeroiqa.heads.entry import TrainingEntry
+    from zeroiqa.heads.training.options import Progress
 
 
-@click.command("train")
-@click.argument("name", type=click.Choice(["lmm4lmm"]))
-@click.option(
-    "--stage",
-    type=click.Choice(["1", "2", "qa"]),
-    required=True,
-    help="1: level words, projector only; 2: scores, LoRA and the regression; qa: answers, LoRA.",
-)
+@click.command("train", cls=CommandWithList, title="Stages", rows=stage_rows)
+@click.argument("name", type=LazyChoice(trainable_names))
+@click.option("--stage", type=LazyChoice(stage_names), required=True, help="What is learnt: see below.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the new checkpoint."
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: 1 in stage 1, else 5]")
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: those of the stage]")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples of a step.  [default: 8]")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 1e-5]")
 @click.option(
@@ -67,7 +70,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="[default: 0]")
 def train_head(
     name: str,
-    stage: Stage,
+    stage: str,
     data: Path,
     start: Path | None,
     backbone: str | None,
@@ -76,33 +79,45 @@ def train_head(
     select_on_test: bool,
     **choices: Any,
 ) -> None:
-    """Train LMM4LMM on ratings (extra `train`); the same command resumes an interrupted training.
+    """Train a head on ratings (extra `train`); the same command resumes an interrupted training.
 
     Several GPUs: `torchrun --standalone --nproc-per-node N -m zeroiqa head train ...`. The result is a
     checkpoint for `zeroiqa head score`; training.json in it holds the settings and every validation. With
     --backbone it has only what was learnt, so that scoring needs the backbone's weights, too. Images are
     decoded once before the training begins: a broken one is named then.
     """
-    from zeroiqa.heads.folds import Selection
+    from zeroiqa.heads.folds import FoldChoice
+    from zeroiqa.heads.registry import HEADS
     from zeroiqa.heads.training.options import TrainingOptions
     from zeroiqa.heads.training.train import train
 
-    assert name == "lmm4lmm"
+    training = HEADS.find(name)[0].training
+    assert training is not None  # or it is none of the choices
+    _check_choices(name, training, stage, backbone)
     first = start or backbone
     if first is None or (start and backbone):
         raise click.UsageError("Give one of --start FOLDER and --backbone hf:REPOSITORY.")
     speaks = os.environ.get("RANK", "0") == "0"  # one of the processes that torchrun starts
     chosen = given(rule=validation, seed=choices["seed"], select_on="test" if select_on_test else None)
-    options = TrainingOptions(selection=Selection(**chosen), **given(**choices))
+    options = TrainingOptions(selection=FoldChoice(**chosen), **given(**choices))
     try:
-        result = train(stage, first, data, output, options, _reporter() if speaks else lambda progress: None)
+        report = _reporter() if speaks else lambda progress: None
+        result = train(training.load_recipe(), stage, first, data, output, options, report)
     except KeyboardInterrupt:
         say(f"Stopped. The same command resumes the training in {output}.", err=True)
         raise click.exceptions.Exit(130) from None
     if not speaks:
         return
-    what = "accuracy" if stage == "qa" else "SRCC"
+    what = training.measures.get(stage, "SRCC")
     say(f"validation {what} {result.best.value:.3f} after {result.best.step} steps: {result.folder}")
+
+
+def _check_choices(name: str, training: TrainingEntry, stage: str, backbone: str | None) -> None:
+    """Raise `click.UsageError` for what the head has not."""
+    if stage not in training.stages:
+        raise click.UsageError(f"{name} has no stage {stage}; choose one of {', '.join(training.stages)}.")
+    if backbone and not training.takes_backbone:
+        raise click.UsageError(f"{name} takes no --backbone.")
 
 
 def _reporter() -> Callable[[Progress], None]:

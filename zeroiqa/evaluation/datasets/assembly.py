@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.cards import DatasetCard
 from zeroiqa.evaluation.datasets.files import FileTree
-from zeroiqa.evaluation.datasets.layouts import Listing, Row
+from zeroiqa.evaluation.datasets.layouts import Listing, ScoreLine
 from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale, some
 
 
@@ -68,14 +68,14 @@ def check_names(names: Iterable[str], source: str) -> None:
         )
 
 
-def divide(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def divide(rows: Sequence[ScoreLine]) -> tuple[list[ScoreLine], list[str]]:
     """Rows with a score for every aspect, and the names of the others."""
     rated = [row for row in rows if None not in row.scores.values()]
     return rated, [row.name for row in rows if None in row.scores.values()]
 
 
 def check_range(
-    rows: Sequence[Row], scales: Mapping[str, Scale], source: str, about: Sequence[str]
+    rows: Sequence[ScoreLine], scales: Mapping[str, Scale], source: str, about: Sequence[str]
 ) -> list[str]:
     """Compare scores with their scale.
 
@@ -102,7 +102,7 @@ def check_range(
     return notes
 
 
-def locate(rows: Iterable[Row], tree: FileTree, folder: str | None) -> dict[str, str]:
+def locate(rows: Iterable[ScoreLine], tree: FileTree, folder: str | None) -> dict[str, str]:
     """Files below the tree's root by the names of the images.
 
     Raises:
@@ -167,11 +167,11 @@ def _counted(
     return [f"{what} has {expected:,} images; {found:,} found; {why}."]
 
 
-def _grouping(card: DatasetCard) -> Callable[[Row], dict[str, str]]:
+def _grouping(card: DatasetCard) -> Callable[[ScoreLine], dict[str, str]]:
     """The groups of a row: those of its score file, and those that its name says."""
     pattern = re.compile(card.name_groups or "", re.IGNORECASE)
 
-    def groups(row: Row) -> dict[str, str]:
+    def groups(row: ScoreLine) -> dict[str, str]:
         named = pattern.match(row.name)
         found = {**row.groups, **(named.groupdict() if named else {})}
         if "reference" in found:  # i01 and I01 are one reference

@@ -23,14 +23,14 @@ from zeroiqa.evaluation.datasets.cards import (
 from zeroiqa.evaluation.datasets.files import FileTree
 from zeroiqa.evaluation.datasets.generated import aigciqa2023_listing, evalmi50k_listing
 from zeroiqa.evaluation.datasets.layouts import Listing, livec_listing, table_listing
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.plain import open_plain, read_plain
-from zeroiqa.evaluation.datasets.types import Dataset, Question, Sample, Scale
-from zeroiqa.evaluation.matching import Origin
+from zeroiqa.evaluation.datasets.types import AnsweredQuestion, Dataset, Sample, Scale
 
 __all__ = [
     "Dataset",
     "DatasetCard",
-    "Question",
+    "AnsweredQuestion",
     "Sample",
     "Scale",
     "content_split",

@@ -1,4 +1,4 @@
-"""What a head on any chat model is asked: the published questions and answers in the model's own template."""
+"""Conversations for a head on any chat model: questions and answers in the model's own chat template."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from zeroiqa.chat.tokens import AnswerTokens, check_spelling, first_tokens, single_tokens
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.heads.levels import LEVEL_WORDS
-from zeroiqa.heads.lmm4lmm.conversation import NO, QUALITY_IS, YES, before_level
-from zeroiqa.heads.ratings import PERCEPTION
+from zeroiqa.heads.questions import NO, PERCEPTION, QUALITY_IS, YES, Question, before_level
 from zeroiqa.standards import FilledPrompt
 
 if TYPE_CHECKING:
     from zeroiqa.chat.engine import ChatEngine
 
 
-class Said(NamedTuple):
-    """A conversation as text; places count tokens from its end."""
+class ConversationText(NamedTuple):
+    """A question with its answer, as text; places count tokens from its end."""
 
     text: str
     answer: int
@@ -40,16 +39,16 @@ class ChatConversation:
         self._end = engine.template.end(FilledPrompt("", PERCEPTION)) or str(tokenizer.eos_token)
         self._lead = engine.template.lead(FilledPrompt("", PERCEPTION))
 
-    def cut(self, question: str, begun: str) -> str:
-        """The text up to where the model is read; `begun` is the beginning of its answer.
+    def prompt(self, question: Question) -> str:
+        """The text up to where the model is read, the beginning of the answer included.
 
         Raises:
             ImageError: the question holds a control token.
         """
-        lead = self._lead + begun if begun else self._answers.lead
-        return self._asked(question) + lead
+        lead = self._lead + question.answer_start if question.answer_start else self._answers.lead
+        return self._before_answer(question.text) + lead
 
-    def full(self, question: str, answer: str) -> Said:
+    def with_answer(self, question: str, answer: str) -> ConversationText:
         """Question and answer, as in training; called by several threads.
 
         Raises:
@@ -58,24 +57,27 @@ class ChatConversation:
         held = next((token for token in self._engine.template.special if token in answer), None)
         if held is not None:
             raise ImageError(f"The answer holds {held!r}, which is a control token; remove it.")
-        asked = self._asked(question)
-        text = f"{asked}{self._lead}{answer}{self._end}"
+        begin = self._before_answer(question)
+        text = f"{begin}{self._lead}{answer}{self._end}"
         encode = self._engine.here().encode
-        ids, before, read = map(encode, (text, asked, self.cut(question, before_level(answer))))
+        prompt = self.prompt(Question(question, before_level(answer)))
+        ids, before, read = map(encode, (text, begin, prompt))
         if ids[: len(before)] != before or ids[: len(read)] != read:
             raise ImageError(
                 f"The answer {answer[:40]!r} melts into the question's tokens; begin it with a word."
             )
-        return Said(text, len(ids) - len(before), len(ids) - len(read) + 1)
+        return ConversationText(text, len(ids) - len(before), len(ids) - len(read) + 1)
 
-    def level_ids(self, begun: str = QUALITY_IS) -> list[int]:
+    def level_ids(self, answer_start: str = QUALITY_IS) -> list[int]:
         """The tokens of the five level words behind the beginning of an answer, from bad to excellent.
 
         Raises:
             UserError: a word is not one token there, or one that says something else.
         """
         words = [f" {word}" for word in LEVEL_WORDS]
-        found = single_tokens(self._engine.here().encode, self.cut(PERCEPTION, begun), words)
+        found = single_tokens(
+            self._engine.here().encode, self.prompt(Question(PERCEPTION, answer_start)), words
+        )
         if found is None:
             raise UserError(
                 f"The level words {', '.join(LEVEL_WORDS)} are not single tokens to the tokenizer of "
@@ -99,7 +101,11 @@ class ChatConversation:
     @cached_property
     def _answers(self) -> AnswerTokens:
         """Yes in its cases, then no: in both where each begins with a token of its own, else in one."""
-        name, text, encode = self._engine.loaded.name, self._asked(PERCEPTION), self._engine.here().encode
+        name, text, encode = (
+            self._engine.loaded.name,
+            self._before_answer(PERCEPTION),
+            self._engine.here().encode,
+        )
         decode = self._engine.loaded.processor.tokenizer.decode
         for words in ((*YES, *NO), *zip(YES, NO, strict=True)):
             with suppress(UserError):
@@ -111,5 +117,5 @@ class ChatConversation:
             "choose another backbone."
         )
 
-    def _asked(self, question: str) -> str:
+    def _before_answer(self, question: str) -> str:
         return self._engine.template.text(FilledPrompt("", question))

@@ -19,9 +19,9 @@ from zeroiqa.heads.regression import QualityRegression
 from zeroiqa.standards import FilledPrompt
 
 if TYPE_CHECKING:
-    from zeroiqa.chat.inputs import Prepared, Tensors
+    from zeroiqa.chat.inputs import PromptInputs, Tensors
     from zeroiqa.chat.loading import Loaded
-    from zeroiqa.heads.backbone.weights import Learnt
+    from zeroiqa.heads.backbone.weights import BackboneHead
 
 _PROJECTORS = {
     "multi_modal_projector",
@@ -60,7 +60,7 @@ class ChatNetwork(nn.Module):
         states: torch.Tensor = self.model(**inputs, **self.engine.forward.without_cache).logits
         return states
 
-    def join(self, items: Sequence[Prepared]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs.
 
         Raises:
@@ -72,14 +72,14 @@ class ChatNetwork(nn.Module):
             raise NotJoinableError(f"{engine.loaded.name} takes no batch of these views")
         return engine.forward.inputs(items, engine.paths)
 
-    def set_regression(self, learnt: Learnt) -> None:
+    def set_regression(self, head: BackboneHead) -> None:
         """Take the regression that was learnt on this backbone, in float32; none where none was.
 
         Raises:
             UserError: it does not fit.
         """
         width = int(self.engine.loaded.model.config.get_text_config().hidden_size)
-        found = learnt.regression(width)
+        found = head.make_regression(width)
         self.regression = None if found is None else found.to(self.engine.loaded.device)
 
     def projectors(self) -> list[nn.Module]:

@@ -9,52 +9,65 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared as Inputs
-from zeroiqa.chat.inputs import Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.backbone.conversation import ChatConversation
+from zeroiqa.heads.backbone.lora import inject_lora, learnt_adapter
 from zeroiqa.heads.backbone.network import ChatNetwork
 from zeroiqa.heads.backbone.weights import (
     Backbone,
-    Learnt,
-    learnt_fingerprint,
-    learnt_tensors,
+    BackboneHead,
+    backbone_head_fingerprint,
     load_backbone,
-    read_learnt,
-    write_learnt,
+    read_backbone_head,
+    write_backbone_head,
 )
-from zeroiqa.heads.lmm4lmm.lora import inject_lora
-from zeroiqa.heads.training.batches import Prepared
-from zeroiqa.heads.training.examples import Lesson
-from zeroiqa.heads.training.options import Stage
-from zeroiqa.heads.training.trainable import learnt_words
+from zeroiqa.heads.training.batches import EncodedExample
+from zeroiqa.heads.training.examples import Example
+from zeroiqa.heads.training.objective import WordObjective, default_epochs, learnt_ids, prepare_towers
+from zeroiqa.heads.training.options import TrainingOptions
 from zeroiqa.images.decode import decode
 from zeroiqa.weights.cards import resolve_model
-from zeroiqa.weights.checkpoint import find_checkpoint
 from zeroiqa.weights.devices import Dtype
-from zeroiqa.weights.downloads import is_head
 from zeroiqa.weights.options import ModelOptions
 
 
 @dataclass(frozen=True)
-class ChatTrainee:
-    """A chat model to be trained; see `Trainee`."""
+class ChatTrainable:
+    """A chat model to be trained; see `Trainable`."""
 
     model: ChatNetwork
     words: Sequence[Sequence[int]]
+    """Tokens of the answers, see `WordObjective`."""
     start: str
+    stage: str
     backbone: Backbone
     conversation: ChatConversation
-    before: Learnt | None
+    before: BackboneHead | None
     """What was learnt on the backbone earlier, which the model has merged."""
+    has_unused_layers: bool = True
+    """Some chat models have layers that nothing reads, behind the vision tower's last one in use."""
 
-    def prepare(self, lesson: Lesson) -> Prepared:
-        """Make one example; called by several threads."""
-        said = self.conversation.full(lesson.question, lesson.answer)
-        inputs = self.model.engine.here().prepare(decode(lesson.path).pixels, said.text)
-        return Prepared(inputs, said.answer, said.read, lesson.target)
+    @property
+    def epochs(self) -> int:
+        """How often every example is learnt from."""
+        return default_epochs(self.stage)
 
-    def join(self, items: Sequence[Inputs]) -> Tensors:
+    def prepare_model(self, options: TrainingOptions) -> None:
+        """Freeze what the stage does not learn, add LoRA where it does."""
+        prepare_towers(self, self.stage, options)
+
+    def objective(self) -> WordObjective:
+        """The network with the loss of the stage."""
+        return WordObjective(self.model, self.stage, self.words)
+
+    def encode(self, example: Example) -> EncodedExample:
+        """Make the numbers of one example; called by several threads."""
+        conversation = self.conversation.with_answer(example.question, example.answer)
+        inputs = self.model.engine.here().prepare(decode(example.path).pixels, conversation.text)
+        return EncodedExample(inputs, conversation.answer, conversation.read, example.target)
+
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs."""
         return self.model.join(items)
 
@@ -80,18 +93,18 @@ class ChatTrainee:
         self.model.model.config.get_text_config().use_cache = False  # or transformers says that it has to be
         self.model.model.activation_checkpointing_enable({"use_reentrant": False})
 
-    def export(self, stage: Stage, output: Path) -> None:
+    def export(self, output: Path) -> None:
         """Write what was learnt, in this training and before."""
-        tensors = learnt_tensors(self.model.model, self.before.tensors if self.before else {})
-        if stage == "2" and self.model.regression is not None:
-            named = self.model.regression.named_parameters()
-            tensors |= {f"regression.{name}": weight for name, weight in named}
-        write_learnt(output, self.backbone, tensors)
+        adapter = learnt_adapter(self.model.model)
+        if self.before:
+            adapter = self.before.adapter.then(adapter)
+        regression = self.model.regression if self.stage == "2" else None
+        write_backbone_head(output, self.backbone, adapter, regression)
 
 
-def load_chat_trainee(
-    start: str | Path, stage: Stage, *, device: torch.device, dtype: torch.dtype
-) -> ChatTrainee:
+def load_chat_trainable(
+    start: str | Path, stage: str, *, device: torch.device, dtype: torch.dtype
+) -> ChatTrainable:
     """Load a chat model that is to be trained.
 
     Args:
@@ -104,13 +117,8 @@ def load_chat_trainee(
     Raises:
         UserError: the model cannot be loaded or used, or the folder does not fit.
     """
-    before = read_learnt(start) if isinstance(start, Path) else None
+    before = read_backbone_head(start) if isinstance(start, Path) else None
     name, revision = (before.backbone.name, before.backbone.revision) if before else resolve_model(str(start))
-    if is_head(find_checkpoint(name, revision).folder):
-        raise UserError(
-            f"{name} is in the published layout, which is trained as it is: give its folder as the start "
-            "(--start), not as a backbone; `zeroiqa models pull` fetches one."
-        )
     where = "cpu" if device.type == "cpu" else str(device)  # of several processes each has its own "cpu:0"
     options = ModelOptions(device=where, dtype=_name(dtype))
     loaded, backbone = load_backbone(name, revision, options, before)
@@ -118,9 +126,9 @@ def load_chat_trainee(
     if before and stage == "2":
         model.set_regression(before)
     conversation = ChatConversation(model.engine)
-    words = learnt_words(conversation, stage)
-    known = learnt_fingerprint(start) if isinstance(start, Path) else backbone.fingerprint
-    return ChatTrainee(model, words, known, backbone, conversation, before)
+    words = learnt_ids(conversation, stage)
+    known = backbone_head_fingerprint(start) if isinstance(start, Path) else backbone.fingerprint
+    return ChatTrainable(model, words, known, stage, backbone, conversation, before)
 
 
 def _name(dtype: torch.dtype) -> Dtype:

@@ -1,27 +1,28 @@
-"""What was learnt on a chat model: a small folder beside the model's own weights, which stay where they are.
+"""A head on a chat model: a small folder beside the model's own weights, which stay where they are.
 
-`head.json` says which model that is; `head.safetensors` holds LoRA matrices by the names of their layers
-(`....lora_A`, `....lora_B`: W + 2 B A), learnt projectors by the names of their weights, and the regression.
+`head.json` says which model that is. What was learnt on it is an adapter in peft's format
+(adapter_config.json, adapter_model.safetensors: `zeroiqa.heads.backbone.lora`), the regression is in
+regression.safetensors. An older format has all weights in head.safetensors; it is still read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from zeroiqa.chat.loading import load
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import read_json, reason, stumbles
 from zeroiqa.files.schema import TEXT, Record, first_wrong, perhaps
-from zeroiqa.heads.lmm4lmm.checkpoint import LORA_SCALE
+from zeroiqa.heads.backbone.lora import SCALE, Adapter, LowRank, read_adapter, write_adapter
 from zeroiqa.heads.regression import QualityRegression
 from zeroiqa.weights.checkpoint import Checkpoint
 from zeroiqa.weights.options import ModelOptions
@@ -29,9 +30,10 @@ from zeroiqa.weights.options import ModelOptions
 if TYPE_CHECKING:
     from zeroiqa.chat.loading import Loaded
 
-RECORD, WEIGHTS = "head.json", "head.safetensors"
+_LOG = logging.getLogger(__name__)
+RECORD, REGRESSION = "head.json", "regression.safetensors"
+_OLDER = "head.safetensors"
 _RECORD = Record({"backbone": Record({"name": TEXT, "revision": perhaps(TEXT), "fingerprint": TEXT})})
-_A, _B, _REGRESSION = ".lora_A", ".lora_B", "regression."
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,18 @@ class Backbone:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class BackboneHead:
     """What a folder holds."""
 
     backbone: Backbone
-    tensors: Mapping[str, torch.Tensor]
+    adapter: Adapter
+    regression: Mapping[str, torch.Tensor]
+    """Weights of the regression; empty where none was learnt."""
     shown: str
     """The folder, for messages."""
 
-    @property
-    def has_regression(self) -> bool:
-        """Whether a regression was learnt."""
-        return any(name.startswith(_REGRESSION) for name in self.tensors)
-
     def merge(self, loaded: Loaded) -> None:
-        """Put what was learnt on the towers and between them into a model.
+        """Put the adapter into a model.
 
         Raises:
             UserError: it is another model, or something has no place in it.
@@ -72,53 +71,34 @@ class Learnt:
                 "an older zeroiqa, which named them otherwise; give the folder or revision that head.json "
                 "had then, or train it again."
             )
-        for name, tensor in self.tensors.items():
-            if name.startswith(_REGRESSION) or name.endswith(_B):
-                continue
-            try:
-                _merge(loaded.model, name, tensor, self.tensors)
-            except (AttributeError, KeyError, RuntimeError) as error:
-                raise UserError(
-                    f"{name} of {self.shown} has no place in {self.backbone.name} ({error}); train it again."
-                ) from error
+        try:
+            self.adapter.merge(loaded.model)
+        except (LookupError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"The adapter in {self.shown} has no place in {self.backbone.name} ({reason(error)}); train "
+                "it again."
+            ) from error
 
-    def regression(self, width: int) -> QualityRegression | None:
+    def make_regression(self, width: int) -> QualityRegression | None:
         """The regression for hidden states of a width; None where none was learnt.
 
         Raises:
             UserError: it does not fit.
         """
-        found = {
-            name.removeprefix(_REGRESSION): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(_REGRESSION)
-        }
-        if not found:
+        if not self.regression:
             return None
         regression = QualityRegression(width)
         try:
-            regression.load_state_dict(found)
+            regression.load_state_dict(self.regression)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"The regression of {self.shown} does not fit ({reason}); train it again."
+                f"The regression of {self.shown} does not fit ({reason(error)}); train it again."
             ) from error
         return regression
 
 
-@torch.no_grad()
-def _merge(model: nn.Module, name: str, tensor: torch.Tensor, tensors: Mapping[str, torch.Tensor]) -> None:
-    if not name.endswith(_A):
-        model.get_parameter(name).copy_(tensor)
-        return
-    layer = name.removesuffix(_A)
-    weight = model.get_parameter(f"{layer}.weight")
-    change = LORA_SCALE * (tensors[layer + _B].float() @ tensor.float())
-    weight.copy_(weight.float() + change.to(weight.device))
-
-
 def load_backbone(
-    name: str, revision: str | None, options: ModelOptions, before: Learnt | None = None
+    name: str, revision: str | None, options: ModelOptions, before: BackboneHead | None = None
 ) -> tuple[Loaded, Backbone]:
     """Load a chat model, with what was learnt on it before.
 
@@ -140,18 +120,18 @@ def load_backbone(
     return loaded, backbone
 
 
-def is_learnt(folder: Path) -> bool:
-    """Whether a folder holds what was learnt on a chat model."""
+def is_backbone_head(folder: Path) -> bool:
+    """Whether a folder holds a head on a chat model."""
     return (folder / RECORD).is_file()
 
 
-def learnt_fingerprint(folder: Path) -> str:
+def backbone_head_fingerprint(folder: Path) -> str:
     """Names the backbone's weights and what was learnt on them."""
     return Checkpoint(str(folder), folder, None, {}).fingerprint()
 
 
-def read_learnt(folder: Path) -> Learnt:
-    """Read a folder.
+def read_backbone_head(folder: Path) -> BackboneHead:
+    """Read a folder; of one in the older format a warning is logged.
 
     Raises:
         UserError: it is incomplete or damaged.
@@ -162,40 +142,48 @@ def read_learnt(folder: Path) -> Learnt:
         if wrong := first_wrong(record, _RECORD):
             raise ValueError(wrong)
         backbone = Backbone(**record["backbone"])
-        return Learnt(backbone, load_file(folder / WEIGHTS), shown)
+        if (folder / _OLDER).is_file():
+            _LOG.warning(
+                "%s is in the format of an older zeroiqa (%s), which peft does not read; it scores as ever, "
+                "and what is trained from it is in peft's format.",
+                shown,
+                _OLDER,
+            )
+            return _from_older(backbone, load_file(folder / _OLDER), shown)
+        regression = load_file(folder / REGRESSION) if (folder / REGRESSION).is_file() else {}
     except stumbles() as error:
         raise UserError(f"{shown} is incomplete or damaged ({reason(error)}); train it again.") from error
+    return BackboneHead(backbone, read_adapter(folder), regression, shown)
 
 
-def write_learnt(folder: Path, backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> None:
+def write_backbone_head(
+    folder: Path, backbone: Backbone, adapter: Adapter, regression: QualityRegression | None
+) -> None:
     """Write a folder; head.json comes last, so that a folder which has it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, folder / WEIGHTS
-    )
+    write_adapter(folder, adapter, backbone.name, backbone.revision)
+    if regression is not None:
+        named = regression.named_parameters()
+        save_file({name: weight.detach().contiguous().cpu() for name, weight in named}, folder / REGRESSION)
     written = folder / f"{RECORD}.tmp"
     record = {"backbone": dataclasses.asdict(backbone)}
     written.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     written.replace(folder / RECORD)
 
 
-def learnt_tensors(model: nn.Module, before: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What a training learnt on a chat model, and what was learnt on it before.
-
-    Args:
-        model: With LoRA of peft on its layers, or with projectors that were learnt.
-        before: What the model had merged; LoRA on the same layer becomes one of higher rank.
-    """
-    found: dict[str, Any] = {
-        name: tensor for name, tensor in before.items() if not name.startswith(_REGRESSION)
+def _from_older(backbone: Backbone, tensors: Mapping[str, torch.Tensor], shown: str) -> BackboneHead:
+    """Names there: LAYER.lora_A and LAYER.lora_B (W + 2 B A), weights' own names, and "regression."."""
+    a, b, prefix = ".lora_A", ".lora_B", "regression."
+    layers = {
+        name.removesuffix(a): LowRank(tensor, tensors[name.removesuffix(a) + b], SCALE)
+        for name, tensor in tensors.items()
+        if name.endswith(a)
     }
-    for name, module in model.named_modules():
-        if hasattr(module, "lora_A"):
-            for key, axis in ((_A, 0), (_B, 1)):
-                matrix = getattr(module, key.removeprefix("."))["default"].weight.detach().cpu()
-                earlier = [found[name + key].float()] if name + key in found else []
-                found[name + key] = torch.cat([*earlier, matrix.float()], axis)
-    for name, weight in model.named_parameters():
-        if weight.requires_grad and "lora_" not in name:
-            found[name] = weight
-    return found
+    weights = {name: one for name, one in tensors.items() if not name.endswith((a, b))}
+    regression = {name: weights.pop(name) for name in [*weights] if name.startswith(prefix)}
+    return BackboneHead(
+        backbone,
+        Adapter(layers, weights),
+        {name.removeprefix(prefix): tensor for name, tensor in regression.items()},
+        shown,
+    )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -17,13 +18,12 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reading, reason, stumbles
+from zeroiqa.heads.backbone.lora import SCALE
 from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.weights.checkpoint import indexed_files
 from zeroiqa.weights.model_files import MOST_INDEX, check_descriptions, read_json
 
-LORA_SCALE = 2.0
-"""alpha / rank: 16 / 8 in the published training."""
 OVERLAY = "lora_weights.pth"
 """Repeats the LoRA matrices of the shards; where it differs, it counts."""
 _LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
@@ -51,6 +51,13 @@ _RENAMED = (
 """Published name -> name here, for what is neither split nor unused."""
 
 
+class StoredTensor(NamedTuple):
+    """A tensor in a file."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], torch.Tensor]
+
+
 def load_model(
     folder: Path,
     *,
@@ -75,7 +82,7 @@ def load_model(
     config = _config(folder)
     model = _empty(config, regression, device, dtype)
     wanted = dict(model.named_parameters())
-    for name, read in merged_tensors(folder, allow_pickle):
+    for name, tensor in merged_tensors(folder, allow_pickle):
         if _UNUSED.fullmatch(name):
             continue
         if name.startswith("mlpscore.") and not regression:
@@ -83,15 +90,13 @@ def load_model(
                 f"{_shown(folder)} holds a regression (mlpscore), so it gives scores and answers no "
                 "questions; take the weights for questions."
             )
-        for own, part in _parts(name, read(), config):
+        for own, part in _parts(name, tensor.read(), config):
             _put(own, part, wanted, folder)
     _check_complete(wanted, folder)
     return model.eval()
 
 
-def merged_tensors(
-    folder: Path, allow_pickle: bool = False
-) -> Iterator[tuple[str, Callable[[], torch.Tensor]]]:
+def merged_tensors(folder: Path, allow_pickle: bool = False) -> Iterator[tuple[str, StoredTensor]]:
     """Every tensor of a checkpoint, with its LoRA merged, by its published name without what peft puts in.
 
     Args:
@@ -99,22 +104,24 @@ def merged_tensors(
         allow_pickle: Read weights that are not safetensors.
 
     Yields:
-        The name, and what reads the tensor until the next one is asked for; float32 where LoRA was merged.
+        The name, and the tensor, which can be read until the next one is asked for; float32 where LoRA was
+        merged.
 
     Raises:
         UserError: the files are incomplete or damaged, or LoRA matrices do not fit.
     """
     lora = _lora(folder, allow_pickle)
     used: set[str] = set()
-    for name, read in _tensors(folder, allow_pickle):
+    for name, tensor in _tensors(folder, allow_pickle):
         plain = _plain(name)
         if _LORA.fullmatch(plain):
             continue
         layer = plain.removesuffix(".weight")
         if plain.endswith(".weight") and (layer in lora or ".base_layer." in name):
             used.add(layer)
-            read = partial(_merged, read, lora.get(layer, {}), layer, folder)
-        yield plain, read
+            read = partial(_merged, tensor.read, lora.get(layer, {}), layer, folder)
+            tensor = tensor._replace(read=read)
+        yield plain, tensor
     loose = lora.keys() - used
     if loose:
         raise UserError(
@@ -178,18 +185,19 @@ def _files(folder: Path, allow_pickle: bool) -> list[Path]:
     raise UserError(f"{_shown(folder)} holds no weights as safetensors; {how}.")
 
 
-def _tensors(folder: Path, allow_pickle: bool) -> Iterator[tuple[str, Callable[[], torch.Tensor]]]:
-    """Name of every tensor, and what reads it."""
+def _tensors(folder: Path, allow_pickle: bool) -> Iterator[tuple[str, StoredTensor]]:
+    """Every tensor with its name."""
     for path in _files(folder, allow_pickle):
         try:
             if path.suffix == ".safetensors":
                 with safe_open(path, framework="pt") as file:
                     for name in file.keys():  # noqa: SIM118 -- it is no mapping
-                        yield name, partial(file.get_tensor, name)
+                        shape = tuple(file.get_slice(name).get_shape())
+                        yield name, StoredTensor(shape, partial(file.get_tensor, name))
             else:
                 weights = _unpickled(path)
-                for name in weights:
-                    yield name, partial(weights.__getitem__, name)
+                for name, tensor in weights.items():
+                    yield name, StoredTensor(tuple(tensor.shape), partial(weights.__getitem__, name))
         except stumbles() as error:
             raise UserError(f"{_shown(path)} is damaged ({reason(error)}); download it again.") from error
 
@@ -205,10 +213,10 @@ def _unpickled(path: Path) -> dict[str, torch.Tensor]:
 def _lora(folder: Path, allow_pickle: bool) -> dict[str, dict[str, torch.Tensor]]:
     """Layer -> its A and B. They are small: all are in memory while the layers pass."""
     found: dict[str, dict[str, torch.Tensor]] = {}
-    for name, read in _tensors(folder, allow_pickle):
+    for name, stored in _tensors(folder, allow_pickle):
         match = _LORA.fullmatch(_plain(name))
         if match:
-            found.setdefault(match[1], {})[match[2]] = read()
+            found.setdefault(match[1], {})[match[2]] = stored.read()
     overlay = folder / OVERLAY
     # Every released checkpoint has it, and weights_only runs no code: it needs no permission.
     for name, tensor in (_unpickled(overlay) if overlay.is_file() else {}).items():
@@ -240,7 +248,7 @@ def _merged(
             f"shape {tuple(weight.shape)}; download it again."
         )
     merged = weight.to(torch.float32, copy=True)
-    return merged.addmm_(lora["B"].float(), lora["A"].float(), alpha=LORA_SCALE)
+    return merged.addmm_(lora["B"].float(), lora["A"].float(), alpha=SCALE)
 
 
 def _parts(name: str, tensor: torch.Tensor, config: Lmm4LmmConfig) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,30 +1,23 @@
-"""What LMM4LMM is asked, in the words and tokens of its training (published template internlm2-chat)."""
+"""Conversations as LMM4LMM was trained on them, in tokens (published template internlm2-chat)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.heads.levels import LEVEL_WORDS
 from zeroiqa.heads.lmm4lmm.tokenizer import load_tokenizer
-from zeroiqa.heads.ratings import CORRESPONDENCE, PERCEPTION
+from zeroiqa.heads.questions import NO, PERCEPTION, QUALITY_IS, YES, Question, before_level
 
 if TYPE_CHECKING:
     from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-
-Dimension: TypeAlias = Literal["perception", "correspondence", "qa"]
-DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 SYSTEM = (
     "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, "
     "是一个有用无害的人工智能助手。"
 )
-QUALITY_IS = "The quality of the image is"
-CORRESPONDENCE_IS = "The correspondence of the image and its prompt is"
-YES, NO = ("Yes", "yes"), ("No", "no")
-"""Which case the training used is not known, so both are counted."""
 
 _START, _END, _BOS = "<|im_start|>", "<|im_end|>", "<s>"
 _IMAGE = ("<img>", "<IMG_CONTEXT>", "</img>")
@@ -32,8 +25,8 @@ TILES = 5
 """Of every image: see `picture`."""
 
 
-class Asked(NamedTuple):
-    """A conversation as tokens."""
+class EncodedConversation(NamedTuple):
+    """A question with its answer, as tokens."""
 
     ids: list[int]
     answer: int
@@ -71,19 +64,15 @@ class Conversation:
         head = self._encode(f"{_START}system\n{SYSTEM}{_END}{_START}user\n{_IMAGE[0]}")
         self._head = [known[_BOS], *head, *[self.image_token] * (TILES * tokens_per_tile)]
 
-    def cut(self, question: str, begun: str = "") -> list[int]:
-        """The tokens up to where the network is read.
-
-        Args:
-            question: As `PERCEPTION`, without a mark for the image.
-            begun: The beginning of the answer, as `QUALITY_IS`.
+    def prompt(self, question: Question) -> list[int]:
+        """The tokens up to where the network is read, the beginning of the answer included.
 
         Raises:
             ImageError: the question holds a control token.
         """
-        return self._head + self._encode(f"{self._before(question)}{begun}")
+        return self._head + self._encode(f"{self._before(question.text)}{question.answer_start}")
 
-    def full(self, question: str, answer: str) -> Asked:
+    def with_answer(self, question: str, answer: str) -> EncodedConversation:
         """The tokens of question and answer, as in training.
 
         The read position of an answer that names a level ("... is good.") is the token before that word; of
@@ -94,19 +83,20 @@ class Conversation:
         """
         self._check(answer)
         ids = self._head + self._encode(f"{self._before(question)}{answer}{_END}")
-        begin = len(self.cut(question))
-        return Asked(ids, begin, len(self.cut(question, before_level(answer))) - 1)
+        begin = len(self.prompt(Question(question, "")))
+        read = len(self.prompt(Question(question, before_level(answer)))) - 1
+        return EncodedConversation(ids, begin, read)
 
-    def level_ids(self, begun: str = QUALITY_IS) -> list[int]:
+    def level_ids(self, answer_start: str = QUALITY_IS) -> list[int]:
         """The tokens of the five level words behind the beginning of an answer, from bad to excellent.
 
         Raises:
             UserError: a word is not one token there, or the full stop is not one behind it.
         """
-        begin = self.cut(PERCEPTION, begun)
+        begin = self.prompt(Question(PERCEPTION, answer_start))
         found = []
         for word in LEVEL_WORDS:
-            ids = self.full(PERCEPTION, f"{begun} {word}.").ids
+            ids = self.with_answer(PERCEPTION, f"{answer_start} {word}.").ids
             if ids[: len(begin)] != begin or len(ids) != len(begin) + 3:
                 raise UserError(
                     f"The level word {word!r} is not a single token to the tokenizer of {self._shown}, so "
@@ -131,8 +121,8 @@ class Conversation:
         return yes, no
 
     def _first(self, words: Sequence[str]) -> list[int]:
-        begin = self.cut(PERCEPTION)
-        rows = [self.cut(PERCEPTION, word) for word in words]
+        begin = self.prompt(Question(PERCEPTION, ""))
+        rows = [self.prompt(Question(PERCEPTION, word)) for word in words]
         return [row[len(begin)] for row in rows if row[: len(begin)] == begin]
 
     def _before(self, question: str) -> str:
@@ -147,12 +137,6 @@ class Conversation:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
-
-
-def before_level(answer: str) -> str:
-    """What an answer says before the level that it ends with, "... is" of "... is good."; "" for others."""
-    words = answer.removesuffix(".").split(" ")
-    return " ".join(words[:-1]) if words[-1] in LEVEL_WORDS else ""
 
 
 def load_conversation(folder: Path, model: Lmm4Lmm) -> Conversation:
@@ -170,26 +154,3 @@ def load_conversation(folder: Path, model: Lmm4Lmm) -> Conversation:
         )
     model.image_token = conversation.image_token
     return conversation
-
-
-def question_of(dimension: Dimension, text: str | None) -> tuple[str, str]:
-    """What is asked in a dimension, and how the answer begins that is put into the network's mouth.
-
-    Args:
-        dimension: Of quality.
-        text: The image's text prompt (correspondence) or the question (qa); stripped, else used as it is.
-
-    Raises:
-        ImageError: the text is missing.
-    """
-    if dimension == "perception":
-        return PERCEPTION, QUALITY_IS
-    text = (text or "").strip()
-    if not text:
-        what = "text prompt" if dimension == "correspondence" else "question"
-        raise ImageError(
-            f"The image has no {what}, which lmm4lmm:{dimension} needs; give one for each image."
-        )
-    if dimension == "qa":
-        return text, ""
-    return CORRESPONDENCE.replace("{prompt}", text), CORRESPONDENCE_IS

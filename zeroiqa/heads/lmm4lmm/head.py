@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Protocol
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.heads.backbone.predictor import load_chat_judge
-from zeroiqa.heads.backbone.weights import is_learnt, learnt_fingerprint
-from zeroiqa.heads.lmm4lmm.conversation import DIMENSIONS, Dimension, question_of
-from zeroiqa.heads.lmm4lmm.predictor import load_published_judge
-from zeroiqa.heads.predictions import Judged
+from zeroiqa.heads.backbone.predictor import load_chat_predictor
+from zeroiqa.heads.backbone.weights import backbone_head_fingerprint, is_backbone_head
+from zeroiqa.heads.lmm4lmm.entry import ENTRY
+from zeroiqa.heads.lmm4lmm.predictor import load_published_predictor
+from zeroiqa.heads.predictions import Prediction
+from zeroiqa.heads.questions import DIMENSIONS, Dimension, Question, question_of
 from zeroiqa.types import Image
 from zeroiqa.weights.checkpoint import find_checkpoint
 from zeroiqa.weights.devices import find_device, find_dtype
 from zeroiqa.weights.options import ModelOptions
 
 
-class _Judge(Protocol):
-    def judge(self, images: Sequence[Image], asked: Sequence[tuple[str, str]]) -> list[Judged]:
-        """Images and what is asked about each, with the beginning of the answer -> in their order."""
+class _Predictor(Protocol):
+    def predict(self, images: Sequence[Image], questions: Sequence[Question]) -> list[Prediction]:
+        """Predictions for images, in their order; `questions` holds that of each image."""
 
 
 class Head:
@@ -49,7 +50,7 @@ class Head:
         self._dimension: Dimension = dimension
         self._folder, self._options = folder, options
         self._fingerprint = ""
-        self._loaded: _Judge | None = None
+        self._loaded: _Predictor | None = None
 
     @property
     def id(self) -> str:
@@ -70,8 +71,8 @@ class Head:
         *,
         prompts: Sequence[str | None] | None = None,
         questions: Sequence[str | None] | None = None,
-    ) -> list[Judged]:
-        """Judge images, in their order.
+    ) -> list[Prediction]:
+        """Predictions for images, in their order.
 
         Args:
             images: What is shown.
@@ -82,8 +83,12 @@ class Head:
             ImageError: a prompt or question is missing or holds a control token.
             UserError: texts and images are not equally many, or the checkpoint cannot be loaded or used.
         """
-        asked = [question_of(self._dimension, text) for text in self._texts(images, prompts, questions)]
-        return self._judge().judge(images, asked) if images else []
+        return self.predict(images, self._texts(images, prompts, questions))
+
+    def predict(self, images: Sequence[Image], texts: Sequence[str | None]) -> list[Prediction]:
+        """The same with the text that the dimension reads beside each image: its prompt, or a question."""
+        questions = [question_of(self._dimension, text, ENTRY.name) for text in texts]
+        return self._predictor().predict(images, questions) if images else []
 
     def _texts(
         self,
@@ -105,21 +110,22 @@ class Head:
         return texts
 
     def _weights(self) -> str:
-        if self._is_learnt():
-            return learnt_fingerprint(self._folder)
+        if self._is_on_a_chat_model():
+            return backbone_head_fingerprint(self._folder)
         return find_checkpoint(str(self._folder)).fingerprint()
 
-    def _is_learnt(self) -> bool:
+    def _is_on_a_chat_model(self) -> bool:
         """Whether the folder is of a head on a chat model; a missing one is no repository of a hub."""
         if not self._folder.is_dir():
             raise UserError(
                 f"There is no folder {printable(str(self._folder))}; download a released checkpoint of "
                 "LMM4LMM there, or train one (zeroiqa head train)."
             )
-        return is_learnt(self._folder)
+        return is_backbone_head(self._folder)
 
-    def _judge(self) -> _Judge:
+    def _predictor(self) -> _Predictor:
         if self._loaded is None:
-            load = load_chat_judge if self._is_learnt() else load_published_judge
+            is_chat = self._is_on_a_chat_model()
+            load = load_chat_predictor if is_chat else load_published_predictor
             self._loaded = load(self._folder, self._dimension, self._options)
         return self._loaded

@@ -7,14 +7,12 @@ nothing that the published layout could not hold. Only the dropout differs: each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-RANK = 8
-ALPHA = 16
+from zeroiqa.heads.backbone.lora import inject_lora
 
 _VISION = {"attention.projection_layer": "attn.proj", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
 _LANGUAGE = {
@@ -55,16 +53,6 @@ def add_lora(vision: nn.Module, language: nn.Module, *, dropout: float, seed: in
         shared = layer.attention.q_proj.lora_A["default"].weight
         for name in _FUSED[1:]:
             getattr(layer.attention, name).lora_A["default"].weight = shared
-
-
-def inject_lora(model: nn.Module, layers: Sequence[str], *, dropout: float, seed: int) -> None:
-    """Freeze a model and put LoRA on its layers of these names; see `add_lora`."""
-    from peft import LoraConfig, inject_adapter_in_model
-
-    settings = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules=[*layers])
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        inject_adapter_in_model(settings, model)
 
 
 def published_lora(vision: nn.Module, language: nn.Module) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from transformers.models.internvl.modeling_internvl import InternVLVisionModel
 
 from zeroiqa.heads.lmm4lmm.config import LanguageSizes, Lmm4LmmConfig, VisionSizes
 from zeroiqa.heads.regression import QualityRegression
+from zeroiqa.heads.training.batches import last_tokens
 
 _READ_FROM_END = 4
 """The published conversation ends "... is <level>.<|im_end|>"; "is" is where the level is predicted."""
@@ -145,11 +146,6 @@ def unshuffled(patches: torch.Tensor) -> torch.Tensor:
 def read_positions(attention_mask: torch.Tensor) -> torch.Tensor:
     """Where rows are read that end with their answer: the fourth token from each one's end, shape (rows,)."""
     return last_tokens(attention_mask) - (_READ_FROM_END - 1)
-
-
-def last_tokens(attention_mask: torch.Tensor) -> torch.Tensor:
-    """Where each row's last token is, padding on either side left out, shape (rows,)."""
-    return attention_mask.shape[1] - 1 - attention_mask.long().flip(1).argmax(1)
 
 
 def _causal(attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:

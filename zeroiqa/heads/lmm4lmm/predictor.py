@@ -12,10 +12,12 @@ import torch
 from zeroiqa.chat.batching import TokenBudget, run_in_batches
 from zeroiqa.errors import UserError
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
-from zeroiqa.heads.lmm4lmm.conversation import Conversation, Dimension, load_conversation
+from zeroiqa.heads.lmm4lmm.conversation import Conversation, load_conversation
 from zeroiqa.heads.lmm4lmm.inputs import joined, published_inputs
-from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm, last_tokens
-from zeroiqa.heads.predictions import Judged, judged_words, read_judgements
+from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
+from zeroiqa.heads.predictions import Prediction, predicted_ids, read_predictions
+from zeroiqa.heads.questions import Dimension, Question
+from zeroiqa.heads.training.batches import last_tokens
 from zeroiqa.types import Image
 from zeroiqa.weights.checkpoint import find_checkpoint
 from zeroiqa.weights.devices import check_memory, find_device, find_dtype, is_device_gone, is_out_of_memory
@@ -26,7 +28,7 @@ _TOKENS, _CPU_TOKENS = 12_288, 2_048
 
 
 @dataclass(frozen=True)
-class PublishedJudge:
+class PublishedPredictor:
     """A loaded checkpoint in the published layout."""
 
     model: Lmm4Lmm
@@ -37,23 +39,23 @@ class PublishedJudge:
     device: torch.device
     budget: TokenBudget
 
-    def judge(self, images: Sequence[Image], asked: Sequence[tuple[str, str]]) -> list[Judged]:
-        """Judge images, in their order; `asked` is the question and the beginning of the answer of each.
+    def predict(self, images: Sequence[Image], questions: Sequence[Question]) -> list[Prediction]:
+        """Predictions for images, in their order; `questions` holds that of each image.
 
         Raises:
             ImageError: a question holds a control token.
             UserError: memory holds not one image, or the device is gone.
         """
-        rows = [self.conversation.cut(question, begun) for question, begun in asked]
+        rows = [self.conversation.prompt(question) for question in questions]
         return run_in_batches(
             [len(row) for row in rows],
             self.budget,
-            lambda batch: self._judge([images[i] for i in batch], [rows[i] for i in batch]),
+            lambda batch: self._predict([images[i] for i in batch], [rows[i] for i in batch]),
             _ran_out,
         )
 
     @torch.inference_mode()
-    def _judge(self, images: Sequence[Image], rows: Sequence[list[int]]) -> list[Judged]:
+    def _predict(self, images: Sequence[Image], rows: Sequence[list[int]]) -> list[Prediction]:
         tile = self.model.config.vision.side
         items = [published_inputs(image.pixels, row, tile) for image, row in zip(images, rows, strict=True)]
         inputs = joined(items)
@@ -71,10 +73,10 @@ class PublishedJudge:
                     "go on."
                 ) from error
             raise
-        return read_judgements(self.dimension, scores, logits, self.words)
+        return read_predictions(self.dimension, scores, logits, self.words)
 
 
-def load_published_judge(folder: Path, dimension: Dimension, options: ModelOptions) -> PublishedJudge:
+def load_published_predictor(folder: Path, dimension: Dimension, options: ModelOptions) -> PublishedPredictor:
     """Load a checkpoint.
 
     Raises:
@@ -94,9 +96,9 @@ def load_published_judge(folder: Path, dimension: Dimension, options: ModelOptio
         allow_pickle=options.allow_pickle,
     )
     conversation = load_conversation(folder, model)
-    words = judged_words(conversation, dimension)
+    words = predicted_ids(conversation, dimension)
     budget = TokenBudget(_CPU_TOKENS if device.type == "cpu" else _TOKENS)
-    return PublishedJudge(model, conversation, dimension, words, device, budget)
+    return PublishedPredictor(model, conversation, dimension, words, device, budget)
 
 
 def _ran_out(error: BaseException) -> bool:

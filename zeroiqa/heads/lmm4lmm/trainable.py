@@ -1,4 +1,4 @@
-"""Training of the published network: from a checkpoint in the published layout to another one."""
+"""Training of LMM4LMM: of the published network, from one checkpoint to another, or of any chat model."""
 
 from __future__ import annotations
 
@@ -9,42 +9,65 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared as Inputs
-from zeroiqa.chat.inputs import Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
+from zeroiqa.errors import UserError
+from zeroiqa.heads.backbone.trainable import load_chat_trainable
+from zeroiqa.heads.backbone.weights import is_backbone_head
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model, merged_tensors
 from zeroiqa.heads.lmm4lmm.conversation import Conversation, load_conversation
+from zeroiqa.heads.lmm4lmm.entry import ENTRY
 from zeroiqa.heads.lmm4lmm.export import export
 from zeroiqa.heads.lmm4lmm.inputs import joined, published_inputs
 from zeroiqa.heads.lmm4lmm.lora import add_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.heads.training.batches import Prepared
-from zeroiqa.heads.training.examples import Lesson
-from zeroiqa.heads.training.options import Stage
-from zeroiqa.heads.training.trainable import learnt_words
+from zeroiqa.heads.training.batches import EncodedExample
+from zeroiqa.heads.training.examples import Example, make_examples
+from zeroiqa.heads.training.objective import WordObjective, default_epochs, learnt_ids, prepare_towers
+from zeroiqa.heads.training.options import TrainingOptions
+from zeroiqa.heads.training.trainable import Recipe, Trainable
 from zeroiqa.images.decode import decode
+from zeroiqa.weights.cards import resolve_model
 from zeroiqa.weights.checkpoint import find_checkpoint
 
 
 @dataclass(frozen=True)
-class PublishedTrainee:
-    """The published network to be trained; see `Trainee`."""
+class PublishedTrainable:
+    """The published network to be trained; see `Trainable`."""
 
     model: Lmm4Lmm
     words: Sequence[Sequence[int]]
+    """Tokens of the answers, see `WordObjective`."""
     start: str
+    stage: str
     folder: Path
     """Of the checkpoint."""
     conversation: Conversation
+    has_unused_layers: bool = False
 
-    def prepare(self, lesson: Lesson) -> Prepared:
-        """Make one example; called by several threads."""
-        asked = self.conversation.full(lesson.question, lesson.answer)
+    @property
+    def epochs(self) -> int:
+        """How often every example is learnt from."""
+        return default_epochs(self.stage)
+
+    def prepare_model(self, options: TrainingOptions) -> None:
+        """Freeze what the stage does not learn, add LoRA where it does."""
+        prepare_towers(self, self.stage, options)
+
+    def objective(self) -> WordObjective:
+        """The network with the loss of the stage."""
+        return WordObjective(self.model, self.stage, self.words)
+
+    def encode(self, example: Example) -> EncodedExample:
+        """Make the numbers of one example; called by several threads."""
+        conversation = self.conversation.with_answer(example.question, example.answer)
         tile = self.model.config.vision.side
-        inputs = published_inputs(decode(lesson.path).pixels, asked.ids, tile)
+        inputs = published_inputs(decode(example.path).pixels, conversation.ids, tile)
         length = inputs.length
-        return Prepared(inputs, length - asked.answer, length - asked.read, lesson.target)
+        return EncodedExample(
+            inputs, length - conversation.answer, length - conversation.read, example.target
+        )
 
-    def join(self, items: Sequence[Inputs]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs."""
         return joined(items)
 
@@ -61,14 +84,14 @@ class PublishedTrainee:
         for tower in (self.model.vision_model, self.model.language_model):
             tower.activation_checkpointing_enable({"use_reentrant": False})
 
-    def export(self, stage: Stage, output: Path) -> None:
-        """Write a checkpoint in the published layout."""
-        export(self.model, stage, self.folder, output)
+    def export(self, output: Path) -> None:
+        """Write a checkpoint in the published layout, and what was learnt as an adapter of peft in it."""
+        export(self.model, self.stage, self.folder, output)
 
 
-def load_published_trainee(
-    folder: Path, stage: Stage, *, device: torch.device, dtype: torch.dtype
-) -> PublishedTrainee:
+def load_published_trainable(
+    folder: Path, stage: str, *, device: torch.device, dtype: torch.dtype
+) -> PublishedTrainable:
     """Load what is to be trained; LoRA that is there already is merged.
 
     Args:
@@ -83,6 +106,28 @@ def load_published_trainee(
     regression = stage == "2" and any(name.startswith("mlpscore.") for name, _ in merged_tensors(folder))
     model = load_model(folder, regression=regression, device=device, dtype=dtype)
     conversation = load_conversation(folder, model)
-    words = learnt_words(conversation, stage)
+    words = learnt_ids(conversation, stage)
     start = find_checkpoint(str(folder)).fingerprint()
-    return PublishedTrainee(model, words, start, folder, conversation)
+    return PublishedTrainable(model, words, start, stage, folder, conversation)
+
+
+def load_trainable(start: str | Path, stage: str, *, device: torch.device, dtype: torch.dtype) -> Trainable:
+    """Load the published network (a folder in its layout), or a chat model (all else); see `LoadStart`.
+
+    Raises:
+        UserError: it is incomplete or damaged, does not fit the stage, or is the published network in place
+            of a chat model.
+    """
+    if isinstance(start, Path) and not is_backbone_head(start):
+        return load_published_trainable(start, stage, device=device, dtype=dtype)
+    if isinstance(start, str):
+        name, revision = resolve_model(start)
+        if ENTRY.owns(find_checkpoint(name, revision).folder):
+            raise UserError(
+                f"{name} is in the published layout, which is trained as it is: give its folder as the start "
+                "(--start), not as a backbone; `zeroiqa models pull` fetches one."
+            )
+    return load_chat_trainable(start, stage, device=device, dtype=dtype)
+
+
+RECIPE = Recipe(make_examples, load_trainable)

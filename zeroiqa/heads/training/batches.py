@@ -8,20 +8,18 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 
-from zeroiqa.chat.inputs import NotJoinableError, Tensors
-from zeroiqa.chat.inputs import Prepared as Inputs
-from zeroiqa.heads.lmm4lmm.model import last_tokens
+from zeroiqa.chat.inputs import NotJoinableError, PromptInputs, Tensors
 
 IGNORED = -100
 """Label of a token that is not learnt."""
-Join: TypeAlias = Callable[[Sequence[Inputs]], Tensors]
+Join: TypeAlias = Callable[[Sequence[PromptInputs]], Tensors]
 """Makes one batch of the inputs of several images, padded on either side; raises NotJoinableError."""
 
 
-class Prepared(NamedTuple):
-    """One example, ready to be put into a batch; places count from the end, so that padding moves none."""
+class EncodedExample(NamedTuple):
+    """One example as numbers, for a batch; places count from the end, so that padding moves none."""
 
-    inputs: Inputs
+    inputs: PromptInputs
     """The image and the whole conversation."""
     answer: int
     """Tokens of the answer and of what ends it: these are the last ones."""
@@ -47,7 +45,7 @@ class Part(NamedTuple):
         return Part(inputs, self.positions.to(device), self.labels.to(device))
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """Examples of one step."""
 
     parts: tuple[Part, ...]
@@ -55,21 +53,32 @@ class Batch(NamedTuple):
     targets: torch.Tensor
     """The ratings in the order of the parts, float32."""
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> TrainingBatch:
         """The same on a device."""
-        return Batch(tuple(part.to(device) for part in self.parts), self.targets.to(device))
+        return TrainingBatch(tuple(part.to(device) for part in self.parts), self.targets.to(device))
 
 
-def collate(examples: Sequence[Prepared], join: Join) -> Batch:
+def collate(examples: Sequence[EncodedExample], join: Join) -> TrainingBatch:
     """Put examples into one batch. Each keeps its own position: padding moves none."""
     try:
         parts = [_part(examples, join)]
     except NotJoinableError:
         parts = [_part([example], join) for example in examples]
-    return Batch(tuple(parts), torch.tensor([example.target for example in examples], dtype=torch.float32))
+    return TrainingBatch(
+        tuple(parts), torch.tensor([example.target for example in examples], dtype=torch.float32)
+    )
 
 
-def _part(examples: Sequence[Prepared], join: Join) -> Part:
+def last_tokens(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Where each row's last token is, padding on either side left out, shape (rows,).
+
+    Args:
+        attention_mask: Shape (rows, tokens): 1 for a token, 0 for padding.
+    """
+    return attention_mask.shape[1] - 1 - attention_mask.long().flip(1).argmax(1)
+
+
+def _part(examples: Sequence[EncodedExample], join: Join) -> Part:
     inputs = join([example.inputs for example in examples])
     ids = inputs["input_ids"].cpu()
     ends = last_tokens(inputs["attention_mask"]).cpu() + 1
@@ -79,7 +88,7 @@ def _part(examples: Sequence[Prepared], join: Join) -> Part:
     return Part(inputs, ends - torch.tensor([example.read for example in examples]), labels)
 
 
-class Plan(NamedTuple):
+class StepPlan(NamedTuple):
     """Which examples each step learns from; the same for every process and after every resumption."""
 
     examples: int
@@ -110,13 +119,13 @@ class Plan(NamedTuple):
 
 
 def prefetched(
-    batches: Iterator[list[int]], prepare: Callable[[int], Prepared], join: Join, threads: int = 4
-) -> Iterator[Batch]:
-    """Batches in order, each prepared by threads while the one before it is used."""
+    batches: Iterator[list[int]], encode: Callable[[int], EncodedExample], join: Join, threads: int = 4
+) -> Iterator[TrainingBatch]:
+    """Batches in order, each encoded by threads while the one before it is used."""
     with ThreadPoolExecutor(threads) as pool:
-        pending: Iterator[Prepared] | None = None
+        pending: Iterator[EncodedExample] | None = None
         for batch in batches:
-            following = pool.map(prepare, batch)
+            following = pool.map(encode, batch)
             if pending is not None:
                 yield collate([*pending], join)
             pending = following

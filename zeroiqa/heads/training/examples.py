@@ -1,4 +1,4 @@
-"""What each example teaches in a stage: its question, the answer in words, and the number it is judged by."""
+"""What a stage learns from each rated question: an answer in words, and a number to compare with."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from zeroiqa.guards.limits import cores
 from zeroiqa.guards.together import image_errors
 from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.levels import LEVEL_WORDS, level_in, level_of, levels_of
-from zeroiqa.heads.ratings import CORRESPONDENCE, Example
-from zeroiqa.heads.training.options import Stage
+from zeroiqa.heads.questions import CORRESPONDENCE, CORRESPONDENCE_IS, QUALITY_IS
+from zeroiqa.heads.ratings import RatedQuestion
 from zeroiqa.images.decode import DecodePolicy
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.images.ref import ImageRef
@@ -23,8 +23,8 @@ LEAST_VALIDATION = 3
 """Examples; a rank correlation of fewer says nothing."""
 
 
-class Lesson(NamedTuple):
-    """One example as a stage uses it."""
+class Example(NamedTuple):
+    """What is learnt from one rated question."""
 
     path: Path
     """File of the image."""
@@ -35,22 +35,22 @@ class Lesson(NamedTuple):
     """The rating (stage 2), the rating or else the level (stage 1), 1 for yes and 0 for no (qa)."""
 
 
-class Lessons(NamedTuple):
+class Examples(NamedTuple):
     """All that a training uses."""
 
-    train: list[Lesson]
-    validation: list[Lesson]
+    train: list[Example]
+    validation: list[Example]
     digest: str
     """Changes with any image's name, question, rating or answer, and with the folds."""
 
 
-def check_images(lessons: Lessons, share: int = 0, shares: int = 1) -> None:
+def check_images(examples: Examples, share: int = 0, shares: int = 1) -> None:
     """Decode every image once, or one of several shares: broken ones are better found now than after hours.
 
     Raises:
         UserError: some cannot be decoded.
     """
-    paths = sorted({lesson.path for lesson in (*lessons.train, *lessons.validation)})[share::shares]
+    paths = sorted({example.path for example in (*examples.train, *examples.validation)})[share::shares]
     decoder = Decoder()
     with ThreadPoolExecutor(cores()) as pool:
         wrong = [sentence for sentence in pool.map(lambda path: _mistake(path, decoder), paths) if sentence]
@@ -70,85 +70,95 @@ def _mistake(path: Path, decoder: Decoder) -> str:
     return ""
 
 
-def make_lessons(stage: Stage, folds: Folds) -> Lessons:
-    """What the examples teach in a stage.
+def make_examples(stage: str, folds: Folds) -> Examples:
+    """The examples of a stage, as models learn from them that answer in words or with a score.
+
+    Args:
+        stage: "1", level words; "2", scores; "qa", yes and no.
+        folds: The rated questions.
 
     Raises:
-        UserError: an example lacks what the stage learns from, or the validation fold is too small.
+        UserError: there is no such stage, a question lacks what it learns from, or the validation fold is
+            too small.
     """
-    make = {"1": _level_lessons, "2": _score_lessons, "qa": _answer_lessons}[stage]
+    makers = {"1": _level_examples, "2": _score_examples, "qa": _answer_examples}
+    if stage not in makers:
+        raise UserError(f"There is no stage {stage!r}; choose one of {', '.join(makers)}.")
+    make = makers[stage]
     train, validation = make(folds.train, folds.train), make(folds.validation, folds.train)
-    targets = {lesson.target for lesson in validation}
+    targets = {example.target for example in validation}
     if stage != "qa" and (len(validation) < LEAST_VALIDATION or len(targets) < 2):
         raise UserError(
             f"The validation fold has {len(validation):,} examples with {len(targets):,} different ratings; "
             f"at least {LEAST_VALIDATION} with 2 are needed to choose weights by."
         )
+    return Examples(train, validation, digest_of(folds))
+
+
+def digest_of(folds: Folds) -> str:
+    """Names all that a training learns from and chooses on: a SHA-256, hex."""
     known = hashlib.sha256()
-    for example in (*folds.train, None, *folds.validation):
-        parts = example and (example.image, example.question, example.mos, example.answer)
+    for rated in (*folds.train, None, *folds.validation):
+        parts = rated and (rated.image, rated.question, rated.mos, rated.answer)
         known.update(repr(parts).encode("utf-8", "backslashreplace"))
-    return Lessons(train, validation, known.hexdigest())
+    return known.hexdigest()
 
 
-def _score_lessons(examples: Sequence[Example], train: Sequence[Example]) -> list[Lesson]:
+def _score_examples(fold: Sequence[RatedQuestion], train: Sequence[RatedQuestion]) -> list[Example]:
     return [
-        Lesson(example.path, example.question, _sentence(example.question, 5), _rating(example))
-        for example in examples
+        Example(rated.path, rated.question, _sentence(rated.question, 5), _rating(rated)) for rated in fold
     ]
 
 
-def _level_lessons(examples: Sequence[Example], train: Sequence[Example]) -> list[Lesson]:
+def _level_examples(fold: Sequence[RatedQuestion], train: Sequence[RatedQuestion]) -> list[Example]:
     """Answers that name a level are kept as they are; others are made from the ratings."""
-    if all(example.answer and level_in(example.answer) for example in train):
+    if all(rated.answer and level_in(rated.answer) for rated in train):
         return [
-            Lesson(example.path, example.question, example.answer or "", _rating_or_level(example))
-            for example in examples
+            Example(rated.path, rated.question, rated.answer or "", _rating_or_level(rated)) for rated in fold
         ]
-    ratings = [_rating(example) for example in train]
+    ratings = [_rating(rated) for rated in train]
     levels_of(ratings)
     low, high = min(ratings), max(ratings)
     return [
-        Lesson(
-            example.path,
-            example.question,
-            _sentence(example.question, level_of(_rating(example), low, high)),
-            _rating(example),
+        Example(
+            rated.path,
+            rated.question,
+            _sentence(rated.question, level_of(_rating(rated), low, high)),
+            _rating(rated),
         )
-        for example in examples
+        for rated in fold
     ]
 
 
-def _answer_lessons(examples: Sequence[Example], train: Sequence[Example]) -> list[Lesson]:
-    lessons = []
-    for example in examples:
-        said = (example.answer or "").lower()
-        if "yes" not in said and "no" not in said:
+def _answer_examples(fold: Sequence[RatedQuestion], train: Sequence[RatedQuestion]) -> list[Example]:
+    examples = []
+    for rated in fold:
+        answer = rated.answer or ""
+        is_yes = "yes" in answer.lower()
+        if not is_yes and "no" not in answer.lower():
             raise UserError(
-                f"The answer about {printable(example.image)} is {(example.answer or '')[:40]!r}; yes or no "
+                f"The answer about {printable(rated.image)} is {answer[:40]!r}; yes or no "
                 "is needed to learn answers from."
             )
-        lessons.append(Lesson(example.path, example.question, example.answer or "", float("yes" in said)))
-    return lessons
+        examples.append(Example(rated.path, rated.question, answer, float(is_yes)))
+    return examples
 
 
-def _rating_or_level(example: Example) -> float:
-    return float(level_in(example.answer or "")) if example.mos is None else example.mos
+def _rating_or_level(rated: RatedQuestion) -> float:
+    return float(level_in(rated.answer or "")) if rated.mos is None else rated.mos
 
 
-def _rating(example: Example) -> float:
-    if example.mos is None:
+def _rating(rated: RatedQuestion) -> float:
+    if rated.mos is None:
         raise UserError(
-            f"{printable(example.image)} has no rating (mos), which this stage learns from; give one."
+            f"{printable(rated.image)} has no rating (mos), which this stage learns from; give one."
         )
-    return example.mos
+    return rated.mos
 
 
 def _sentence(question: str, level: int) -> str:
-    about = (
-        "correspondence of the image and its prompt" if _asks_for_match(question) else "quality of the image"
-    )
-    return f"The {about} is {LEVEL_WORDS[level - 1]}."
+    start = CORRESPONDENCE_IS if _asks_for_match(question) else QUALITY_IS
+    return f"{start} {LEVEL_WORDS[level - 1]}."
 
 
 def _asks_for_match(question: str) -> bool:

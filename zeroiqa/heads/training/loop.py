@@ -17,23 +17,11 @@ import torch
 from torch import nn
 
 from zeroiqa.errors import UserError
-from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.heads.training.batches import Batch, Plan, collate, prefetched
-from zeroiqa.heads.training.examples import Lessons
-from zeroiqa.heads.training.objective import (
-    Objective,
-    draw_regression,
-    prepare_model,
-    value_of,
-)
-from zeroiqa.heads.training.options import (
-    Progress,
-    Stage,
-    TrainingOptions,
-    Validation,
-)
-from zeroiqa.heads.training.state import Resumed, TrainingState
-from zeroiqa.heads.training.trainable import Trainee
+from zeroiqa.heads.training.batches import StepPlan, TrainingBatch, collate, prefetched
+from zeroiqa.heads.training.examples import Examples
+from zeroiqa.heads.training.options import Progress, TrainingOptions, Validation
+from zeroiqa.heads.training.state import ResumePoint, TrainingState
+from zeroiqa.heads.training.trainable import LoadTrainable, Objective, Trainable
 from zeroiqa.weights.devices import find_device, find_dtype
 
 if TYPE_CHECKING:
@@ -45,10 +33,10 @@ GREATEST_NORM = 1.0
 """Gradients are scaled down to this norm."""
 
 
-class Learnt(NamedTuple):
+class TrainingOutcome(NamedTuple):
     """What a training came to."""
 
-    trainee: Trainee
+    trainable: Trainable
     """With the best weights."""
     best: Validation
     """When these were reached, and their value."""
@@ -61,19 +49,19 @@ class Learnt(NamedTuple):
 
 
 def learn(
-    stage: Stage,
-    load: Callable[[torch.device, torch.dtype], Trainee],
-    lessons: Lessons,
+    stage: str,
+    load: LoadTrainable,
+    examples: Examples,
     state: Path,
     options: TrainingOptions,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> Learnt:
+) -> TrainingOutcome:
     """Train a model.
 
     Args:
-        stage: See `Stage`.
+        stage: Its name; a training of another stage is not resumed.
         load: Loads what is to be trained.
-        lessons: What to learn from.
+        examples: What to learn from.
         state: Folder to keep the points to resume from; what an interrupted training left there is resumed.
         options: See `TrainingOptions`.
         report: Called after every step, in every process.
@@ -82,7 +70,7 @@ def learn(
         UserError: the options do not fit, the folder is another training's, the loss is no number, or no
             validation could tell the images apart.
     """
-    run = _prepare(stage, load, lessons, state, options)
+    run = _prepare(stage, load, examples, state, options)
     reached = _learn(run, report)
     if reached.best is None:
         raise UserError(
@@ -92,17 +80,17 @@ def learn(
     run.state.load_best(run.objective)
     run.accelerator.wait_for_everyone()  # the first process may now remove what all have read
     is_main = run.accelerator.is_main_process
-    return Learnt(run.trainee, reached.best, reached.history, run.state.settings, is_main)
+    return TrainingOutcome(run.trainable, reached.best, reached.history, run.state.settings, is_main)
 
 
-class _Run(NamedTuple):
+class _Training(NamedTuple):
     """A training that is ready to begin or to be resumed."""
 
     accelerator: Accelerator
-    trainee: Trainee
+    trainable: Trainable
     objective: Objective
-    lessons: Lessons
-    plan: Plan
+    examples: Examples
+    plan: StepPlan
     options: TrainingOptions
     dtype: torch.dtype
     state: TrainingState
@@ -118,12 +106,8 @@ class _Run(NamedTuple):
 
 
 def _prepare(
-    stage: Stage,
-    load: Callable[[torch.device, torch.dtype], Trainee],
-    lessons: Lessons,
-    state: Path,
-    options: TrainingOptions,
-) -> _Run:
+    stage: str, load: LoadTrainable, examples: Examples, state: Path, options: TrainingOptions
+) -> _Training:
     accelerator = _accelerator(options)
     device, processes = accelerator.device, accelerator.num_processes
     if options.batch_size % processes:
@@ -133,44 +117,30 @@ def _prepare(
     dtype = find_dtype(options.dtype, device)
     if dtype == torch.float16:
         raise UserError("Training in float16 loses small gradients; choose bfloat16 or float32 (--dtype).")
-    trainee = load(device, dtype)
-    _share_gradients(accelerator, trainee)
-    prepare_model(trainee, stage, options)
-    plan = Plan(len(lessons.train), options.batch_size, epochs(stage, options), options.seed)
-    objective = Objective(trainee.model, stage, trainee.words)
-    kept = TrainingState(state, _settings(trainee, stage, lessons, options, dtype, processes))
-    run = _Run(accelerator, trainee, objective, lessons, plan, options, dtype, kept)
-    if stage == "2" and trainee.model.regression is None:
-        some = [trainee.prepare(lesson) for lesson in lessons.train[: options.batch_size]]
-        first = collate(some, trainee.join)
-        objective.eval()
-        with run.autocast:
-            draw_regression(objective, first.to(device), options.seed)
-    return run
-
-
-def epochs(stage: Stage, options: TrainingOptions) -> int:
-    """How often every example is learnt from."""
-    return options.epochs or (1 if stage == "1" else 5)
-
-
-def _settings(
-    trainee: Trainee,
-    stage: Stage,
-    lessons: Lessons,
-    options: TrainingOptions,
-    dtype: torch.dtype,
-    processes: int,
-) -> dict[str, Any]:
-    return {
+    trainable = load(device, dtype)
+    _share_gradients(accelerator, trainable)
+    trainable.prepare_model(options)
+    epochs = options.epochs or trainable.epochs
+    plan = StepPlan(len(examples.train), options.batch_size, epochs, options.seed)
+    settings = {
         **{name: value for name, value in dataclasses.asdict(options).items() if name != "device"},
         "stage": stage,
-        "start": trainee.start,
-        "data": lessons.digest,
-        "epochs": epochs(stage, options),
+        "start": trainable.start,
+        "data": examples.digest,
+        "epochs": epochs,
         "dtype": str(dtype).removeprefix("torch."),
         "processes": processes,
     }
+    objective = trainable.objective()
+    kept = TrainingState(state, settings)
+    run = _Training(accelerator, trainable, objective, examples, plan, options, dtype, kept)
+    if objective.needs_draw:
+        some = [trainable.encode(example) for example in examples.train[: options.batch_size]]
+        first = collate(some, trainable.join)
+        objective.eval()
+        with run.autocast:
+            objective.draw(first.to(device), options.seed)
+    return run
 
 
 def _accelerator(options: TrainingOptions) -> Accelerator:
@@ -185,19 +155,17 @@ def _accelerator(options: TrainingOptions) -> Accelerator:
     return Accelerator(cpu=device.type == "cpu")
 
 
-def _share_gradients(accelerator: Accelerator, trainee: Trainee) -> None:
-    """Some chat models have layers that nothing reads, behind the vision tower's last one in use."""
+def _share_gradients(accelerator: Accelerator, trainable: Trainable) -> None:
     from accelerate.utils import DistributedDataParallelKwargs
 
-    unused = not isinstance(trainee.model, Lmm4Lmm)
+    unused = trainable.has_unused_layers
     accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=unused)
 
 
-def _learn(run: _Run, report: Callable[[Progress], None]) -> Resumed:
+def _learn(run: _Training, report: Callable[[Progress], None]) -> ResumePoint:
     """Do the steps that are left, with a validation and a point to resume from every so often."""
-    optimiser = _optimiser(run)
-    reached = run.state.resume(run.objective, optimiser)
-    module = run.accelerator.prepare_model(run.objective)
+    module, optimiser = run.accelerator.prepare(run.objective, _optimiser(run))
+    reached = run.state.resume(run.accelerator)
     every = run.options.every or run.plan.steps_an_epoch
     losses: list[float] = []
     for step, batch in enumerate(_batches(run, reached.step), reached.step):
@@ -206,13 +174,13 @@ def _learn(run: _Run, report: Callable[[Progress], None]) -> Resumed:
         if (step + 1) % every == 0 or step + 1 == run.plan.steps:
             value = _validate(run)
             reached = _with(reached, Validation(step + 1, _mean(run, losses), value))
-            _keep(run, optimiser, reached)
+            _keep(run, reached)
             losses = []
         report(Progress(step + 1, run.plan.steps, loss, value))
     return reached
 
 
-def _optimiser(run: _Run) -> torch.optim.Optimizer:
+def _optimiser(run: _Training) -> torch.optim.Optimizer:
     learnt = [weight for weight in run.objective.parameters() if weight.requires_grad]
     groups = [
         {
@@ -224,15 +192,17 @@ def _optimiser(run: _Run) -> torch.optim.Optimizer:
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=run.options.learning_rate)
 
 
-def _batches(run: _Run, first: int) -> Iterator[Batch]:
+def _batches(run: _Training, first: int) -> Iterator[TrainingBatch]:
     """What this process learns from in every step from `first` on."""
     rank, processes = run.accelerator.process_index, run.accelerator.num_processes
     mine = (numbers[rank::processes] for numbers in run.plan.batches(first))
-    lessons, trainee = run.lessons.train, run.trainee
-    return prefetched(mine, lambda number: trainee.prepare(lessons[number]), trainee.join)
+    examples, trainable = run.examples.train, run.trainable
+    return prefetched(mine, lambda number: trainable.encode(examples[number]), trainable.join)
 
 
-def _step(run: _Run, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, batch: Batch) -> float:
+def _step(
+    run: _Training, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, batch: TrainingBatch
+) -> float:
     for group in optimiser.param_groups:
         group["lr"] = run.options.learning_rate * schedule(step, run.plan.steps)
     with _seeded(run, step):
@@ -262,7 +232,7 @@ def schedule(step: int, steps: int) -> float:
 
 
 @contextmanager
-def _seeded(run: _Run, step: int) -> Iterator[None]:
+def _seeded(run: _Training, step: int) -> Iterator[None]:
     """Dropout that follows from the seed, the step and the process."""
     devices = [run.device] if run.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
@@ -270,40 +240,38 @@ def _seeded(run: _Run, step: int) -> Iterator[None]:
         yield
 
 
-def _validate(run: _Run) -> float | None:
+def _validate(run: _Training) -> float | None:
     """What the weights are chosen by, over the whole validation fold; all processes share the work."""
-    lessons, trainee = run.lessons.validation, run.trainee
+    examples, trainable = run.examples.validation, run.trainable
     rank, processes = run.accelerator.process_index, run.accelerator.num_processes
-    each = -(-len(lessons) // processes)
-    mine = [(rank * each + number) % len(lessons) for number in range(each)]
+    each = -(-len(examples) // processes)
+    mine = [(rank * each + number) % len(examples) for number in range(each)]
     size = run.options.batch_size
     chunks = (mine[start : start + size] for start in range(0, each, size))
     run.objective.eval()
     with torch.no_grad(), run.autocast:
         found = [
             run.objective.predict(batch.to(run.device))
-            for batch in prefetched(chunks, lambda number: trainee.prepare(lessons[number]), trainee.join)
+            for batch in prefetched(chunks, lambda number: trainable.encode(examples[number]), trainable.join)
         ]
-    predicted = run.accelerator.gather(torch.cat(found)).tolist()[: len(lessons)]
-    return value_of(run.objective.stage, predicted, [lesson.target for lesson in lessons])
+    predicted = run.accelerator.gather(torch.cat(found)).tolist()[: len(examples)]
+    return run.objective.value(predicted, [example.target for example in examples])
 
 
-def _mean(run: _Run, losses: list[float]) -> float:
+def _mean(run: _Training, losses: list[float]) -> float:
     mine = torch.tensor([sum(losses) / len(losses)], device=run.device)
     return float(run.accelerator.gather(mine).mean())
 
 
-def _with(before: Resumed, entry: Validation) -> Resumed:
+def _with(before: ResumePoint, entry: Validation) -> ResumePoint:
     """The point after another validation; of equal values the first stays the best."""
     best = before.best
     if entry.value is not None and (best is None or best.value is None or entry.value > best.value):
         best = entry
-    return Resumed(entry.step, (*before.history, entry), best)
+    return ResumePoint(entry.step, (*before.history, entry), best)
 
 
-def _keep(run: _Run, optimiser: torch.optim.Optimizer, reached: Resumed) -> None:
-    if run.accelerator.is_main_process:
-        if reached.best == reached.history[-1]:
-            run.state.keep_best(run.objective)
-        run.state.save(run.objective, optimiser, reached)
-    run.accelerator.wait_for_everyone()
+def _keep(run: _Training, reached: ResumePoint) -> None:
+    if run.accelerator.is_main_process and reached.best == reached.history[-1]:
+        run.state.keep_best(run.objective)
+    run.state.save(run.accelerator, reached)

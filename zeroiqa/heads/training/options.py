@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from zeroiqa.heads.folds import Selection
+from zeroiqa.heads.folds import FoldChoice
 from zeroiqa.weights.devices import Dtype
-
-Stage: TypeAlias = Literal["1", "2", "qa"]
-"""1: level words, projector only. 2: scores, LoRA and the regression. qa: answers in words, LoRA."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """Choices of a training.
 
-    The defaults are those of the paper (learning rate 1e-5, one epoch of stage 1, five of stage 2, 8 images
-    a step); its published scripts use 4e-5, 50 epochs, and 4 images in stage 2 and for answers. Their
-    stochastic depth (0.1) is not there.
+    The defaults are those of the LMM4LMM paper (learning rate 1e-5, 8 images a step); its published scripts
+    use 4e-5, and 4 images in stage 2 and for answers. Their stochastic depth (0.1) is not there.
     """
 
     epochs: int | None = None
-    """Times that every example is learnt from; if not given, 1 in stage 1, otherwise 5."""
+    """Times that every example is learnt from; if not given, as many as the head's stage asks for."""
     batch_size: int = 8
     """Examples of one step, over all processes."""
     learning_rate: float = 1e-5
@@ -32,7 +27,7 @@ class TrainingOptions:
     """Of AdamW, on matrices."""
     lora_dropout: float = 0.05
     """Share of the inputs of LoRA that is dropped."""
-    selection: Selection = field(default_factory=Selection)
+    selection: FoldChoice = field(default_factory=FoldChoice)
     """Which examples the best weights are chosen on."""
     every: int | None = None
     """Steps between two validations, each of which is also a point to resume from; one epoch if not given."""
@@ -69,8 +64,8 @@ class Validation:
     loss: float
     """Mean training loss since the entry before."""
     value: float | None
-    """SRCC with the ratings (stages 1 and 2) or accuracy (qa) on the validation fold; None if all scores are
-    equal."""
+    """Agreement on the validation fold: SRCC with the ratings, or the accuracy of answers; None if all scores
+    are equal."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class TrainingResult:
     """What a training made."""
 
     folder: Path
-    """A checkpoint in the published layout, with the best weights."""
+    """What the head writes, with the best weights: a checkpoint, or what was learnt on a chat model."""
     best: Validation
     """When these weights were reached, and their value."""
     history: tuple[Validation, ...]

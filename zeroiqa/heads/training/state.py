@@ -1,4 +1,4 @@
-"""The point that a training resumes from, and the best weights so far, each written as a whole."""
+"""The point that a training resumes from, which accelerate saves, and the best weights so far."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,10 +17,16 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import read_json, reason, stumbles
 from zeroiqa.heads.training.options import Validation
 
-_WEIGHTS, _OPTIMISER, _STATE, _BEST = "weights.safetensors", "optimiser.pt", "state.json", "best.safetensors"
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_STATE, _BEST = "state.json", "best.safetensors"
+_WEIGHTS = "model.safetensors"
+_OLDER = {"weights.safetensors": _WEIGHTS, "optimiser.pt": "optimizer.bin"}
+"""File of a point from before accelerate saved them -> its name now; the contents are the same."""
 
 
-class Resumed(NamedTuple):
+class ResumePoint(NamedTuple):
     """What is known at a point to resume from."""
 
     step: int
@@ -33,46 +39,61 @@ class Resumed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingState:
-    """The folder in which a training keeps what it needs to be resumed."""
+    """The folder in which a training keeps what it needs to be resumed.
+
+    Of the model only what is learnt is saved: the rest is where it was loaded from.
+    """
 
     folder: Path
     settings: Mapping[str, Any]
     """All that the result depends on; a training with others is not resumed."""
 
-    def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> Resumed:
+    def resume(self, accelerator: Accelerator) -> ResumePoint:
         """Put weights and optimiser where they were, and say which point that is; step 0 if there is none.
+
+        Args:
+            accelerator: Has prepared the model and the optimiser.
 
         Raises:
             UserError: the folder holds a training with other settings, or a damaged point.
         """
+        accelerator.register_save_state_pre_hook(_keep_learnt_only)
+        accelerator.register_load_state_pre_hook(_load_learnt)
         points = sorted(self._points())
         if not points:
-            return Resumed(0, (), None)
+            return ResumePoint(0, (), None)
         step, point = points[-1]
         try:
             state = read_json(point / _STATE)
             self._check(state["settings"])
-            weights = load_file(point / _WEIGHTS)
-            kept = torch.load(point / _OPTIMISER, map_location="cpu", weights_only=True)
             history = tuple(Validation(**entry) for entry in state["history"])
             best = None if state["best"] is None else Validation(**state["best"])
+            if accelerator.is_main_process:
+                _rename_older(point)
+            accelerator.wait_for_everyone()
+            accelerator.load_state(str(point))
         except stumbles(RuntimeError) as error:
             raise UserError(
                 f"{printable(str(point))} is damaged ({reason(error)}); remove it to resume from an earlier "
                 "point or to start again."
             ) from error
-        _copy(weights, model)
-        optimiser.load_state_dict(kept)
-        return Resumed(step, history, best)
+        return ResumePoint(step, history, best)
 
-    def save(self, model: nn.Module, optimiser: torch.optim.Optimizer, at: Resumed) -> None:
-        """Keep this point and remove those before it."""
+    def save(self, accelerator: Accelerator, at: ResumePoint) -> None:
+        """Keep this point as a whole and remove those before it; every process calls it."""
         point = self.folder / f"step-{at.step:08}"
         written = point.with_suffix(".tmp")
-        shutil.rmtree(written, ignore_errors=True)
-        written.mkdir(parents=True)
-        save_file(_learnt(model), written / _WEIGHTS)
-        torch.save(optimiser.state_dict(), written / _OPTIMISER)
+        if accelerator.is_main_process:
+            shutil.rmtree(written, ignore_errors=True)
+            written.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(written))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            self._finish(written, point, at)
+        accelerator.wait_for_everyone()
+
+    def _finish(self, written: Path, point: Path, at: ResumePoint) -> None:
         state = {
             "settings": self.settings,
             "history": [dataclasses.asdict(entry) for entry in at.history],
@@ -122,3 +143,27 @@ def _copy(weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             weight.copy_(weights[name])
+
+
+def _keep_learnt_only(models: list[nn.Module], weights: list[dict[str, torch.Tensor]], _: str) -> None:
+    """Called by accelerate with all weights of what it has prepared, before it writes them."""
+    weights[:] = [_learnt(_unwrapped(model)) for model in models]
+
+
+def _load_learnt(models: list[nn.Module], folder: str) -> None:
+    """Called by accelerate before it reads weights; what is taken from the list it does not read."""
+    _copy(load_file(Path(folder) / _WEIGHTS), _unwrapped(models.pop()))
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model without what accelerate puts around it to share gradients."""
+    from accelerate.utils import extract_model_from_parallel
+
+    found: nn.Module = extract_model_from_parallel(model)
+    return found
+
+
+def _rename_older(point: Path) -> None:
+    for before, now in _OLDER.items():
+        if (point / before).is_file():
+            (point / before).rename(point / now)

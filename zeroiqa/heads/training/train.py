@@ -1,4 +1,4 @@
-"""Training of LMM4LMM on one's own ratings: from a checkpoint and a data set to a checkpoint."""
+"""Training of a head on one's own ratings: from a checkpoint and a data set to a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from pathlib import Path
 import torch
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.heads.backbone.trainable import load_chat_trainee
-from zeroiqa.heads.backbone.weights import RECORD, is_learnt
 from zeroiqa.heads.folds import divide
-from zeroiqa.heads.lmm4lmm.trainable import load_published_trainee
-from zeroiqa.heads.ratings import read_examples
-from zeroiqa.heads.training.examples import check_images, make_lessons
+from zeroiqa.heads.ratings import read_training_data
+from zeroiqa.heads.training.examples import check_images
 from zeroiqa.heads.training.loop import learn
-from zeroiqa.heads.training.options import Progress, Stage, TrainingOptions, TrainingResult
-from zeroiqa.heads.training.trainable import Trainee
+from zeroiqa.heads.training.options import Progress, TrainingOptions, TrainingResult
+from zeroiqa.heads.training.trainable import Recipe, Trainable
+
+_COMPLETE = ("config.json", "head.json")
+"""Written last: a folder with one of these is a finished head, or another model."""
+_ADAPTER = "adapter_config.json"
+"""Peft's: of another training, unless the writing of this one was interrupted."""
 
 
 def train(
-    stage: Stage,
+    recipe: Recipe,
+    stage: str,
     start: str | Path,
     data: Path,
     output: Path,
@@ -33,14 +36,13 @@ def train(
 ) -> TrainingResult:
     """Train one stage and write a checkpoint with the best weights; after an interruption, resume it.
 
-    The output is a checkpoint in the published layout, or what was learnt on a chat model (see
-    `zeroiqa.heads.backbone.weights`); and `training.json`: settings and validations.
+    The output is what the head writes, and `training.json`: settings and validations.
 
     Args:
-        stage: See `Stage`.
-        start: Folder of the checkpoint to start from: InternVL2.5 in the published layout for stage 1 and
-            for qa, the result of stage 1 for stage 2. Or, as a string, any chat model: hf:REPOSITORY,
-            hf:FOLDER, or a name of the list.
+        recipe: Of the head: `zeroiqa.heads.registry.HEADS.find(name)[0].training.load_recipe()`.
+        stage: One of the head's.
+        start: Folder of the checkpoint to start from. Or, as a string, any chat model (hf:REPOSITORY,
+            hf:FOLDER, or a name of the list), if the head takes one.
         data: See `zeroiqa.heads.ratings`.
         output: Folder of the result; new, or that of the same training, unfinished.
         options: See `TrainingOptions`.
@@ -50,27 +52,27 @@ def train(
         UserError: data, checkpoint or options do not fit; the output holds another training; the loss is no
             number, or no validation could tell the images apart.
     """
-    if any((output / name).exists() for name in ("config.json", RECORD)):
-        raise UserError(f"{printable(str(output))} holds a finished training; name another folder.")
-    lessons = make_lessons(stage, divide(read_examples(data), options.selection))
-
-    def load(device: torch.device, dtype: torch.dtype) -> Trainee:
-        if isinstance(start, str) or is_learnt(start):
-            return load_chat_trainee(start, stage, device=device, dtype=dtype)
-        return load_published_trainee(start, stage, device=device, dtype=dtype)
-
     state = output / "training"
+    marks = _COMPLETE if state.exists() else (*_COMPLETE, _ADAPTER)
+    if any((output / name).exists() for name in marks):
+        raise UserError(f"{printable(str(output))} holds a finished training; name another folder.")
+    folds = divide(read_training_data(data), options.selection)
+    examples = recipe.make_examples(stage, folds)
     if not state.exists():
-        check_images(lessons, int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
-    learnt = learn(stage, load, lessons, state, options, report)
-    if learnt.is_main:
+        check_images(examples, int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+    def load(device: torch.device, dtype: torch.dtype) -> Trainable:
+        return recipe.load(start, stage, device=device, dtype=dtype)
+
+    outcome = learn(stage, load, examples, state, options, report)
+    if outcome.is_main:
         record = {
             "start": str(start),
-            "settings": learnt.settings,
-            "best": dataclasses.asdict(learnt.best),
-            "history": [dataclasses.asdict(entry) for entry in learnt.history],
+            "settings": outcome.settings,
+            "best": dataclasses.asdict(outcome.best),
+            "history": [dataclasses.asdict(entry) for entry in outcome.history],
         }
         (output / "training.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        learnt.trainee.export(stage, output)
+        outcome.trainable.export(output)
         shutil.rmtree(state)
-    return TrainingResult(output, learnt.best, learnt.history)
+    return TrainingResult(output, outcome.best, outcome.history)

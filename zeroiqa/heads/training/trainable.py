@@ -1,76 +1,114 @@
-"""What a training needs of a model: the published network and any chat model are trained in the same way."""
+"""What a training needs of a head: every head and every chat model is trained by the same loop."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared as Inputs
-from zeroiqa.chat.inputs import Tensors
-from zeroiqa.heads.backbone.conversation import ChatConversation
-from zeroiqa.heads.backbone.network import ChatNetwork
-from zeroiqa.heads.lmm4lmm.conversation import CORRESPONDENCE_IS, Conversation
-from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
-from zeroiqa.heads.training.batches import Prepared
-from zeroiqa.heads.training.examples import Lesson
-from zeroiqa.heads.training.options import Stage
-
-Network: TypeAlias = Lmm4Lmm | ChatNetwork
+from zeroiqa.chat.inputs import PromptInputs, Tensors
+from zeroiqa.heads.folds import Folds
+from zeroiqa.heads.training.batches import EncodedExample, TrainingBatch
+from zeroiqa.heads.training.examples import Example, Examples
+from zeroiqa.heads.training.options import TrainingOptions
 
 
-class Trainee(Protocol):
-    """A model that is to be trained, and how its inputs are made."""
+class Objective(nn.Module, ABC):
+    """A network with the loss of one stage; its parameters that require a gradient are learnt."""
+
+    @abstractmethod
+    def forward(self, batch: TrainingBatch) -> torch.Tensor:
+        """The mean loss of a batch, float32, shape ()."""
+
+    @abstractmethod
+    def predict(self, batch: TrainingBatch) -> torch.Tensor:
+        """One float32 number per example, to be compared with its target, shape (examples,)."""
+
+    @abstractmethod
+    def value(self, predicted: Sequence[float], targets: Sequence[float]) -> float | None:
+        """What the best weights are chosen by, the higher the better; None if it says nothing."""
 
     @property
-    def model(self) -> Network:
-        """The network; its weights have the type of the training."""
+    def needs_draw(self) -> bool:
+        """Whether some weights are new, and drawn with a first batch in view."""
+        return False
 
-    @property
-    def words(self) -> Sequence[Sequence[int]]:
-        """Tokens of the answers: of each level, from bad on, or of no and of yes."""
+    def draw(self, batch: TrainingBatch, seed: int) -> None:
+        """Draw the new weights.
+
+        Raises:
+            UserError: none of many draws can be learnt from.
+        """
+
+
+class Trainable(Protocol):
+    """One stage of one head, loaded to be trained."""
 
     @property
     def start(self) -> str:
         """Names the weights that the training starts from."""
 
-    def prepare(self, lesson: Lesson) -> Prepared:
-        """Make one example; called by several threads."""
+    @property
+    def epochs(self) -> int:
+        """How often every example is learnt from if nothing else is asked for."""
 
-    def join(self, items: Sequence[Inputs]) -> Tensors:
+    @property
+    def has_unused_layers(self) -> bool:
+        """Whether weights that are learnt may get no gradient: several processes have to look for them."""
+
+    def prepare_model(self, options: TrainingOptions) -> None:
+        """Freeze what the stage does not learn, add LoRA where it does. What is learnt becomes float32."""
+
+    def objective(self) -> Objective:
+        """The network with the loss of the stage."""
+
+    def encode(self, example: Example) -> EncodedExample:
+        """Make the numbers of one example; called by several threads."""
+
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """Make one batch of inputs.
 
         Raises:
             NotJoinableError: they have no common batch.
         """
 
-    def projectors(self) -> Sequence[nn.Module]:
-        """What stands between the vision tower and the language model: stage 1 learns it.
+    def export(self, output: Path) -> None:
+        """Write what was learnt to a folder that the head scores with."""
+
+
+LoadTrainable: TypeAlias = Callable[[torch.device, torch.dtype], Trainable]
+"""Loads what is to be trained: where to, and in which type weights are held that are not learnt."""
+
+
+class LoadStart(Protocol):
+    """Loads what a stage of a head starts from."""
+
+    def __call__(
+        self, start: str | Path, stage: str, *, device: torch.device, dtype: torch.dtype
+    ) -> Trainable:
+        """Load it.
+
+        Args:
+            start: Folder of a checkpoint; or, as a string, a chat model as raters are named.
+            stage: One of the head's.
+            device: Where to.
+            dtype: Of the weights that are not learnt.
 
         Raises:
-            UserError: it is not known where that is.
+            UserError: it is incomplete or damaged, or does not fit the stage.
         """
 
-    def add_lora(self, *, dropout: float, seed: int) -> None:
-        """Put LoRA on both towers, which changes no output yet."""
 
-    def enable_checkpointing(self) -> None:
-        """Compute each block again for the gradient instead of keeping its inside."""
+@dataclass(frozen=True)
+class Recipe:
+    """How a head is trained: all that `train` is handed."""
 
-    def export(self, stage: Stage, output: Path) -> None:
-        """Write a checkpoint with what was learnt."""
-
-
-def learnt_words(conversation: Conversation | ChatConversation, stage: Stage) -> list[list[int]]:
-    """Tokens of the answers, see `Trainee.words`.
-
-    Raises:
-        UserError: the tokenizer has no single token for each level, or does not tell yes and no apart.
-    """
-    if stage == "qa":
-        yes, no = conversation.answer_ids()
-        return [no, yes]
-    conversation.level_ids(CORRESPONDENCE_IS)  # refuses words that are more than one token there
-    return [[token] for token in conversation.level_ids()]
+    make_examples: Callable[[str, Folds], Examples]
+    """What a stage learns from rated questions; raises `UserError` where a question lacks that."""
+    load: LoadStart
+    """Loads what the stage starts from."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from zeroiqa.chat.likeliest import off_the_scale
 from zeroiqa.errors import ImageError, UserError, printable
-from zeroiqa.raters.endpoint.answers import Answer, first_token, has_distribution, listed_levels
-from zeroiqa.raters.endpoint.client import Dialect, Question, Server, as_url, encode
+from zeroiqa.raters.endpoint.answers import Completion, first_token, has_distribution, listed_levels
+from zeroiqa.raters.endpoint.client import ChatRequest, Dialect, Server, as_url, encode
 from zeroiqa.raters.endpoint.failures import RefusalError
 from zeroiqa.raters.endpoint.thoughts import answer_at_once
 from zeroiqa.standards import FilledPrompt
@@ -87,7 +87,7 @@ def _only(server: Server, listed: list[str] | None) -> str:
     return listed[0]
 
 
-async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[Dialect, Answer]:
+async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[Dialect, Completion]:
     """How to ask the server, and what it answered to the probe: less and less is asked until it answers."""
     dialect: Dialect | None = Dialect()
     while True:
@@ -134,8 +134,8 @@ def _refused(server: Server, model: str, listed: list[str] | None, refusal: Refu
     )
 
 
-def _probe() -> Question:
-    """A small picture with some detail, and a question that has a level as its answer."""
+def _probe() -> ChatRequest:
+    """A small picture with some detail, and a request that has a level as its answer."""
     rows, columns = np.mgrid[0:64, 0:64]
     pixels = np.stack([rows * 4, columns * 4, (rows ^ columns) * 4], axis=-1).astype(np.uint8)
-    return Question(as_url(encode(pixels)), _PROBE)
+    return ChatRequest(as_url(encode(pixels)), _PROBE)

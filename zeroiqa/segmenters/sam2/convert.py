@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zeroiqa.chat.loading import quiet_transformers, transformers
 from zeroiqa.errors import UserError
 from zeroiqa.segmenters.sam2.hf import HfSam2Network
 from zeroiqa.segmenters.sam2.official_network import Sam2Network
 from zeroiqa.segmenters.sam2.official_weights import find_checkpoint, load_model
+from zeroiqa.weights.checks import quiet_transformers, transformers
 
 if TYPE_CHECKING:
     from zeroiqa.segmenters.sam2.generation import MaskNetwork

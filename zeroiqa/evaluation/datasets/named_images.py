@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.evaluation.datasets.types import some
 from zeroiqa.images.sieve import EXTENSIONS
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|//")
@@ -164,6 +165,14 @@ class NamedImages:
         if os.path.islink(path):
             return os.path.realpath(path)
         return os.path.join(self._real_folder(os.path.dirname(path)), os.path.basename(path))
+
+
+def without_suffix_note(names: list[str], what: str) -> str:
+    """A sentence on names that were told without their suffixes."""
+    return (
+        f"Names of {what} without suffix: {len(names):,} ({some(map(printable, names), 3)}); each means the "
+        "one image that is called so."
+    )
 
 
 def is_bare(text: str) -> bool:

@@ -11,9 +11,15 @@ from typing import NamedTuple
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.named_images import (
+    Found,
+    NamedImages,
+    is_bare,
+    is_of_elsewhere,
+    without_suffix_note,
+)
+from zeroiqa.evaluation.datasets.origins import RunImages
 from zeroiqa.evaluation.datasets.types import Sample, some
-from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
-from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
 from zeroiqa.images.listed_paths import spellings
 
 
@@ -28,19 +34,19 @@ class Opinion(NamedTuple):
     """What it says; the path of the image is not known yet."""
 
 
-class Places(NamedTuple):
+class ImageSearch(NamedTuple):
     """Where the images of opinions are looked for, one after the other."""
 
     tree: FileTree
     """Below this folder."""
-    runs: OwnPaths
+    runs: RunImages
     """Among the images of runs, by the paths that were given to these."""
     folder: str | None = None
     """From this folder."""
 
 
 def where_images_are(
-    opinions: Sequence[Opinion], there: Places, shown: str
+    opinions: Sequence[Opinion], there: ImageSearch, shown: str
 ) -> tuple[list[str | None], list[str]]:
     """The path of the image that each row means, None where it is not there; and notes.
 
@@ -67,7 +73,7 @@ def where_images_are(
     return [None if each is None else each.path for each in found], notes
 
 
-def _find(text: str, images: NamedImages, root: str, there: Places, shown: str) -> Found | None:
+def _find(text: str, images: NamedImages, root: str, there: ImageSearch, shown: str) -> Found | None:
     """The image of a cell."""
     for written in filter(None, spellings(text)):
         bare = is_bare(written)

@@ -8,7 +8,7 @@ from typing import Any
 
 from zeroiqa.errors import UserError
 
-_FAMILIES = {"mplugowl3": ("zeroiqa.chat.mplug_owl3", "MplugOwl3")}
+FAMILIES = {"mplugowl3": ("zeroiqa.chat.mplug_owl3", "MplugOwl3")}
 """Model type of config.json -> where the classes are, and how their names begin."""
 
 
@@ -23,14 +23,14 @@ class Native:
 
 def is_native(family: str) -> bool:
     """Whether this package has the classes; imports nothing heavy."""
-    return family in _FAMILIES
+    return family in FAMILIES
 
 
 def find_native(family: str) -> Native | None:
     """The classes of a family, None where they are transformers' own."""
-    if family not in _FAMILIES:
+    if family not in FAMILIES:
         return None
-    place, name = _FAMILIES[family]
+    place, name = FAMILIES[family]
     module = import_module(place)
     return Native(
         config=getattr(module, f"{name}Config"),
