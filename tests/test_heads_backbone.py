@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,15 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained(places: dict[str, Path], rated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A head on InternVL that scores; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "head"
+    return train(
+        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", folder, options(epochs=1)
+    ).folder
+
+
 def options(**changes: object) -> TrainingOptions:
     base = {"epochs": 8, "batch_size": 6, "learning_rate": 1e-2, "device": "cpu"}
     return TrainingOptions(**{**base, "selection": FoldChoice("share:.4"), **changes})
@@ -86,7 +96,9 @@ def same_by_peft(backbone: Path, folder: Path) -> None:
     ours, theirs = (load(str(backbone), CPU) for _ in range(2))
     before = load(str(backbone), CPU).model
     read_backbone_head(folder).merge(ours)
-    peft = PeftModel.from_pretrained(theirs.model, folder)
+    with warnings.catch_warnings():  # peft asks transformers for what that calls by another name now
+        warnings.filterwarnings("ignore", message=".is_gradient_checkpointing", category=FutureWarning)
+        peft = PeftModel.from_pretrained(theirs.model, folder)
     engine = ChatEngine(ours)
     item = engine.preprocessor.prepare(noise(5, (90, 120)), engine.template.text(QUESTION))
     with torch.no_grad():
@@ -198,23 +210,17 @@ def test_both_stages_and_then_more(places, rated, tmp_path):
         Head("perception", first, CPU).score([image])
 
 
-def test_a_head_in_the_format_of_an_older_version_scores_as_ever(places, rated, tmp_path, caplog):
-    """Written as 5.0 did it: all tensors in one file, LoRA by the names of the layers."""
-    result = train(
-        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "new", options(epochs=1)
-    )
+def test_a_head_in_the_format_of_an_older_version_scores_as_ever(places, rated, trained, tmp_path, caplog):
+    """All tensors in one file, LoRA by the names of the layers; W + 2 B A."""
     image = decode(rated / "3.png")
-    (wanted,) = Head("perception", result.folder, CPU).score([image])
+    (wanted,) = Head("perception", trained, CPU).score([image])
     older = tmp_path / "older"
     older.mkdir()
-    shutil.copy(result.folder / "head.json", older)
-    head = read_backbone_head(result.folder)
-    tensors = {
-        f"{layer}.lora_{key.upper()}": getattr(found, key)
-        for layer, found in head.adapter.layers.items()
-        for key in "ab"
-    }
-    tensors |= {f"regression.{name}": tensor for name, tensor in head.regression.items()}
+    shutil.copy(trained / "head.json", older)
+    head = read_backbone_head(trained)
+    tensors = {f"regression.{name}": tensor for name, tensor in head.regression.items()}
+    for layer, found in head.adapter.layers.items():
+        tensors |= {f"{layer}.lora_A": found.a, f"{layer}.lora_B": found.b}
     save_file(tensors, older / "head.safetensors")
 
     with caplog.at_level("WARNING"):
@@ -222,24 +228,18 @@ def test_a_head_in_the_format_of_an_older_version_scores_as_ever(places, rated, 
 
     assert found == wanted
     (record,) = caplog.records
-    assert (
-        "older is in the format of an older zeroiqa (head.safetensors), which peft does not read"
-        in record.message
-    )
+    assert "older is in the format of an older zeroiqa (head.safetensors)" in record.message
     more = train(RECIPE, "2", older, rated / "ratings.csv", tmp_path / "more", options(epochs=1))
     assert not (more.folder / "head.safetensors").exists()
     same_by_peft(places["internvl"], more.folder)
 
 
-def test_a_head_scores_where_peft_is_not_installed(places, rated, tmp_path, monkeypatch):
-    result = train(
-        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
-    )
+def test_a_head_scores_where_peft_is_not_installed(rated, trained, monkeypatch):
     image = decode(rated / "3.png")
-    wanted = Head("perception", result.folder, CPU).score([image])
+    wanted = Head("perception", trained, CPU).score([image])
     monkeypatch.setitem(sys.modules, "peft", None)
 
-    assert Head("perception", result.folder, CPU).score([image]) == wanted
+    assert Head("perception", trained, CPU).score([image]) == wanted
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_next"])
@@ -373,24 +373,17 @@ def test_what_cannot_be_a_backbone_is_one_sentence(places, rated, tmp_path):
         ("regression.safetensors", ""),
     ],
 )
-def test_a_damaged_folder_is_named(places, rated, tmp_path, name, content):
-    result = train(
-        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
-    )
-    (result.folder / name).write_text(content, "utf-8")
+def test_a_damaged_folder_is_named(rated, trained, tmp_path, name, content):
+    folder = shutil.copytree(trained, tmp_path / "head")
+    (folder / name).write_text(content, "utf-8")
 
     with pytest.raises(UserError, match="incomplete or damaged"):
-        Head("perception", result.folder, CPU).score([decode(rated / "1.png")])
+        Head("perception", folder, CPU).score([decode(rated / "1.png")])
+
+
+def test_eight_bit_weights_are_refused(rated, trained):
     with pytest.raises(UserError, match="leave out --load-in-8bit"):
-        train(
-            RECIPE,
-            "2",
-            f"hf:{places['internvl']}",
-            rated / "ratings.csv",
-            tmp_path / "again",
-            options(epochs=1),
-        )
-        Head("perception", tmp_path / "again", ModelOptions(device="cpu", load_in_8bit=True)).score(
+        Head("perception", trained, ModelOptions(device="cpu", load_in_8bit=True)).score(
             [decode(rated / "1.png")]
         )
 
