@@ -71,7 +71,7 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _ENTRY.fullmatch(node.value):
+        elif isinstance(node, ast.Constant) and _ENTRY.fullmatch(str(node.value)):
             names = [node.value.partition(":")[0]]
         else:
             continue
