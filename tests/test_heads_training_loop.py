@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from zeroiqa.chat.inputs import NotJoinableError, Prepared, Tensors
+from zeroiqa.chat.inputs import NotJoinableError, PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.lmm4lmm.config import read_config
@@ -85,7 +85,7 @@ def prepared(conversation: EncodedConversation, tiles: torch.Tensor, target: flo
     }
     length = len(conversation.ids)
     return EncodedExample(
-        Prepared(tensors, 0), length - conversation.answer, length - conversation.read, target
+        PromptInputs(tensors, 0), length - conversation.answer, length - conversation.read, target
     )
 
 
@@ -283,7 +283,7 @@ def test_each_example_of_a_batch_is_read_at_its_own_position():
     torch.testing.assert_close(apart, together, atol=1e-5, rtol=0)
 
 
-def never(items: Sequence[Prepared]) -> Tensors:
+def never(items: Sequence[PromptInputs]) -> Tensors:
     """Images that have no common batch."""
     if len(items) > 1:
         raise NotJoinableError

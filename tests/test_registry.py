@@ -105,6 +105,20 @@ def test_an_entry_that_cannot_be_loaded_is_one_sentence_with_its_package(install
     assert caplog.messages == [str(error.value)]
 
 
+def test_errors_and_gaps_of_what_a_package_builds_name_it(installed):
+    installed("offers-one", {"tiny": "offers_one:TINY"}, "TINY = {}")
+    asked = registry()
+    sentence = r"mapping tiny of the package offers-one cannot be built \(KeyError"
+    with pytest.raises(UserError, match=sentence), asked.code_of("tiny:3", "cannot be built"):
+        {}["x"]
+    with pytest.raises(KeyError), asked.code_of("counter", "cannot be built"):
+        {}["x"]
+    asked.check_parts("tiny", {}, "keys", "items")
+    asked.check_parts("counter", {}, "rate")
+    with pytest.raises(UserError, match="of the package offers-one lacks id, rate; install another version"):
+        asked.check_parts("tiny:3", {}, "keys", "id", "rate")
+
+
 def test_a_package_refuses_in_words_of_its_own(installed):
     source = "from zeroiqa.errors import UserError\nraise UserError('Tiny needs a moon; wait for one.')"
     installed("offers-moon", {"tiny": "offers_moon:TINY"}, source)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module, metadata
+from inspect import getattr_static
 from logging import getLogger
 from typing import Any, Generic, TypeVar
 
@@ -93,6 +94,20 @@ class Registry(Generic[EntryT]):
                 f"The {self.kind} {name.partition(':')[0]} of the package {package} {trouble} ({reason}); "
                 f"install {package} again, or uninstall it."
             ) from error
+
+    def check_parts(self, name: str, built: object, *parts: str) -> None:
+        """Refuse what the code of another package built, if it lacks what every such thing has.
+
+        Raises:
+            UserError: the message names what is missing.
+        """
+        package = self.origin(name)
+        lacking = [part for part in parts if getattr_static(built, part, None) is None]
+        if package is not None and lacking:
+            raise UserError(
+                f"The {self.kind} {name.partition(':')[0]} of the package {package} lacks "
+                f"{', '.join(lacking)}; install another version of {package}, or uninstall it."
+            )
 
     def _entry(self, key: str) -> EntryT:
         offered = self._offered  # even for a name of ours: what is passed over is said

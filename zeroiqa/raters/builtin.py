@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from zeroiqa.baselines import catalogue
 from zeroiqa.errors import UserError
-from zeroiqa.heads.registry import HEADS, find_head
 from zeroiqa.raters.entry import LOWER_IS_BETTER, RaterEntry
 from zeroiqa.weights.cards import ModelCard, model_cards
 from zeroiqa.weights.options import ModelOptions
@@ -71,6 +70,7 @@ def _baseline(argument: str | None, options: ModelOptions) -> Rater:
 
 
 def _head(argument: str | None, options: ModelOptions) -> Rater:
+    from zeroiqa.heads.registry import HEADS
     from zeroiqa.raters.head import HeadRater
 
     with HEADS.code_of(argument or "", "cannot be built"):
@@ -96,6 +96,8 @@ def _of_baseline(argument: str) -> RaterEntry:
 
 def _of_head(argument: str) -> RaterEntry:
     """What its dimension declares; an unknown one is refused when it is built."""
+    from zeroiqa.heads.registry import find_head
+
     with suppress(UserError):
         return replace(HEAD, gives_levels=find_head(argument).dimension.gives_levels)
     return HEAD

@@ -27,7 +27,10 @@ def find_rater(name: str) -> RaterEntry:
         UserError: the name is unknown.
     """
     entry, argument = _registry().find(name)
-    return entry if entry.for_argument is None else entry.for_argument(argument or "")
+    if entry.for_argument is None:
+        return entry
+    with _registry().code_of(name, "cannot be looked up"):
+        return entry.for_argument(argument or "")
 
 
 def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:
@@ -47,7 +50,9 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
     entry, argument = _registry().find(name)
     build = entry.build_for_digits if digits_suffice and entry.build_for_digits else entry.build
     with _registry().code_of(name, "cannot be built"):
-        return build(argument, options or ModelOptions())
+        rater = build(argument, options or ModelOptions())
+    _registry().check_parts(name, rater, "id", "images_per_call", "check", "rate")
+    return rater
 
 
 def offered_raters() -> Iterator[tuple[str, RaterEntry, str]]:

@@ -54,7 +54,9 @@ def build_segmenter(
     entry, argument = _registry().find(name)
     choices = SegmenterOptions(min_area, complement, masks, granularity, options or ModelOptions())
     with _registry().code_of(name, "cannot be built"):
-        return entry.build(argument, choices)
+        segmenter = entry.build(argument, choices)
+    _registry().check_parts(name, segmenter, "id", "images_per_call", "segment", "segment_batch")
+    return segmenter
 
 
 @cache

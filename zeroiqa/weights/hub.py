@@ -13,7 +13,7 @@ _PATIENCE = 10  # seconds to wait for an answer of the hub
 
 
 @dataclass(frozen=True)
-class Source:
+class HubRepository:
     """What to download, and from where."""
 
     repo: str
@@ -33,7 +33,7 @@ class FileMissingError(Exception):
         """Why it cannot be downloaded; None if the repository does not have it."""
 
 
-def ask(source: Source) -> tuple[str | None, str | None]:
+def ask(repository: HubRepository) -> tuple[str | None, str | None]:
     """The commit behind a revision, and why the hub cannot be asked for it: one of the two is None.
 
     One short question, without the library's retries.
@@ -44,17 +44,17 @@ def ask(source: Source) -> tuple[str | None, str | None]:
     from huggingface_hub import HfApi, errors
 
     try:
-        found = HfApi(endpoint=source.endpoint).model_info(
-            source.repo, revision=source.revision, timeout=_PATIENCE
+        found = HfApi(endpoint=repository.endpoint).model_info(
+            repository.repo, revision=repository.revision, timeout=_PATIENCE
         )
     except (errors.HfHubHTTPError, errors.HFValidationError) as error:
-        raise UserError(explained(error, source)) from error
+        raise UserError(explained(error, repository)) from error
     except Exception as error:  # of the HTTP client, which is another one in each version of the library
         return None, f"the hub cannot be reached ({error})"
     return found.sha, None
 
 
-def download_file(source: Source, name: str, *, offline: bool = False) -> Path:
+def download_file(repository: HubRepository, name: str, *, offline: bool = False) -> Path:
     """One file of a repository, from the hub if it answers, else from its cache on this machine.
 
     Raises:
@@ -63,29 +63,29 @@ def download_file(source: Source, name: str, *, offline: bool = False) -> Path:
     """
     from huggingface_hub import errors, hf_hub_download
 
-    reason = OFFLINE if offline else ask(source)[1]
+    reason = OFFLINE if offline else ask(repository)[1]
     try:
         found = hf_hub_download(
-            source.repo,
+            repository.repo,
             name,
-            revision=source.revision,
+            revision=repository.revision,
             local_files_only=reason is not None,
-            endpoint=source.endpoint,
+            endpoint=repository.endpoint,
         )
     except errors.LocalEntryNotFoundError as error:
         raise FileMissingError(reason) from error
     except errors.EntryNotFoundError as error:
         raise FileMissingError(None) from error
     except Exception as error:
-        raise UserError(explained(error, source)) from error
+        raise UserError(explained(error, repository)) from error
     return Path(found)
 
 
-def explained(error: Exception, source: Source) -> str:
+def explained(error: Exception, repository: HubRepository) -> str:
     """What the user can do about an error of the hub's library."""
     from huggingface_hub import errors
 
-    repo = source.repo
+    repo = repository.repo
     if isinstance(error, errors.GatedRepoError):
         return (
             f"The hub wants the terms of {repo} accepted first: do so at https://huggingface.co/{repo}, "
@@ -94,7 +94,7 @@ def explained(error: Exception, source: Source) -> str:
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"The hub has no public repository {repo}; check the name, or set HF_TOKEN if it is private."
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"The repository {repo} has no revision {source.revision}; name another one."
+        return f"The repository {repo} has no revision {repository.revision}; name another one."
     if isinstance(error, errors.HFValidationError):
         return f"{repo!r} is neither a folder nor a repository; write hf:OWNER/NAME or hf:FOLDER."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

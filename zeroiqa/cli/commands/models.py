@@ -124,7 +124,7 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     from zeroiqa.heads.registry import head_model_types, head_of
     from zeroiqa.weights.cards import resolve_model
     from zeroiqa.weights.downloads import pull as download
-    from zeroiqa.weights.hub import Source
+    from zeroiqa.weights.hub import HubRepository
 
     repo, usual = resolve_model(name)
     if Path(repo).is_dir():
@@ -134,7 +134,9 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     options = _options(choices)
     if options.trust_remote_code:
         say(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
-    folder = download(Source(repo, revision or usual), to, options, native=(*FAMILIES, *head_model_types()))
+    folder = download(
+        HubRepository(repo, revision or usual), to, options, native=(*FAMILIES, *head_model_types())
+    )
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
     say(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
     if head_of(folder):
@@ -236,7 +238,7 @@ def _prompt(note: str, prompt: str) -> Iterator[str]:
 
 
 def _server(rater: EndpointRater, standards: Sequence[Standard]) -> Iterator[str]:
-    """What a server has told of itself, and how it answers under each standard."""
+    """What a server says about itself, and how it answers under each standard."""
     facts = rater.describe(standards[0])
     yield f"server  {facts['server']}"
     yield f"model   {facts['model']}"

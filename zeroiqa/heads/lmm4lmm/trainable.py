@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared, Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.backbone.trainable import load_chat_trainable
 from zeroiqa.heads.backbone.weights import is_backbone_head
@@ -67,7 +67,7 @@ class PublishedTrainable:
             inputs, length - conversation.answer, length - conversation.read, example.target
         )
 
-    def join(self, items: Sequence[Prepared]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs."""
         return joined(items)
 
