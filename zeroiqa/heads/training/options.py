@@ -1,4 +1,4 @@
-"""What a training can be told, and what it reports."""
+"""The choices of a training, and what it reports."""
 
 from __future__ import annotations
 
