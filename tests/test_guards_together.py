@@ -16,7 +16,7 @@ from zeroiqa.guards.together import failure_of, together
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.images.find import find_images
 from zeroiqa.raters.fake import FakeRater
-from zeroiqa.runs.executors.local import execute
+from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.regions import read_segmented
 from zeroiqa.segmenters.grid import GridSegmenter
 from zeroiqa.settings import load_settings
@@ -94,7 +94,7 @@ def by_score() -> list[str | None]:
 def by_a_run() -> list[str | None]:
     settings = load_settings("embedded", CHOICES)
     run = runs.open_run(Path("run"), settings, find_images(["photos"]), preset="embedded")
-    list(execute(run, runs.pending(run), workers=1, on_images=lambda _: None))
+    list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     return [each.error for each in runs.iter_scores(run)]
 
 

@@ -51,8 +51,8 @@ def test_healed_runs_are_merged_evaluated_and_rescored_like_new_ones(photos):
     give("score", "photos", "more", "-o", "new", *HOW)
     assert Path("run/scores.csv").read_bytes() == Path("new/scores.csv").read_bytes()
     rows = {row.ref.path: row for row in plan.all_planned(Path("run"))}
-    assert rows["more/a.png"].bytes == Path("more/a.png").stat().st_size
-    assert rows["photos/04.png"].modified == Path("photos/04.png").stat().st_mtime_ns
+    assert rows["more/a.png"].ref.bytes == Path("more/a.png").stat().st_size
+    assert rows["photos/04.png"].ref.modified == Path("photos/04.png").stat().st_mtime_ns
     for run in ("run", "run-photos"):
         assert CliRunner().invoke(cli, ["verify", run, "--deep"]).exit_code == 0
     rescored = [CliRunner().invoke(cli, ["rescore", run, "--lambda", "1"]).stdout for run in ("run", "new")]
