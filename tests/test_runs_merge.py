@@ -11,7 +11,7 @@ from PIL import Image
 from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
-from zeroiqa.runs import merge as merging
+from zeroiqa.runs import parts as stored
 from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.runs.merge import merge_runs
 from zeroiqa.settings import load_settings
@@ -69,7 +69,7 @@ def test_an_image_of_several_runs_is_taken_once_from_the_first():
 
 def test_an_interrupted_merge_goes_on(monkeypatch):
     parts = [finish("one", "a", "b"), finish("two", "c")]
-    really, written = merging.store.write_part, []
+    really, written = stored.write_part, []
 
     def stopped(*arguments):
         if len(written) == 5:
@@ -78,7 +78,7 @@ def test_an_interrupted_merge_goes_on(monkeypatch):
         really(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(merging.store, "write_part", stopped)
+        patch.setattr(stored, "write_part", stopped)
         with pytest.raises(KeyboardInterrupt):
             merge_runs(parts, Path("merged"))
     before = {path: path.stat().st_mtime_ns for path in Path("merged").rglob("part-*")}
