@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import pty
 import re
 import subprocess
@@ -111,7 +112,8 @@ def run(tmp_path):
 
 def test_worker_hands_its_warnings_over(run, monkeypatch, capfd):
     monkeypatch.setattr(zeroiqa.pipeline, "build_rater", lambda *_, **__: Warner())
-    done = Worker(run).do(("fake",), Task(1))  # shard 1 has two images
+    copy = pickle.loads(pickle.dumps(run))  # as another process gets it, with nothing built
+    done = Worker(copy).do(("fake",), Task(1))  # shard 1 has two images
     assert done == Outcome(("The fast path of fake is left.",))
     assert capfd.readouterr().err == ""
 
