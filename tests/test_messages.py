@@ -112,7 +112,8 @@ def run(tmp_path):
 
 def test_worker_hands_its_warnings_over(run, monkeypatch, capfd):
     monkeypatch.setattr(zeroiqa.pipeline, "build_rater", lambda *_, **__: Warner())
-    done = Worker(pickle.loads(pickle.dumps(run))).do(("fake",), Task(1))  # a copy, as processes get it
+    copy = pickle.loads(pickle.dumps(run))  # as another process gets it, with nothing built
+    done = Worker(copy).do(("fake",), Task(1))  # shard 1 has two images
     assert done == Outcome(("The fast path of fake is left.",))
     assert capfd.readouterr().err == ""
 
