@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module, metadata
 from inspect import getattr_static
@@ -17,6 +16,7 @@ from logging import getLogger
 from typing import Any, Generic, TypeVar
 
 from zeroiqa.errors import UserError
+from zeroiqa.suggestions import nearest
 
 _LOG = getLogger(__name__)
 EntryT = TypeVar("EntryT")
@@ -117,9 +117,8 @@ class Registry(Generic[EntryT]):
             return entry
         if key not in offered:
             known_keys = self.keys()
-            raise UserError(
-                f"unknown {self.kind} {key!r}{_suggestion(key, known_keys)} Known: {', '.join(known_keys)}."
-            )
+            hint = "".join(f"; did you mean {name!r}?" for name in nearest(key, known_keys)) or "."
+            raise UserError(f"unknown {self.kind} {key!r}{hint} Known: {', '.join(known_keys)}.")
         return self._load(key, *offered[key])
 
     def _load(self, key: str, point: metadata.EntryPoint, *others: metadata.EntryPoint) -> EntryT:
@@ -170,8 +169,3 @@ def import_attribute(place: str) -> Any:
 def _package(point: metadata.EntryPoint) -> str:
     """The name under which a package is installed."""
     return str(point.dist.name) if point.dist is not None else point.value.partition(":")[0]
-
-
-def _suggestion(key: str, known: tuple[str, ...]) -> str:
-    nearest = get_close_matches(key, known, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else "."

@@ -15,5 +15,5 @@ def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
 
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 1) -> str:
     """The same as a question and a blank: "did you mean grid? "; empty where nothing looks like the word."""
-    found = nearest(word, known, most=most)
-    return f"did you mean {' or '.join(found)}? " if found else ""
+    *others, last = nearest(word, known, most=most) or [""]
+    return f"did you mean {' or '.join([', '.join(others), last] if others else [last])}? " if last else ""

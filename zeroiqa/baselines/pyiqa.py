@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.baselines.measure import Measured, known_direction
 from zeroiqa.baselines.registry import catalogue, find_variant
 from zeroiqa.errors import UserError
+from zeroiqa.suggestions import did_you_mean
 from zeroiqa.weights.devices import find_device
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class PyiqaMeasure:
         known = package.list_models()
         if self._name not in known:
             ours = [variant.name for baseline in catalogue().values() for variant in baseline.pyiqa]
-            nearest = get_close_matches(self._name, [*known, *ours], n=3, cutoff=0.5)
-            hint = f"did you mean {', '.join(nearest)}?" if nearest else f"it has {', '.join(known)}."
-            raise UserError(f"pyiqa has no metric {self._name!r}; {hint} `zeroiqa baselines` lists some.")
+            listed = f"it has {', '.join(known)}. "
+            hint = did_you_mean(self._name, [*known, *ours], most=3) or listed
+            raise UserError(f"pyiqa has no metric {self._name!r}; {hint}`zeroiqa baselines` lists some.")
         return package

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from typing import Any
 from zeroiqa.baselines.entry import Baseline, Range, Variant
 from zeroiqa.errors import UserError
 from zeroiqa.registry import Registry
+from zeroiqa.suggestions import did_you_mean
 
 _SAY_NOTHING = ("score", "scores", "index", "metric", "value", "values", "baseline", "pyiqa", "piq")
 PYIQA = "pyiqa"
@@ -48,9 +48,8 @@ def find_baseline(name: str) -> Baseline:
     known = catalogue()
     if variant := find_variant(name):
         raise UserError(f"There is no baseline {name!r}; write {variant.name} or {PYIQA}:{name}.")
-    nearest = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    hint = f"did you mean {_alternatives(nearest)}?" if nearest else f"known: {', '.join(known)}."
-    raise UserError(f"There is no baseline {name!r}; {hint} `zeroiqa baselines` lists them.")
+    hint = did_you_mean(name, known, most=3) or f"known: {', '.join(known)}. "
+    raise UserError(f"There is no baseline {name!r}; {hint}`zeroiqa baselines` lists them.")
 
 
 def find_variant(name: str) -> Baseline | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import resources
 from typing import Literal, TypeAlias
 
 from zeroiqa.errors import UserError
+from zeroiqa.suggestions import did_you_mean
 
 Commercial: TypeAlias = Literal["yes", "conditions", "no"]
 _BYTES_BF16 = 2
@@ -60,9 +60,8 @@ def find_model(name: str) -> ModelCard:
     cards = model_cards()
     if name in cards:
         return cards[name]
-    nearest = get_close_matches(name.lower(), cards, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(cards)}."
-    raise UserError(f"There is no model {name!r}; {hint} Any other one is hf:REPOSITORY or hf:FOLDER.")
+    hint = did_you_mean(name, cards, most=3) or f"known: {', '.join(cards)}. "
+    raise UserError(f"There is no model {name!r}; {hint}Any other one is hf:REPOSITORY or hf:FOLDER.")
 
 
 def resolve_model(name: str) -> tuple[str, str | None]:

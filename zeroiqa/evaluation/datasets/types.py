@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,8 @@ class Dataset:
 def suggestion(word: str, known: Iterable[str], they_are: str = "known are") -> str:
     """The nearest known word as a question, or all of them."""
     words = list(known)
-    folded = {each.lower(): each for each in words}
-    nearest = get_close_matches(word.lower(), folded, n=1)
-    listed = f"{they_are} {', '.join(words)}"
-    return f"did you mean {folded[nearest[0]]}? {listed[0].upper()}{listed[1:]}" if nearest else listed
+    hint, listed = did_you_mean(word, words), f"{they_are} {', '.join(words)}"
+    return f"{hint}{listed[0].upper()}{listed[1:]}" if hint else listed
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:
