@@ -167,6 +167,8 @@ def test_a_run_of_an_archive_is_evaluated_by_the_names_of_its_results(give) -> N
     done = give(".", "compare", "run", "--mos", "mos.csv", "--baseline", "log-laplacian")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("log-laplacian")[1].split()[0] != "-"
+    bound = give(".", "upper-bound", "--mos", "mos.csv")
+    assert "4 images of mos" in " ".join(bound.stdout.split()), bound.stderr
     Path("moved").mkdir()
     for name in ("photos.tar", "run", "mos.csv"):
         shutil.move(name, "moved")

@@ -21,6 +21,7 @@ from zeroiqa.evaluation.datasets.named_images import (
 from zeroiqa.evaluation.datasets.origins import RunImages
 from zeroiqa.evaluation.datasets.types import Sample, some
 from zeroiqa.images.listed_paths import spellings
+from zeroiqa.images.members import NamedMembers
 
 
 class Opinion(NamedTuple):
@@ -44,6 +45,12 @@ class ImageSearch(NamedTuple):
     folder: str | None = None
     """From this folder."""
 
+    def member(self, text: str, members: NamedMembers) -> Found | None:
+        """The member of an archive that a path means."""
+        folders = [str(self.tree.root), *([] if self.folder is None else [self.folder])]
+        places = (os.path.abspath(os.path.join(folder, text)) for folder in folders)  # noqa: PTH100, PTH118
+        return next((Found(place, "other") for place in places if members.find(place)), None)
+
 
 def where_images_are(
     opinions: Sequence[Opinion], there: ImageSearch, shown: str
@@ -52,14 +59,18 @@ def where_images_are(
 
     A path counts from the root of the tree, or is that of an image of a run; a bare name is the one image
     below the root that is called so; an absolute path of another machine means the image whose
-    path ends alike. All may lack their suffix.
+    path ends alike. All may lack their suffix. ARCHIVE.tar/MEMBER is a member of an archive.
 
     Raises:
         UserError: two images have a bare name, or a name without suffix.
     """
     root = str(there.tree.root)
     images = NamedImages((str(there.tree.root / file.path) for file in there.tree.files()), root)
-    found = [_find(opinion.image, images, root, there, shown) for opinion in opinions]
+    members = NamedMembers()
+    found = [
+        _find(opinion.image, images, root, there, shown) or there.member(opinion.image, members)
+        for opinion in opinions
+    ]
     named = list(zip((opinion.sample.name for opinion in opinions), found, strict=True))
     by_end = [name for name, each in named if each is not None and each.how == "end"]
     by_stem = [name for name, each in named if each is not None and each.how == "stem"]
