@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 import click
 
-from zeroiqa.cli.console import is_lost
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.files.storage import Location, location
+from zeroiqa.guards.console import is_lost
 from zeroiqa.names import harmless
 
 if TYPE_CHECKING:
