@@ -40,7 +40,7 @@ def test_a_slice_leaves_the_plan_as_it_is():
     assert set(before) <= {path.name for path in Path("run").iterdir()}
     for option in ("--add", "--prune"):
         assert (
-            "--shard does a part of a plan"
+            "--shard does a slice of a plan"
             in score("photos", "-o", "run", "--shard", "0/2", option, code=2).stderr
         )
 

@@ -11,7 +11,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
         signal.SIGINT, lambda *_: os._exit(130)
     )  # until `console` is there: no traceback of imports
 
-from zeroiqa.cli import console
+from zeroiqa.guards import console
 
 
 def main() -> NoReturn:

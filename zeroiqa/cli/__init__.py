@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import click
 
-from zeroiqa.cli import console
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
@@ -29,6 +28,7 @@ from zeroiqa.cli.commands.verify import verify
 from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.errors import UserError
+from zeroiqa.guards import console
 from zeroiqa.guards.budget import leave
 from zeroiqa.version import __version__
 

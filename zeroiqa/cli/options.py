@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
-from zeroiqa.cli.console import write_machine_readable
+from zeroiqa.guards.console import write_machine_readable
 from zeroiqa.settings import choices_of, is_list, key_of, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
-from zeroiqa.cli.console import is_lost
 from zeroiqa.cli.messages import say
 from zeroiqa.errors import printable
 from zeroiqa.evaluation.records import MACHINE_STYLES
 from zeroiqa.files.tables import csv_writer
+from zeroiqa.guards.console import is_lost
 from zeroiqa.names import json_text
 from zeroiqa.results import ImageScore, csv_row
 

@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 import click
 
-from zeroiqa.cli.console import is_lost
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.files.storage import Location, location
 from zeroiqa.files.tables.render import aligned
+from zeroiqa.guards.console import is_lost
 from zeroiqa.names import harmless
 
 if TYPE_CHECKING:
