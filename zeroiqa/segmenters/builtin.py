@@ -13,6 +13,10 @@ from zeroiqa.segmenters.granularity import load_granularity
 if TYPE_CHECKING:
     from zeroiqa.types import Segmenter
 
+_EMBEDDED = {
+    "graph": "zeroiqa.segmenters.graph:GraphSegmenter",
+    "grid": "zeroiqa.segmenters.grid:GridSegmenter",
+}
 _OURS = "zeroiqa.segmenters.sam2.official:Sam2Segmenter"
 _NETWORKS = {
     "sam2.1-tiny": _OURS,
@@ -31,19 +35,13 @@ def builtin_segmenters() -> Mapping[str, SegmenterEntry]:
         name: SegmenterEntry(partial(_network, name, place), needs_weights=True, takes_granularity=True)
         for name, place in _NETWORKS.items()
     }
-    return {"graph": SegmenterEntry(_graph), "grid": SegmenterEntry(_grid), **networks}
+    embedded = {name: SegmenterEntry(partial(_embedded, place)) for name, place in _EMBEDDED.items()}
+    return {**embedded, **networks}
 
 
-def _graph(argument: str | None, options: SegmenterOptions) -> Segmenter:
-    from zeroiqa.segmenters.graph import GraphSegmenter
-
-    return GraphSegmenter(argument, **_rule(options))
-
-
-def _grid(argument: str | None, options: SegmenterOptions) -> Segmenter:
-    from zeroiqa.segmenters.grid import GridSegmenter
-
-    return GridSegmenter(argument, **_rule(options))
+def _embedded(place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
+    segmenter: Segmenter = import_attribute(place)(argument, **_rule(options))
+    return segmenter
 
 
 def _network(name: str, place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
