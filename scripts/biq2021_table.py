@@ -25,6 +25,7 @@ import numpy as np
 from zeroiqa.aggregate import read
 from zeroiqa.baselines import pixel_baselines
 from zeroiqa.errors import UserError
+from zeroiqa.files.tables.render import TextTable, cells, render
 from zeroiqa.images.decode import DecodePolicy, decode
 from zeroiqa.metrics.measures import (
     Interval,
@@ -117,11 +118,11 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
         )
         for row in rows:
             numbers = [row.value, *row.interval, row.difference, *(row.difference_interval or (None, None))]
-            cells = ["" if number is None else f"{number:.6f}" for number in numbers]
-            writer.writerow([row.method, row.metric, *cells])
+            texts = ["" if number is None else f"{number:.6f}" for number in numbers]
+            writer.writerow([row.method, row.metric, *texts])
 
 
-def render(rows: Sequence[Row], images: int) -> str:
+def report(rows: Sequence[Row], images: int) -> str:
     """table.md."""
     by_key = {(row.method, row.metric): row for row in rows}
     lines = [
@@ -131,18 +132,19 @@ def render(rows: Sequence[Row], images: int) -> str:
         f"In brackets: 95 % bootstrap intervals, {RESAMPLES:,} resamples. Below: paired differences on the",
         "same resamples.",
         "",
-        "| method | SRCC | PLCC | KRCC |",
-        "|---|---|---|---|",
     ]
     methods = list(dict.fromkeys(row.method for row in rows))
-    for method in methods:
-        found = [by_key[method, metric] for metric in METRICS]
-        lines.append(_line(method, [_cell(row.value, row.interval, "") for row in found]))
-    lines += ["", f"| {RATER} minus | SRCC | PLCC | KRCC |", "|---|---|---|---|"]
-    for method in methods[1:]:
-        found = [by_key[method, metric] for metric in METRICS]
-        lines.append(_line(method, [_cell(row.difference, row.difference_interval, "+") for row in found]))
-    return "\n".join([*lines, "", *NOTES, ""])
+    values = [(method, [by_key[method, metric] for metric in METRICS]) for method in methods]
+    table = [cells(method, *(_text(row.value, row.interval) for row in found)) for method, found in values]
+    gaps = [
+        cells(method, *(_text(row.difference, row.difference_interval, "+") for row in found))
+        for method, found in values[1:]
+    ]
+    tables = [
+        render(TextTable((head, *map(str.upper, METRICS)), tuple(body)), "markdown")
+        for head, body in (("method", table), (f"{RATER} minus", gaps))
+    ]
+    return "\n".join([*lines, *tables, *NOTES, ""])
 
 
 NOTES = (
@@ -155,11 +157,7 @@ NOTES = (
 )
 
 
-def _line(first: str, cells: Sequence[str]) -> str:
-    return f"| {' | '.join([first, *cells])} |"
-
-
-def _cell(value: float | None, interval: Interval | None, sign: str) -> str:
+def _text(value: float | None, interval: Interval | None, sign: str = "") -> str:
     assert value is not None
     assert interval is not None
     return f"{value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
@@ -206,7 +204,7 @@ def main() -> int:
     output.mkdir(parents=True, exist_ok=True)
     write_scores(output / "scores.csv", names, scores)
     write_table(output / "table.csv", rows)
-    (output / "table.md").write_text(render(rows, len(names)), encoding="utf-8")
+    (output / "table.md").write_text(report(rows, len(names)), encoding="utf-8")
     facts = json.dumps(manifest(arguments.folder, output, len(names)), indent=2)
     (output / "manifest.json").write_text(facts + "\n", encoding="utf-8")
     print((output / "table.md").read_text(encoding="utf-8"))

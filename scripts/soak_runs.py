@@ -44,7 +44,20 @@ PATIENCE = 10.0
 """Seconds that a run may go on without a new part until something is killed nevertheless; longer than a
 worker, and then its child, wait for an image that hangs."""
 IMAGE_SECONDS = 2.0
-TRAP = """
+WITHOUT_PANDAS = """
+import sys
+
+class WithoutPandas:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "pandas":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, WithoutPandas)
+"""
+"""pyarrow imports it where it is installed, which takes half of the start of each process."""
+TRAP = f"""
+{WITHOUT_PANDAS}
 import ctypes, os, sys, time
 
 def spring(event, arguments):

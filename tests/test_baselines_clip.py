@@ -24,7 +24,6 @@ from tests.tiny import clip, odd  # noqa: E402
 from zeroiqa.baselines.clip.model import middle_of  # noqa: E402
 from zeroiqa.baselines.clip.scores import (  # noqa: E402
     clip_iqa_value,
-    clipscore_of_torchmetrics,
     clipscore_value,
     pickscore_value,
 )
@@ -116,11 +115,6 @@ def test_a_batch_gives_what_its_views_give_alone_in_any_order(name, folder, view
     together = values(name, folder, views)
     assert together == [values(name, folder, [view])[0] for view in views]
     assert together[::-1] == values(name, folder, views[::-1])
-
-
-def test_clipscore_converts_to_torchmetrics_for_the_same_features():
-    for cosine in (-0.3, 0.0, 0.21, 1.0):
-        assert clipscore_of_torchmetrics(clipscore_value(cosine)) == pytest.approx(100 * max(cosine, 0))
 
 
 def test_formulas_keep_to_their_ranges():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.chat.known_answer import (
-    Answer,
+    KnownAnswer,
     Result,
     built_in_views,
     cache_folder,
@@ -33,7 +33,7 @@ PIXELS = (
     "73fd5a848a42a566187be38778873b439f1f677c30a232e8bf1b9967ea1886a0",
 )
 
-GIVEN = Answer("weights", "bfloat16", "question", (), (), "torch 2.16.0")
+GIVEN = KnownAnswer("weights", "bfloat16", "question", (), (), "torch 2.16.0")
 
 
 class Nudged:
@@ -68,7 +68,7 @@ class Failing:
         raise ImageError("no numbers")
 
 
-def as_shipped(path: Path) -> dict[tuple[str, str], Answer]:
+def as_shipped(path: Path) -> dict[tuple[str, str], KnownAnswer]:
     """A record of the user's cache, as it would stand in the package."""
     fields = json.loads(path.read_text())
     lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items())

@@ -20,7 +20,7 @@ from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import mplug_owl3  # noqa: E402
 from zeroiqa.chat.mplug_owl3 import MplugOwl3ImageProcessor, MplugOwl3Processor  # noqa: E402
 from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
-from zeroiqa.chat.mplug_owl3.image_processing import Grid  # noqa: E402
+from zeroiqa.chat.mplug_owl3.image_processing import TileGrid  # noqa: E402
 from zeroiqa.chat.mplug_owl3.processing import IMAGE, check_tokenizer, cut_markup  # noqa: E402
 from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
@@ -134,13 +134,13 @@ def test_pictures_of_any_mode_and_arrays_are_read(mode: str) -> None:
 
 
 def test_markup_of_a_cut_picture() -> None:
-    assert cut_markup("240728", Grid(2, 2)) == (
+    assert cut_markup("240728", TileGrid(2, 2)) == (
         "Cut to 2 rows 2 columns with a global view\n"
         "subimg(0,0)<|image|> subimg(0,1)<|image|>\n"
         "subimg(1,0)<|image|> subimg(1,1)<|image|>\n"
         "global_view<|image|>"
     )
-    assert cut_markup("241101", Grid(2, 3)) == (
+    assert cut_markup("241101", TileGrid(2, 3)) == (
         "<|start_cut|>2*3\n<|image|> <|image|> <|image|>\n<|image|> <|image|> <|image|>\n<|image|><|end_cut|>"
     )
 
@@ -181,7 +181,7 @@ def test_a_placeholder_is_five_tokens_and_texts_are_tokenised_piece_by_piece(
     assert encode("|> <|") == ["|", ">", "Ġ<|"] and encode("|>\n") == ["|", ">Ċ"]
 
     text = processor.apply_chat_template(ASK, add_generation_prompt=True)
-    text = text.replace(IMAGE, cut_markup("241101", Grid(2, 2)))
+    text = text.replace(IMAGE, cut_markup("241101", TileGrid(2, 2)))
     ids, places = processor.encode(text)
     whole = processor.tokenizer(text)["input_ids"]
     assert len(ids) == 62 and len(whole) == 55

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.agreement import join, measure, measure_groups, outliers
+from zeroiqa.evaluation.agreement import join, measure, outliers
 from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale
 from zeroiqa.metrics.measures import plcc, srcc
 
@@ -31,7 +31,7 @@ def test_images_are_those_that_both_have_in_the_dataset_s_order():
     joined = join(run, people, "quality")
     assert joined.names == tuple(NAMES)
     assert joined.scores.tolist() == [5, 4, 3, 2, 1, 0]
-    assert joined.left_out == ()
+    assert joined.notes == ()
 
 
 def test_what_is_left_out_is_counted_and_named():
@@ -45,11 +45,11 @@ def test_what_is_left_out_is_counted_and_named():
     ]
     joined = join(run, people, "quality")
     assert len(joined) == 3
-    assert joined.left_out == (
+    assert joined.notes == (
         "Left out: 1 image with an error or no score (d.png); 1 image of the run without an opinion (x.png); "
         "2 opinions whose images are not in the run (e.png, f.png)",
     )
-    assert measure(joined).notes[0] == f"{joined.left_out[0]}."
+    assert measure(joined).notes[0] == f"{joined.notes[0]}."
 
 
 def test_dmos_is_negated_and_said():
@@ -111,11 +111,11 @@ def test_constant_scores_have_no_correlation_and_it_is_said():
 def test_groups_are_measured_and_small_ones_are_named():
     groups = {name: {"model": "flux" if name < "e" else "dalle"} for name in NAMES}
     run = [(name, value) for name, value in zip(NAMES, range(6), strict=True)]
-    found = measure_groups(join(run, dataset(NAMES, range(6), groups=groups), "quality"), "model")
+    found = measure(join(run, dataset(NAMES, range(6), groups=groups), "quality"), by="model")
     assert list(found.groups) == ["flux"] and found.groups["flux"].images == 4
     assert "Groups under 3 images are left out: dalle (2)." in found.notes
     with pytest.raises(UserError, match="No image has a group distortion; the dataset's groups: model"):
-        measure_groups(join(run, dataset(NAMES, range(6), groups=groups), "quality"), "distortion")
+        measure(join(run, dataset(NAMES, range(6), groups=groups), "quality"), by="distortion")
 
 
 def test_every_group_has_the_measures_of_its_own_images():
@@ -124,7 +124,7 @@ def test_every_group_has_the_measures_of_its_own_images():
     values = [1.0, 2.0, 3.0, 3.0, 2.0, 1.0, 7.0, 7.0, 7.0]
     groups = {name: {"kind": ("noise", "blur", "dark")[place // 3]} for place, name in enumerate(names)}
     joined = join(zip(names, values, strict=True), dataset(names, opinions, groups=groups), "quality")
-    found = measure_groups(joined, "kind").groups
+    found = measure(joined, by="kind").groups
     assert {name: group.measures["SRCC"] for name, group in found.items()} == {
         "blur": pytest.approx(-1), "dark": None, "noise": pytest.approx(1)
     }  # fmt: skip

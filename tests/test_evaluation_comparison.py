@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.evaluation.comparison import compare
+from zeroiqa.evaluation.comparison import compare_methods
 from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale
-from zeroiqa.evaluation.methods import Direction, Method, published_methods
+from zeroiqa.evaluation.methods import ComparedMethod, Direction, published_methods
 from zeroiqa.evaluation.published import published_numbers
 from zeroiqa.metrics.measures import bootstrap_interval, plcc, srcc
-from zeroiqa.metrics.significance import holm, paired_bootstrap
+from zeroiqa.metrics.significance import holm, paired_bootstraps
 
 IMAGES = 60
 RANDOM = np.random.default_rng(5)
@@ -30,11 +30,15 @@ def dataset(name="mine", opinions=MOS, notes=("Read from column mos.",)):
 
 def method(name, scores, sign=1, said_by=""):
     scored = tuple((f"x/{n}.png", float(score)) for n, score in enumerate(scores))
-    return Method(name, "measured", "somewhere", scored, Direction(sign, said_by))
+    return ComparedMethod(name, "measured", "somewhere", scored, Direction(sign, said_by))
 
 
 def noisy(seed, noise):
     return MOS + np.random.default_rng(seed).normal(size=IMAGES) * noise
+
+
+def compare(*arguments, **options):
+    return compare_methods(*arguments, **options).report()
 
 
 def by_key(report):
@@ -60,7 +64,7 @@ def test_p_is_that_of_the_paired_bootstrap_corrected_for_the_comparisons():
     methods = [method(name, noisy(seed, seed)) for seed, name in enumerate("abc", 1)]
     found = by_key(compare(methods, [dataset()], "quality"))
     raw = [
-        paired_bootstrap(srcc, noisy(1, 1), noisy(seed, seed), MOS, 1000, np.random.default_rng(0)).p
+        paired_bootstraps(srcc, noisy(1, 1), [noisy(seed, seed)], MOS, 1000, np.random.default_rng(0))[0].p
         for seed in (2, 3)
     ]
     assert (found["b", "mine", "SRCC"].p, found["c", "mine", "SRCC"].p) == holm(raw)
@@ -116,7 +120,7 @@ def test_scores_of_which_lower_is_better_are_turned_and_said():
 
 
 def test_a_method_without_an_image_of_a_database_is_said():
-    stranger = Method("far", "measured", "", tuple((f"far{n}.png", float(n)) for n in range(9)))
+    stranger = ComparedMethod("far", "measured", "", tuple((f"far{n}.png", float(n)) for n in range(9)))
     elsewhere = tuple(
         Sample(f"far{n}.png", Path(f"/far/far{n}.png"), {"quality": float(n)}) for n in range(9)
     )

@@ -17,8 +17,8 @@ from scipy.io import savemat
 from tests import database_layouts as layouts
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.read import (
+    AnsweredQuestion,
     Dataset,
-    Question,
     Sample,
     Scale,
     content_split,
@@ -274,19 +274,19 @@ def test_evalmi_joins_two_scores_prompts_tasks_and_answers(numbers, tmp_path):
     first, last = dataset.samples[0], dataset.samples[-1]
     assert first.scores == {"quality": 20.5, "correspondence": 60.5}
     assert first.groups == {"model": "DALLE3", "task": "task 0"}
-    assert first.prompt == "prompt 0" and first.questions == (Question("Is it 0?", False),)
+    assert first.prompt == "prompt 0" and first.questions == (AnsweredQuestion("Is it 0?", False),)
     assert last.groups["model"] == "ELLA" and last.path.parent.name == "ELLA"
     assert last.questions == (
-        Question("Is it 2?", True),
-        Question("Is it red 2?", True),
-        Question("Is it big 2?", False),
+        AnsweredQuestion("Is it 2?", True),
+        AnsweredQuestion("Is it red 2?", True),
+        AnsweredQuestion("Is it big 2?", False),
     )
 
 
 def test_evalmi_without_its_questions_keeps_the_answers(tmp_path):
     layouts.evalmi50k(tmp_path, questions=False)
     dataset = read_dataset("evalmi50k", tmp_path)
-    assert dataset.samples[0].questions == (Question(None, False),)
+    assert dataset.samples[0].questions == (AnsweredQuestion(None, False),)
     assert dataset.samples[0].prompt is None and "task" not in dataset.samples[0].groups
     assert any(note.startswith("question.xlsx is missing") for note in dataset.notes)
 

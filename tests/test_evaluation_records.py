@@ -9,16 +9,16 @@ import math
 
 import pytest
 
-from zeroiqa.evaluation.records import MACHINE_STYLES, Record, Report
-from zeroiqa.evaluation.tables import STYLES, Table, cells
+from zeroiqa.evaluation.records import MACHINE_STYLES, NumberRecord, Report
+from zeroiqa.files.tables.render import STYLES, TextTable, cells
 
 THIRD = 1 / 3
 REPORT = Report(
     (
-        Record("ours", "a", "SRCC", THIRD, low=0.1, high=0.5, n=7, mark="best", notes=("Said of it.",)),
-        Record("ours", "b", "SRCC", math.nan, p=None, facts={"group": "x"}),
+        NumberRecord("ours", "a", "SRCC", THIRD, low=0.1, high=0.5, n=7, mark="best", notes=("Said of it.",)),
+        NumberRecord("ours", "b", "SRCC", math.nan, p=None, facts={"group": "x"}),
     ),
-    (Table(("method", "a SRCC"), (cells("ours", "0.333"),), ("Said of all.",)),) * 2,
+    (TextTable(("method", "a SRCC"), (cells("ours", "0.333"),), ("Said of all.",)),) * 2,
     ("Said of all.",),
 )
 

@@ -23,6 +23,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.tables import read_mat
 from zeroiqa.evaluation.external import read_external
 from zeroiqa.files.tables.read import read_table
+from zeroiqa.heads.registry import head_of
 from zeroiqa.images.find import find_images
 from zeroiqa.runs import known_answers
 from zeroiqa.segmenters.granularity import load_granularity
@@ -30,7 +31,7 @@ from zeroiqa.settings import load_settings
 from zeroiqa.speed.forecast import read_bench
 from zeroiqa.standards import load_standard
 from zeroiqa.weights.checkpoint import find_checkpoint, indexed_files
-from zeroiqa.weights.downloads import is_head, missing_files
+from zeroiqa.weights.downloads import missing_files
 from zeroiqa.weights.fingerprint import _recall
 
 TRIED = 12
@@ -105,7 +106,7 @@ def read_index(path: Path) -> None:
 
 
 def read_config(path: Path) -> None:
-    is_head(path.parent)
+    head_of(path.parent)
     assert isinstance(find_checkpoint(str(path.parent)).family, str)
 
 

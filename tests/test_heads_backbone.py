@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from peft import PeftModel
 from PIL import Image as PilImage
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build
 from tests.tiny.lmm4lmm import write_lmm4lmm
 from tests.torchrun import in_two_processes
+from zeroiqa.chat.engine import ChatEngine
 from zeroiqa.chat.loading import load
 from zeroiqa.cli import cli
 from zeroiqa.errors import UserError
 from zeroiqa.heads.backbone.conversation import ChatConversation
 from zeroiqa.heads.backbone.network import ChatNetwork
 from zeroiqa.heads.backbone.trainable import load_chat_trainable
+from zeroiqa.heads.backbone.weights import read_backbone_head
 from zeroiqa.heads.folds import FoldChoice, divide
 from zeroiqa.heads.lmm4lmm.head import Head
 from zeroiqa.heads.lmm4lmm.trainable import RECIPE
@@ -67,6 +73,15 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained(places: dict[str, Path], rated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A head on InternVL that scores; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "head"
+    return train(
+        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", folder, options(epochs=1)
+    ).folder
+
+
 def options(**changes: object) -> TrainingOptions:
     base = {"epochs": 8, "batch_size": 6, "learning_rate": 1e-2, "device": "cpu"}
     return TrainingOptions(**{**base, "selection": FoldChoice("share:.4"), **changes})
@@ -74,6 +89,24 @@ def options(**changes: object) -> TrainingOptions:
 
 def noise(seed: int, size: tuple[int, int]) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def same_by_peft(backbone: Path, folder: Path) -> None:
+    """Assert that peft makes of the backbone and a trained folder what is made of them here."""
+    ours, theirs = (load(str(backbone), CPU) for _ in range(2))
+    before = load(str(backbone), CPU).model
+    read_backbone_head(folder).merge(ours)
+    with warnings.catch_warnings():  # peft asks transformers for what that calls by another name now
+        warnings.filterwarnings("ignore", message=".is_gradient_checkpointing", category=FutureWarning)
+        peft = PeftModel.from_pretrained(theirs.model, folder)
+    engine = ChatEngine(ours)
+    item = engine.preprocessor.prepare(noise(5, (90, 120)), engine.template.text(QUESTION))
+    with torch.no_grad():
+        wanted, found, untrained = (
+            model.eval()(**item.tensors).logits for model in (ours.model, peft, before)
+        )
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert (wanted - untrained).abs().max() > 1e-4
 
 
 # ---------------------------------------------------------------- what is read
@@ -163,16 +196,50 @@ def test_both_stages_and_then_more(places, rated, tmp_path):
     second = train(RECIPE, "2", first, data, tmp_path / "stage2", options(epochs=2)).folder
     more = train(RECIPE, "2", second, data, tmp_path / "more", options(epochs=1, learning_rate=1e-9)).folder
 
-    one, two, three = (load_file(folder / "head.safetensors") for folder in (first, second, more))
+    one, two, three = (load_file(folder / "adapter_model.safetensors") for folder in (first, second, more))
     assert one and all("merger" in name for name in one)
     assert all(torch.equal(two[name], weight) for name, weight in one.items())
-    layer = next(name.removesuffix(".lora_A") for name in two if name.endswith(".lora_A"))
-    assert two[f"{layer}.lora_A"].shape[0] == 8 and three[f"{layer}.lora_A"].shape[0] == 16
+    matrix = next(name for name in two if name.endswith(".lora_A.weight"))
+    assert two[matrix].shape[0] == 8 and three[matrix].shape[0] == 16
+    for folder in (first, second, more):
+        same_by_peft(places["qwen2_5_vl"], folder)
     image = decode(rated / "3.png")
     scores = [Head("perception", folder, CPU).score([image])[0].score for folder in (second, more)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
     with pytest.raises(UserError, match="has no regression, so it gives none; take what was trained for"):
         Head("perception", first, CPU).score([image])
+
+
+def test_a_head_in_the_format_of_an_older_version_scores_as_ever(places, rated, trained, tmp_path, caplog):
+    """All tensors in one file, LoRA by the names of the layers; W + 2 B A."""
+    image = decode(rated / "3.png")
+    (wanted,) = Head("perception", trained, CPU).score([image])
+    older = tmp_path / "older"
+    older.mkdir()
+    shutil.copy(trained / "head.json", older)
+    head = read_backbone_head(trained)
+    tensors = {f"regression.{name}": tensor for name, tensor in head.regression.items()}
+    for layer, found in head.adapter.layers.items():
+        tensors |= {f"{layer}.lora_A": found.a, f"{layer}.lora_B": found.b}
+    save_file(tensors, older / "head.safetensors")
+
+    with caplog.at_level("WARNING"):
+        (found,) = Head("perception", older, CPU).score([image])
+
+    assert found == wanted
+    (record,) = caplog.records
+    assert "older is in the format of an older zeroiqa (head.safetensors)" in record.message
+    more = train(RECIPE, "2", older, rated / "ratings.csv", tmp_path / "more", options(epochs=1))
+    assert not (more.folder / "head.safetensors").exists()
+    same_by_peft(places["internvl"], more.folder)
+
+
+def test_a_head_scores_where_peft_is_not_installed(rated, trained, monkeypatch):
+    image = decode(rated / "3.png")
+    wanted = Head("perception", trained, CPU).score([image])
+    monkeypatch.setitem(sys.modules, "peft", None)
+
+    assert Head("perception", trained, CPU).score([image]) == wanted
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_next"])
@@ -203,11 +270,9 @@ def test_resumed_is_uninterrupted(places, rated, tmp_path):
     resumed = train(RECIPE, "2", base, data, tmp_path / "parts", options(epochs=2))
     whole = train(RECIPE, "2", base, data, tmp_path / "whole", options(epochs=2))
 
-    one, other = (load_file(result.folder / "head.safetensors") for result in (whole, resumed))
     assert resumed.history == whole.history
-    assert one.keys() == other.keys() and all(
-        torch.equal(weight, other[name]) for name, weight in one.items()
-    )
+    for name in ("adapter_model.safetensors", "regression.safetensors"):
+        assert (whole.folder / name).read_bytes() == (resumed.folder / name).read_bytes()
 
 
 def test_checkpointing_changes_no_gradient_of_our_own_family(tmp_path):
@@ -299,25 +364,26 @@ def test_what_cannot_be_a_backbone_is_one_sentence(places, rated, tmp_path):
         train(RECIPE, "2", f"hf:{tmp_path / 'nowhere'}", data, tmp_path / "head", options())
 
 
-@pytest.mark.parametrize(("name", "content"), [("head.json", "{}"), ("head.safetensors", "")])
-def test_a_damaged_folder_is_named(places, rated, tmp_path, name, content):
-    result = train(
-        RECIPE, "2", f"hf:{places['internvl']}", rated / "ratings.csv", tmp_path / "head", options(epochs=1)
-    )
-    (result.folder / name).write_text(content, "utf-8")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("head.json", "{}"),
+        ("adapter_model.safetensors", ""),
+        ("adapter_config.json", "[]"),
+        ("regression.safetensors", ""),
+    ],
+)
+def test_a_damaged_folder_is_named(rated, trained, tmp_path, name, content):
+    folder = shutil.copytree(trained, tmp_path / "head")
+    (folder / name).write_text(content, "utf-8")
 
     with pytest.raises(UserError, match="incomplete or damaged"):
-        Head("perception", result.folder, CPU).score([decode(rated / "1.png")])
+        Head("perception", folder, CPU).score([decode(rated / "1.png")])
+
+
+def test_eight_bit_weights_are_refused(rated, trained):
     with pytest.raises(UserError, match="leave out --load-in-8bit"):
-        train(
-            RECIPE,
-            "2",
-            f"hf:{places['internvl']}",
-            rated / "ratings.csv",
-            tmp_path / "again",
-            options(epochs=1),
-        )
-        Head("perception", tmp_path / "again", ModelOptions(device="cpu", load_in_8bit=True)).score(
+        Head("perception", trained, ModelOptions(device="cpu", load_in_8bit=True)).score(
             [decode(rated / "1.png")]
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from PIL import Image as PilImage
 from safetensors.torch import load_file
 
@@ -18,6 +19,7 @@ from zeroiqa.heads.folds import FoldChoice, divide
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model
 from zeroiqa.heads.lmm4lmm.export import export
 from zeroiqa.heads.lmm4lmm.head import Head
+from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.trainable import RECIPE, load_published_trainable
 from zeroiqa.heads.ratings import read_training_data
 from zeroiqa.heads.training.batches import collate
@@ -81,6 +83,24 @@ def test_both_stages_one_after_the_other(tmp_path, base, rated):
         if not torch.equal(weight, before.state_dict()[name])
     }
     assert changed == {name for name in before.state_dict() if name.startswith("mlp1.")}
+    peft = PeftModel.from_pretrained(before, first.folder / "adapter")
+    compare(peft, learnt)
+    peft = PeftModel.from_pretrained(load_model(first.folder, regression=False), second.folder / "adapter")
+    scores = load_model(second.folder)
+    peft.base_model.model.regression = scores.regression
+    compare(peft, scores)
+
+
+@torch.no_grad()
+def compare(peft: PeftModel, wanted: Lmm4Lmm) -> None:
+    """Assert that peft makes of the start and the adapter what is in the checkpoint."""
+    tiles = torch.randn(5, 3, 28, 28, generator=torch.Generator().manual_seed(4))
+    ids = torch.tensor([[7, 8, *[wanted.image_token] * 20, 9, 10, 11]])
+    inputs = (ids, tiles, torch.ones_like(ids), torch.ones(5))
+    found, ours = (model(*inputs, level_ids=torch.arange(40, 60)) for model in (peft, wanted))
+    torch.testing.assert_close(found.level_logits, ours.level_logits, atol=1e-5, rtol=1e-5)
+    if wanted.regression is not None:
+        torch.testing.assert_close(found.scores, ours.scores, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("stage", "regression"), [("2", True), ("qa", False)])

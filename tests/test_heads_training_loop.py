@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from zeroiqa.chat.inputs import NotJoinableError, Prepared, Tensors
+from zeroiqa.chat.inputs import NotJoinableError, PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.lmm4lmm.config import read_config
@@ -85,7 +85,7 @@ def prepared(conversation: EncodedConversation, tiles: torch.Tensor, target: flo
     }
     length = len(conversation.ids)
     return EncodedExample(
-        Prepared(tensors, 0), length - conversation.answer, length - conversation.read, target
+        PromptInputs(tensors, 0), length - conversation.answer, length - conversation.read, target
     )
 
 
@@ -212,6 +212,23 @@ def test_a_resumed_training_ends_where_one_without_interruption_does(tmp_path, s
         assert torch.equal(weight, learnt_weights(resumed)[name]), name
 
 
+def test_a_point_of_an_older_version_is_resumed(tmp_path):
+    """Its files had other names."""
+    whole = trained("qa", tmp_path / "whole", epochs=2)
+    with pytest.raises(StoppedError):
+        trained("qa", tmp_path / "parts", interrupt_after(6), epochs=2)
+    (point,) = (tmp_path / "parts").glob("step-*")
+    (point / "model.safetensors").rename(point / "weights.safetensors")
+    (point / "optimizer.bin").rename(point / "optimiser.pt")
+    (point / "random_states_0.pkl").unlink()
+
+    resumed = trained("qa", tmp_path / "parts", epochs=2)
+
+    assert resumed.history == whole.history
+    for name, weight in learnt_weights(whole).items():
+        assert torch.equal(weight, learnt_weights(resumed)[name]), name
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path):
     one, same, other = (
         learnt_weights(trained("2", tmp_path / name, epochs=1, seed=seed))
@@ -266,7 +283,7 @@ def test_each_example_of_a_batch_is_read_at_its_own_position():
     torch.testing.assert_close(apart, together, atol=1e-5, rtol=0)
 
 
-def never(items: Sequence[Prepared]) -> Tensors:
+def never(items: Sequence[PromptInputs]) -> Tensors:
     """Images that have no common batch."""
     if len(items) > 1:
         raise NotJoinableError

@@ -244,3 +244,11 @@ def test_any_bytes_as_a_list_give_sources_or_a_user_error(here, content, name):
         assert str(error).isprintable()
     else:
         assert sources
+
+
+def test_a_bare_name_means_an_image_that_a_search_of_the_folder_would_find(here):
+    for name in ("in/sub/a.jpg", "in/@eaDir/a.jpg", "in/.hidden/a.jpg"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_bytes(b"12345")
+    Path("in/list.txt").write_text("a.jpg\na\n")
+    assert [ref.path for ref in find_images(["in/list.txt"])] == ["in/sub/a.jpg"]

@@ -15,6 +15,7 @@ import zeroiqa
 from tests.imagefiles import noise, save
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.find import find_images
+from zeroiqa.pipeline import Method
 from zeroiqa.runs.naming import naming_of
 
 FAKE = ("--rater", "fake", "--segmenter", "grid")
@@ -39,22 +40,29 @@ def photos(here: Path) -> None:
         Path(name).write_bytes(content)
 
 
-def expected() -> list[float]:
-    return [result.score for result in zeroiqa.score_images(list(PICTURES))]
+@pytest.fixture
+def method() -> Method:
+    return zeroiqa.load_method(segmenter="grid", raters=["fake"])
+
+
+@pytest.fixture
+def scores(method: Method, photos: None) -> list[float]:
+    """Of the same pictures as files."""
+    return [result.score for result in zeroiqa.score_images(list(PICTURES), method=method)]
 
 
 # ------------------------------------------------------------------------------------------- Python
 
 
-def test_score_images_takes_what_is_in_an_archive() -> None:
+def test_score_images_takes_what_is_in_an_archive(method, scores) -> None:
     for images in ("photos.tar", Path("photos.tar"), NAMES, "*.tar"):
-        results = zeroiqa.score_images(images)
-        assert [(each.path, each.score) for each in results] == list(zip(NAMES, expected(), strict=True))
+        results = zeroiqa.score_images(images, method=method)
+        assert [(each.path, each.score) for each in results] == list(zip(NAMES, scores, strict=True))
 
 
-def test_score_takes_a_member_and_says_what_is_wrong_with_it() -> None:
-    result = zeroiqa.score("photos.tar/b.png", prompt="a cat")
-    assert (result.path, result.score) == ("photos.tar/b.png", expected()[1])
+def test_score_takes_a_member_and_says_what_is_wrong_with_it(method, scores) -> None:
+    result = zeroiqa.score("photos.tar/b.png", prompt="a cat", method=method)
+    assert (result.path, result.score) == ("photos.tar/b.png", scores[1])
     Path("packed.tar.gz").write_bytes(tar(PICTURES, "w:gz"))
     Path("cut.tar").write_bytes(tar(PICTURES)[:9000])
     for path, sentence in {
@@ -63,27 +71,27 @@ def test_score_takes_a_member_and_says_what_is_wrong_with_it() -> None:
         "cut.tar/a.png": "cut.tar is damaged or cut off",
     }.items():
         with pytest.raises(ImageError, match=sentence):
-            zeroiqa.score(path)
-    (error,) = zeroiqa.score_images(["cut.tar/a.png"])
+            zeroiqa.score(path, method=method)
+    (error,) = zeroiqa.score_images(["cut.tar/a.png"], method=method)
     assert error.error.startswith("cut.tar is damaged or cut off")
 
 
-def test_an_address_keeps_its_slashes_as_the_name_of_a_result() -> None:
+def test_an_address_keeps_its_slashes_as_the_name_of_a_result(method) -> None:
     path = Path("a.png").absolute().as_uri()
-    assert zeroiqa.score(path).path == path
+    assert zeroiqa.score(path, method=method).path == path
 
 
-def test_an_archive_in_a_store_and_its_members_are_scored(bucket) -> None:
+def test_an_archive_in_a_store_and_its_members_are_scored(bucket, method, scores) -> None:
     address = bucket.put("in/photos.tar", tar(PICTURES))
     members = [f"{address}/{name}" for name in PICTURES]
     bucket.put("in/list.txt", b"photos.tar/d.png\nphotos.tar/e.png")
     for images in (address, members, bucket.address("in/*.tar")):
-        results = zeroiqa.score_images(images)
-        assert [(each.path, each.score) for each in results] == list(zip(members, expected(), strict=True))
-    assert zeroiqa.score(members[2]).score == expected()[2]
+        results = zeroiqa.score_images(images, method=method)
+        assert [(each.path, each.score) for each in results] == list(zip(members, scores, strict=True))
+    assert zeroiqa.score(members[2], method=method).score == scores[2]
     assert find_images([members[1]]) == find_images([address])[1:2]
-    there, missing = zeroiqa.score_images(bucket.address("in/list.txt"))
-    assert (there.path, there.score) == (members[3], expected()[3])
+    there, missing = zeroiqa.score_images(bucket.address("in/list.txt"), method=method)
+    assert (there.path, there.score) == (members[3], scores[3])
     assert missing.error == f"{address}/e.png does not exist."
 
 
@@ -105,7 +113,17 @@ def test_a_member_is_named_as_results_name_it() -> None:
     assert naming_of(["photos.tar"]) is not None
 
 
-def test_lists_name_members_beside_them_or_from_here() -> None:
+def test_the_text_beside_a_member_is_its_prompt_however_it_is_named() -> None:
+    Path("set.tar").write_bytes(tar({"1.png": b"1", "1.txt": b"a cat", "2.png": b"2", "2.txt": b"a dog"}))
+    Path("list.csv").write_text("path,prompt\nset.tar/1.png,\nset.tar/2.png,mine\n")
+    for arguments in (["set.tar"], ["set.tar/1.png", "set.tar/2.png"]):
+        found = find_images(arguments, sidecar_prompts=True)
+        assert [ref.prompt for ref in found] == ["a cat", "a dog"]
+    assert [ref.prompt for ref in find_images(["list.csv"], sidecar_prompts=True)] == ["a cat", "mine"]
+    assert [ref.prompt for ref in find_images(["set.tar/1.png", "list.csv"])] == [None, "mine"]
+
+
+def test_lists_name_members_beside_them_or_from_here(method, scores) -> None:
     Path("in").mkdir()
     shutil.move("photos.tar", "in/photos.tar")
     Path("in/list.csv").write_text(
@@ -117,24 +135,19 @@ def test_lists_name_members_beside_them_or_from_here() -> None:
         ("in/photos.tar/b.png", None, "in/photos.tar"),
         ("in/photos.tar/e.png", None, None),
     ]
-    one, two, missing = zeroiqa.score_images("in/list.csv")
-    assert [one.score, two.score] == expected()[:2]
+    one, two, missing = zeroiqa.score_images("in/list.csv", method=method)
+    assert [one.score, two.score] == scores[:2]
     assert missing.error == "in/photos.tar/e.png does not exist."
 
 
 # ------------------------------------------------------------------------------------------ commands
 
 
-def test_verify_checks_what_is_in_an_archive(give) -> None:
-    done = give(".", "verify", "photos.tar", *FAKE)
-    assert "identical (4 ratings)" in " ".join(done.stdout.split())
-    assert (done.stderr, done.returncode) == ("", 0)
-
-
-def test_verify_knows_a_file_by_its_name_outside_of_utf_8(give) -> None:
+def test_verify_checks_what_is_in_an_archive_and_what_has_a_name_outside_of_utf_8(give) -> None:
     shutil.copy("a.png", b"caf\xe9.png")
-    done = give(".", "verify", "caf\udce9.png", *FAKE)
+    done = give(".", "verify", "photos.tar", "caf\udce9.png", *FAKE)
     assert (done.stderr, done.returncode) == ("", 0)
+    assert " ".join(done.stdout.split()).count("identical (5 ratings)") == 3
 
 
 def test_segment_cuts_and_draws_what_is_in_an_archive(give) -> None:

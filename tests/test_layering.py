@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 
 import zeroiqa
+from scripts.imports import LINE, MODULES, imported, package_of, upwards
 
 PACKAGE = Path(zeroiqa.__file__).parent
-
-LEVELS = (
-    ("names", "errors", "version", "registry", "types", "rle", "guards", "files", "standards"),
-    ("metrics", "weights", "aggregate", "images", "views", "chat", "nss", "samples"),
-    ("segmenters", "raters", "baselines", "heads"),
-    ("answers", "settings", "presets", "pipeline", "results", "runs", "evaluation", "speed"),
-    ("api", "report", "cli", "__main__"),
-)
-"""From the lowest to the highest; a module imports from its own level and from those below."""
 
 MODELS = (
     "zeroiqa.segmenters.sam2.generation",
@@ -45,7 +37,10 @@ MODELS = (
     "zeroiqa.raters.head",
     "zeroiqa.baselines.clip.model",
     "zeroiqa.baselines.vqascore",
-    "zeroiqa.heads",
+    "zeroiqa.heads.backbone",
+    "zeroiqa.heads.lmm4lmm",
+    "zeroiqa.heads.regression",
+    "zeroiqa.heads.training",
 )
 WRAPPERS = {
     "torch": MODELS,
@@ -68,16 +63,6 @@ WRAPPERS = {
 """Heavy module -> the only modules that may import it at their top; others do inside functions."""
 
 
-def find_modules() -> dict[str, Path]:
-    modules = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = ("zeroiqa", *path.relative_to(PACKAGE).with_suffix("").parts)
-        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    modules.pop("zeroiqa.prompts", None)
-    return modules
-
-
-MODULES = find_modules()
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
@@ -106,33 +91,22 @@ def imports(name: str, *, into_functions: bool) -> set[str]:
     return found
 
 
-def level(name: str) -> int:
-    if name == "zeroiqa":
-        return len(LEVELS) - 1
-    matches = [
-        (len(prefix), index)
-        for index, prefixes in enumerate(LEVELS)
-        for prefix in prefixes
-        if f"{name}.".startswith(f"zeroiqa.{prefix}.")
-    ]
-    assert matches, f"{name} has no place in LEVELS; give it one"
-    return max(matches)[1]
-
-
 def is_inside(name: str, packages: tuple[str, ...]) -> bool:
     return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_nothing_imports_upwards(name):
-    upwards = {
-        other for other in imports(name, into_functions=True) & MODULES.keys() if level(other) > level(name)
-    }
-    assert not upwards
+def test_packages_import_downwards_only():
+    """Types-only imports, those in functions and entries by name included; see `scripts/imports.py`."""
+    assert upwards() == []
 
 
-def test_imports_have_no_cycle():
-    graph = {name: imports(name, into_functions=True) & MODULES.keys() - {name} for name in MODULES}
+def test_every_line_of_the_order_is_of_a_package_that_exists():
+    there = {package_of(name) for name in MODULES}
+    assert set(LINE) == there
+
+
+def test_modules_have_no_cycle():
+    graph = {name: {other for other, _ in imported(TREES[name])} - {name} for name in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from zeroiqa.errors import UserError
 from zeroiqa.metrics.measures import bootstrap_difference, krcc, plcc, rmse, srcc
-from zeroiqa.metrics.significance import holm, paired_bootstrap, related, steiger, williams
+from zeroiqa.metrics.significance import holm, paired_bootstraps, related, steiger, williams
 
 # r12, r13, r23, n; Williams' t, Steiger's z, as other programs printed them: the R package cocor in analyses
 # of its users, and the R package psych for the values of Steiger's case A (1980), t = -0.89.
@@ -84,12 +84,17 @@ def test_between_equal_methods_a_difference_is_found_as_often_as_stated(test):
         assert np.mean(p < level) == pytest.approx(level, abs=3.5 * math.sqrt(level * (1 - level) / runs))
 
 
+def paired(metric, x, other, y, resamples, rng):
+    """The bootstrap of one comparison."""
+    return paired_bootstraps(metric, x, [other], y, resamples, rng)[0]
+
+
 @pytest.mark.parametrize("metric", (plcc, srcc))
 def test_the_bootstrap_errs_about_as_often_as_stated_and_finds_what_differs(metric):
     rng = np.random.default_rng(1)
 
     def found(weight):
-        p = [paired_bootstrap(metric, *three_columns(rng, 80, weight), 99, rng).p < 0.1 for _ in range(150)]
+        p = [paired(metric, *three_columns(rng, 80, weight), 99, rng).p < 0.1 for _ in range(150)]
         return np.mean(p)
 
     assert 0.03 < found(1.0) < 0.19
@@ -98,13 +103,13 @@ def test_the_bootstrap_errs_about_as_often_as_stated_and_finds_what_differs(metr
 
 def test_the_bootstrap_agrees_with_williams_on_normal_values():
     x, other, y = three_columns(np.random.default_rng(3), 400, 0.8)
-    test = paired_bootstrap(plcc, x, other, y, 2000, np.random.default_rng(0))
+    test = paired(plcc, x, other, y, 2000, np.random.default_rng(0))
     assert test.p == pytest.approx(williams(*related(plcc, x, other, y)).p, abs=0.02)
 
 
 def test_the_bootstrap_reports_the_difference_and_its_interval():
     x, other, y = three_columns(np.random.default_rng(4), 100)
-    test = paired_bootstrap(srcc, x, other, y, 200, np.random.default_rng(6))
+    test = paired(srcc, x, other, y, 200, np.random.default_rng(6))
     assert test.difference == srcc(x, y) - srcc(other, y)
     assert test.interval == bootstrap_difference(srcc, x, other, y, 200, np.random.default_rng(6))
     assert test.resamples == 200
@@ -112,18 +117,18 @@ def test_the_bootstrap_reports_the_difference_and_its_interval():
 
 def test_a_method_does_not_differ_from_itself():
     x, _, y = three_columns(np.random.default_rng(5), 50)
-    test = paired_bootstrap(krcc, x, x, y, 50, np.random.default_rng(0))
+    test = paired(krcc, x, x, y, 50, np.random.default_rng(0))
     assert (test.difference, test.interval, test.p) == (0, (0, 0), 1)
 
 
 def test_p_is_never_0():
     y = np.arange(100.0)
-    test = paired_bootstrap(rmse, y, y[::-1], y, 99, np.random.default_rng(0))
+    test = paired(rmse, y, y[::-1], y, 99, np.random.default_rng(0))
     assert test.p == pytest.approx(2 / 100)
 
 
 def test_a_constant_method_has_no_test():
-    test = paired_bootstrap(srcc, [1, 1, 1, 1], [1, 2, 3, 4], [1, 2, 4, 3], 20, np.random.default_rng(0))
+    test = paired(srcc, [1, 1, 1, 1], [1, 2, 3, 4], [1, 2, 4, 3], 20, np.random.default_rng(0))
     assert (test.difference, test.interval, test.p, test.resamples) == (None, None, None, 0)
     assert related(srcc, [1, 1, 1, 1], [1, 2, 3, 4], [1, 2, 4, 3]) is None
 

@@ -1,6 +1,6 @@
 """One number on every processor: the samples are scored with OpenCV's and NumPy's instruction sets cut back.
 
-Elsewhere the same code takes the same paths; what this machine cannot show is stated in the README.
+Elsewhere the same code takes the same paths; what this machine cannot show is stated in docs/embedded.md.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import TEXT
 from zeroiqa.aggregate import read
 from zeroiqa.baselines import pixel_baselines
 from zeroiqa.images.decode import decode
@@ -25,33 +26,25 @@ METHODS = ("nss", *(baseline.name for baseline in pixel_baselines()))
 DIRECTIONS = {"nss": 1, **{baseline.name: baseline.direction for baseline in pixel_baselines()}}
 
 
-def test_the_readme_shows_the_speed_of_the_fast_paths_as_measured():
-    root = FOLDER.parents[1]
-    measured = json.loads((root / "results" / "bench" / "rater.json").read_text(encoding="utf-8"))
+def test_the_guide_shows_the_speed_of_the_fast_paths_as_measured():
+    measured = json.loads((FOLDER.parent / "bench" / "rater.json").read_text(encoding="utf-8"))
     ratios = [
         measured[f"crops of {side} pixels at most"]["paths"][f"default, {dtype}"]["ratio to the reference"]
         for side in (256, 512)
         for dtype in ("float32", "bfloat16")
     ]
-    (speed,) = re.findall(
-        r"\* \*Speed\*: .*?results/bench/rater.json", (root / "README.md").read_text(), re.DOTALL
-    )
+    (speed,) = re.findall(r"\* \*Speed\*: .*?results/bench/rater.json", TEXT, re.DOTALL)
     assert [float(number) for number in re.findall(r"\d+\.\d\d", speed)] == ratios
 
 
-def test_the_readme_shows_what_segmentation_saves_as_measured():
-    root = FOLDER.parents[1]
-    measured = json.loads((root / "results" / "bench" / "segmenter.json").read_text(encoding="utf-8"))
+def test_the_guide_shows_what_segmentation_saves_as_measured():
+    measured = json.loads((FOLDER.parent / "bench" / "segmenter.json").read_text(encoding="utf-8"))
     ratios = measured["package / ours"]
     kinds = ("time outside the network", "memory above the encoded image")
     expected = [
         round(ratios[f"12 MP, {points} points per batch"][kind]) for points in (4, 64) for kind in kinds
     ]
-    (said,) = re.findall(
-        r"For a photo of 12 megapixels (.*?)\(\[results/bench/segmenter",
-        (root / "README.md").read_text(),
-        re.DOTALL,
-    )
+    (said,) = re.findall(r"For a photo of 12 megapixels (.*?)\(\[results/bench/segmenter", TEXT, re.DOTALL)
     numbers = [int(number) for number in re.findall(r"\d+", said) if number not in ("4", "64")]
     assert numbers == expected
     assert all(ratio["same regions"] for ratio in ratios.values())
@@ -151,16 +144,12 @@ def test_the_scores_are_those_that_the_code_gives(dev_data):
             assert value == pytest.approx(float(found[baseline.name][row]), abs=1e-6)
 
 
-def test_the_machinery_of_runs_costs_what_the_readme_says_and_meets_its_targets():
-    root = FOLDER.parents[1]
-    measured = json.loads((root / "results" / "bench" / "runs.json").read_text(encoding="utf-8"))
+def test_the_machinery_of_runs_costs_what_the_guide_says_and_meets_its_targets():
+    measured = json.loads((FOLDER.parent / "bench" / "runs.json").read_text(encoding="utf-8"))
     extra = measured["overhead"]["overhead, milliseconds an image"]
     speedup = measured["scaling"]["speedup"]
-    readme = " ".join((root / "README.md").read_text(encoding="utf-8").split())
-    assert (
-        f"a run takes {extra:.1f} ms an image; two workers on two cores score photos {speedup:.1f} times"
-        in readme
-    )
+    said = f"a run takes {extra:.1f} ms an image; two workers on two cores score photos {speedup:.1f} times"
+    assert said in " ".join(TEXT.split())
     assert extra < 3
     assert speedup >= 1.8
     size = measured["size"]

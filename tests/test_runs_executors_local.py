@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from scripts.soak_runs import WITHOUT_PANDAS
 from tests.command import zeroiqa
 from zeroiqa import runs
 from zeroiqa.guards.child import without_interrupts
@@ -34,7 +35,8 @@ SLOW = (
     "{} took longer than {} s to be read and decoded (--image-seconds); leave it out or repair it, or allow "
     "more time."
 )
-TRAP = """
+TRAP = f"""
+{WITHOUT_PANDAS}
 import ctypes, os, signal, sys, time
 
 def spring(event, arguments):

@@ -18,6 +18,9 @@ from tests.hub import Hub, serve
 from tests.servers.process import ChatServer
 from zeroiqa import pipeline, samples
 from zeroiqa.cli import cli
+from zeroiqa.images.ref import ImageRef
+from zeroiqa.runs import run_id
+from zeroiqa.runs.naming import Naming
 from zeroiqa.runs.resolved import Resolved, resolve
 from zeroiqa.settings import Settings, load_settings
 from zeroiqa.types import View
@@ -184,6 +187,15 @@ def test_what_is_resolved_is_built_once_and_stays(builds: Counter[str]) -> None:
     assert resolved.method.raters["nss"] is resolved.method.raters["nss"]
     assert resolved.method.segmenter is resolved.method.segmenter
     assert builds == {"nss": 2, "fake": 2, "grid": 2}
+
+
+def test_a_run_keeps_its_id() -> None:
+    """Ids of version 94000d4: what it began is found, opened and gone on with."""
+    settings = load_settings("embedded", {"segmenter": "grid:2x1", "raters": ("fake:2",)})
+    images = [ImageRef("a.png", 1), ImageRef("b/c.png", 2)]
+    assert run_id(settings, images) == "3dd66fa85031dbe6c30817237ee52d48d3c2934b5cf7df6448463f77abb4831b"
+    named = run_id(resolve(settings), images, Naming(("photos",)))
+    assert named == "02cf90851a52a721f9adde6172487e2016ec45a4cd6b0664442d46f6076d8b0b"
 
 
 def test_what_is_built_otherwise_is_another_one() -> None:

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import command
+from tests.command import Done
 from tests.servers import s3_server
 from tests.servers.buckets import Bucket
 from tests.servers.slow import slow_proxy
@@ -39,10 +41,15 @@ def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def zeroiqa(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
+def led(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
+    """What came of a command in a process of its own, which the environment leads elsewhere."""
     process = start(*arguments, **environment)
     out, said = process.communicate()
     return process.returncode, out, said
+
+
+def zeroiqa(*arguments: str | Path) -> Done:
+    return command.zeroiqa(Path.cwd(), *arguments)
 
 
 def score(*arguments: str | Path) -> str:
@@ -95,22 +102,22 @@ def check(bucket: Bucket, run: str, local_scores: str) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_run_is_resumed_and_equals_the_local_one(filled, local_scores, workers):
-    command = ["score", filled.address("in"), "-o", filled.address("run"), *HOW, "--workers", workers]
+    arguments = ["score", filled.address("in"), "-o", filled.address("run"), *HOW, "--workers", workers]
     for wanted in (1, 3):
-        process = start(*command)
+        process = start(*arguments)
         while process.poll() is None and len(filled.names("run/ratings/fake%3A2/")) < wanted:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert "run/scores.csv" not in filled.names()
-    score(*command[1:])
+    score(*arguments[1:])
     check(filled, "run", local_scores)
     assert len(filled.names("run/ratings/fake%3A2/")) > 3
 
 
 def test_two_processes_may_do_the_same_run_at_once(filled, local_scores):
-    command = ["score", filled.address("in"), "-o", filled.address("run"), *HOW]
-    for process in [start(*command), start(*command)]:
+    arguments = ["score", filled.address("in"), "-o", filled.address("run"), *HOW]
+    for process in [start(*arguments), start(*arguments)]:
         _, said = process.communicate()
         assert process.returncode == 0, said
     check(filled, "run", local_scores)
@@ -155,8 +162,8 @@ def test_a_run_of_a_newer_version_is_refused_and_left_alone(bucket, images):
     bucket.put("in/a.png", images["000.png"])
     record = json.dumps({"format": 99, "zeroiqa": "9.0"}).encode()
     bucket.put("run/run.json", record)
-    for command in (["status"], ["score", bucket.address("in"), "-o"]):
-        code, _, said = zeroiqa(*command, bucket.address("run"))
+    for given in (["status"], ["score", bucket.address("in"), "-o"]):
+        code, _, said = zeroiqa(*given, bucket.address("run"))
         assert code == 1
         assert f"{bucket.address('run')} was written by zeroiqa 9.0 (format 99)" in said.splitlines()[-1]
     assert bucket.names("run/") == ["run/run.json"] and bucket.get("run/run.json") == record
@@ -176,8 +183,8 @@ def test_folders_that_cannot_be_runs_are_refused(bucket, images):
 def test_images_that_changed_or_went_since_the_plan_are_rows_with_an_error(bucket, images):
     for number in range(3):
         bucket.put(f"in/{number}.png", images["000.png"])
-    command = [bucket.address("in"), "-o", bucket.address("run"), "--segmenter", "grid", "--rater", "fake"]
-    score(*command, "--plan-only")
+    arguments = [bucket.address("in"), "-o", bucket.address("run"), "--segmenter", "grid", "--rater", "fake"]
+    score(*arguments, "--plan-only")
     bucket.put("in/1.png", images["001.png"] + b"\0")
     bucket.client.delete_object(Bucket=bucket.name, Key="in/2.png")
     score("-o", bucket.address("run"))
@@ -190,8 +197,8 @@ def test_images_that_changed_or_went_since_the_plan_are_rows_with_an_error(bucke
 
 def test_images_of_a_store_are_read_many_at_once(filled, local_scores, tmp_path):
     with slow_proxy(os.environ["AWS_ENDPOINT_URL"], delay=0.05) as proxy:
-        command = [filled.address("in"), "-o", tmp_path / "run", *HOW, "--workers", "1"]
-        code, _, said = zeroiqa("score", *command, AWS_ENDPOINT_URL=proxy.address)
+        how = [filled.address("in"), "-o", tmp_path / "run", *HOW, "--workers", "1"]
+        code, _, said = led("score", *how, AWS_ENDPOINT_URL=proxy.address)
         assert code == 0, said
     scores = (tmp_path / "run/scores.csv").read_text()
     assert scores.replace(filled.address("in/"), "") == local_scores
@@ -205,8 +212,8 @@ def test_an_object_that_never_comes_is_an_error_row_and_the_others_are_scored(bu
     with slow_proxy(
         os.environ["AWS_ENDPOINT_URL"], delay=0, stuck=f"GET /{bucket.name}/in/stuck".encode()
     ) as proxy:
-        command = [bucket.address("in"), "-o", tmp_path / "run", *HOW, "--workers", "1"]
-        code, _, said = zeroiqa("score", *command, "--image-seconds", "2", AWS_ENDPOINT_URL=proxy.address)
+        how = [bucket.address("in"), "-o", tmp_path / "run", *HOW, "--workers", "1"]
+        code, _, said = led("score", *how, "--image-seconds", "2", AWS_ENDPOINT_URL=proxy.address)
     assert code == 0, said
     assert "6 images, 1 with an error" in said
     rows = (tmp_path / "run/scores.csv").read_text().splitlines()
@@ -241,26 +248,26 @@ def test_lost_permission_stops_the_run_and_loses_nothing(images, monkeypatch, tm
         bucket = Bucket.create()
         for number in range(3):
             bucket.put(f"in/{number}.png", images["000.png"])
-        command = ["--segmenter", "grid", "--rater", "fake", "-o"]
-        score(bucket.address("in"), *command, bucket.address("run"))
+        how = ["--segmenter", "grid", "--rater", "fake", "-o"]
+        assert led("score", bucket.address("in"), *how, bucket.address("run"))[0] == 0
         before = bucket.names()
         reading = [{"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetObject"], "Resource": "*"}]
         user = refusing(environment, reading)
 
-        code, _, said = zeroiqa("score", bucket.address("in"), *command, bucket.address("run2"), **user)
+        code, _, said = led("score", bucket.address("in"), *how, bucket.address("run2"), **user)
         assert code == 1
         assert f"Error: {bucket.address('run2/run.json')} is refused (access denied); check" in said
 
         wrong = {"AWS_ACCESS_KEY_ID": "AKIAWRONG", "AWS_SECRET_ACCESS_KEY": "wrong"}
-        code, _, said = zeroiqa("score", bucket.address("in"), *command, tmp_path / "run", **wrong)
+        code, _, said = led("score", bucket.address("in"), *how, tmp_path / "run", **wrong)
         assert code == 1 and "refused" in said and "the credentials" in said
         assert len(said.splitlines()) <= 2
 
-        code, _, said = zeroiqa("score", bucket.address("in"), *command, tmp_path / "run", **user)
+        code, _, said = led("score", bucket.address("in"), *how, tmp_path / "run", **user)
         assert code == 0 and "3 images, 0 with an error" in said
 
         (tmp_path / "list.txt").write_text("\n".join(bucket.address(f"in/{n}.png") for n in range(3)))
-        code, _, said = zeroiqa("score", tmp_path / "list.txt", *command, tmp_path / "run3", **wrong)
+        code, _, said = led("score", tmp_path / "list.txt", *how, tmp_path / "run3", **wrong)
         assert code == 1 and "refused" in said
         assert not list((tmp_path / "run3").rglob("part-*"))  # no rows of errors: the images are all right
 

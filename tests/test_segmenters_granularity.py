@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.granularity import MaskParameters, granularity_names, load_granularity
+from zeroiqa.segmenters.granularity import MaskParameters, load_granularity
 
 
 def test_defaults_are_those_of_the_package():
@@ -21,7 +21,8 @@ def test_defaults_are_those_of_the_package():
 
 def test_profiles_are_the_rows_of_table_5_and_a_coarse_one():
     """LLM-IQA, Table 5: default parameters, a small SAM, no complement, and the paper's own setting."""
-    assert granularity_names() == ("paper", "default", "tiny", "coarse", "no-complement")
+    with pytest.raises(UserError, match=r"paper, default, tiny, coarse, no-complement\W"):
+        load_granularity("papier")
     paper = load_granularity("paper")
     assert load_granularity("default").masks == MaskParameters()
     assert load_granularity("tiny").segmenter == "sam2.1-tiny"

@@ -12,7 +12,7 @@ import pytest
 from tests.hub import Hub, serve
 from zeroiqa.errors import UserError
 from zeroiqa.weights.downloads import cached_folder, missing_files, pull
-from zeroiqa.weights.hub import Source
+from zeroiqa.weights.hub import HubRepository
 from zeroiqa.weights.options import ModelOptions
 
 ALL = ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors")
@@ -87,7 +87,7 @@ def test_pickled_weights_count_only_where_they_are_allowed(tmp_path: Path) -> No
 
 
 def test_pull_brings_safetensors_and_configuration_only(hub: Hub, tmp_path: Path) -> None:
-    folder = pull(Source(REPO, "main", hub.endpoint), tmp_path / "to", ModelOptions())
+    folder = pull(HubRepository(REPO, "main", hub.endpoint), tmp_path / "to", ModelOptions())
     assert folder == tmp_path / "to"
     assert {p.name for p in folder.iterdir()} == {
         *ALL,
@@ -100,7 +100,7 @@ def test_pull_brings_safetensors_and_configuration_only(hub: Hub, tmp_path: Path
 
 
 def test_pickles_and_code_come_with_their_flags_only(hub: Hub, tmp_path: Path) -> None:
-    source = Source(REPO, "main", hub.endpoint)
+    source = HubRepository(REPO, "main", hub.endpoint)
     pickled = pull(source, tmp_path / "pickled", ModelOptions(allow_pickle=True))
     assert (pickled / "pytorch_model.bin").is_file() and not (pickled / "modeling.py").exists()
     trusted = pull(source, tmp_path / "trusted", ModelOptions(trust_remote_code=True))
@@ -108,7 +108,7 @@ def test_pickles_and_code_come_with_their_flags_only(hub: Hub, tmp_path: Path) -
 
 
 def test_pull_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
-    source = Source(REPO, "main", hub.endpoint)
+    source = HubRepository(REPO, "main", hub.endpoint)
     folder = pull(source, tmp_path / "to", ModelOptions())
     hub.downloaded.clear()
     (folder / "tokenizer.json").unlink()
@@ -120,14 +120,14 @@ def test_pull_without_a_folder_fills_the_cache(
     hub: Hub, nowhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    assert cached_folder(Source(REPO, "main")) is None
-    folder = pull(Source(REPO, "main", hub.endpoint), None, ModelOptions())
+    assert cached_folder(HubRepository(REPO, "main")) is None
+    folder = pull(HubRepository(REPO, "main", hub.endpoint), None, ModelOptions())
     assert folder.is_relative_to(tmp_path / "cache")
-    assert pull(Source(REPO, "main", nowhere), None, ModelOptions()) == folder
-    assert pull(Source(REPO), None, ModelOptions(offline=True)) == folder
+    assert pull(HubRepository(REPO, "main", nowhere), None, ModelOptions()) == folder
+    assert pull(HubRepository(REPO), None, ModelOptions(offline=True)) == folder
     (folder / "config.json").unlink()
     with pytest.raises(UserError, match=r"missing config\.json, and --offline"):
-        pull(Source(REPO), None, ModelOptions(offline=True))
+        pull(HubRepository(REPO), None, ModelOptions(offline=True))
 
 
 def test_without_network_the_missing_files_and_the_way_to_bring_them_are_named(
@@ -136,7 +136,7 @@ def test_without_network_the_missing_files_and_the_way_to_bring_them_are_named(
     fill(tmp_path / "to", *ALL[:3])
     shard(tmp_path / "to", "model-1-of-2.safetensors", "model-2-of-2.safetensors")
     with pytest.raises(UserError) as caught:
-        pull(Source(REPO, "main", nowhere), tmp_path / "to", ModelOptions())
+        pull(HubRepository(REPO, "main", nowhere), tmp_path / "to", ModelOptions())
     sentence = str(caught.value)
     assert REPO in sentence
     assert f"{tmp_path / 'to'}: missing model-1-of-2.safetensors, model-2-of-2.safetensors" in sentence
@@ -147,12 +147,12 @@ def test_without_network_the_missing_files_and_the_way_to_bring_them_are_named(
 def test_folder_that_is_complete_needs_no_network(nowhere: str, tmp_path: Path) -> None:
     fill(tmp_path / "to", *ALL)
     for options in (ModelOptions(), ModelOptions(offline=True)):
-        assert pull(Source(REPO, "main", nowhere), tmp_path / "to", options) == tmp_path / "to"
+        assert pull(HubRepository(REPO, "main", nowhere), tmp_path / "to", options) == tmp_path / "to"
 
 
 def test_offline_asks_no_hub(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"missing {', '.join(ALL)}, and --offline forbids"):
-        pull(Source(REPO, "main", hub.endpoint), tmp_path / "to", ModelOptions(offline=True))
+        pull(HubRepository(REPO, "main", hub.endpoint), tmp_path / "to", ModelOptions(offline=True))
     assert not hub.downloaded and not (tmp_path / "to").exists()
 
 
@@ -161,8 +161,10 @@ def test_repository_without_safetensors_is_refused(hub: Hub, tmp_path: Path) -> 
     with pytest.raises(
         UserError, match=r"missing model\.safetensors, and the repository has no .*--allow-pickle"
     ):
-        pull(Source("someone/pickled", None, hub.endpoint), tmp_path / "to", ModelOptions())
-    pull(Source("someone/pickled", None, hub.endpoint), tmp_path / "to", ModelOptions(allow_pickle=True))
+        pull(HubRepository("someone/pickled", None, hub.endpoint), tmp_path / "to", ModelOptions())
+    pull(
+        HubRepository("someone/pickled", None, hub.endpoint), tmp_path / "to", ModelOptions(allow_pickle=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,16 +180,16 @@ def test_wrong_name_is_refused_in_a_sentence(
 ) -> None:
     fill(tmp_path / "to", "config.json")
     with pytest.raises(UserError, match=sentence):
-        pull(Source(repo, revision, hub.endpoint), tmp_path / "to", ModelOptions())
+        pull(HubRepository(repo, revision, hub.endpoint), tmp_path / "to", ModelOptions())
 
 
 def test_gated_repository_says_how_to_be_let_in(hub: Hub, tmp_path: Path) -> None:
     hub.gated.add(REPO)
     with pytest.raises(UserError, match=f"accepted first: do so at https://huggingface.co/{REPO}.*HF_TOKEN"):
-        pull(Source(REPO, None, hub.endpoint), tmp_path / "to", ModelOptions())
+        pull(HubRepository(REPO, None, hub.endpoint), tmp_path / "to", ModelOptions())
 
 
 def test_folder_that_cannot_be_made_is_named(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=f"{REPO} could not be downloaded .*file"):
-        pull(Source(REPO, None, hub.endpoint), tmp_path / "file", ModelOptions())
+        pull(HubRepository(REPO, None, hub.endpoint), tmp_path / "file", ModelOptions())

@@ -4,6 +4,7 @@
 >>> result = zeroiqa.score("photo.jpg")         # doctest: +SKIP
 >>> results = zeroiqa.score_images(["a.jpg", "b.jpg"])  # doctest: +SKIP
 >>> run = zeroiqa.run("photos/", "my-run")      # doctest: +SKIP
+>>> agreement = zeroiqa.evaluate("run", mos="opinions.csv")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from zeroiqa.version import __version__
 if TYPE_CHECKING:
     from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
     from zeroiqa.errors import ImageError, UserError
+    from zeroiqa.evaluation.compare import compare
+    from zeroiqa.evaluation.comparison import Comparison
+    from zeroiqa.evaluation.evaluate import Evaluation, evaluate
     from zeroiqa.pipeline import Method
     from zeroiqa.results import ImageScore, ImageScores
     from zeroiqa.runs.run import Run
@@ -25,11 +29,15 @@ __all__ = [
     "load_method",
     "run",
     "load_run",
+    "evaluate",
+    "compare",
     "Method",
     "Run",
     "RunProgress",
     "ImageScore",
     "ImageScores",
+    "Evaluation",
+    "Comparison",
     "UserError",
     "ImageError",
     "__version__",
@@ -43,9 +51,13 @@ _HOME = {
     "load_run": "api",
     "RunProgress": "api",
     "Run": "runs.run",
+    "evaluate": "evaluation.evaluate",
+    "compare": "evaluation.compare",
     "Method": "pipeline",
     "ImageScore": "results",
     "ImageScores": "results",
+    "Evaluation": "evaluation.evaluate",
+    "Comparison": "evaluation.comparison",
     "UserError": "errors",
     "ImageError": "errors",
 }

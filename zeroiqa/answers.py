@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zeroiqa.types import Rating
 
 USUAL_STANDARD = "quality-word-7"
-"""What `zeroiqa models check` asks unless it is told otherwise."""
+"""What `zeroiqa models check` rates under by default."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ def _advice(rater: str, standard: str) -> str:
     if not (entry.is_chat_model or entry.is_server):
         return ""
     named = standard if standard in standard_names() else f"{standard}.toml"  # a file of the user's own
-    asked = "" if standard == USUAL_STANDARD else f" --standard {shlex.quote(named)}"
-    return f"; `zeroiqa models check {shlex.quote(rater)}{asked}` shows what the model answers instead"
+    option = "" if standard == USUAL_STANDARD else f" --standard {shlex.quote(named)}"
+    return f"; `zeroiqa models check {shlex.quote(rater)}{option}` shows what the model answers instead"
 
 
 def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:

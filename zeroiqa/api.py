@@ -8,17 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
-from zeroiqa.guards.together import image_errors
-from zeroiqa.images.decode import from_array, from_pil
 from zeroiqa.images.find import find_images
+from zeroiqa.images.given import name_of, to_image
 from zeroiqa.images.members import NamedMembers
-from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore, ImageScores
@@ -31,19 +29,12 @@ from zeroiqa.runs.resolved import resolve
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.slices import parse_slice
 from zeroiqa.runs.work import Track, work_on
-from zeroiqa.settings import DEFAULT_PRESET, Settings, load_settings
+from zeroiqa.settings import DEFAULT_PRESET, Settings, load_settings, settings_from_dict
 from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import PIL.Image
-
-    ImageLike: TypeAlias = (
-        str | os.PathLike[str] | bytes | npt.NDArray[np.generic] | PIL.Image.Image | Image | ImageRef
-    )
-    """A path, the bytes of an image file, an array (height, width[, channels]) in RGB order, a PIL image."""
+    from zeroiqa.images.given import ImageLike
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,7 +92,7 @@ def load_method(
     Raises:
         UserError: a name is unknown or a value out of its range.
     """
-    return build_method(load_settings(preset, _fields(overrides)), image_seconds=image_seconds)
+    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:
@@ -126,7 +117,7 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         True
     """
     method = method or load_method()
-    decoded = _to_image(image, prompt, method, 0, NamedMembers())
+    decoded = to_image(image, prompt, policy=method.policy, decoder=method.decoder, members=NamedMembers())
     for standard in method.standards:
         standard.fill(decoded.prompt)  # raises where it is missing: of one image, nothing is left out
     result = score_image(decoded, method)
@@ -185,9 +176,18 @@ def score_images(
     for position, image in enumerate(images):
         prompt = prompts[position] if prompts is not None else None
         try:
-            group.append(_to_image(image, prompt, method, position, members))
+            group.append(
+                to_image(
+                    image,
+                    prompt,
+                    policy=method.policy,
+                    decoder=method.decoder,
+                    members=members,
+                    position=position,
+                )
+            )
         except ImageError as error:
-            group.append(ImageScore(_name(image, position), error=str(error), cause=error.cause))
+            group.append(ImageScore(name_of(image, position), error=str(error), cause=error.cause))
         if len(group) == at_once:
             results += _score_group(group, method)
             group.clear()
@@ -280,7 +280,7 @@ def run(
         opened = resume_run(_reopened(folder, overrides), choices=choices, tell=tell)
         executor = executors.executor(opened.n_images, opened.settings)
     else:
-        settings = load_settings(preset, _fields(overrides)) if settings is None else settings
+        settings = load_settings(preset, overrides) if settings is None else settings
         named = [images] if isinstance(images, str | os.PathLike) else images
         names = [os.fspath(name) for name in named]
         selection = Selection.of(include, exclude)
@@ -336,19 +336,11 @@ def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> Ru
             "name the images, too."
         )
     there = load_run(folder)
-    return replace(there, settings=replace(there.settings, **_fields(overrides)))
+    return replace(there, settings=settings_from_dict({**there.settings.to_dict(), **overrides}, "the call"))
 
 
 def _location(folder: str | os.PathLike[str]) -> Location:
     return folder if isinstance(folder, Path) else location(os.fspath(folder))
-
-
-def _fields(overrides: Overrides) -> dict[str, Any]:
-    """As presets spell them."""
-    fields: dict[str, Any] = dict(overrides)
-    if "lam" in fields:
-        fields["lambda"] = fields.pop("lam")
-    return fields
 
 
 def _log(sentence: str) -> None:
@@ -380,7 +372,7 @@ def _prompts(
     """Name and prompt of each image."""
     for position, image in enumerate(images):
         own = image.prompt if isinstance(image, Image) else prompts[position] if prompts is not None else None
-        yield _name(image, position), own
+        yield name_of(image, position), own
 
 
 def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[ImageScore]:
@@ -388,43 +380,3 @@ def _score_group(group: Sequence[Image | ImageScore], method: Method) -> list[Im
     images = [image for image in group if isinstance(image, Image)]
     scores = iter(score_together(images, method) if images else ())
     return [next(scores) if isinstance(image, Image) else image for image in group]
-
-
-def _to_image(image: Any, prompt: str | None, method: Method, position: int, members: NamedMembers) -> Image:
-    if isinstance(image, Image):
-        return image
-    name = _name(image, position)
-    with image_errors(name):
-        if isinstance(image, str | os.PathLike):
-            image = _ref_of(os.fspath(image), members)
-        if isinstance(image, bytes):
-            image = ImageRef(name, content=image)
-        if isinstance(image, ImageRef):
-            return method.decoder.decode(image._replace(prompt=prompt), method.policy, name=name)
-        if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
-            return from_array(image, method.policy, name=name, prompt=prompt)
-        if hasattr(image, "getbands"):
-            return from_pil(image, method.policy, name=name, prompt=prompt)
-    raise UserError(
-        f"Image {position} is a {type(image).__name__}; "
-        "give a path, the bytes of an image file, a NumPy array or a PIL image."
-    )
-
-
-def _ref_of(path: str, members: NamedMembers) -> ImageRef:
-    """The image that a path means; whether a file is there is said by reading it."""
-    try:
-        member = members.find(path)
-    except UserError as error:  # its archive is damaged
-        raise ImageError(str(error)) from error
-    return ImageRef(path) if member is None else member.as_it_is_now
-
-
-def _name(image: Any, position: int) -> str:
-    if isinstance(image, Image):
-        return image.name
-    if isinstance(image, str | os.PathLike | ImageRef):
-        path = image.path if isinstance(image, ImageRef) else os.fsdecode(image)
-        return path if "://" in path else str(Path(path))
-    filename = getattr(image, "filename", None)
-    return filename if isinstance(filename, str) and filename else f"image {position}"

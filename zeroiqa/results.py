@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zeroiqa.aggregate import Aggregation, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.errors import ImageError, UnreachableError, UserError
+from zeroiqa.files.tables.render import aligned
 from zeroiqa.names import harmless
 from zeroiqa.types import RatedImage, Region
 
@@ -177,21 +178,20 @@ class ImageScores(Sequence[ImageScore]):
         return pd.DataFrame(self.to_dicts())
 
     def __str__(self) -> str:
-        width = max((len(harmless(item.path)) for item in self.items), default=0)
-        lines = [
-            f"{harmless(item.path):<{width}}  "
-            + (
+        rows = [
+            (
+                harmless(item.path),
                 f"error: {item.error}"
                 if item.error is not None
                 else "gone"
                 if item.gone
                 else "no score of the first standard"
                 if item.score is None
-                else f"{item.score:.2f}"
+                else f"{item.score:.2f}",
             )
             for item in self.items
         ]
-        return "\n".join([*lines, *(["(lower is better)"] if self._lower_is_better else [])])
+        return "\n".join([*aligned(rows), *(["(lower is better)"] if self._lower_is_better else [])])
 
     @property
     def _lower_is_better(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import tomllib
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from zeroiqa.aggregate import Aggregation, Readout, Weighting
 from zeroiqa.errors import UserError
@@ -19,6 +18,7 @@ from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.raters import find_rater
 from zeroiqa.segmenters import find_segmenter
 from zeroiqa.segmenters.granularity import load_granularity
+from zeroiqa.suggestions import did_you_mean
 from zeroiqa.types import CropMode
 from zeroiqa.weights.devices import Dtype
 from zeroiqa.weights.options import Attention, ModelOptions
@@ -28,7 +28,7 @@ DEFAULT_PRESET = "embedded"
 
 @dataclass(frozen=True)
 class Settings:
-    """Every choice of a run; the fields are the keys of the preset files (`lam` is `lambda` there)."""
+    """Every choice of a run. Presets, stored settings, overrides and options derive from its fields."""
 
     segmenter: str
     """Name in the registry of segmenters, with its argument after a colon."""
@@ -98,10 +98,37 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, in the presets' spelling (an infinite lambda becomes the string "inf")."""
-        fields = dataclasses.asdict(self)
-        lam = fields.pop("lam")
-        fields["lambda"] = "inf" if math.isinf(lam) else lam
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        return {key_of(name): _plain(value) for name, value in dataclasses.asdict(self).items()}
+
+
+_TYPES = get_type_hints(Settings)
+_KEYS = {"lam": "lambda"}
+"""Field -> what it is called outside of Python, where that is another word."""
+_BOUNDS: dict[str, tuple[float, float]] = {"lam": (0.0, math.inf), "max_pixels": (1, 2**40)}
+"""Least and greatest value of numbers; of all others 0 and 1."""
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def key_of(field: str) -> str:
+    """What a field of `Settings` is called in preset files, in run.json and on the command line."""
+    return _KEYS.get(field, field)
+
+
+def type_of(field: str) -> type:
+    """The type of a field of `Settings`: str, bool, int, float, or that of each value where it is a list."""
+    kind = _TYPES[field]
+    found: type = str if choices_of(field) else get_args(kind)[0] if is_list(field) else kind
+    return found
+
+
+def is_list(field: str) -> bool:
+    """Whether a field of `Settings` takes several values."""
+    return get_origin(_TYPES[field]) is tuple
+
+
+def choices_of(field: str) -> tuple[str, ...]:
+    """The words that a field of `Settings` may be; empty where any value of its type may stand."""
+    return get_args(_TYPES[field]) if get_origin(_TYPES[field]) is Literal else ()
 
 
 def preset_names() -> list[str]:
@@ -116,10 +143,14 @@ def preset_names() -> list[str]:
 def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read a preset by name, or a TOML file of one's own, and put `overrides` in place of its fields.
 
+    Args:
+        preset: The name or the file.
+        overrides: Field of `Settings` -> value.
+
     Raises:
         UserError: the preset is unknown or unreadable, or a field is missing, unknown or out of its range.
     """
-    changes = dict(overrides or {})
+    changes = {key_of(name): value for name, value in (overrides or {}).items()}
     fields = {**_read_preset(preset), **_brought_along(changes), **changes}
     fields.pop("description", None)
     settings = settings_from_dict(fields, f"preset {preset}")
@@ -161,19 +192,23 @@ def preset_description(preset: str) -> str:
 
 
 def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
-    """Build and check settings; `origin` names in messages where the fields came from."""
-    known = {"lambda" if field.name == "lam" else field.name: field for field in dataclasses.fields(Settings)}
+    """Build and check settings.
+
+    Args:
+        fields: Key of a preset file or of stored settings -> value.
+        origin: Says in messages where they came from.
+    """
+    known = {key_of(field.name): field for field in dataclasses.fields(Settings)}
     for key in fields:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}."
-            raise UserError(f"There is no setting {key} ({origin}); {hint}")
+            hint = did_you_mean(key, known) or f"known: {', '.join(sorted(known))}."
+            raise UserError(f"There is no setting {key} ({origin}); {hint.rstrip()}")
     for key, field in known.items():
         if key not in fields and field.default is dataclasses.MISSING:
             raise UserError(
                 f"The setting {key} is missing ({origin}); copy it from the preset {DEFAULT_PRESET}."
             )
-    values = {known[key].name: _checked(key, value, origin) for key, value in fields.items()}
+    values = {known[key].name: _checked(known[key].name, value, origin) for key, value in fields.items()}
     settings = Settings(**values)
     if settings.rater_weights and len(settings.rater_weights) != len(settings.raters):
         raise UserError(
@@ -196,52 +231,32 @@ def _read_preset(preset: str) -> dict[str, Any]:
         with reading(preset, "correct it, or name another one", "The preset file"):
             return read_toml(path)
     if preset not in preset_names():
-        near = difflib.get_close_matches(preset, preset_names(), n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        known = ", ".join(preset_names())
-        raise UserError(f"There is no preset {preset!r}; {hint}Known: {known}, or the path of a .toml file.")
+        known = preset_names()
+        hint = f"{did_you_mean(preset, known)}Known: {', '.join(known)}"
+        raise UserError(f"There is no preset {preset!r}; {hint}, or the path of a .toml file.")
     return tomllib.loads((resources.files("zeroiqa.presets") / f"{preset}.toml").read_text(encoding="utf-8"))
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "crop": get_args(CropMode),
-    "readout": get_args(Readout),
-    "weighting": get_args(Weighting),
-    "dtype": get_args(Dtype),
-    "attn": get_args(Attention),
-}
-_FLAGS = ("complement", "normalize_areas", "load_in_8bit", "trust_remote_code", "allow_pickle", "offline")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_LISTS: dict[str, type] = {"raters": str, "standards": str, "rater_weights": float}
-
-
-def _checked(key: str, value: Any, origin: str) -> Any:
+def _checked(field: str, value: Any, origin: str) -> Any:
     """The value in the type that `Settings` wants, or a sentence that says what the field takes."""
-    if key in _CHOICES:
-        if value not in _CHOICES[key]:
-            raise UserError(
-                f"The setting {key} is {value!r} ({origin}); it must be one of {', '.join(_CHOICES[key])}."
-            )
+    kind, named = type_of(field), f"The setting {key_of(field)} is {value!r} ({origin})"
+    if choices := choices_of(field):
+        if value not in choices:
+            raise UserError(f"{named}; it must be one of {', '.join(choices)}.")
         return value
-    if key in _LISTS:
-        return _checked_list(key, value, origin)
-    if key in _FLAGS:
-        if not isinstance(value, bool):
-            raise UserError(f"The setting {key} is {value!r} ({origin}); it must be true or false.")
-        return value
-    if key in ("segmenter", "granularity", "background", "device"):
-        if not isinstance(value, str):
-            raise UserError(f"The setting {key} is {value!r} ({origin}); it must be a text.")
-        if key == "device" and not _DEVICE.fullmatch(value):
-            raise UserError(
-                f"The setting device is {value!r} ({origin}); it must be auto, cpu, cuda, cuda:1 or mps."
-            )
-        return value
-    return _checked_number(key, value, origin)
+    if is_list(field):
+        return _checked_list(field, value, origin)
+    if kind is bool and not isinstance(value, bool):
+        raise UserError(f"{named}; it must be true or false.")
+    if kind is str and not isinstance(value, str):
+        raise UserError(f"{named}; it must be a text.")
+    if field == "device" and not _DEVICE.fullmatch(value):
+        raise UserError(f"{named}; it must be auto, cpu, cuda, cuda:1 or mps.")
+    return value if kind in (bool, str) else _checked_number(field, value, origin)
 
 
 def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
-    kind = _LISTS[key]
+    kind = type_of(key)
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, list | tuple) or not all(isinstance(item, accepted) for item in value):
         raise UserError(
@@ -260,14 +275,21 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
     return items
 
 
-def _checked_number(key: str, value: Any, origin: str) -> float | int:
-    low, high = {"lambda": (0.0, math.inf), "max_pixels": (1, 2**40)}.get(key, (0.0, 1.0))
+def _checked_number(field: str, value: Any, origin: str) -> float | int:
+    low, high = _BOUNDS.get(field, (0.0, 1.0))
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
         raise UserError(
-            f"The setting {key} is {value!r} ({origin}); it must be a number from {low} to {high}."
+            f"The setting {key_of(field)} is {value!r} ({origin}); it must be a number from {low} to {high}."
         )
-    return int(number) if key == "max_pixels" else number
+    return type_of(field)(number)  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it, where there are neither tuples nor infinite numbers."""
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    return list(value) if isinstance(value, tuple) else value

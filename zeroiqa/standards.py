@@ -8,12 +8,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.files.damage import read_toml, reading
+from zeroiqa.suggestions import did_you_mean
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
 Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference"]
@@ -199,7 +199,7 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
     name, known = str(name_or_path), standard_names()
     if name not in known:
         raise UserError(
-            f"There is no standard {name!r}; {_guess(name, known)}"
+            f"There is no standard {name!r}; {did_you_mean(name, known)}"
             f"known: {', '.join(known)}, or the path of a .toml file."
         )
     return _shipped_folder() / f"{name}.toml"
@@ -214,11 +214,6 @@ def _shipped_folder() -> Path:
 
 def _placeholders(text: str) -> list[str]:
     return _PLACEHOLDER.findall(text)
-
-
-def _guess(word: str, known: Iterable[str]) -> str:
-    nearest = get_close_matches(word, known, n=1)
-    return f"did you mean {nearest[0]}? " if nearest else ""
 
 
 @dataclass(frozen=True)
@@ -327,9 +322,8 @@ class _Reader:
     def _refuse_unknown_keys(self, known: tuple[str, ...]) -> None:
         for key in self.content:
             if key not in known:
-                remedy = (
-                    f"{_guess(key, known)}a standard of kind {self.content['kind']} has {', '.join(known)}"
-                )
+                kind = self.content["kind"]
+                remedy = f"{did_you_mean(key, known)}a standard of kind {kind} has {', '.join(known)}"
                 raise self._wrong(key, "this key is unknown", remedy)
 
     def _check_placeholders(self, standard: Standard) -> None:
@@ -340,9 +334,8 @@ class _Reader:
         for key, text in (("system", standard.system), ("user", standard.user)):
             for name in _placeholders(text):
                 if name not in known:
-                    remedy = (
-                        f"{_guess(name, known)}this kind has {', '.join(f'{{{name}}}' for name in known)}"
-                    )
+                    listed = ", ".join(f"{{{each}}}" for each in known)
+                    remedy = f"{did_you_mean(name, known)}this kind has {listed}"
                     raise self._wrong(key, f"the placeholder {{{name}}} is unknown", remedy)
         for name in required:
             if name not in _placeholders(standard.system + standard.user):

@@ -63,7 +63,7 @@ class Baseline:
     rough: bool = False
     """Whether the range is an estimate rather than a bound."""
     aspect: Aspect = "quality"
-    """What is judged; for correspondence each image needs the text prompt it was generated from."""
+    """What is rated; for correspondence each image needs the text prompt it was generated from."""
     training: str = ""
     """Human scores or preferences that it has seen; "none" for none."""
     licence: str = ""

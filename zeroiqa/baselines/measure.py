@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from zeroiqa.baselines.entry import Baseline
-from zeroiqa.baselines.registry import PYIQA, find_measured
+from zeroiqa.baselines.registry import PYIQA, code_of, find_measured
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.registry import import_attribute
 
@@ -114,7 +114,8 @@ def build_measure(name: str, options: ModelOptions) -> Measure:
     if (colon or baseline.wants) and not argument:
         wanted = baseline.wants or "FOLDER or owner/name"
         raise UserError(f"The baseline {key} lacks what to run it with; write {key}:{wanted}.")
-    built: Measure = import_attribute(baseline.measure)(baseline, argument, options)
+    with code_of(key):
+        built: Measure = import_attribute(baseline.measure)(baseline, argument, options)
     return built
 
 

@@ -118,8 +118,8 @@ class PyiqaMeasure:
             try:
                 metric = package.create_metric(self._name, device=find_device(self._options.device))
             except Exception as error:  # pyiqa raises what its parts raise
-                said = " ".join(str(error).split())[:300]
-                raise UserError(f"pyiqa cannot load its metric {self._name} ({said}).") from error
+                reason = " ".join(str(error).split())[:300]
+                raise UserError(f"pyiqa cannot load its metric {self._name} ({reason}).") from error
             if metric.metric_mode != "NR":
                 raise UserError(f"The metric pyiqa:{self._name} needs a reference image; choose another one.")
             self._metric = metric

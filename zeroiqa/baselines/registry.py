@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -98,6 +99,11 @@ def find_measured(name: str) -> Baseline:
 def offered_by(name: str) -> str | None:
     """The installed package that offers a baseline; None for those of this package."""
     return _registry().origin(name)
+
+
+def code_of(name: str) -> AbstractContextManager[None]:
+    """Where the code of a baseline is built, which may be that of another package: see `Registry.code_of`."""
+    return _registry().code_of(name, "cannot be built")
 
 
 @cache

@@ -1,1 +1,1 @@
-"""Any chat vision-language model of transformers: asked one question, read at one token."""
+"""Any chat vision-language model of transformers: it gets one prompt, and one token of its answer is read."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from zeroiqa.errors import UserError
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 
 BUSY = 2048
 """Tokens that keep any device busy: a batch that has them takes only items that add little padding."""
@@ -63,10 +63,10 @@ def make_batches(
 def run_in_batches(
     lengths: Sequence[int],
     budget: TokenBudget,
-    run: Callable[[list[int]], Sequence[Answer]],
+    run: Callable[[list[int]], Sequence[AnswerT]],
     ran_out: Callable[[BaseException], bool],
     kinds: Sequence[Hashable] | None = None,
-) -> list[Answer]:
+) -> list[AnswerT]:
     """Run every item once, in batches that fit; after running out of memory go on with smaller ones.
 
     Args:
@@ -82,7 +82,7 @@ def run_in_batches(
     Raises:
         UserError: there is no memory for a batch of one.
     """
-    answers: dict[int, Answer] = {}
+    answers: dict[int, AnswerT] = {}
     waiting = make_batches(lengths, budget.tokens, kinds)
     while waiting:
         batch = waiting[0]
@@ -113,9 +113,9 @@ def _again(
 
 def _attempt(
     batch: list[int],
-    run: Callable[[list[int]], Sequence[Answer]],
+    run: Callable[[list[int]], Sequence[AnswerT]],
     ran_out: Callable[[BaseException], bool],
-) -> Sequence[Answer] | None:
+) -> Sequence[AnswerT] | None:
     """The answers, or None where memory ran out; the failed pass's tensors die with the exception here."""
     try:
         return run(batch)

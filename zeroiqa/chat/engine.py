@@ -18,8 +18,8 @@ from zeroiqa.chat.batching import TokenBudget, run_in_batches
 from zeroiqa.chat.forward import Forward, Paths
 from zeroiqa.chat.inputs import (
     Collation,
-    Prepared,
     Preprocessor,
+    PromptInputs,
     check_reads_images,
     in_a_line,
     learn_collation,
@@ -37,8 +37,8 @@ from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
 
-Answer = TypeVar("Answer")
-Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[Answer]]
+AnswerT = TypeVar("AnswerT")
+Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[AnswerT]]
 """Float32 logits (views, vocabulary) under the prompt of that number -> one answer for each view."""
 
 _LOG = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ _SIDES = (1, 28, 56, 112)  # pixels; a model needs one of them at least
 _PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
 
 
-class Row(NamedTuple):
+class PreparedView(NamedTuple):
     """One view under each of its prompts."""
 
-    items: list[Prepared]
+    items: list[PromptInputs]
     pixels: Pixels
     texts: Sequence[str]
 
@@ -116,8 +116,8 @@ class ChatEngine:
         return self._levels[prompt, k]
 
     def run(
-        self, pixels: Sequence[Pixels], texts: Sequence[Sequence[str]], read: Read[Answer]
-    ) -> list[list[Answer]]:
+        self, pixels: Sequence[Pixels], texts: Sequence[Sequence[str]], read: Read[AnswerT]
+    ) -> list[list[AnswerT]]:
         """Read the next token of every view under each of its prompts; the vision encoder sees a view once.
 
         Args:
@@ -134,7 +134,7 @@ class ChatEngine:
         """
         order = sorted(range(len(pixels)), key=lambda view: -pixels[view].size)
         windows = [order[start : start + _WINDOW] for start in range(0, len(order), _WINDOW)]
-        answers: dict[int, list[Answer]] = {}
+        answers: dict[int, list[AnswerT]] = {}
         for window, rows in zip(windows, self._prepared(windows, pixels, texts), strict=True):
             answers.update(zip(window, self._run_window(rows, read), strict=True))
         return [answers[view] for view in range(len(pixels))]
@@ -158,15 +158,15 @@ class ChatEngine:
     def _pad(self) -> int:
         return int(self.loaded.processor.tokenizer.pad_token_id or 0)
 
-    def _run_window(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
-        def run(batch: list[int]) -> list[list[Answer]]:
+    def _run_window(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[list[AnswerT]]:
+        def run(batch: list[int]) -> list[list[AnswerT]]:
             return self._run_batch([rows[place] for place in batch], read)
 
         lengths = [row.length for row in rows]
         with device_errors(self.loaded):
             return run_in_batches(lengths, self.budget, run, is_out_of_memory, self._kinds(rows))
 
-    def _kinds(self, rows: Sequence[Row]) -> list[object] | None:
+    def _kinds(self, rows: Sequence[PreparedView]) -> list[object] | None:
         """What keeps rows apart: all where batches are off, the lengths where they have to be equal."""
         if not self.paths.batch:
             return list(range(len(rows)))
@@ -174,8 +174,8 @@ class ChatEngine:
             return [tuple(item.length for item in row.items) for row in rows]
         return None
 
-    def _run_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]]:
-        """One batch; where it cannot be run, its views one by one, so that only the culprit fails.
+    def _run_batch(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[list[AnswerT]]:
+        """One batch; where it cannot be run, its views one by one, so that only the view at fault fails.
 
         A narrow view that the model refuses is made less narrow until it is rated.
         """
@@ -193,7 +193,9 @@ class ChatEngine:
                 return again
         raise self.preprocessor.refusal(row.pixels, found) from found
 
-    def _try_batch(self, rows: Sequence[Row], read: Read[Answer]) -> list[list[Answer]] | Exception:
+    def _try_batch(
+        self, rows: Sequence[PreparedView], read: Read[AnswerT]
+    ) -> list[list[AnswerT]] | Exception:
         """The answers, or what the model has against the views."""
         try:
             by_prompt = list(self._answers(rows, read))
@@ -205,7 +207,7 @@ class ChatEngine:
             return error
         return [list(answers) for answers in zip(*by_prompt, strict=True)]
 
-    def _answers(self, rows: Sequence[Row], read: Read[Answer]) -> Iterator[Sequence[Answer]]:
+    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> Iterator[Sequence[AnswerT]]:
         """For each prompt the answers of the batch."""
         features = self.forward.features([row.items[0] for row in rows]) if self.paths.features else None
         for prompt in range(len(rows[0].texts)):
@@ -217,7 +219,7 @@ class ChatEngine:
 
     def _prepared(
         self, windows: Sequence[Sequence[int]], pixels: Sequence[Pixels], texts: Sequence[Sequence[str]]
-    ) -> Iterator[list[Row]]:
+    ) -> Iterator[list[PreparedView]]:
         """The inputs of each window; on a GPU the next window is prepared while it computes."""
         if self._pool is None:
             for window in windows:
@@ -231,16 +233,18 @@ class ChatEngine:
         for futures in waiting:
             yield [future.result() for future in futures]
 
-    def _prepare_apart(self, pixels: Pixels, texts: Sequence[str]) -> Row:
+    def _prepare_apart(self, pixels: Pixels, texts: Sequence[str]) -> PreparedView:
         return self._prepare(pixels, texts, self.here())
 
-    def _prepare(self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None) -> Row:
+    def _prepare(
+        self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None
+    ) -> PreparedView:
         items = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
         collation = self.forward.collation
         if collation is not None:  # the picture is kept once
             shared = {name: value for name, value in items[0].tensors.items() if name not in collation.rows}
             items = [item._replace(tensors={**item.tensors, **shared}) for item in items]
-        return Row(items, pixels, texts)
+        return PreparedView(items, pixels, texts)
 
     def _least_side(self, check: PathCheck, prompt: FilledPrompt) -> int:
         """From which side on, in pixels, the model can rate views: some fail where a view is one token."""

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import torch
 
 from zeroiqa.chat.caching import Seen, check_used, see
-from zeroiqa.chat.inputs import Collation, Prepared, Tensors, pad_left
+from zeroiqa.chat.inputs import Collation, PromptInputs, Tensors, pad_left
 from zeroiqa.weights.checks import transformers
 from zeroiqa.weights.devices import is_device_gone
 
@@ -105,7 +105,7 @@ class Forward:
         return set(kinds) <= _INDIFFERENT
 
     @torch.inference_mode()
-    def learn_options(self, item: Prepared) -> None:
+    def learn_options(self, item: PromptInputs) -> None:
         """Find out which options of a lean pass the model knows, on a few tokens of text.
 
         A model that raises whatever is tried needs more than text; then the options are left to the check of
@@ -125,7 +125,7 @@ class Forward:
         self._lean = _LEAN[0]
 
     @torch.inference_mode()
-    def plan_prefix(self, item: Prepared, paths: Paths) -> PrefixPlan:
+    def plan_prefix(self, item: PromptInputs, paths: Paths) -> PrefixPlan:
         """How the tokens before an image might be shared; they are computed once for it.
 
         Padding between them and the rest moves the positions of the rest, unless those are given.
@@ -140,7 +140,7 @@ class Forward:
         return PrefixPlan("any" if free else "equal", seen.arguments)
 
     @torch.inference_mode()
-    def reference(self, item: Prepared) -> torch.Tensor:
+    def reference(self, item: PromptInputs) -> torch.Tensor:
         """Logits of the next token, float32, shape (1, vocabulary), by `generate` on one view."""
         with _silent("transformers.generation.utils"):  # the settings that it comments on are ours
             answer = self._model.generate(
@@ -151,7 +151,7 @@ class Forward:
         return logits.float()
 
     @torch.inference_mode()
-    def answer(self, item: Prepared, most_tokens: int) -> list[int]:
+    def answer(self, item: PromptInputs, most_tokens: int) -> list[int]:
         """Token ids of the greedy answer, by `generate` on one view."""
         ids = self._model.generate(
             **self._to_device(item.tensors), generation_config=self._greedy(most_tokens)
@@ -161,7 +161,7 @@ class Forward:
         return new
 
     @torch.inference_mode()
-    def features(self, items: Sequence[Prepared]) -> Any:
+    def features(self, items: Sequence[PromptInputs]) -> Any:
         """The vision encoder's output for a batch, in the form that the model takes it back."""
         inputs = self._join([item.tensors for item in items])
         function = self._base.get_image_features
@@ -170,7 +170,7 @@ class Forward:
         return function(**self._to_device(given), return_dict=True)
 
     @torch.inference_mode()
-    def logits(self, items: Sequence[Prepared], paths: Paths, features: Any = None) -> torch.Tensor:
+    def logits(self, items: Sequence[PromptInputs], paths: Paths, features: Any = None) -> torch.Tensor:
         """Logits of the next token, float32, shape (views, vocabulary).
 
         Args:
@@ -195,7 +195,7 @@ class Forward:
         """The argument for a pass whose keys and values nobody needs; empty where the model knows none."""
         return {name: value for name, value in self._lean.items() if name == "use_cache"}
 
-    def inputs(self, items: Sequence[Prepared], paths: Paths) -> Tensors:
+    def inputs(self, items: Sequence[PromptInputs], paths: Paths) -> Tensors:
         """Whole rows as the model's arguments, on its device, padded on the left.
 
         Raises:
@@ -206,7 +206,7 @@ class Forward:
             inputs["position_ids"] = _counted(inputs["attention_mask"])
         return inputs
 
-    def uses_prefix(self, items: Sequence[Prepared], paths: Paths) -> bool:
+    def uses_prefix(self, items: Sequence[PromptInputs], paths: Paths) -> bool:
         """Whether a batch would run behind a shared prefix."""
         return self._shared(items, paths) > 0
 
@@ -215,7 +215,7 @@ class Forward:
         """The model's own rule for positions of several axes; None where positions are plain."""
         return getattr(self._base, "get_rope_index", None)
 
-    def _shared(self, items: Sequence[Prepared], paths: Paths) -> int:
+    def _shared(self, items: Sequence[PromptInputs], paths: Paths) -> int:
         """Length of the prefix that all items share and that is worth sharing; 0 for none."""
         if paths.prefix == "off" or (paths.prefix == "equal" and len({item.length for item in items}) > 1):
             return 0
@@ -226,7 +226,7 @@ class Forward:
             length = min(length, int(differing[0]) if len(differing) else length)
         return length if length >= LEAST_PREFIX else 0
 
-    def _after_prefix(self, items: Sequence[Prepared], shared: int, paths: Paths) -> dict[str, Any]:
+    def _after_prefix(self, items: Sequence[PromptInputs], shared: int, paths: Paths) -> dict[str, Any]:
         """Inputs for what follows the prefix: rows are laid out as [prefix][padding][rest]."""
         whole = self._to_device(self._join([item.tensors for item in items]))
         new = whole["input_ids"].shape[1] - shared
@@ -256,7 +256,7 @@ class Forward:
         positions: torch.Tensor = self._rope(**{k: v for k, v in inputs.items() if k in wanted})[0]
         return positions
 
-    def _prefix(self, item: Prepared, shared: int) -> Seen:
+    def _prefix(self, item: PromptInputs, shared: int) -> Seen:
         """The first tokens, computed; the last few prefixes are kept."""
         key = tuple(item.ids[:shared])
         if key not in self._prefixes:

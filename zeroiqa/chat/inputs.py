@@ -30,7 +30,7 @@ class NotJoinableError(ValueError):
     """Views whose inputs have no common batch; each is run alone."""
 
 
-class Prepared(NamedTuple):
+class PromptInputs(NamedTuple):
     """One view under one prompt."""
 
     tensors: Tensors
@@ -68,7 +68,7 @@ class Preprocessor:
         ids: list[int] = self.processor.tokenizer(text, **self._specials(text))["input_ids"]
         return ids
 
-    def prepare(self, pixels: Pixels, text: str) -> Prepared:
+    def prepare(self, pixels: Pixels, text: str) -> PromptInputs:
         """Make the inputs of one view.
 
         A view that is too small for the model is enlarged (pixels repeated). One that the processor refuses
@@ -99,15 +99,15 @@ class Preprocessor:
         )
         return {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor)}
 
-    def _prepare(self, pixels: Pixels, text: str) -> Prepared:
+    def _prepare(self, pixels: Pixels, text: str) -> PromptInputs:
         tensors = self.batch([pixels], [text])
         ids = tensors["input_ids"][0].tolist()
         start = _image_start(ids, self.encode(text), self.image_tokens)
         if "image_starts" in tensors:  # what stands for an image is text there, and tells nothing
             start = min(start, int(tensors["image_starts"][0].argmax()))
-        return Prepared(tensors, start)
+        return PromptInputs(tensors, start)
 
-    def find_image_tokens(self, prepared: Prepared, text: str) -> frozenset[int]:
+    def find_image_tokens(self, prepared: PromptInputs, text: str) -> frozenset[int]:
         """Ids of the special tokens that the processor put more often than they stand in the text."""
         expanded, plain = Counter(prepared.ids), Counter(self.encode(text))
         added = self.processor.tokenizer.added_tokens_decoder
@@ -207,7 +207,7 @@ class Collation:
         raise NotJoinableError(f"views of different shapes have no common batch of {name}")
 
 
-def learn_collation(singles: Sequence[Prepared], batch: Tensors, pad: int) -> Collation | None:
+def learn_collation(singles: Sequence[PromptInputs], batch: Tensors, pad: int) -> Collation | None:
     """Find for every input the ways of joining that make the processor's batch out of the single views.
 
     Args:
@@ -281,7 +281,7 @@ _JOINS = {
 }
 
 
-def check_reads_images(preprocessor: Preprocessor, prepared: Prepared) -> None:
+def check_reads_images(preprocessor: Preprocessor, prepared: PromptInputs) -> None:
     """Refuse a model whose inputs hold no picture.
 
     Raises:

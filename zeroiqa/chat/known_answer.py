@@ -61,7 +61,7 @@ class _CanRate(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
+class KnownAnswer:
     """What some weights answered to the built-in views."""
 
     fingerprint: str
@@ -92,7 +92,7 @@ class Result:
     """Where the known answer is: "the package", or the path of a file."""
     known_with: str
     """Libraries of the known answer; empty where nothing was compared."""
-    answer: Answer
+    answer: KnownAnswer
     """The answer given now."""
 
     @property
@@ -134,7 +134,7 @@ def cache_folder() -> Path:
     return user_cache("known-answers")
 
 
-def shipped_answers(text: str | None = None) -> dict[tuple[str, str], Answer]:
+def shipped_answers(text: str | None = None) -> dict[tuple[str, str], KnownAnswer]:
     """The answers that come with the package, by fingerprint and type.
 
     Args:
@@ -151,7 +151,7 @@ def check(
     fingerprint: str,
     dtype: str,
     folder: Path | None = None,
-    shipped: Mapping[tuple[str, str], Answer] | None = None,
+    shipped: Mapping[tuple[str, str], KnownAnswer] | None = None,
 ) -> Result:
     """Let a rater answer, and compare with the known answer; where there is none, record this one.
 
@@ -203,7 +203,7 @@ def enforce(result: Result, model: str) -> None:
     )
 
 
-def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> Answer:
+def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> KnownAnswer:
     views, standard = built_in_views(), load_standard(STANDARD)
     try:
         ratings = [
@@ -219,7 +219,7 @@ def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> Answer:
             f"The model answers a built-in view with a number that is no probability (in {dtype}); "
             "use --dtype bfloat16 or float32, and download it again if that does not help."
         )
-    return Answer(fingerprint, dtype, _question(views, standard), probabilities, mass, _versions())
+    return KnownAnswer(fingerprint, dtype, _question(views, standard), probabilities, mass, _versions())
 
 
 def _question(views: Sequence[View], standard: Standard) -> str:
@@ -229,7 +229,7 @@ def _question(views: Sequence[View], standard: Standard) -> str:
     return digest.hexdigest()
 
 
-def difference(known: Answer, given: Answer) -> float:
+def difference(known: KnownAnswer, given: KnownAnswer) -> float:
     """Largest difference of a probability or a mass; 1 where only one of them names levels."""
     pairs = list(zip(known.mass, given.mass, strict=True))
     for one, other in zip(known.probabilities, given.probabilities, strict=True):
@@ -245,7 +245,7 @@ def _versions() -> str:
     return ", ".join(found)
 
 
-def answer_from(fields: Mapping[str, Any]) -> Answer:
+def answer_from(fields: Mapping[str, Any]) -> KnownAnswer:
     """An answer from its fields, as a file holds them.
 
     Raises:
@@ -261,10 +261,10 @@ def answer_from(fields: Mapping[str, Any]) -> Answer:
         raise ValueError("a probability is outside of [0, 1]")
     names = ("fingerprint", "dtype", "question", "made_with")
     texts = {name: str(fields[name]) for name in names}
-    return Answer(probabilities=probabilities, mass=mass, **texts)
+    return KnownAnswer(probabilities=probabilities, mass=mass, **texts)
 
 
-def _recorded(path: Path) -> Answer | None:
+def _recorded(path: Path) -> KnownAnswer | None:
     """The user's own record; one that cannot be read counts as none and is replaced."""
     try:
         return answer_from(read_json(path))

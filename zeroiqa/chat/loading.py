@@ -14,7 +14,7 @@ from zeroiqa.weights.checkpoint import PICKLED, Checkpoint, find_checkpoint
 from zeroiqa.weights.checks import check_tensors, one_line, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, find_device, find_dtype, is_out_of_memory
 from zeroiqa.weights.downloads import pull
-from zeroiqa.weights.hub import Source
+from zeroiqa.weights.hub import HubRepository
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def load(repo_or_folder: str, options: ModelOptions, revision: str | None = None
     if options.trust_remote_code and not is_native(checkpoint.family):
         _LOG.warning("Python code that comes with %s may be run now (--trust-remote-code).", repo_or_folder)
     if checkpoint.commit:
-        source = Source(checkpoint.name, checkpoint.commit, replies=options.replies)
+        source = HubRepository(checkpoint.name, checkpoint.commit, replies=options.replies)
         pull(source, None, options, native=FAMILIES)
     checkpoint.check_files()
     device = find_device(options.device)

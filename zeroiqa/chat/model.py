@@ -1,4 +1,4 @@
-"""A chat vision-language model of transformers by name: loaded when it is first asked, held to what it said.
+"""A chat vision-language model by name: loaded at the first call, and compared with its known answer.
 
 One prefill, and the tokens at its last position: the whole distribution there, instead of one sampled answer.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zeroiqa.chat.engine import ChatEngine
     from zeroiqa.chat.known_answer import Result
     from zeroiqa.chat.loading import Loaded
-    from zeroiqa.chat.readouts import Readout
+    from zeroiqa.chat.readouts import TokenReadout
     from zeroiqa.chat.tokens import AnswerTokens
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import Rating, View
@@ -57,7 +57,7 @@ class ChatModel:
         self._found: Checkpoint | None = None
         self._ready: ChatEngine | None = None
         self._on_load: Callable[[Result], None] | None = None
-        self._readouts: dict[str, Readout] = {}
+        self._readouts: dict[str, TokenReadout] = {}
 
     @classmethod
     def of(cls, loaded: Loaded) -> ChatModel:
@@ -195,7 +195,7 @@ class ChatModel:
         """A token id in words."""
         return str(self.loaded.processor.tokenizer.decode([token]))
 
-    def readout(self, standard: Standard) -> Readout:
+    def readout(self, standard: Standard) -> TokenReadout:
         """How a standard of any kind but "float" is read off the model."""
         from zeroiqa.chat.readouts import make_readout
 

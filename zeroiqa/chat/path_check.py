@@ -13,7 +13,7 @@ import torch
 
 from zeroiqa.chat.caching import CacheError
 from zeroiqa.chat.forward import LEAST_PREFIX, Forward, Paths, PrefixUse
-from zeroiqa.chat.inputs import Prepared, in_a_line
+from zeroiqa.chat.inputs import PromptInputs, in_a_line
 from zeroiqa.errors import UserError
 from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
 
@@ -26,10 +26,10 @@ _DISAGREES = "disagrees with the reference"
 class Probes(NamedTuple):
     """Views to try the paths on, under prompts that are alike up to the image."""
 
-    first: Prepared
-    second: Prepared
+    first: PromptInputs
+    second: PromptInputs
     """Of another size than the first, under a longer prompt: rows of one length hide what padding does."""
-    like_first: Prepared
+    like_first: PromptInputs
     """Another picture of the first one's size."""
 
 
@@ -69,7 +69,7 @@ class PathCheck:
         paths = self._choose_features(probes, paths, against)
         return self._choose_prefix(probes, paths, against)
 
-    def holds_for(self, item: Prepared, paths: Paths) -> bool:
+    def holds_for(self, item: PromptInputs, paths: Paths) -> bool:
         """Whether the model can rate this view at all, and the paths agree with `generate` on it."""
         try:
             expected = {id(item): self.forward.reference(item)}
@@ -80,7 +80,7 @@ class PathCheck:
             return False
         return not paths.forward or not _Against(self, expected)((item,), paths)
 
-    def _choose_batch(self, items: Sequence[Prepared], against: _Against) -> Paths:
+    def _choose_batch(self, items: Sequence[PromptInputs], against: _Against) -> Paths:
         objections: dict[bool, list[str]] = {True: [], False: []}
         batches = (True, False) if self.forward.collation is not None else (False,)
         positions = (True, False) if self.forward.takes_positions else (False,)
@@ -88,7 +88,7 @@ class PathCheck:
             paths = Paths(forward=True, batch=batch, positions=given)
             objection = against(items, paths)
             if not objection:
-                if errors := [said for said in objections[batch] if said != _DISAGREES]:
+                if errors := [each for each in objections[batch] if each != _DISAGREES]:
                     _LOG.warning(
                         "%s: a pass that is given positions %s; padding may round.", self.model, errors[0]
                     )
@@ -172,7 +172,7 @@ class PathCheck:
         self.why[name] = cause
         _LOG.warning("%s: %s %s and is not used; rating is slower.", self.model, path, cause)
 
-    def _reference(self, item: Prepared) -> torch.Tensor:
+    def _reference(self, item: PromptInputs) -> torch.Tensor:
         try:
             logits = self.forward.reference(item)
         except Exception as error:
@@ -202,7 +202,7 @@ class _Against:
     check: PathCheck
     expected: dict[int, torch.Tensor]
 
-    def __call__(self, items: Sequence[Prepared], paths: Paths) -> str:
+    def __call__(self, items: Sequence[PromptInputs], paths: Paths) -> str:
         groups = [list(items)] if paths.batch else [[item] for item in items]
         try:
             found = torch.cat([run_paths(self.check.forward, group, paths) for group in groups])
@@ -235,7 +235,7 @@ def _joined(objections: Iterable[str]) -> str:
     return ", or ".join(dict.fromkeys(objections))
 
 
-def run_paths(forward: Forward, items: Sequence[Prepared], paths: Paths) -> torch.Tensor:
+def run_paths(forward: Forward, items: Sequence[PromptInputs], paths: Paths) -> torch.Tensor:
     """Logits of one batch by the given paths, the vision encoder apart where they say so."""
     return forward.logits(items, paths, forward.features(items) if paths.features else None)
 

@@ -83,15 +83,15 @@ def _undated(render: Render, source: str, model: str) -> Render:
 def _find_layout(render: Render, special: tuple[str, ...], image_token: object, model: str) -> ChatTemplate:
     """The first layout in which the standard's text and one image reach the prompt."""
     why = ""
-    for asked in (render, partial(render, **_EMPTY)):
+    for rendered in (render, partial(render, **_EMPTY)):
         for system_turn, plain in _LAYOUTS:
             make = partial(layout, PROBE, system_turn, plain)
-            text, error = _try(asked, make("\n"))
-            fault = error or _fault(text, _try(asked, make("\n", image=False))[0], image_token)
+            text, error = _try(rendered, make("\n"))
+            fault = error or _fault(text, _try(rendered, make("\n", image=False))[0], image_token)
             if not fault:
-                breaks = f"\n{PROBE.user}" in _try(asked, make(""))[0]
-                return ChatTemplate(asked, system_turn, plain, breaks, special)
-            why = why if asked is not render else fault
+                breaks = f"\n{PROBE.user}" in _try(rendered, make(""))[0]
+                return ChatTemplate(rendered, system_turn, plain, breaks, special)
+            why = why if rendered is not render else fault
     raise UserError(
         f"The chat template of {model} takes no image together with a standard's text ({why.rstrip('.')}); "
         "choose a vision-language model whose processor brings its own template."

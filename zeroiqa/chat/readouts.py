@@ -28,7 +28,7 @@ _EXAMPLE = "a photo"  # in place of an image's own prompt: no token that is read
 
 
 @dataclass(frozen=True)
-class Readout:
+class TokenReadout:
     """How one standard is read off one model."""
 
     tail: str
@@ -39,7 +39,7 @@ class Readout:
     """The tokens of the levels, level 1 first; None where the whole vocabulary is looked at."""
 
 
-def make_readout(engine: ChatEngine, standard: Standard) -> Readout:
+def make_readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
     """The readout of a standard of any kind but "float".
 
     Raises:
@@ -49,7 +49,7 @@ def make_readout(engine: ChatEngine, standard: Standard) -> Readout:
     prompt = standard.fill(_EXAMPLE)
     if standard.kind == "preference":
         weights = _preference_weights(engine, standard)
-        return Readout(
+        return TokenReadout(
             engine.template.beginning(prompt),
             lambda logits: _leanings(logits, weights.to(logits.device), standard.candidates),
         )
@@ -65,11 +65,11 @@ def make_readout(engine: ChatEngine, standard: Standard) -> Readout:
         _warn_of_parts(
             standard, name, [(word, len(encode(f"{text} {word}")) - before) for word in standard.levels]
         )
-        return Readout(beginning + tokens.lead, lambda logits: read_levels(logits, tokens.ids), tokens)
+        return TokenReadout(beginning + tokens.lead, lambda logits: read_levels(logits, tokens.ids), tokens)
     tokens = engine.level_tokens(prompt, standard.k)
     digits = [str(level) for level in range(1, standard.k + 1)]
     check_spelling(engine.loaded.processor.tokenizer.decode, tokens.ids, digits, engine.loaded.name)
-    return Readout(tokens.lead, lambda logits: read_levels(logits, tokens.ids), tokens)
+    return TokenReadout(tokens.lead, lambda logits: read_levels(logits, tokens.ids), tokens)
 
 
 def read_levels(logits: torch.Tensor, ids: Sequence[int]) -> list[Rating]:

@@ -78,11 +78,11 @@ def _aside() -> Iterator[None]:
     """Have transformers render templates by the process while the block lasts; warn if it does not."""
     library: Any = import_module("transformers.utils.chat_template_utils")
     usual = getattr(library, "_compile_jinja_template", None)
-    asked = False
+    used = False
 
     def compiled(source: str) -> _Template:
-        nonlocal asked
-        asked = True
+        nonlocal used
+        used = True
         return _Template(source, usual("").environment)  # type: ignore[misc]
 
     with _LOCK:
@@ -93,7 +93,7 @@ def _aside() -> Iterator[None]:
         finally:
             if usual is not None:
                 library._compile_jinja_template = usual
-    if not asked:
+    if not used:
         _warn_of_no_bounds()
 
 
@@ -125,7 +125,7 @@ class _Template:
         return str(_process().ask({"source": self._source, "variables": given}))
 
 
-class _Process:
+class _Renderer:
     """`rendering_process`, running; started anew after a template has ended it."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ class _Process:
             return answer["found"]
         if answer["error"] in _BREACHES:
             raise UnboundedTemplateError(_BREACHES[answer["error"]])
-        raise type(answer["error"], (Exception,), {})(answer["said"])
+        raise type(answer["error"], (Exception,), {})(answer["message"])
 
     def close(self) -> None:
         """End the process, if it is ours."""
@@ -182,8 +182,8 @@ class _Process:
 
 
 @cache
-def _process() -> _Process:
-    return _Process()
+def _process() -> _Renderer:
+    return _Renderer()
 
 
 def _exchanged(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> dict[str, Any] | None:

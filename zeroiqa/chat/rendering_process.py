@@ -138,7 +138,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"found": render(request["source"], request["variables"])}
         return {"found": sorted(meta.find_undeclared_variables(_ENVIRONMENT.parse(request["source"])))}
     except Exception as error:  # of any kind: the template's own, jinja's, Python's
-        return {"error": type(error).__name__, "said": str(error)[:1000]}
+        return {"error": type(error).__name__, "message": str(error)[:1000]}
 
 
 def main() -> None:

@@ -103,9 +103,9 @@ def check_spelling(
     """
     for token, answer in zip(ids, answers, strict=True):
         found = decode([token])
-        said, wanted = found.strip().casefold(), answer.strip().casefold()
-        begins = bool(said) and wanted.startswith(said.rstrip("\ufffd"))  # it may end within a letter's bytes
-        if said != wanted and (whole or not begins):
+        text, wanted = found.strip().casefold(), answer.strip().casefold()
+        begins = bool(text) and wanted.startswith(text.rstrip("\ufffd"))  # it may end within a letter's bytes
+        if text != wanted and (whole or not begins):
             raise UserError(
                 f"To the tokenizer of {model} the answer {answer.strip()!r} is the token {token}, which says "
                 f"{found!r}, so that this answer cannot be told; choose another model."

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import click
 
 from zeroiqa.guards.console import write_machine_readable
+from zeroiqa.settings import choices_of, is_list, key_of, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
@@ -23,47 +24,60 @@ def with_options(command: Command, *options: Decorator[Command]) -> Command:
     return command
 
 
+_SHARE = click.FloatRange(0, 1)
+
+
+def setting(field: str, text: str, *, option: str = "", **kind: Any) -> Callable[[Command], Command]:
+    """An option that replaces a field of the preset: its name, type and choices are those of the field.
+
+    Args:
+        field: Of `zeroiqa.settings.Settings`.
+        text: For the help.
+        option: Its name, where that is not the field's.
+        kind: What click shall be told instead of the field's type.
+    """
+    if not kind:
+        choices = choices_of(field)
+        if type_of(field) is bool:
+            kind = {"is_flag": True}
+        else:
+            kind = {"type": click.Choice(choices) if choices else type_of(field), "multiple": is_list(field)}
+    name = option or f"--{key_of(field).replace('_', '-')}"
+    return click.option(name, field, default=None, help=text, **kind)
+
+
 def arithmetic_options(command: Command) -> Command:
     """How ratings become a score; nothing here needs a model."""
     return with_options(
         command,
-        click.option(
-            "--readout",
-            type=click.Choice(["digit", "expected"]),
-            help="Most probable level, or mean level.",
-        ),
-        click.option(
-            "--lambda",
+        setting("readout", "Most probable level, or mean level."),
+        setting(
             "lam",
+            "Weight of the regions against the whole image; inf: regions only.",
             type=click.FloatRange(min=0),
-            help="Weight of the regions against the whole image; inf: regions only.",
         ),
-        click.option(
-            "--weighting",
-            type=click.Choice(["area", "mean"]),
-            help="Regions weighted by area, or all alike.",
-        ),
+        setting("weighting", "Regions weighted by area, or all alike."),
         click.option(
             "--areas",
+            "normalize_areas",
             type=click.Choice(["normalized", "literal"]),
+            callback=lambda _, __, areas: None if areas is None else areas == "normalized",
             help="Divide by the sum of the areas, or take the literal inner product of the paper.",
         ),
-        click.option(
-            "--rater-weight",
+        setting(
             "rater_weights",
-            type=float,
-            multiple=True,
-            help="Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
+            "Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
+            option="--rater-weight",
         ),
-        click.option(
-            "--mass-threshold",
-            type=click.FloatRange(0, 1),
-            help="Warn where less of the probability lies on the levels; no score changes.  [default: 0.5]",
+        setting(
+            "mass_threshold",
+            "Warn where less of the probability lies on the levels; no score changes.  [default: 0.5]",
+            type=_SHARE,
         ),
-        click.option(
-            "--word-mass-threshold",
-            type=click.FloatRange(0, 1),
-            help="The same for standards that compare next words, which may be rare.  [default: 0.001]",
+        setting(
+            "word_mass_threshold",
+            "The same for standards that compare next words, which may be rare.  [default: 0.001]",
+            type=_SHARE,
         ),
     )
 
@@ -72,22 +86,22 @@ def segmenter_options(command: Command) -> Command:
     """Which segmenter, and how finely it cuts."""
     return with_options(
         command,
-        click.option(
-            "--segmenter",
-            help="graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
+        setting(
+            "segmenter",
+            "graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
             "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
         ),
-        click.option(
-            "--granularity",
-            metavar="PROFILE",
-            help="How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; "
+        setting(
+            "granularity",
+            "How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; "
             "changes after commas (paper,points_per_side=8).",
+            metavar="PROFILE",
         ),
-        click.option("--min-area", type=float, help="Smallest region, as a share of the image."),
-        click.option(
-            "--complement/--no-complement",
-            default=None,
-            help="Whether what no object covers is one more region.",
+        setting("min_area", "Smallest region, as a share of the image."),
+        setting(
+            "complement",
+            "Whether what no object covers is one more region.",
+            option="--complement/--no-complement",
         ),
     )
 
@@ -96,8 +110,8 @@ def image_options(command: Command) -> Command:
     """How images are decoded."""
     return with_options(
         command,
-        click.option("--background", help="Colour under transparent pixels, as #rrggbb."),
-        click.option("--max-pixels", type=int, help="Refuse larger images."),
+        setting("background", "Colour under transparent pixels, as #rrggbb."),
+        setting("max_pixels", "Refuse larger images."),
     )
 
 
@@ -134,13 +148,9 @@ def device_options(command: Command) -> Command:
     """Where networks run and where their weights come from."""
     return with_options(
         command,
-        click.option("--device", help="Where models run: auto, cpu, cuda, cuda:1 or mps."),
-        click.option(
-            "--dtype",
-            type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-            help="Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU.",
-        ),
-        _flag("--offline", "Use only weights that are on the disk."),
+        setting("device", "Where models run: auto, cpu, cuda, cuda:1 or mps."),
+        setting("dtype", "Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU."),
+        setting("offline", "Use only weights that are on the disk."),
     )
 
 
@@ -149,22 +159,16 @@ def model_options(command: Command) -> Command:
     return with_options(
         command,
         device_options,
-        click.option(
-            "--attn",
-            type=click.Choice(["auto", "eager", "sdpa", "flash_attention_2"]),
-            help="Implementation of attention.",
-        ),
-        _flag("--load-in-8bit", "Quantise the weights with bitsandbytes."),
-        _flag("--trust-remote-code", "Run code that comes with the weights."),
+        setting("attn", "Implementation of attention."),
+        setting("load_in_8bit", "Quantise the weights with bitsandbytes."),
+        setting("trust_remote_code", "Run code that comes with the weights."),
         pickle_option,
     )
 
 
-def _flag(name: str, text: str) -> Callable[[Command], Command]:
-    return click.option(name, is_flag=True, default=None, help=text)
-
-
-pickle_option = _flag("--allow-pickle", "Read weights that are not safetensors.")
+def pickle_option(command: Command) -> Command:
+    """Whether pickled weights will do."""
+    return setting("allow_pickle", "Read weights that are not safetensors.")(command)
 
 
 def _machine_readable(_: click.Context, __: click.Parameter, style: str) -> str:
@@ -224,8 +228,3 @@ def spread_aspects(arguments: Sequence[str]) -> list[str]:
 def given(**fields: Any) -> dict[str, Any]:
     """The fields that were set on the command line (None and () mean: left to the preset)."""
     return {name: value for name, value in fields.items() if value is not None and value != ()}
-
-
-def normalized(areas: str | None) -> bool | None:
-    """`--areas` as the setting normalize_areas."""
-    return None if areas is None else areas == "normalized"

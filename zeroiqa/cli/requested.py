@@ -118,7 +118,7 @@ def write_table(run: Run, aggregation: Aggregation | None, path: Location, style
     from zeroiqa.cli.output import write_rows
     from zeroiqa.files.atomic import replaced
     from zeroiqa.runs import iter_scores, score_columns
-    from zeroiqa.runs.scores import write_parquet
+    from zeroiqa.runs.score_files import write_parquet
 
     columns, kind = score_columns(run, aggregation), STYLES.get(path.suffix.lower(), "csv")
     with replaced(path) as file:

@@ -8,39 +8,40 @@ from typing import TYPE_CHECKING, NamedTuple
 from zeroiqa.evaluation.ablations import (
     SOURCE,
     Ablation,
-    Row,
+    AblationRow,
     common_arithmetic,
     common_settings,
     printed_row,
 )
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
-from zeroiqa.evaluation.comparison import intervals
-from zeroiqa.evaluation.methods import MEASURES
-from zeroiqa.evaluation.records import Record, Report
+from zeroiqa.evaluation.differences import intervals
+from zeroiqa.evaluation.formatting import number
+from zeroiqa.evaluation.methods import COMPARED_BY
+from zeroiqa.evaluation.records import NumberRecord, Report
 from zeroiqa.evaluation.run_scores import origin_of
-from zeroiqa.evaluation.tables import Table, cells, number
+from zeroiqa.files.tables.render import TextTable, cells
 from zeroiqa.metrics.measures import Interval
 from zeroiqa.runs import iter_scores, reaggregation
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
     from zeroiqa.settings import Settings
 
 ASPECT = "quality"
 
 
-class Done(NamedTuple):
-    """One table whose runs are finished."""
+class FinishedTable(NamedTuple):
+    """One table of an ablation whose runs are finished."""
 
     table: str
-    rows: Sequence[Row]
+    rows: Sequence[AblationRow]
     found: Ablation
     left_out: Sequence[str]
-    """Sentences about rows that could not be had."""
+    """Sentences about rows that the settings or the raters cannot give."""
 
 
 def ablation_report(
-    done: Sequence[Done], settings: Settings, dataset: Dataset, resamples: int, decimals: int | None
+    done: Sequence[FinishedTable], settings: Settings, dataset: Dataset, resamples: int, decimals: int | None
 ) -> Report:
     """One table for each ablation, and the records of all.
 
@@ -54,7 +55,7 @@ def ablation_report(
     Raises:
         UserError: hardly an image has a score and an opinion.
     """
-    records: list[Record] = []
+    records: list[NumberRecord] = []
     tables = []
     for each in done:
         joined = [_joined(row, each.found, dataset) for row in each.rows]
@@ -69,7 +70,7 @@ def ablation_report(
     return Report(tuple(records), tuple(tables))
 
 
-def _joined(row: Row, found: Ablation, dataset: Dataset) -> Joined:
+def _joined(row: AblationRow, found: Ablation, dataset: Dataset) -> Joined:
     run = found.runs[row.run]
     label = run.labels[row.standard]
     results = iter_scores(run, reaggregation(run, dict(common_arithmetic(row))))
@@ -78,20 +79,20 @@ def _joined(row: Row, found: Ablation, dataset: Dataset) -> Joined:
 
 
 def _measured(
-    done: Done,
-    row: Row,
+    done: FinishedTable,
+    row: AblationRow,
     joined: Joined,
     ends: Mapping[str, Interval | None],
     dataset: Dataset,
     settings: Settings,
     notes: tuple[str, ...],
     resamples: int,
-) -> Iterator[Record]:
+) -> Iterator[NumberRecord]:
     run = done.found.runs[row.run]
     raters = ", ".join(row.arithmetic.get("members", settings.raters))
-    for measure, metric in MEASURES.items():
+    for measure, metric in COMPARED_BY.items():
         interval = ends.get(measure)
-        yield Record(
+        yield NumberRecord(
             row.label,
             dataset.name,
             measure,
@@ -109,9 +110,11 @@ def _measured(
         )
 
 
-def _printed(table: str, row: Row, dataset: Dataset, notes: tuple[str, ...]) -> Iterator[Record]:
+def _printed(
+    table: str, row: AblationRow, dataset: Dataset, notes: tuple[str, ...]
+) -> Iterator[NumberRecord]:
     for measure, text in printed_row(table, row.published, dataset.name).items():
-        yield Record(
+        yield NumberRecord(
             row.label,
             dataset.name,
             measure,
@@ -124,41 +127,43 @@ def _printed(table: str, row: Row, dataset: Dataset, notes: tuple[str, ...]) -> 
         )
 
 
-def _notes(done: Done, joined: Sequence[Joined], settings: Settings, dataset: Dataset) -> Iterator[str]:
+def _notes(
+    done: FinishedTable, joined: Sequence[Joined], settings: Settings, dataset: Dataset
+) -> Iterator[str]:
     images = sorted({len(each) for each in joined})
     counted = " to ".join(map(str, dict.fromkeys((images[0], images[-1])))) if images else "no"
     common = common_settings(done.table, settings)
     yield f"{counted} images of {dataset.name}; {common}, unless a row says otherwise."
-    said: dict[str, list[str]] = {}
+    rows_of: dict[str, list[str]] = {}
     for row, each in zip(done.rows, joined, strict=True):
-        for sentence in each.left_out:
-            said.setdefault(sentence, []).append(row.label)
-    for sentence, labels in said.items():
+        for sentence in each.notes:
+            rows_of.setdefault(sentence, []).append(row.label)
+    for sentence, labels in rows_of.items():
         yield f"{sentence}." if len(labels) == len(done.rows) else f"{'; '.join(labels)}: {sentence}."
     if any(run.lower_is_better for run in done.found.runs.values()):
         yield "Of the scores lower is better: they were turned."
     ratings, segmentations = done.found.ratings, done.found.segmentations
     yield (
-        f"{ratings.asked} ratings computed, {ratings.reused} shared; {segmentations.asked} images segmented, "
-        f"{segmentations.reused} times shared."
+        f"{ratings.computed} ratings computed, {ratings.reused} shared; {segmentations.computed} images "
+        f"segmented, {segmentations.reused} times shared."
     )
     yield from dataset.notes
     yield from done.left_out
 
 
 def _table(
-    lines: Sequence[tuple[Row, Sequence[Record], Sequence[Record]]],
+    lines: Sequence[tuple[AblationRow, Sequence[NumberRecord], Sequence[NumberRecord]]],
     notes: tuple[str, ...],
     decimals: int | None,
-) -> Table:
+) -> TextTable:
     beside = any(printed for _, _, printed in lines)
-    columns = ("row", "images", *MEASURES, *(f"published {name}" for name in MEASURES if beside))
+    columns = ("row", "images", *COMPARED_BY, *(f"published {name}" for name in COMPARED_BY if beside))
     rows = []
     for row, measured, printed in lines:
         own = {record.measure: record for record in printed}
         texts = [number(record.value, decimals) for record in measured]
-        for name in MEASURES if beside else ():
+        for name in COMPARED_BY if beside else ():
             found = own.get(name)
             texts.append(number(found.value, decimals, found.decimals) if found else "-")
         rows.append(cells(row.label, str(measured[0].n), *texts))
-    return Table(columns, tuple(rows), notes)
+    return TextTable(columns, tuple(rows), notes)

@@ -10,11 +10,12 @@ import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zeroiqa.evaluation.reuse import Calls, Memory, RememberingRater, RememberingSegmenter, open_memory
+from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, ResultCache, open_cache
 from zeroiqa.runs import open_run, pending, write_scores
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.passes import rater_groups, release_memory
@@ -27,13 +28,13 @@ from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
+    from zeroiqa.pipeline import Method
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
 
 REGIONS_ONLY = math.inf
 """Lambda of the rows that leave the whole image out."""
 WORDS, WHOLE = "quality-word-7", "whole"
-TABLES = ("3", "4", "5", "ours")
 
 
 class RunKey(NamedTuple):
@@ -54,7 +55,7 @@ _BOXES = RunKey("bbox")
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One line of a table."""
 
     label: str
@@ -66,7 +67,7 @@ class Row:
     """What the paper's table calls it; empty for a row of ours."""
 
 
-def table_rows(table: str, settings: Settings) -> list[Row]:
+def table_rows(table: str, settings: Settings) -> list[AblationRow]:
     """The rows of a table, those left out that the settings cannot give (see `left_out`).
 
     Two rows differ in what their labels name and in nothing else. Of an ensemble each rater has rows of its
@@ -89,7 +90,7 @@ def table_rows(table: str, settings: Settings) -> list[Row]:
         settings.rater_weights
     )
     together = f"{rows[-1].label}, ensemble of {len(settings.raters)} raters{weights}"
-    return [*blocks, Row(together, published="9")] if table == "3" else blocks
+    return [*blocks, AblationRow(together, published="9")] if table == "3" else blocks
 
 
 def left_out(table: str, settings: Settings) -> list[str]:
@@ -101,17 +102,17 @@ def left_out(table: str, settings: Settings) -> list[str]:
     ]
 
 
-def _one_rater(table: str, settings: Settings) -> list[Row]:
+def _one_rater(table: str, settings: Settings) -> list[AblationRow]:
     if table == "3":
         return _aggregation_rows()
     if table == "4":
-        return [Row(f"K = {k}", standard=f"quality-word-{k}", published=str(k)) for k in (3, 5, 7, 9)]
+        return [AblationRow(f"K = {k}", standard=f"quality-word-{k}", published=str(k)) for k in (3, 5, 7, 9)]
     if table == "5":
         return _segmentation_rows(settings)
     return _own_rows()
 
 
-def _vary_nothing(row: Row, settings: Settings) -> bool:
+def _vary_nothing(row: AblationRow, settings: Settings) -> bool:
     """Whether a row is about settings of the segmenter that are the common ones already."""
     return bool(row.run.segmentation) and all(
         load_granularity(value).masks == load_granularity(settings.granularity).masks
@@ -121,23 +122,25 @@ def _vary_nothing(row: Row, settings: Settings) -> bool:
     )
 
 
-def _aggregation_rows() -> list[Row]:
+def _aggregation_rows() -> list[AblationRow]:
     only = {"lambda": REGIONS_ONLY}
     return [
-        Row("whole image, free number", RunKey(WHOLE), "quality-float", {"lambda": 0}, "1"),
-        Row("boxes by area, number standard", standard="quality-number-7", arithmetic=only, published="2"),
-        Row(
+        AblationRow("whole image, free number", RunKey(WHOLE), "quality-float", {"lambda": 0}, "1"),
+        AblationRow(
+            "boxes by area, number standard", standard="quality-number-7", arithmetic=only, published="2"
+        ),
+        AblationRow(
             "boxes by area, sentence standard", standard="quality-sentence-7", arithmetic=only, published="3"
         ),
-        Row("boxes by mean, word standard", arithmetic={**only, "weighting": "mean"}, published="4"),
-        Row("masks by area, word standard", RunKey("mask"), arithmetic=only, published="5"),
-        Row("whole image, word standard", arithmetic={"lambda": 0}, published="6"),
-        Row("boxes by area, word standard", arithmetic=only, published="7"),
-        Row("boxes and whole image, word standard", published="8"),
+        AblationRow("boxes by mean, word standard", arithmetic={**only, "weighting": "mean"}, published="4"),
+        AblationRow("masks by area, word standard", RunKey("mask"), arithmetic=only, published="5"),
+        AblationRow("whole image, word standard", arithmetic={"lambda": 0}, published="6"),
+        AblationRow("boxes by area, word standard", arithmetic=only, published="7"),
+        AblationRow("boxes and whole image, word standard", published="8"),
     ]
 
 
-def _segmentation_rows(settings: Settings) -> list[Row]:
+def _segmentation_rows(settings: Settings) -> list[AblationRow]:
     """One segmenter in all rows but that which names another; published: the paper's areas may be literal.
 
     Without the complement the areas add up to less than 1. Normalised, that changes little; literal, the
@@ -147,35 +150,35 @@ def _segmentation_rows(settings: Settings) -> list[Row]:
     literal = {"normalize_areas": False}
     without = RunKey("bbox", (("complement", False),))
     rows = [
-        Row("no complement", without, published="No Complement"),
-        Row("no complement, literal areas", without, arithmetic=literal, published="No Complement"),
-        Row("our setting", published="Our Setting"),
-        Row("our setting, literal areas", arithmetic=literal, published="Our Setting"),
+        AblationRow("no complement", without, published="No Complement"),
+        AblationRow("no complement, literal areas", without, arithmetic=literal, published="No Complement"),
+        AblationRow("our setting", published="Our Setting"),
+        AblationRow("our setting, literal areas", arithmetic=literal, published="Our Setting"),
     ]
     if not find_segmenter(settings.segmenter).takes_granularity:
         return rows
     fine, coarse = (RunKey("bbox", (("granularity", name),)) for name in ("default", "coarse"))
     tiny = RunKey("bbox", (("segmenter", "sam2.1-tiny"),))
     networks = [
-        Row("default parameters", fine, published="Default"),
-        Row("segmenter sam2.1-tiny", tiny, published="SAM Tiny"),
-        Row("coarse parameters", coarse),
+        AblationRow("default parameters", fine, published="Default"),
+        AblationRow("segmenter sam2.1-tiny", tiny, published="SAM Tiny"),
+        AblationRow("coarse parameters", coarse),
     ]
     if ":" in settings.segmenter:  # a checkpoint of the user's own: there is no other size of it
         del networks[1]
     return [*networks, *rows]
 
 
-def _own_rows() -> list[Row]:
+def _own_rows() -> list[AblationRow]:
     lambdas = (0, 0.25, 0.5, 1, 2, 4, REGIONS_ONLY)
     mean = {"readout": "expected"}
     return [
-        Row("readout digit"),
-        Row("readout expected", arithmetic=mean),
-        *(Row(f"lambda {lam:g}", arithmetic={**mean, "lambda": lam}) for lam in lambdas),
-        Row("literal areas", arithmetic={**mean, "normalize_areas": False}),
+        AblationRow("readout digit"),
+        AblationRow("readout expected", arithmetic=mean),
+        *(AblationRow(f"lambda {lam:g}", arithmetic={**mean, "lambda": lam}) for lam in lambdas),
+        AblationRow("literal areas", arithmetic={**mean, "normalize_areas": False}),
         *(
-            Row(f"least area {area:g}", RunKey("bbox", (("min_area", area),)), arithmetic=mean)
+            AblationRow(f"least area {area:g}", RunKey("bbox", (("min_area", area),)), arithmetic=mean)
             for area in (0.0, 0.005, 0.02, 0.05)
         ),
     ]
@@ -202,11 +205,11 @@ class Ablation:
 
 
 def run_ablation(
-    rows: Sequence[Row],
+    rows: Sequence[AblationRow],
     settings: Settings,
     sources: Sequence[ImageRef],
     folder: Path,
-    memory_file: Path,
+    cache_file: Path,
     progress: Callable[[Run], Any] = lambda _: None,
 ) -> Ablation:
     """Do every run that the rows need; what is there already is used.
@@ -216,15 +219,16 @@ def run_ablation(
         settings: The common ones; crop and standards are those of the rows.
         sources: The images.
         folder: Gets one run folder for each distinct run.
-        memory_file: What runs share, also those of other tables.
-        progress: Told each run before its images; returns what is called with each image that is done.
+        cache_file: What runs share, also those of other tables.
+        progress: Called with each run before its images; returns what is called with the number of images
+            that are done.
 
     Raises:
         UserError: a model is unusable, or the folder holds something else.
     """
     ratings, segmentations = Calls(), Calls()
     runs, builder = {}, Builder()
-    with open_memory(memory_file) as memory:
+    with open_cache(cache_file) as cache:
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards)}
@@ -232,24 +236,13 @@ def run_ablation(
             resolved = Resolved(own, builder)
             run = open_run(folder / key.name, resolved, list(sources), preset="ablation")
             run = revised(run, find_changes(run, sources).changes)
-            on_images = progress(run) or (lambda _: None)
-            for group in rater_groups(own.raters):
-                left = pending(run, group)
-                if left:
-                    method = method_of(run, group)
-                    remembered = {n: RememberingRater(r, memory, ratings) for n, r in method.raters.items()}
-                    segmenter = _remembering(own, memory, segmentations)
-                    method = replace(method, raters=remembered, segmenter=segmenter)
-                    for _ in run_shards(run, method, left, on_images):
-                        pass
-                    del method, remembered, segmenter
-                    release_memory(builder)
-            write_scores(run)
+            cached = partial(_cached, own, cache, ratings, segmentations)
+            _compute(run, cached, progress(run) or (lambda _: None), builder)
             runs[key] = run
     return Ablation(runs, ratings, segmentations)
 
 
-def _needed(rows: Sequence[Row]) -> dict[RunKey, tuple[str, ...]]:
+def _needed(rows: Sequence[AblationRow]) -> dict[RunKey, tuple[str, ...]]:
     """The distinct runs, each with the standards that are read off it."""
     needed: dict[RunKey, dict[str, None]] = {}
     for row in rows:
@@ -257,7 +250,30 @@ def _needed(rows: Sequence[Row]) -> dict[RunKey, tuple[str, ...]]:
     return {key: tuple(standards) for key, standards in needed.items()}
 
 
-def _remembering(settings: Settings, memory: Memory, calls: Calls) -> RememberingSegmenter | None:
+def _compute(
+    run: Run, cached: Callable[[Method], Method], on_images: Callable[[int], None], builder: Builder
+) -> None:
+    """Do what is left of a run, one group of raters after the other, and write its scores."""
+    for group in rater_groups(run.settings.raters):
+        left = pending(run, group)
+        if left:
+            method = cached(method_of(run, group))
+            for _ in run_shards(run, method, left, on_images):
+                pass
+            del method
+            release_memory(builder)
+    write_scores(run)
+
+
+def _cached(
+    settings: Settings, cache: ResultCache, ratings: Calls, segmentations: Calls, method: Method
+) -> Method:
+    """The method with a cache around its raters and its segmenter."""
+    raters = {name: CachedRater(rater, cache, ratings) for name, rater in method.raters.items()}
+    return replace(method, raters=raters, segmenter=_cached_segmenter(settings, cache, segmentations))
+
+
+def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:
     if settings.crop == WHOLE:
         return None
     segmenter = build_segmenter(
@@ -268,10 +284,10 @@ def _remembering(settings: Settings, memory: Memory, calls: Calls) -> Rememberin
         granularity=settings.granularity,
         options=settings.model_options,
     )
-    return RememberingSegmenter(segmenter, memory, calls, masks=settings.crop == "mask")
+    return CachedSegmenter(segmenter, cache, calls, masks=settings.crop == "mask")
 
 
-def common_arithmetic(row: Row) -> Iterator[tuple[str, Any]]:
+def common_arithmetic(row: AblationRow) -> Iterator[tuple[str, Any]]:
     """The arithmetic of a row, whatever the runs' settings say."""
     yield from {
         "readout": "digit",

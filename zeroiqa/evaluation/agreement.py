@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from zeroiqa.errors import UserError
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.types import LeftOut, left_out_note
-from zeroiqa.evaluation.matching import Origin, Scored, match
+from zeroiqa.evaluation.matching import Scored, match
 from zeroiqa.metrics.logistic import plcc_fitted, rmse_fitted
 from zeroiqa.metrics.measures import (
     LEAST_IMAGES,
@@ -27,7 +28,7 @@ from zeroiqa.metrics.measures import (
 )
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.types import Dataset
 
 MEASURES: dict[str, Metric] = {
     "SRCC": srcc,
@@ -38,24 +39,29 @@ MEASURES: dict[str, Metric] = {
     "RMSE, 4-parameter fit": partial(rmse_fitted, parameters=4),
     "pairwise accuracy": pairwise_accuracy,
 }
-"""What is said of a method on a set of images; all but the RMSE: higher is better."""
+"""What a method is measured by on a set of images; of all but the RMSE, higher is better."""
 WITH_INTERVALS = ("SRCC", "PLCC", "KRCC")
 """Measures whose resamples are cheap enough to come with every evaluation."""
-_SUSPICIOUS = -0.3
+SUSPICIOUS = -0.3
+"""A correlation under this is one of scores or opinions that point the other way."""
+SEED = 0
+"""Of every bootstrap: equal scores and opinions have equal intervals and p values."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The images that have both, in the order of the dataset."""
+    """The images that have a score and an opinion, in the order of the dataset."""
 
     names: tuple[str, ...]
+    """As the dataset names them."""
     scores: Values
-    """Of the method, higher is better."""
+    """Of the method, shape (images,): in its own unit, negated where lower ones are better."""
     opinions: Values
-    """Of people, turned so that higher is better; in the dataset's own unit but for the sign."""
+    """Of people, shape (images,): in the dataset's own unit, negated where lower ones are better."""
     groups: tuple[Mapping[str, str], ...]
-    left_out: tuple[str, ...]
-    """Sentences, without full stops: what does not count, with counts; how images were told."""
+    """Of each image: kind of group -> group, such as model -> flux."""
+    notes: tuple[str, ...]
+    """Sentences, without full stops: what does not count, with counts; how images were matched."""
     turned: bool = False
     """Whether the dataset's numbers were negated, as lower is better there."""
 
@@ -79,13 +85,16 @@ class Agreement:
     """How well scores and opinions agree."""
 
     images: int
+    """How many have a score and an opinion."""
     measures: Mapping[str, float | None]
-    """Name -> value; None where it does not exist, as for constant scores."""
+    """Name of the measure (see `MEASURES`) -> value: correlations in -1..1, accuracy in 0..1, RMSE in the
+    unit of the opinions; None where it does not exist, as for constant scores."""
     intervals: Mapping[str, Interval | None]
-    """Of some of the measures: 95 %, percentile bootstrap over the images."""
+    """Of some of the measures: 95 %, percentile bootstrap over the images; None as for the measure."""
     notes: tuple[str, ...] = ()
-    """Sentences that the reader should know."""
+    """Sentences: what does not count, and what looks wrong."""
     groups: Mapping[str, Agreement] = field(default_factory=dict)
+    """Group -> the agreement on its images alone, without intervals; in alphabetical order."""
 
 
 def join(
@@ -94,7 +103,7 @@ def join(
     aspect: str,
     origin: Origin = Origin(),  # noqa: B008 -- frozen
 ) -> Joined:
-    """Bring a method's scores and a dataset's opinions together: see `zeroiqa.evaluation.named_images`.
+    """Bring a method's scores and a dataset's opinions together, image by image; see `match`.
 
     Args:
         scored: Path and score of each image; None for one with an error.
@@ -117,7 +126,7 @@ def join(
         LeftOut(
             f"image of {origin.what} without an opinion",
             f"images of {origin.what} without an opinion",
-            tuple(matched.strangers),
+            tuple(matched.unmatched),
         ),
         LeftOut(
             f"opinion whose image is not in {origin.what}",
@@ -126,18 +135,18 @@ def join(
         ),
     )
     if len(both) < LEAST_IMAGES:
-        said = "".join(f"{each}." for each in left_out_note(left_out))
+        note = "".join(f"{each}." for each in left_out_note(left_out))
         images = "1 image has" if len(both) == 1 else f"{len(both)} images have"
         raise UserError(
             f"Only {images} a score and an opinion, and {LEAST_IMAGES} are needed; check that {origin.what} "
-            f"and {dataset.name} are of the same images. {said}".rstrip()
+            f"and {dataset.name} are of the same images. {note}".rstrip()
         )
     return Joined(
         names=tuple(sample.name for sample in both),
         scores=np.array([matched.scores[sample.name] for sample in both], dtype=np.float64),
         opinions=direction * np.array([sample.scores[aspect] for sample in both]),
         groups=tuple(sample.groups for sample in both),
-        left_out=(*left_out_note(left_out), *matched.notes),
+        notes=(*left_out_note(left_out), *matched.notes),
         turned=direction < 0,
     )
 
@@ -167,29 +176,30 @@ def common_images(methods: Sequence[tuple[str, Joined]], dataset: str) -> tuple[
     )
 
 
-def measure(joined: Joined, *, resamples: int = 0, seed: int = 0) -> Agreement:
+def measure(joined: Joined, *, by: str | None = None, resamples: int = 0) -> Agreement:
     """Every measure, with intervals where resamples are wanted.
 
+    Args:
+        joined: The images.
+        by: Also of each group of this kind, such as model; groups of fewer than 3 images are a note.
+        resamples: Of the bootstrap intervals; 0 for none.
+
     Raises:
-        UserError: a score is no finite number, or there are fewer than 3 images.
+        UserError: a score is no finite number, there are fewer than 3 images, or no image has such a group.
     """
     measures = {name: metric(joined.scores, joined.opinions) for name, metric in MEASURES.items()}
     intervals = {
         name: bootstrap_interval(
-            MEASURES[name], joined.scores, joined.opinions, resamples, np.random.default_rng(seed)
+            MEASURES[name], joined.scores, joined.opinions, resamples, np.random.default_rng(SEED)
         )
         for name in (WITH_INTERVALS if resamples else ())
     }
-    said = (f"{each}." for each in joined.left_out)
-    return Agreement(len(joined), measures, intervals, (*said, *_notes(joined, measures)))
+    left_out = (f"{each}." for each in joined.notes)
+    whole = Agreement(len(joined), measures, intervals, (*left_out, *_notes(joined, measures)))
+    return whole if by is None else _with_groups(whole, joined, by)
 
 
-def measure_groups(joined: Joined, key: str) -> Agreement:
-    """The measures of each group; small groups are said.
-
-    Raises:
-        UserError: no image has such a group.
-    """
+def _with_groups(whole: Agreement, joined: Joined, key: str) -> Agreement:
     rows: dict[str, list[int]] = defaultdict(list)
     for row, groups in enumerate(joined.groups):
         if key in groups:
@@ -199,22 +209,27 @@ def measure_groups(joined: Joined, key: str) -> Agreement:
         raise UserError(f"No image has a group {key}; the dataset's groups: {known}.")
     large = {name: each for name, each in sorted(rows.items()) if len(each) >= LEAST_IMAGES}
     small = [f"{name} ({len(each)})" for name, each in sorted(rows.items()) if name not in large]
-    whole = measure(joined)
     note = f"Groups under {LEAST_IMAGES} images are left out: {', '.join(small)}." if small else ""
-    return Agreement(
-        whole.images,
-        whole.measures,
-        whole.intervals,
-        (*whole.notes, *filter(None, [note])),
-        {name: measure(joined.take(each)) for name, each in large.items()},
-    )
+    measured = {name: measure(joined.take(each)) for name, each in large.items()}
+    return replace(whole, notes=(*whole.notes, *filter(None, [note])), groups=measured)
 
 
-def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]]:
-    """The images on which scores and opinions differ most: name, score, opinion, difference of the ranks.
+class Outlier(NamedTuple):
+    """An image on which scores and people differ."""
 
-    Ranks run from 0 (worst) to 1 (best), so that neither scale matters; a positive difference is a score
-    that is too high.
+    name: str
+    """As the dataset names it."""
+    score: float
+    opinion: float
+    difference: float
+    """Its rank by the scores less that by people, in -1..1; ranks run from 0 (worst) to 1 (best), so that
+    neither scale matters. Positive: the scores take it for better than people do."""
+
+
+def outliers(joined: Joined, count: int) -> list[Outlier]:
+    """The images on which scores and opinions differ most, the largest difference first.
+
+    Scores and opinions are those of `joined`: higher is better in both.
     """
     ranks = [
         np.argsort(np.argsort(values, kind="stable"), kind="stable")
@@ -223,7 +238,7 @@ def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]
     gaps = (ranks[0] - ranks[1]) / max(len(joined) - 1, 1)
     worst = np.argsort(-np.abs(gaps), kind="stable")[:count]
     return [
-        (joined.names[row], float(joined.scores[row]), float(joined.opinions[row]), float(gaps[row]))
+        Outlier(joined.names[row], float(joined.scores[row]), float(joined.opinions[row]), float(gaps[row]))
         for row in worst
     ]
 
@@ -231,7 +246,7 @@ def outliers(joined: Joined, count: int) -> list[tuple[str, float, float, float]
 def _notes(joined: Joined, measures: Mapping[str, float | None]) -> list[str]:
     notes = ["The opinions are DMOS, lower is better: they were negated."] if joined.turned else []
     rank = measures["SRCC"]
-    if rank is not None and rank < _SUSPICIOUS:
+    if rank is not None and rank < SUSPICIOUS:
         notes.append(
             f"The correlation is strongly negative (SRCC {rank:.3f}): are the opinions DMOS, where lower is "
             "better? Then say so in the dataset (a column named dmos)."

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from zeroiqa.baselines import named_like
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.matching import Origin
-from zeroiqa.evaluation.methods import Direction, Method
+from zeroiqa.evaluation.datasets.origins import Origin
+from zeroiqa.evaluation.methods import ComparedMethod, Direction
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, Table, first_names, letters, read_table
 
 _SCORES = ("score", "scores", "value", "prediction")
@@ -35,12 +35,12 @@ _DIRECTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def read_external(
     path: Path, lower_is_better: Iterable[str] = (), folders: Iterable[str] = ()
-) -> list[Method]:
-    """The methods of a file, in the order in which it has them. Columns of text are passed over, and said.
+) -> list[ComparedMethod]:
+    """The methods of a file, in the order in which it has them. Columns of text are left out, with a note.
 
     Args:
         path: A table with a header, as `zeroiqa.files.tables.read.read_table` takes it.
-        lower_is_better: Names of methods whose direction the user has said; others are ignored here.
+        lower_is_better: Names of methods whose lower scores are better; names of others are ignored here.
         folders: What relative paths may count from beside the file's own folder and the current one.
 
     Raises:
@@ -70,18 +70,18 @@ def read_external(
         parts = [(path.stem if alone else table.header[place], place, rows) for place in columns]
         used = columns
     unused = [table.header[place] for place in others if place not in used]
-    said = [f"Columns of {path.name} that are not used: {', '.join(unused)}."] if unused else []
+    left_out = [f"Columns of {path.name} that are not used: {', '.join(unused)}."] if unused else []
     values = {place: table.numbers(place, key) for _, place, _ in parts}
     lower = {name.casefold() for name in lower_is_better}
     return [
-        Method(
+        ComparedMethod(
             name,
             f"external scores, {path.name}",
             source=str(path),
             scored=tuple((table.rows[row][key], values[place][row]) for row in own),
             direction=_direction(table, name, own, way, name.casefold() in lower),
             origin=Origin((str(path.parent), ".", *folders), names=True, what=path.name),
-            notes=(*table.notes, *said, *table.formula_note([place])),
+            notes=(*table.notes, *left_out, *table.formula_note([place])),
         )
         for name, place, own in parts
     ]
@@ -89,7 +89,7 @@ def read_external(
 
 def read_externals(
     paths: Sequence[Path], lower_is_better: Sequence[str] = (), folders: Collection[str] = ()
-) -> list[Method]:
+) -> list[ComparedMethod]:
     """The methods of several files.
 
     Raises:
@@ -117,9 +117,9 @@ def _check_names(path: Path, table: Table, columns: Sequence[int]) -> None:
         )
 
 
-def _direction(table: Table, name: str, rows: Iterable[int], column: int | None, said: bool) -> Direction:
-    """What the user says, else the file, else the name, else nobody."""
-    if said:
+def _direction(table: Table, name: str, rows: Iterable[int], column: int | None, lower: bool) -> Direction:
+    """As the user states it (`lower`), else the file, else the name of the method, else nobody."""
+    if lower:
         return Direction(-1, "--lower-is-better")
     if column is not None:
         header = table.header[column]
@@ -141,15 +141,15 @@ def _direction(table: Table, name: str, rows: Iterable[int], column: int | None,
 
 
 def _stated(table: Table, text: str, column: str) -> int | None:
-    said = text.strip().casefold().replace("_", " ")
+    word = text.strip().casefold().replace("_", " ")
     lower, higher = _DIRECTIONS[letters(column)]
-    if said in lower:
+    if word in lower:
         return -1
-    if said in higher:
+    if word in higher:
         return 1
-    if said:
+    if word:
         raise UserError(
-            f"The file {table.path} has {said!r} in column {column}; write {lower[0]} or {higher[0]}, or "
+            f"The file {table.path} has {word!r} in column {column}; write {lower[0]} or {higher[0]}, or "
             "nothing."
         )
     return None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.evaluation.datasets.named_images import Found, NamedImages, is_bare, without_suffix_note
 from zeroiqa.evaluation.datasets.types import some
-from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare
-from zeroiqa.images.listed import spellings
-from zeroiqa.images.sieve import EXTENSIONS
+from zeroiqa.images.listed_paths import spellings
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.datasets.read import Dataset
+    from zeroiqa.evaluation.datasets.origins import Origin
+    from zeroiqa.evaluation.datasets.types import Dataset
+
 Scored: TypeAlias = tuple[str, float | None]
 """Path and score of an image; None for one with an error."""
 
@@ -25,74 +24,15 @@ class NothingInCommonError(UserError):
     """None of the scored images has an opinion."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where the paths of scored images come from."""
-
-    folders: tuple[str, ...] = (".",)
-    """What relative paths count from: the first of these in which something is at the path, or the first."""
-    files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """Path -> its spelling for opening the file, and the file's size when it was scored (0: not known)."""
-    names: bool = False
-    """Whether a name without a folder means the one image that is called so, below the first of `folders` or
-    else below the dataset's root."""
-    by_name: bool = False
-    """Whether the file's name alone says which image it is, wherever both are: for copies of the images."""
-    what: str = "the run"
-    """Who names the images, for a message."""
-
-
-class OwnPaths:
-    """The images of some runs by their paths as they were given to them, relative or absolute.
-
-    Args:
-        origins: Of the runs.
-    """
-
-    def __init__(self, origins: Iterable[Origin]) -> None:
-        self._files: dict[str, tuple[str, Origin]] = {}
-        self._without_suffix: dict[str, set[str]] = defaultdict(set)
-        for origin in origins:
-            for path, (file, _) in origin.files.items():
-                absolute = (os.path.abspath(os.path.join(folder, file)) for folder in origin.folders)  # noqa: PTH100, PTH118
-                for key in (os.path.normpath(path), *absolute):
-                    self._files.setdefault(key, (file, origin))
-                    stem, suffix = os.path.splitext(key)  # noqa: PTH122
-                    if suffix.lower() in EXTENSIONS:
-                        self._without_suffix[stem].add(key)
-
-    def at(self, text: str) -> Found | None:
-        """The image whose path was given as a text, perhaps without its suffix.
-
-        Raises:
-            UserError: two images differ from it in nothing but their suffixes.
-        """
-        key = os.path.normpath(text)
-        if key in self._files:
-            return Found(self._place(*self._files[key]), "same")
-        fitting = sorted(self._without_suffix.get(key, ()))
-        if len(fitting) > 1:
-            raise UserError(
-                f"{printable(text)} may be {printable(fitting[0])} or {printable(fitting[1])}; "
-                "write the names with their suffixes."
-            )
-        return Found(self._place(*self._files[fitting[0]]), "stem") if fitting else None
-
-    @staticmethod
-    def _place(file: str, origin: Origin) -> str:
-        places = [os.path.abspath(os.path.join(folder, file)) for folder in origin.folders]  # noqa: PTH100, PTH118
-        return next(filter(os.path.lexists, places), places[0])
-
-
 class Matched(NamedTuple):
-    """What a method says of the images of a dataset."""
+    """The scored images that are images of a dataset."""
 
     scores: dict[str, float | None]
     """Name of the sample -> score; None for an error."""
-    strangers: list[str]
+    unmatched: list[str]
     """Scored images that the dataset does not have."""
     notes: tuple[str, ...]
-    """Sentences, without full stops, on how the images were told."""
+    """Sentences, without full stops, on how the images were matched."""
 
 
 def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched:
@@ -109,7 +49,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
     what = f"{origin.what[0].upper()}{origin.what[1:]}"
     scores: dict[str, float | None] = {}
     paths: dict[str, str] = {}
-    strangers: list[str] = []
+    unmatched: list[str] = []
     by_end: list[str] = []
     by_stem: list[str] = []
     twice: list[str] = []
@@ -119,7 +59,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
         name = None if found is None else samples.get(found.path)
         if found is None or name is None:
             example = example or (path if found is None else os.path.abspath(found.path))  # noqa: PTH100
-            strangers.append(path)
+            unmatched.append(path)
         elif name not in scores:
             scores[name], paths[name] = score, path
             by_end += [path] if found.how == "end" else []
@@ -132,8 +72,8 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
         else:
             twice.append(path)
     if not scores:
-        raise NothingInCommonError(_nothing(len(strangers), example, dataset, origin))
-    return Matched(scores, strangers, _notes(by_end, by_stem, twice, dataset, origin))
+        raise NothingInCommonError(_nothing(len(unmatched), example, dataset, origin))
+    return Matched(scores, unmatched, _notes(by_end, by_stem, twice, dataset, origin))
 
 
 def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:
@@ -175,14 +115,6 @@ def _notes(
             f"scores, counted once: {some(map(printable, twice), 3)}"
         )
     return tuple(notes)
-
-
-def without_suffix_note(names: list[str], what: str) -> str:
-    """A sentence on names that were told without their suffixes."""
-    return (
-        f"Names of {what} without suffix: {len(names):,} ({some(map(printable, names), 3)}); each means the "
-        "one image that is called so."
-    )
 
 
 def _nothing(count: int, example: str, dataset: Dataset, origin: Origin) -> str:

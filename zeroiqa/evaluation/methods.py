@@ -6,20 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zeroiqa.evaluation.matching import Origin, Scored
+from zeroiqa.evaluation.datasets.origins import Origin
+from zeroiqa.evaluation.matching import Scored
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.metrics.measures import Metric, plcc, srcc
 
-MEASURES: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
+COMPARED_BY: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
 """What methods are compared by."""
 
 
 class Direction(NamedTuple):
-    """Which of a method's scores are better, and who says so."""
+    """Which of a method's scores are better, and where that is stated."""
 
     sign: int | None
-    """+1: the higher ones; -1: the lower ones; None: nobody says, and they are taken as +1."""
-    said_by: str
+    """+1: the higher ones; -1: the lower ones; None: nobody states it, and +1 is assumed."""
+    stated_by: str
     """The option, the file or the catalogue; "" for scores of ours, whose direction is known."""
 
 
@@ -28,7 +29,7 @@ UPWARDS, DOWNWARDS = Direction(1, ""), Direction(-1, "")
 
 
 @dataclass(frozen=True)
-class Method:
+class ComparedMethod:
     """One row: how a method scored images, or what is printed of it."""
 
     name: str
@@ -44,10 +45,10 @@ class Method:
     origin: Origin = field(default_factory=Origin)
     """Where the paths of the images come from."""
     notes: tuple[str, ...] = ()
-    """What was said while the scores were read."""
+    """Sentences from reading the scores."""
 
 
-def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
+def published_methods(datasets: Iterable[str], aspect: str) -> list[ComparedMethod]:
     """What papers print for the databases, one row for each method, training and table, the best SRCC first.
 
     Rows of ablations are left out: they are other settings than the method's own.
@@ -55,11 +56,12 @@ def published_methods(datasets: Iterable[str], aspect: str) -> list[Method]:
     found: dict[tuple[str, str, str], dict[str, dict[str, PublishedNumber]]] = {}
     for dataset in datasets:
         for each in published_numbers(dataset):
-            if each.aspect == aspect and each.metric.upper() in MEASURES and not each.setting:
+            if each.aspect == aspect and each.metric.upper() in COMPARED_BY and not each.setting:
                 row = found.setdefault((each.method, _protocol(each), each.source), {})
                 row.setdefault(dataset, {})[each.metric.upper()] = each
     methods = [
-        Method(method, protocol, source, published=row) for (method, protocol, source), row in found.items()
+        ComparedMethod(method, protocol, source, published=row)
+        for (method, protocol, source), row in found.items()
     ]
     return sorted(methods, key=_best_published, reverse=True)
 
@@ -71,6 +73,6 @@ def _protocol(each: PublishedNumber) -> str:
     return ", ".join(filter(None, ("published", each.source, trained, f"fit {each.fit}", each.flag)))
 
 
-def _best_published(method: Method) -> float:
+def _best_published(method: ComparedMethod) -> float:
     found = (numbers.get("SRCC") for numbers in method.published.values())
     return max((abs(each.value) for each in found if each and each.value is not None), default=0.0)

@@ -28,7 +28,7 @@ class PublishedNumber:
     dataset: str
     """As `zeroiqa datasets` names it, or another name where it reads no such database."""
     aspect: str
-    """quality, correspondence, authenticity; average over these; or what else was asked."""
+    """quality, correspondence, authenticity; average over these; or what else people were asked."""
     metric: str
     """srcc, plcc, krcc, ...; as printed: the sign against DMOS is kept, and percents are named so."""
     value: float | None
@@ -84,8 +84,8 @@ def _numbers(
         if not isinstance(rule, str):
             key = rule["key"].format_map(words)
             rule = rule[key] if key in rule else rule["default"]
-        said = rule.format_map(words)
-        return names.get(said, said)
+        filled = rule.format_map(words)
+        return names.get(filled, filled)
 
     for column, meaning in table["columns"].items():
         if row[column] == NOT_REPORTED:

@@ -1,6 +1,6 @@
 """Numbers for programs: one record for each number, in full precision, as JSON, JSON lines or CSV.
 
-Tables to read are laid out from the same numbers, see `tables`; they round, these do not.
+Tables for people are made from the same numbers; they round, these do not.
 """
 
 from __future__ import annotations
@@ -11,24 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zeroiqa.evaluation.tables import Mark, Table, render
 from zeroiqa.files.tables import csv_writer
+from zeroiqa.files.tables.render import Mark, TextTable, render
 from zeroiqa.names import json_text
 
 MACHINE_STYLES = (*csv_writer.STYLES, "json", "jsonl")
 
 
 @dataclass(frozen=True)
-class Record:
+class NumberRecord:
     """One number, and what must be known to use it. None stands for what does not apply or does not exist."""
 
     method: str
+    """What gave the scores: a run, a baseline, another tool, or a method of a paper."""
     database: str
+    """Whose opinions."""
     measure: str
+    """SRCC, PLCC, KRCC or a mean of them (in -1..1), pairwise accuracy (in 0..1), RMSE (in the unit of the
+    opinions)."""
     value: float | None
+    """In full precision; as printed, where it is published."""
     low: float | None = None
-    """Lower end of the 95 % interval."""
+    """Lower end of the 95 % interval, by bootstrap over the images."""
     high: float | None = None
+    """Upper end."""
     n: int | None = None
     """Images that the number is of."""
     left_out: int | None = None
@@ -52,7 +58,7 @@ class Record:
     notes: tuple[str, ...] = ()
     """Sentences about this number."""
     facts: Mapping[str, str | int | float | None] = field(default_factory=dict)
-    """What else tells it from others, such as aspect, group or table: columns of their own."""
+    """What else identifies it, such as aspect, group or table: each is a column of its own."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; no number is infinite or NaN."""
@@ -69,27 +75,35 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Report:
-    """What a command found out: the numbers, and the tables in which people read them."""
+    """The numbers that were found, and the tables in which people read them."""
 
-    records: tuple[Record, ...]
-    tables: tuple[Table, ...]
+    records: tuple[NumberRecord, ...]
+    tables: tuple[TextTable, ...]
     """With their notes."""
     notes: tuple[str, ...] = ()
     """Sentences about all records."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row of plain values for each number, in full precision; as `pandas.DataFrame` takes them."""
+        return [record.to_dict() for record in self.records]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: `rows`, one for each number, and `notes`, each sentence once."""
+        notes = dict.fromkeys((*self.notes, *(note for record in self.records for note in record.notes)))
+        return {"rows": self.rows(), "notes": list(notes)}
 
     def text(self, style: str) -> str:
         """The report as text that ends in a line break.
 
         Args:
             style: One of `MACHINE_STYLES` (json: one document with `rows` and `notes`; the others: one
-                record a line, its notes together with those of all), or of `tables.STYLES`.
+                record a line, its notes together with those of all), or "table", "markdown" or "latex".
         """
         if style not in MACHINE_STYLES:
             return "\n".join(render(table, style) for table in self.tables)
-        rows = [record.to_dict() for record in self.records]
         if style == "json":
-            notes = dict.fromkeys((*self.notes, *(note for record in self.records for note in record.notes)))
-            return _json({"rows": rows, "notes": list(notes)}, indent=2)
+            return _json(self.to_dict(), indent=2)
+        rows = self.rows()
         for row in rows:
             row["notes"] = list(dict.fromkeys((*row["notes"], *self.notes)))
         return "".join(map(_json, rows)) if style == "jsonl" else _csv(rows, style)

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.evaluation.matching import Origin
-from zeroiqa.runs import iter_scores, plan, read_column, reaggregation
+from zeroiqa.evaluation.datasets.origins import Origin
+from zeroiqa.files.storage import location
+from zeroiqa.runs import Run, iter_scores, load_run, plan, read_column, reaggregation
 
 _TRIED = 20
 """Images of a run that are looked for where it has moved with them."""
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.matching import Scored
+    from zeroiqa.evaluation.opinions import PathLike
     from zeroiqa.images.ref import ImageRef
-    from zeroiqa.runs import Run
+
+
+def load(run: PathLike | Run) -> Run:
+    """The run in a folder (on the disk, s3:// or gs://), or the run itself.
+
+    Raises:
+        UserError: the folder is no run, is damaged, or was written by a newer zeroiqa.
+    """
+    return run if isinstance(run, Run) else load_run(location(os.fspath(run)))
+
+
+def name_of(run: Run) -> str:
+    """The name of a run's folder."""
+    return run.folder.resolve().name if isinstance(run.folder, Path) else run.folder.name
 
 
 def label_of(run: Run, aspect: str, chosen: Collection[str] = ()) -> str:

@@ -1,1 +1,1 @@
-"""Files whoever wrote them: on the disk and in object stores, damaged or whole."""
+"""Read and write files on the disk and in object stores, also damaged ones."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Write files that are there whole or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged files: the one place that turns what a reader stumbles over into a sentence."""
+"""Turn the exceptions of parsers on damaged files into sentences."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.files.text import decode_text
 
 if TYPE_CHECKING:
     from zeroiqa.files.storage import Location
@@ -113,7 +114,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         data = file.read(JSON_BYTES + 1)
     if len(data) > JSON_BYTES:
         raise ValueError(f"it has more than {JSON_BYTES:,} bytes")
-    found = tomllib.loads(data.decode("utf-8"))
+    found = tomllib.loads(decode_text(data, strict=True))
     _check_numbers(found)
     return found
 

@@ -1,4 +1,4 @@
-"""What a parsed file must look like, as data: the type at each of its places, and the first that is wrong."""
+"""Describe as data what a parsed file must look like, and find the first place where it does not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST = 2**63
 class Plain:
     """One value."""
 
-    said: str
+    words: str
     """What it is, for a message."""
     fits: Callable[[Any], bool]
 
@@ -81,7 +81,7 @@ def one_of(*values: str) -> Plain:
 
 def perhaps(shape: Plain) -> Plain:
     """The same, or null."""
-    return Plain(f"{shape.said} or null", lambda value: value is None or shape.fits(value))
+    return Plain(f"{shape.words} or null", lambda value: value is None or shape.fits(value))
 
 
 def first_wrong(value: Any, shape: Shape, place: str = "") -> str | None:
@@ -94,7 +94,7 @@ def first_wrong(value: Any, shape: Shape, place: str = "") -> str | None:
     """
     match shape:
         case Plain():
-            return None if shape.fits(value) else _wrong(place, value, shape.said)
+            return None if shape.fits(value) else _wrong(place, value, shape.words)
         case ListOf():
             if not isinstance(value, list):
                 return _wrong(place, value, "a list")

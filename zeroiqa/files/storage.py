@@ -1,4 +1,4 @@
-"""Where files are: on the disk (`pathlib.Path`) or in an object store (`RemotePath`, s3:// and gs://).
+"""Paths on the disk (`pathlib.Path`) and in object stores (`RemotePath`, s3:// and gs://).
 
 Everything is read through pyarrow's file systems. What they lack is done through fsspec's (s3fs, gcsfs):
 creation of an object only if there is none of that name, and uploads that can be given up.
@@ -353,17 +353,17 @@ def explaining(path: RemotePath) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        told = explained(error, path)
-        if told is error:
+        explanation = explained(error, path)
+        if explanation is error:
             raise
-        raise told from error
+        raise explanation from error
     except UserError:
         raise
     except Exception as error:  # botocore's and Google's errors have no common base
-        told = explained(error, path)
-        if told is error:
+        explanation = explained(error, path)
+        if explanation is error:
             raise
-        raise told from error
+        raise explanation from error
 
 
 @functools.cache

@@ -1,1 +1,1 @@
-"""Bounds on what one file may take: time, memory, a process."""
+"""Limit what one image may take: time, memory, a process, the results of the others."""

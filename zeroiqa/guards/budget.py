@@ -1,4 +1,4 @@
-"""How long reading and decoding one image may take, and what ends it then.
+"""Limit the time that reading and decoding one image may take.
 
 Decoders of C cannot be interrupted, some of them keep Python's lock, and a read of a mount that hangs does
 not come back. So what is over the budget is left behind (a thread) or ends with its process, by a timer of C

@@ -1,4 +1,4 @@
-"""A process that does what may hang, crash or take all memory, so that only it has to end."""
+"""Do work that may hang, crash or take all memory in a child process, so that only the child ends."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Child:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: _Process | None = None
+        self._process: _ChildProcess | None = None
 
     def __call__(self, work: Callable[[], T], budget: Budget) -> T:
         """What the work returns or raises. Other threads wait for their turn, which costs no budget.
@@ -69,7 +69,7 @@ class Child:
         """
         with self._lock:
             try:
-                process, self._process = self._process or _Process(), None
+                process, self._process = self._process or _ChildProcess(), None
                 with budget.spent() as seconds:
                     result = process.answer((seconds, work))
             except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -80,7 +80,7 @@ class Child:
         return result  # type: ignore[no-any-return]  # what the work has returned
 
 
-class _Process:
+class _ChildProcess:
     """The process, which ends with this object."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What this process may use: the memory and the cores of its container, where it is in one, else the host's.
+"""Find the memory and the cores that this process may use: those of its container, else the host's.
 
 A process that takes more memory than its control group has is killed without a word, however much is free on
 the host. Both versions of control groups are read: https://docs.kernel.org/admin-guide/cgroup-v2.html and

@@ -1,4 +1,4 @@
-"""Work on several images by one call, in which a failure of one image stays that image's own."""
+"""Work on several images by one call, and keep the failure of one from the others."""
 
 from __future__ import annotations
 

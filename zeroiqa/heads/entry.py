@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from zeroiqa.files.damage import stumbles
 from zeroiqa.registry import import_attribute
+from zeroiqa.weights.model_files import read_json
 
 if TYPE_CHECKING:
     from zeroiqa.heads.predictions import Prediction
@@ -54,7 +56,7 @@ class DimensionEntry:
     aspect: Aspect
     """What the number is about; the run is kept under the standard "ASPECT-word-7"."""
     help: str
-    """What the number is, as the end of a sentence that begins with the name."""
+    """What the number is, in a few words."""
     text: Literal["prompts", "questions"] | None = None
     """What it reads beside each image: the option of `zeroiqa head score` that gives it."""
     gives_levels: bool = True
@@ -92,12 +94,24 @@ class HeadEntry:
     """What it says about images; each may have weights of its own."""
     model: str
     """The place of what makes a `HeadModel` of a dimension's name, a folder (Path) and `ModelOptions`."""
-    recognises: Callable[[Path], bool]
-    """Whether a folder holds weights of this head, by a small file of it."""
     weights: str
     """Why no weights are downloaded unasked, behind "which"."""
+    model_types: tuple[str, ...] = ()
+    """Model types in config.json that say that a folder is this head's; it needs no files of a processor."""
+    recognises: Callable[[Path], bool] | None = None
+    """Whether a folder is this head's that has no such config.json, by its small files."""
     training: TrainingEntry | None = None
     """None if it is not trained here."""
+
+    def owns(self, folder: Path) -> bool:
+        """Whether a folder holds what this head takes: its weights, or what it is trained from."""
+        if self.recognises is not None and self.recognises(folder):
+            return True
+        try:
+            config = read_json(folder / "config.json")
+        except stumbles():
+            return False
+        return isinstance(config, dict) and config.get("model_type") in self.model_types
 
     def load_model(self, dimension: str, folder: Path, options: ModelOptions) -> HeadModel:
         """Import the head and make its model; weights are loaded when they are first needed."""

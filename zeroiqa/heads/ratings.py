@@ -29,9 +29,10 @@ from zeroiqa.files.tables.read import (
     prompt_column,
     read_table,
 )
-from zeroiqa.files.tables.row_files import SUFFIXES, decoded, read_whole
+from zeroiqa.files.tables.row_files import SUFFIXES, read_whole
+from zeroiqa.files.text import decoded
 from zeroiqa.heads.questions import CORRESPONDENCE, PERCEPTION
-from zeroiqa.images.listed import ListedImages
+from zeroiqa.images.listed_paths import ListedImages
 from zeroiqa.images.sieve import EXTENSIONS
 
 _LOG = logging.getLogger(__name__)

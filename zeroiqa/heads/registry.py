@@ -46,7 +46,7 @@ def find_head(name: str) -> NamedHead:
         UserError: there is no such head or dimension, or another package's head cannot be loaded.
     """
     key, _, rest = name.partition(":")
-    if key not in HEADS.keys():  # noqa: SIM118 -- it is no mapping
+    if key not in HEADS:
         raise UserError(
             f"There is no head {name!r}; write head:NAME:DIMENSION:FOLDER, NAME:DIMENSION one of "
             f"{', '.join(head_names())}."
@@ -67,6 +67,11 @@ def head_names() -> tuple[str, ...]:
     return tuple(f"{key}:{each.name}" for key, entry in HEADS.entries() for each in entry.dimensions)
 
 
+def head_model_types() -> tuple[str, ...]:
+    """The model types in config.json by which folders of heads are known."""
+    return tuple(model_type for _, entry in HEADS.entries() for model_type in entry.model_types)
+
+
 def head_of(folder: Path) -> HeadEntry | None:
-    """The head whose weights a folder holds; None if it is of none that is known."""
-    return next((entry for _, entry in HEADS.entries() if entry.recognises(folder)), None)
+    """The head that a folder belongs to: its weights, or what it is trained from; None if there is none."""
+    return next((entry for _, entry in HEADS.entries() if entry.owns(folder)), None)

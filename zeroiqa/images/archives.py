@@ -1,4 +1,4 @@
-"""The images in a tar archive, as WebDataset writes them: found once, then each is read by itself."""
+"""Search tar archives for their images, as WebDataset packs them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import IO, cast
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reason, stumbles
 from zeroiqa.files.storage import RemotePath, location
+from zeroiqa.images.lists import prompt_in
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.sieve import HEAD, Sieve, keys_of
 
@@ -39,7 +40,7 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[ImageRef]:
     """
     shown = printable(path)
     found: dict[str, ImageRef] = {}
-    texts: dict[str, str] = {}
+    texts: dict[str, str | None] = {}
     with _opened(path, shown) as file:
         for each in _files(file, shown):
             below = "/".join((*filter(None, [within]), *parts_of(each.name)))
@@ -57,9 +58,9 @@ def members(path: str, sieve: Sieve, within: str = "") -> list[ImageRef]:
                 if each.size > MOST_PROMPT:
                     raise too_long(text, each.size)
                 file.seek(each.offset_data)
-                texts[each.name[:-4]] = _text(file.read(each.size), text)
+                texts[each.name[:-4]] = prompt_in(file.read(each.size), text)
     return [
-        ref._replace(prompt=next((texts[key] for key in keys_of(name) if key in texts), None) or None)
+        ref._replace(prompt=next((texts[key] for key in keys_of(name) if key in texts), None))
         for name, ref in found.items()
     ]
 
@@ -73,6 +74,20 @@ def all_members(path: str) -> list[ImageRef]:
     shown = printable(path)
     with _opened(path, shown) as file:
         return [_ref(path, each) for each in _files(file, shown)]
+
+
+def prompt_of(text: ImageRef) -> str | None:
+    """The prompt that a text in an archive holds; None if it is empty.
+
+    Raises:
+        UserError: it is too long or not Unicode, or the archive cannot be read.
+    """
+    shown = printable(text.path)
+    if text.bytes > MOST_PROMPT:
+        raise too_long(shown, text.bytes)
+    with _opened(str(text.archive), shown) as file:
+        file.seek(text.offset or 0)
+        return prompt_in(file.read(text.bytes), shown)
 
 
 def time_of(path: str) -> int | None:
@@ -129,13 +144,6 @@ def _files(file: IO[bytes], shown: str) -> Iterator[tarfile.TarInfo]:
 def parts_of(name: str) -> list[str]:
     """The folders and the file of a member's name, without what leads nowhere."""
     return [part for part in name.split("/") if part not in (".", "..")]
-
-
-def _text(data: bytes, shown: str) -> str:
-    try:
-        return data.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{shown} holds a prompt that is not UTF-8 text; save the file as UTF-8.") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the bytes of an image file say before a decoder sees them: format, size, what is there.
+"""Read the format and the size of an image from the bytes of its file, before anything is decoded.
 
 The size must be known before anything is allocated. And Pillow answers damaged metadata with Python warnings,
 which cannot be silenced in a thread-safe way: it is only given what decides pixels.
@@ -194,16 +194,16 @@ def read_heif(data: bytes, shown: str) -> Picture:
 def _slow(data: bytes, extent: int, shown: str) -> str:
     """What a HEIC or AVIF file is if its decoder has more to do than its size shows."""
     try:
-        asked = heif.work(data)
+        work = heif.work(data)
     except ValueError as error:
         raise damaged(shown, error) from error
-    if asked is not None and asked > _MOST_WORK:
-        raise damaged(shown, f"of {extent} pixels, its pictures make {asked} to be decoded")
-    if asked is None:
+    if work is not None and work > _MOST_WORK:
+        raise damaged(shown, f"of {extent} pixels, its pictures make {work} to be decoded")
+    if work is None:
         return "an image whose parts cannot be told"
     if b"moov" in data[:_MOOV]:
         return "a sequence of images"
-    return f"made of {asked / 1e6:.0f} megapixels" if asked > max(BLANK_PIXELS, 2 * extent) else ""
+    return f"made of {work / 1e6:.0f} megapixels" if work > max(BLANK_PIXELS, 2 * extent) else ""
 
 
 def largest_extent(data: bytes) -> tuple[int, int]:

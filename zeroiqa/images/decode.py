@@ -1,4 +1,4 @@
-"""Decode images under one policy.
+"""Turn the bytes of an image file into pixels under one policy; `decoder` adds a time limit to this.
 
 Pillow decodes every file. Of 8-bit JPEG it gives the pixels that OpenCV gives, and unlike OpenCV it writes
 nothing to standard error about damaged data. It is given the pixels of the first picture and no metadata
@@ -361,8 +361,8 @@ def _pillow_errors(shown: str) -> Iterator[None]:
             f"{shown} has more pixels than Pillow reads of it; convert it to PNG first."
         ) from error
     except Exception as error:  # on damaged data Pillow's plugins raise nearly everything
-        said = " ".join(f"{error}".split()).rstrip(".")  # libheif writes several lines
-        raise containers.damaged(shown, said or type(error).__name__) from error
+        reason = " ".join(f"{error}".split()).rstrip(".")  # libheif writes several lines
+        raise containers.damaged(shown, reason or type(error).__name__) from error
 
 
 def _check_size(width: int, height: int, policy: DecodePolicy, shown: str) -> None:

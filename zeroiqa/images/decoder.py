@@ -1,4 +1,4 @@
-"""From a file to pixels within a budget of time: here, or in a process of its own where that is safer."""
+"""Read and decode an image within a time limit, if need be in another process; `decode` does the decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the images that the arguments of a command mean: files, folders, patterns, lists, tar archives.
+"""Find the images that arguments name: files, folders, patterns, lists and tar archives.
 
 All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
 files lists in a second, and a path stays as the user wrote it.
@@ -18,11 +18,10 @@ from typing import TextIO
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Entry, RemotePath, is_remote, location
-from zeroiqa.files.tables.row_files import decoded
 from zeroiqa.images import archives, lists
 from zeroiqa.images.folders import ALL, Walk, split_pattern
-from zeroiqa.images.listed import ListedImages, spellings
-from zeroiqa.images.lists import Listed, checked_prompt
+from zeroiqa.images.listed_paths import ListedImages, spellings
+from zeroiqa.images.lists import Listed, prompt_in
 from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.passed_over import PassedOver
 from zeroiqa.images.ref import ImageRef
@@ -65,8 +64,8 @@ def find_images(
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
       separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
       header or keys with one column of `zeroiqa.files.tables.read.IMAGE_COLUMNS` (path, image, file_name ...)
-      and, if there is one, `prompt`; where a path leads says `zeroiqa.images.listed`; a listed file that is
-      missing becomes an error row;
+      and, if there is one, `prompt`; where a path leads says `zeroiqa.images.listed_paths`; a listed file
+      that is missing becomes an error row;
     * "-": such lines from standard input, from the current folder; or one image, see `standard_input`;
     * any of these but the last as an address s3://BUCKET/NAME or gs://BUCKET/NAME (and file:///PATH): what is
       below a folder is sorted by the bytes of the whole names there, `*` and `**` are the only signs of a
@@ -89,7 +88,7 @@ def find_images(
     if not arguments:
         raise UserError(f"No images are given; name {_WHAT}.")
     found: dict[str, ImageRef] = {}
-    passed, members = PassedOver(), NamedMembers()
+    passed, members = PassedOver(), NamedMembers(prompts=sidecar_prompts)
     for argument in arguments:
         sieve = Sieve(selection, prompts=sidecar_prompts)
         for ref in _expand(argument, stdin, sieve, members):
@@ -97,8 +96,8 @@ def find_images(
         passed.add(sieve.passed)
     if not found:
         raise UserError(f"No image is left; passed over: {passed}.")
-    if said := str(passed):
-        _LOG.warning("Passed over: %s.", said)
+    if others := str(passed):
+        _LOG.warning("Passed over: %s.", others)
     if not sidecar_prompts:
         return list(found.values())
     with ThreadPoolExecutor(REQUESTS) as threads:
@@ -292,7 +291,7 @@ def _listed(
         else:
             place = images.place(path)
         ref = members.find(place) or (ImageRef(place) if is_remote(place) else _file(place))
-        yield ref._replace(prompt=prompt)
+        yield ref._replace(prompt=prompt or ref.prompt)
     for note in images.notes(shown):
         _LOG.warning("%s", note)
     if empty:
@@ -321,10 +320,10 @@ def _with_sidecar(ref: ImageRef) -> ImageRef:
         size = sidecar.size() if isinstance(sidecar, RemotePath) else sidecar.stat().st_size
         if size > archives.MOST_PROMPT:
             raise archives.too_long(shown, size)
-        text = decoded(sidecar.read_bytes(), shown).strip()
+        content = sidecar.read_bytes()
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}; change its mode.") from error
-    return ref._replace(prompt=checked_prompt(text, shown))
+    return ref._replace(prompt=prompt_in(content, shown))
 
 
 def _extensions() -> str:

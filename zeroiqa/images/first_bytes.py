@@ -1,4 +1,4 @@
-"""How much of a file is read: its first bytes, and then no more than the picture needs of which they speak.
+"""Decide from the first bytes of a file how many of its bytes are read.
 
 A file may have any size, and any name: nothing is read whole before its first bytes have said that it is an
 image. A small one is then read at once. Of a large one the size of its picture is looked for first, at the

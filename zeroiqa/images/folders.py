@@ -1,4 +1,4 @@
-"""Walk folders on the disk: all files below one, or those that fit a pattern, each by its shortest path.
+"""Walk folders on the disk: all files below one, or those that match a pattern, each by its shortest path.
 
 Links are followed. A folder that several paths lead to, as links that form a loop do, is visited once for
 each part of the pattern; so a walk ends whatever the links are, and no depth is too much for it.
@@ -19,7 +19,7 @@ from typing import TypeAlias
 from zeroiqa.errors import UserError, printable
 from zeroiqa.images.sieve import HEAD, Sieve
 
-Entry: TypeAlias = "os.DirEntry[str]"
+DirEntry: TypeAlias = "os.DirEntry[str]"
 
 ALL = ("**", "*")
 """The pattern of all files below a folder."""
@@ -60,9 +60,9 @@ class Walk:
         self._sieve = sieve
         self._also = also
         self._seen: set[tuple[int, int, int]] = set()
-        self._listed: tuple[str | None, list[Entry]] = (None, [])
+        self._listed: tuple[str | None, list[DirEntry]] = (None, [])
 
-    def files(self) -> Iterator[tuple[str, Entry]]:
+    def files(self) -> Iterator[tuple[str, DirEntry]]:
         """The files with their paths, those in folders of short paths first.
 
         Raises:
@@ -111,7 +111,7 @@ class Walk:
                 if self._sieve.enters(self.below(below), hidden=part.startswith(".")):
                     yield below, index + (part != "**")
 
-    def _files(self, place: str, part: str) -> Iterator[tuple[str, Entry]]:
+    def _files(self, place: str, part: str) -> Iterator[tuple[str, DirEntry]]:
         hidden = part.startswith(".")
         for entry in self._entries(place):
             if _is_folder(entry) or not (part == "*" or _fits(entry.name, part)):
@@ -125,13 +125,13 @@ class Walk:
             if taken:
                 yield path, entry
 
-    def _entries(self, place: str) -> list[Entry]:
+    def _entries(self, place: str) -> list[DirEntry]:
         """What is in a folder, sorted; nothing if it holds a run, or is not to be listed."""
         if self._listed[0] != place:
             self._listed = (place, self._list(place))
         return self._listed[1]
 
-    def _list(self, place: str) -> list[Entry]:
+    def _list(self, place: str) -> list[DirEntry]:
         try:
             with os.scandir(place or os.curdir) as listing:
                 entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
@@ -153,7 +153,7 @@ class Walk:
         self._sieve.leave_unlisted(place, reason)
 
 
-def _is_folder(entry: Entry) -> bool:
+def _is_folder(entry: DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link onto itself
@@ -164,7 +164,7 @@ def _fits(name: str, part: str) -> bool:
     return fnmatch.fnmatch(name, part) and name.startswith(".") <= part.startswith(".")
 
 
-def _head(entry: Entry) -> bytes:
+def _head(entry: DirEntry) -> bytes:
     """What a regular file begins with; nothing if it cannot be read."""
     try:
         if not entry.is_file():

@@ -1,4 +1,4 @@
-"""Lists of images in files: a path per line, or tables with a column of paths."""
+"""Read lists of images: files with a path per line, or tables with a column of paths."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import explaining, location
 from zeroiqa.files.tables import row_files
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, first_names, named_column, prompt_column, read_table
-from zeroiqa.files.tables.row_files import decoded, read_whole
+from zeroiqa.files.tables.row_files import read_whole
 from zeroiqa.files.tables.rows import BATCH, MAX_TEXT, explained, too_much_text
 from zeroiqa.files.tables.text import begins_a_table
+from zeroiqa.files.text import decoded
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -66,6 +67,19 @@ def checked_prompt(text: str | None, shown: str) -> str | None:
     except UnicodeEncodeError as error:
         raise UserError(f"{shown} holds a prompt that is not UTF-8 text; save the file as UTF-8.") from error
     return text or None
+
+
+def prompt_in(data: bytes, shown: str) -> str | None:
+    """The prompt that a text beside an image holds; None if it is empty.
+
+    Args:
+        data: The content of the file.
+        shown: Its name for a message.
+
+    Raises:
+        UserError: it is not UTF-8 text, nor UTF-16.
+    """
+    return checked_prompt(decoded(data, shown).strip(), shown)
 
 
 def _table(path: str, shown: str) -> Iterator[Listed]:

@@ -1,4 +1,4 @@
-"""Members of tar archives that are named one by one, as results call them: ARCHIVE.tar/MEMBER."""
+"""Find single members of tar archives by their paths, which are written ARCHIVE.tar/MEMBER."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.files.storage import location
 from zeroiqa.images import archives
 from zeroiqa.images.ref import ImageRef
+from zeroiqa.images.sieve import keys_of
 
 _INTO_ARCHIVE = re.compile(
     rf"(?:{'|'.join(map(re.escape, (archives.SUFFIX, *archives.COMPRESSED)))})/+(?=[^/])", re.IGNORECASE
@@ -17,10 +18,14 @@ _INTO_ARCHIVE = re.compile(
 
 
 class NamedMembers:
-    """Finds members by their paths; each archive is searched once."""
+    """Finds members by their paths; each archive is searched once.
 
-    def __init__(self) -> None:
-        """Begin without any archive searched."""
+    Args:
+        prompts: Whether the text KEY.txt in an archive is the prompt of KEY.jpg.
+    """
+
+    def __init__(self, *, prompts: bool = False) -> None:
+        self._prompts = prompts
         self._is_file = cache(_is_file)
         self._members = cache(_members)
 
@@ -41,7 +46,14 @@ class NamedMembers:
             UserError: the archive is compressed, damaged or cut off, or cannot be read.
         """
         archive = self.archive_of(path)
-        return None if archive is None else self._members(archive).get(_key(path[len(archive) :]))
+        if archive is None:
+            return None
+        members, key = self._members(archive), _key(path[len(archive) :])
+        ref = members.get(key)
+        if ref is None or not self._prompts:
+            return ref
+        texts = filter(None, (members.get(f"{name}.txt") for name in keys_of(key)))
+        return ref._replace(prompt=next(map(archives.prompt_of, texts), None))
 
 
 def _is_file(path: str) -> bool:

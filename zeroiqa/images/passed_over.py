@@ -1,4 +1,4 @@
-"""What was passed over while images were looked for: counted, and named in one line."""
+"""Count the files and folders that a search for images passes over, and name them in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a Pillow picture to samples, from samples to upright RGB: the arithmetic of the decode policy."""
+"""Turn a Pillow picture into upright RGB: the arithmetic of the decode policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of an image, wherever they are: a file, an object of a store, a member of a tar archive."""
+"""Read the bytes of an image from a file, an object of a store or a member of a tar archive."""
 
 from __future__ import annotations
 

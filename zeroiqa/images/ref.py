@@ -1,4 +1,4 @@
-"""Where an image is, and what is known of it before it is read: the one record from finding to decoding."""
+"""`ImageRef`: where an image is, and what is known of it before it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images below a folder of an object store, or that fit a pattern there, from one listing."""
+"""List the images below a folder of an object store, or those that match a pattern there."""
 
 from __future__ import annotations
 

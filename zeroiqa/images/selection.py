@@ -1,4 +1,4 @@
-"""Which of the images that are found are wanted: the patterns of --include and --exclude."""
+"""Choose among the images that are found, by the patterns of --include and --exclude."""
 
 from __future__ import annotations
 

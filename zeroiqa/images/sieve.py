@@ -1,4 +1,4 @@
-"""What below an argument is an image of the user's: in a folder, a store or an archive."""
+"""Tell the user's images from other files in a folder, a store or an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "-" means: a list of paths on standard input, or one image, whose bytes are kept in a file."""
+"""Read what "-" names: a list of paths on standard input, or one image, whose bytes are kept in a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from zeroiqa.errors import UserError
-from zeroiqa.files.tables.row_files import decoded
+from zeroiqa.files.text import decoded
 from zeroiqa.images import lists
 from zeroiqa.images.containers import file_format
 from zeroiqa.images.lists import Listed

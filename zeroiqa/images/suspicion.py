@@ -1,4 +1,4 @@
-"""Whether the decoding of a file may take very long or much memory, by what its headers say.
+"""Tell from its headers whether decoding a file may take very long or much memory.
 
 Every count in a file is bounded before it gets here, so the work for any file is; but decoders are written in
 C and cannot be interrupted, and damage can make them slow in ways that no header shows. A file that is

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from zeroiqa.errors import UserError
 from zeroiqa.metrics.correlation import LEAST_IMAGES, Counts, PairCounter, Values, checked, pearson, ranks
-from zeroiqa.metrics.resampling import Anew, Linear, Metric, Paired, Ranked, Statistic, resample
+from zeroiqa.metrics.resampling import Linear, Metric, Paired, Ranked, Recomputed, Statistic, resample
 
 __all__ = [
     "LEAST_IMAGES",
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Interval(NamedTuple):
-    """A bootstrap interval."""
+    """A bootstrap interval; both ends are in the unit of the measure."""
 
     low: float
     high: float
@@ -252,7 +252,7 @@ def bootstrap_values(
     columns = [checked(method, y)[0] for method in methods]
     people = np.asarray(y, dtype=np.float64)
     fast = FAST.get(metric)
-    statistic = fast(columns, people) if fast else Anew(metric, columns, people)
+    statistic = fast(columns, people) if fast else Recomputed(metric, columns, people)
     return resample(statistic, len(people), resamples, rng)
 
 

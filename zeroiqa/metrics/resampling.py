@@ -138,7 +138,7 @@ class Paired:
         return [counter.count(times).tau_b for counter in self._counters]
 
 
-class Anew:
+class Recomputed:
     """Any metric, computed from the resample's own values."""
 
     def __init__(self, metric: Metric, columns: Sequence[Values], y: Values) -> None:

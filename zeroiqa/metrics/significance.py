@@ -59,18 +59,6 @@ class Related(NamedTuple):
     n: int
 
 
-def paired_bootstrap(
-    metric: Metric,
-    x: npt.ArrayLike,
-    other: npt.ArrayLike,
-    y: npt.ArrayLike,
-    resamples: int,
-    rng: np.random.Generator,
-) -> PairedTest:
-    """Compare two methods by resampling the images that both scored; see `paired_bootstraps`."""
-    return paired_bootstraps(metric, x, [other], y, resamples, rng)[0]
-
-
 def paired_bootstraps(
     metric: Metric,
     x: npt.ArrayLike,

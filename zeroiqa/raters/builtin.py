@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -69,9 +70,11 @@ def _baseline(argument: str | None, options: ModelOptions) -> Rater:
 
 
 def _head(argument: str | None, options: ModelOptions) -> Rater:
+    from zeroiqa.heads.registry import HEADS
     from zeroiqa.raters.head import HeadRater
 
-    return HeadRater(argument or "", options)
+    with HEADS.code_of(argument or "", "cannot be built"):
+        return HeadRater(argument or "", options)
 
 
 def _of_card(card: ModelCard) -> RaterEntry:
@@ -92,7 +95,12 @@ def _of_baseline(argument: str) -> RaterEntry:
 
 
 def _of_head(argument: str) -> RaterEntry:
-    return replace(HEAD, gives_levels=not argument.startswith("lmm4lmm:qa:"))
+    """What its dimension declares; an unknown one is refused when it is built."""
+    from zeroiqa.heads.registry import find_head
+
+    with suppress(UserError):
+        return replace(HEAD, gives_levels=find_head(argument).dimension.gives_levels)
+    return HEAD
 
 
 def _points_down(rater_id: str) -> bool:

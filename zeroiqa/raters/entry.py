@@ -23,11 +23,6 @@ def never(rater_id: str) -> bool:
     return False
 
 
-def ends_with_lower_is_better(rater_id: str) -> bool:
-    """Whether an id ends with `LOWER_IS_BETTER`."""
-    return rater_id.endswith(f" {LOWER_IS_BETTER}")
-
-
 @dataclass(frozen=True)
 class RaterEntry:
     """What a rater declares of itself; an installed package offers one as entry point in zeroiqa.raters.

@@ -7,7 +7,7 @@ BIQ2021).
 
 Limits: it rates photographs. White backgrounds, high-key pictures, snow, night scenes and intended blur are
 rated too low; text, foliage and noise look sharp; meaning, composition, faces and the faults of generated
-images are invisible. Large pictures are judged at 512 pixels, where a blur of one original pixel is not seen.
+images are invisible. Large pictures are rated at 512 pixels, where a blur of one original pixel is not seen.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NAME = "embedded-guarded v2"
 """Stands in every output: these scores are never mixed with those of other raters or versions."""
 SIDE = 512
-"""The shorter side, in pixels, at which an image is judged."""
+"""The shorter side, in pixels, at which an image is measured."""
 MOST_PIXELS = 4 * 640 * 640
 """Of the picture that is measured; images up to 4:1 stay below it at canonical size."""
 LEAST_SIDE = 288
@@ -89,7 +89,7 @@ class NssRater:
 
 
 def picture_to_measure(view: View) -> Pixels:
-    """The view at the scale at which its whole image is judged.
+    """The view at the scale at which its whole image is measured.
 
     A crop keeps that scale: an object is as sharp as it looks within its image, and enlarging small objects
     would make them look blurred (on 150 photographs the mean of an image's crops then agrees better with
@@ -132,7 +132,7 @@ def canonical_scale(height: int, width: int) -> float:
     """The factor that brings an image of that size to canonical size.
 
     The shorter side becomes 512 pixels, upwards too: a small image must look blurred, as it does on a screen.
-    Images within 20-25 % of that are left alone. Long ones are judged smaller, so that no picture that is
+    Images within 20-25 % of that are left alone. Long ones are measured smaller, so that no picture that is
     measured, continued by reflection or not, has more than `MOST_PIXELS`.
     """
     scale = SIDE / min(height, width)

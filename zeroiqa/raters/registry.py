@@ -36,7 +36,7 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
     Args:
         name: One of `rater_names()`, some of which take an argument after a colon ("fake:2",
             "hf:REPOSITORY_OR_FOLDER", "openai:http://HOST:PORT/v1#MODEL", "baseline:NAME",
-            "head:lmm4lmm:DIMENSION:FOLDER").
+            "head:NAME:DIMENSION:FOLDER").
         options: How to load and run weights; without effect on the embedded raters.
         digits_suffice: Whether only the most probable level counts, so that a server may rate which tells no
             other.

@@ -8,14 +8,13 @@ Reading a run imports no segmenter, no rater and no image library.
 from zeroiqa.runs.opening import open_run, run_id
 from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, RunStatus, load_run, pending, status
+from zeroiqa.runs.score_files import read_column, write_scores
 from zeroiqa.runs.scores import (
     iter_scores,
-    read_column,
     read_rated,
     read_scores,
     reaggregation,
     score_columns,
-    write_scores,
 )
 
 __all__ = [

@@ -128,8 +128,8 @@ def _stage(run: Run, stage: str, log: Mapping[PartOf, set[tuple[int, str]]]) -> 
         except stumbles(UserError) as error:
             damages.append(f"{path} cannot be read ({reason(error)}); {_REDO}.")
     earlier = f" and {older} of earlier generations" if older else ""
-    text = f"{current} of {run.n_shards} parts{earlier}, {size / 1e6:.3g} MB; the log has the SHA-256 of {logged}"
-    return Check(stage, text, tuple(damages))
+    counts = f"{current} of {run.n_shards} parts{earlier}, {size / 1e6:.3g} MB"
+    return Check(stage, f"{counts}; the log has the SHA-256 of {logged}", tuple(damages))
 
 
 def _known_answers(known: Mapping[str, Location]) -> Check:

@@ -31,7 +31,7 @@ from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
-    from zeroiqa.runs.run import Run
+    from zeroiqa.runs.planned_run import PlannedRun
 
 FOLDER = "events"
 _LONGEST = 1e9
@@ -131,7 +131,7 @@ class Events:
 
 
 def record(
-    run: Run, shard: int, *, stages: Sequence[str], raters: Sequence[str], seconds: float, images: int
+    run: PlannedRun, shard: int, *, stages: Sequence[str], raters: Sequence[str], seconds: float, images: int
 ) -> None:
     """Append the event of a shard whose parts are committed.
 
@@ -199,7 +199,7 @@ class Content(NamedTuple):
 
 
 def content(
-    run: Run,
+    run: PlannedRun,
     part: PartOf,
     logged: PartEvent | None,
     aggregation: Aggregation,
@@ -244,7 +244,7 @@ def digest(path: Location) -> tuple[int, str]:
     return size, sha256.hexdigest()
 
 
-def _part(run: Run, part: PartOf) -> PartEvent:
+def _part(run: PlannedRun, part: PartOf) -> PartEvent:
     size, sha256 = digest(parts.part_path(run.folder, *part))
     found = find(run, part.stage, part.shard, generation=part.generation)
     errors = kinds_of(run, part.shard, found.errors)

@@ -13,7 +13,7 @@ from zeroiqa.runs import parts
 from zeroiqa.runs.plan import planned
 
 if TYPE_CHECKING:
-    from zeroiqa.runs.run import Run
+    from zeroiqa.runs.planned_run import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Findings:
 
 
 def find(
-    run: Run,
+    run: PlannedRun,
     stage: str,
     shard: int,
     aggregation: Aggregation | None = None,
@@ -78,17 +78,17 @@ def find(
     return Findings(errors, answers, causes)
 
 
-def rater_of(run: Run, stage: str) -> str | None:
+def rater_of(run: PlannedRun, stage: str) -> str | None:
     """Whose ratings a stage holds; None for the regions."""
     return dict(zip(run.stages, (None, *run.settings.raters), strict=True))[stage]
 
 
-def limits(run: Run, rater: str, aggregation: Aggregation) -> dict[str, float | None]:
+def limits(run: PlannedRun, rater: str, aggregation: Aggregation) -> dict[str, float | None]:
     """Standard -> the mass below which a rating of the rater is low."""
     return {standard: limit_of(rater, kind, aggregation) for standard, kind in run.kinds.items()}
 
 
-def kinds_of(run: Run, shard: int, errors: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
+def kinds_of(run: PlannedRun, shard: int, errors: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
     """Error sentence without the image's own path -> numbers of the images of a shard that have it."""
     if not errors:
         return {}

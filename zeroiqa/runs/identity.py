@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -151,11 +152,17 @@ def environment(settings: Settings) -> dict[str, str]:
     for library, packages in {**_LIBRARIES, **of_models}.items():
         for package in packages:
             try:
-                versions[library] = version(package)
+                versions[library] = _installed(package)
                 break
             except PackageNotFoundError:
                 continue
     return versions
+
+
+@cache
+def _installed(package: str) -> str:
+    """Its version, read once: a run asks at each of its steps."""
+    return version(package)
 
 
 def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]:

@@ -1,4 +1,4 @@
-"""Images on their way to the raters: read, decoded and segmented, a few of them ahead of their turn."""
+"""Read, decode and segment the images of a run, a few of them ahead of their turn."""
 
 from __future__ import annotations
 

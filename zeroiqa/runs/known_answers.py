@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from zeroiqa.chat.known_answer import Answer, Result, answer_from, difference, tolerance
+from zeroiqa.chat.known_answer import KnownAnswer, Result, answer_from, difference, tolerance
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.atomic import created
 from zeroiqa.files.damage import read_json, reading
@@ -50,7 +50,7 @@ def compare(folder: Location, rater: str, found: Result) -> None:
         raise _refusal(folder, rater, there.made_with, given, difference(there, given))
 
 
-def read(path: Location) -> Answer:
+def read(path: Location) -> KnownAnswer:
     """One record.
 
     Raises:
@@ -97,7 +97,7 @@ def copy(found: Mapping[str, Location], folder: Location) -> None:
             file.write(path.read_bytes())
 
 
-def _refusal(folder: Location, rater: str, then: str, given: Answer, apart: float) -> UserError:
+def _refusal(folder: Location, rater: str, then: str, given: KnownAnswer, apart: float) -> UserError:
     return UserError(
         f"The run {folder} has other answers of the rater {printable(rater)} to the built-in views than the "
         f"model loaded now: a probability differs by {apart:.3f}, more than {tolerance(given.dtype):g} "

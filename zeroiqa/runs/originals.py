@@ -1,4 +1,4 @@
-"""Whether the images of a run are still the files that were scored, by the hash of every byte."""
+"""Compare the images of a run with the files that were scored, by the hash of every byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that runs ahead in threads, so that whoever takes the results does not wait; the order stays."""
+"""Run work ahead in threads and give its results in order."""
 
 from __future__ import annotations
 

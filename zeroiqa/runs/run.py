@@ -5,89 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import Answers
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
-from zeroiqa.guards.budget import IMAGE_SECONDS
-from zeroiqa.raters import find_rater
 from zeroiqa.runs import events, findings, parts, plan, record, revisions
-from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
     environment,
     kinds_of,
     run_id_of,
     without_arithmetic,
 )
-from zeroiqa.runs.revisions import Revisions
+from zeroiqa.runs.planned_run import PlannedRun
+from zeroiqa.runs.scores import iter_scores, reaggregation
 from zeroiqa.settings import Settings, settings_from_dict
-from zeroiqa.standards import Kind
 
 if TYPE_CHECKING:
     from zeroiqa.results import ImageScore
-    from zeroiqa.runs.resolved import Builder
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(PlannedRun):
     """A run folder whose plan exists. Small and picklable: worker processes are given one."""
-
-    folder: Location
-    run_id: str
-    settings: Settings
-    identity: Mapping[str, Any] = field(hash=False)
-    """What the run id stands for: ids of policy, segmenter, raters; standards; what was named."""
-    labels: Mapping[str, str] = field(hash=False)
-    """Standard name -> what its scores are called; kept in run.json, so that reading needs no standard."""
-    kinds: Mapping[str, Kind] = field(hash=False)
-    """Standard name -> kind; kept there, too."""
-    shards: tuple[int, ...]
-    """Images in each shard, in plan order."""
-    warnings: tuple[str, ...] = ()
-    """What the user should know: libraries have changed since the run was started, prompts are missing."""
-    added: tuple[str, ...] = ()
-    """Raters that the run did not have until it was opened this time."""
-    followed: Followed = field(default_factory=Followed)
-    """Images that have come and gone since it was opened the last time."""
-    origin: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """The folder from which relative paths of its images count: `cwd`, and `from_run` as seen from its own;
-    empty in runs that do not say it."""
-    ignore_times: bool = False
-    """Whether an image of the planned size is taken though its file was written again since."""
-    image_seconds: float = IMAGE_SECONDS
-    """How long reading and decoding one image may take."""
-    root: str = ""
-    """The folder that relative paths of its images count from now; empty: the current one."""
-    revisions: Revisions = field(default_factory=Revisions, hash=False)
-    """What had changed since it was planned when it was opened."""
-    builder: Builder | None = field(default=None, compare=False, repr=False)
-    """Has built what the settings name, for the command that opened the run; None: nothing is built yet."""
-
-    @property
-    def n_images(self) -> int:
-        """Images planned, those included that are gone."""
-        return sum(self.shards)
-
-    @property
-    def n_shards(self) -> int:
-        """Shards planned."""
-        return len(self.shards)
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """Folders that hold one part per shard, in the order in which they are filled."""
-        return (parts.REGIONS, *map(parts.rating_stage, self.settings.raters))
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
-        return any(
-            find_rater(name).lower_is_better(rater_id) for name, rater_id in self.identity["raters"].items()
-        )
 
     def scores(self, **arithmetic: Any) -> Iterator[ImageScore]:
         """The result of each image that is finished, in plan order, streaming.
@@ -99,8 +40,6 @@ class Run:
         Raises:
             UserError: a stored part is damaged, or the stored ratings do not allow the arithmetic.
         """
-        from zeroiqa.runs.scores import iter_scores, reaggregation  # they read runs
-
         return iter_scores(self, reaggregation(self, arithmetic) if arithmetic else None)
 
     def status(self) -> RunStatus:
@@ -110,34 +49,6 @@ class Run:
             UserError: the folder cannot be read, or is damaged.
         """
         return status(self)
-
-    def images_of(self, shard: int) -> range:
-        """The numbers of a shard's images in the plan."""
-        return range(self._starts[shard], self._starts[shard + 1])
-
-    @cached_property
-    def _starts(self) -> tuple[int, ...]:
-        return tuple(accumulate(self.shards, initial=0))
-
-    def planned(self, shard: int) -> list[plan.Planned]:
-        """The images of a shard as they are now."""
-        return list(map(self.now, plan.planned(self.folder, shard)))
-
-    def now(self, row: plan.Planned) -> plan.Planned:
-        """A row of the plan as it is now, seen from the current folder."""
-        row = self.revisions.planned(row)
-        return row._replace(ref=row.ref._replace(root=self.root)) if self.root else row
-
-    def gone(self, shards: Iterable[int]) -> dict[int, frozenset[int]]:
-        """Of some shards, those with images that are gone -> which these are, pruned ones included."""
-        if not self.revisions.gone:
-            return {}
-        found = {shard: self.revisions.gone.intersection(self.images_of(shard)) for shard in shards}
-        return {shard: images for shard, images in found.items() if images}
-
-    def count_images(self, shards: Iterable[int]) -> int:
-        """Images in some of the shards."""
-        return sum(self.shards[shard] for shard in shards)
 
 
 _OF_THE_COMMAND = (
@@ -210,15 +121,7 @@ def revised(run: Run, changes: Sequence[revisions.Change] = ()) -> Run:
 
 def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
     """The shards that have something left to do, in plan order; for some of the raters, or for all."""
-    chosen = run.settings.raters if raters is None else raters
-    stages = (parts.REGIONS, *map(parts.rating_stage, chosen))
-    done = set.intersection(*(_finished(run, parts.parts(run.folder, stage)) for stage in stages))
-    return [shard for shard in range(run.n_shards) if shard not in done]
-
-
-def _finished(run: Run, generations: Mapping[int, set[int]]) -> set[int]:
-    """The shards of whose parts the generation is there that is wanted."""
-    return {shard for shard, found in generations.items() if run.revisions.generation(shard) in found}
+    return run.pending(raters)
 
 
 def status(
@@ -271,7 +174,7 @@ def status(
     return RunStatus(
         images=run.n_images - len(run.revisions.pruned),
         shards=run.n_shards,
-        finished={stage: len(_finished(run, found)) for stage, found in there.items()},
+        finished={stage: len(run.finished(found)) for stage, found in there.items()},
         scored=done - kinds.total(),
         errors=kinds.total(),
         error_kinds=kinds,

@@ -1,4 +1,4 @@
-"""The work on shards: decode, segment, rate, commit. Whoever runs a shard, wherever, calls `run_shards`."""
+"""Decode, segment, rate and commit the images of shards; every executor calls `run_shards`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from zeroiqa.runs.limits import Limit, LimitedExecutor
 from zeroiqa.runs.passes import image_passes, rater_groups
 from zeroiqa.runs.remarks import conclusion, counted, remarks
 from zeroiqa.runs.run import Run, caught_up, is_current, pending, status
-from zeroiqa.runs.scores import read_scores, write_scores
+from zeroiqa.runs.score_files import write_scores
+from zeroiqa.runs.scores import read_scores
 
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation

@@ -6,14 +6,13 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading, stumbles
-from zeroiqa.segmenters.regions import check_min_area
+from zeroiqa.suggestions import did_you_mean
 
 _POINTS = (1, 128)
 _LARGEST = 1e300  # beyond, a whole number becomes no float
@@ -77,11 +76,6 @@ class Granularity:
     """Of the network's masks."""
 
 
-def granularity_names() -> tuple[str, ...]:
-    """Names of the profiles in the package."""
-    return tuple(_profiles())
-
-
 def load_granularity(text: str) -> Granularity:
     """A profile by name, or from a TOML file, with some of its values replaced.
 
@@ -102,6 +96,12 @@ def load_granularity(text: str) -> Granularity:
     return _checked(values, text)
 
 
+def check_min_area(min_area: float) -> None:
+    """Raise `UserError` unless the threshold is a fraction of the image area."""
+    if not 0 <= min_area <= 1:
+        raise UserError(f"min_area is a fraction of the image area from 0 to 1, not {min_area}.")
+
+
 def _profiles() -> dict[str, dict[str, Any]]:
     data = resources.files("zeroiqa.segmenters") / "granularity.toml"
     return tomllib.loads(data.read_text(encoding="utf-8"))
@@ -114,8 +114,8 @@ def _read(name: str) -> Mapping[str, Any]:
     profiles = _profiles()
     if name not in profiles:
         raise UserError(
-            f"There is no granularity {name!r};{_nearest(name, profiles)} known: {', '.join(profiles)}, or "
-            "the path of a .toml file."
+            f"There is no granularity {name!r}; {did_you_mean(name, profiles)}known: {', '.join(profiles)}, "
+            "or the path of a .toml file."
         )
     return profiles[name]
 
@@ -134,7 +134,7 @@ def _checked(values: Mapping[str, Any], origin: str) -> Granularity:
     for key in values:
         if key not in known:
             raise UserError(
-                f"There is no parameter {key!r} (granularity {origin});{_nearest(key, known)} known: "
+                f"There is no parameter {key!r} (granularity {origin}); {did_you_mean(key, known)}known: "
                 f"{', '.join(sorted(known))}."
             )
     segmenter, min_area, complement = (values[key] for key in ("segmenter", "min_area", "complement"))
@@ -147,8 +147,3 @@ def _checked(values: Mapping[str, Any], origin: str) -> Granularity:
     check_min_area(min_area)
     masks = MaskParameters(**{key: value for key, value in values.items() if key in of_masks})
     return Granularity(segmenter, float(min_area), complement, masks)
-
-
-def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f" did you mean {near[0]}?" if near else ""

@@ -11,7 +11,8 @@ import numpy as np
 
 from zeroiqa.errors import UserError
 from zeroiqa.images.opencv import cv2
-from zeroiqa.segmenters.regions import check_min_area, regions_from_masks
+from zeroiqa.segmenters.granularity import check_min_area
+from zeroiqa.segmenters.regions import regions_from_masks
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.regions import check_min_area, regions_from_masks
+from zeroiqa.segmenters.granularity import check_min_area
+from zeroiqa.segmenters.regions import regions_from_masks
 
 if TYPE_CHECKING:
     from zeroiqa.types import Image, Region

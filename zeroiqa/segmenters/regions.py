@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroiqa import rle
-from zeroiqa.errors import UserError
+from zeroiqa.segmenters.granularity import check_min_area
 from zeroiqa.types import Region, RegionKind, Rle
 
 if TYPE_CHECKING:
@@ -66,12 +66,6 @@ def regions_from_masks(
     elif complement and union is not None:
         add(~union, "complement")
     return regions
-
-
-def check_min_area(min_area: float) -> None:
-    """Raise `UserError` unless the threshold is a fraction of the image area."""
-    if not 0 <= min_area <= 1:
-        raise UserError(f"min_area is a fraction of the image area from 0 to 1, not {min_area}.")
 
 
 def _threshold(min_area: float, pixels: int) -> int:

@@ -51,11 +51,6 @@ def model_cards() -> dict[str, ModelCard]:
     return {name: ModelCard(name=name, **fields) for name, fields in tomllib.loads(text).items()}
 
 
-def model_names() -> tuple[str, ...]:
-    """Names of the models, in the order of models.toml."""
-    return tuple(model_cards())
-
-
 def find_model(name: str) -> ModelCard:
     """The card of a model.
 

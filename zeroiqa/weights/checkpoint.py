@@ -12,7 +12,7 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reading, stumbles
 from zeroiqa.weights.downloads import config_file
 from zeroiqa.weights.fingerprint import fingerprint
-from zeroiqa.weights.hub import Source
+from zeroiqa.weights.hub import HubRepository
 from zeroiqa.weights.model_files import (
     MOST_INDEX,
     check_archive,
@@ -113,7 +113,7 @@ def find_checkpoint(
             f"There is no folder {name}; give a folder with config.json and *.safetensors, or a repository "
             "of the Hugging Face hub as owner/name."
         )
-    path = config_file(Source(name, revision, replies=replies), offline=offline)
+    path = config_file(HubRepository(name, revision, replies=replies), offline=offline)
     commit = next((part for part in reversed(path.parts) if _COMMIT.fullmatch(part)), None)
     return Checkpoint(name, path.parent, commit or revision or "main", _read_config(path, name))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import stumbles
-from zeroiqa.weights.hub import OFFLINE, FileMissingError, Source, ask, download_file, explained
+from zeroiqa.weights.hub import OFFLINE, FileMissingError, HubRepository, ask, download_file, explained
 from zeroiqa.weights.model_files import MOST_INDEX, read_json
 from zeroiqa.weights.options import ModelOptions
 
@@ -37,7 +37,7 @@ def missing_files(
         native: Model types whose processors this package has, so that no files of theirs are needed.
     """
     there = {path.name for path in folder.iterdir()} if folder and folder.is_dir() else set()
-    brought = folder is not None and (is_head(folder) or _family(folder) in native)
+    brought = folder is not None and _family(folder) in native
     needed = _EITHER[:-1] if brought else _EITHER
     lacking = [names[0] for names in needed if there.isdisjoint(names)]
     stems = ["model.safetensors", "pytorch_model.bin"] if allow_pickle else ["model.safetensors"]
@@ -45,31 +45,31 @@ def missing_files(
     return (*lacking, *min(weights, key=len))
 
 
-def config_file(source: Source, *, offline: bool = False) -> Path:
+def config_file(repository: HubRepository, *, offline: bool = False) -> Path:
     """config.json of a repository, from the hub if it answers, else from its cache on this machine.
 
     Raises:
         UserError: the repository is unknown, or the file is neither here nor to be had.
     """
     try:
-        return download_file(source, "config.json", offline=offline)
+        return download_file(repository, "config.json", offline=offline)
     except FileMissingError as error:
         if error.reason is None:
             raise UserError(
-                f"The repository {source.repo} holds no config.json: it is no model of transformers; "
+                f"The repository {repository.repo} holds no config.json: it is no model of transformers; "
                 "name one."
             ) from error
-        folder = cached_folder(source)
-        raise UserError(how_to_bring(source.repo, folder, missing_files(folder), error.reason)) from error
+        folder = cached_folder(repository)
+        raise UserError(how_to_bring(repository.repo, folder, missing_files(folder), error.reason)) from error
 
 
-def cached_folder(source: Source) -> Path | None:
+def cached_folder(repository: HubRepository) -> Path | None:
     """The model's folder in the hub's cache, complete or not; None if it was never downloaded here."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True))
+        return Path(snapshot_download(repository.repo, revision=repository.revision, local_files_only=True))
     except LocalEntryNotFoundError as error:  # perhaps it is here, but not whole
         incomplete: str | None = getattr(error, "snapshot_path", None)
         return Path(incomplete) if incomplete else None
@@ -77,11 +77,13 @@ def cached_folder(source: Source) -> Path | None:
         return None
 
 
-def pull(source: Source, to: Path | None, options: ModelOptions, *, native: Collection[str] = ()) -> Path:
+def pull(
+    repository: HubRepository, to: Path | None, options: ModelOptions, *, native: Collection[str] = ()
+) -> Path:
     """Download a model's safetensors and configuration files; what is there already is not downloaded again.
 
     Args:
-        source: The repository.
+        repository: The repository.
         to: Folder for the files; None is the hub's cache, where `--rater NAME` finds them.
         options: `offline` only looks whether all is there; `allow_pickle` and `trust_remote_code` bring
             the files of those kinds, too.
@@ -94,13 +96,13 @@ def pull(source: Source, to: Path | None, options: ModelOptions, *, native: Coll
         UserError: something is missing and cannot be fetched; the message says what and how to bring it.
     """
     if options.offline:
-        folder = to if to is not None else cached_folder(source)
+        folder = to if to is not None else cached_folder(repository)
         reason: str | None = OFFLINE
     else:
-        folder, reason = _download(source, to, options)
+        folder, reason = _download(repository, to, options)
     lacking = missing_files(folder, allow_pickle=options.allow_pickle, native=native)
     if folder is None or lacking:
-        raise UserError(how_to_bring(source.repo, folder, lacking, reason))
+        raise UserError(how_to_bring(repository.repo, folder, lacking, reason))
     return folder
 
 
@@ -126,11 +128,6 @@ def how_to_bring(repo: str, folder: Path | None, lacking: tuple[str, ...], reaso
     )
 
 
-def is_head(folder: Path) -> bool:
-    """Whether a folder holds what `zeroiqa head` takes: a head, or what one is trained from."""
-    return _family(folder) == "internvl_chat"
-
-
 def _family(folder: Path) -> str:
     """The model type of config.json; empty where there is none."""
     try:
@@ -152,25 +149,27 @@ def _missing_weights(folder: Path | None, there: set[str], whole: str) -> tuple[
         return (f"{whole}.index.json",)  # it is there, and cannot be read
 
 
-def _download(source: Source, to: Path | None, options: ModelOptions) -> tuple[Path | None, str | None]:
+def _download(
+    repository: HubRepository, to: Path | None, options: ModelOptions
+) -> tuple[Path | None, str | None]:
     """The folder as far as it could be filled, and why the hub could not be asked (None if it could)."""
     from huggingface_hub import snapshot_download
 
-    reason = ask(source)[1]  # first: a download without network succeeds silently into an old folder
+    reason = ask(repository)[1]  # first: a download without network succeeds silently into an old folder
     if reason is not None:
-        return to or cached_folder(source), reason
+        return to or cached_folder(repository), reason
     patterns = [*_CONFIGURATION, *_SAFE]
     patterns += _PICKLED if options.allow_pickle else ()
     patterns += _CODE if options.trust_remote_code else ()
     try:
         folder = snapshot_download(
-            source.repo,
-            revision=source.revision,
+            repository.repo,
+            revision=repository.revision,
             local_dir=to,
             allow_patterns=patterns,
             ignore_patterns=list(_OTHER_FORMATS),
-            endpoint=source.endpoint,
+            endpoint=repository.endpoint,
         )
     except Exception as error:
-        raise UserError(explained(error, source)) from error
+        raise UserError(explained(error, repository)) from error
     return to or Path(folder), None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zeroiqa.errors import UserError
 from zeroiqa.weights.checkpoint import Checkpoint, find_checkpoint
-from zeroiqa.weights.hub import FileMissingError, Source, download_file
+from zeroiqa.weights.hub import FileMissingError, HubRepository, download_file
 from zeroiqa.weights.replies import Replies
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def find_clip(baseline: Baseline, argument: str, options: ModelOptions) -> ClipS
         UserError: the model is not to be had, or it is no CLIP.
     """
     name, revision = (argument, None) if argument else (baseline.repo, baseline.revision or None)
-    source = Source(name, revision, replies=options.replies)
+    source = HubRepository(name, revision, replies=options.replies)
     folder = Path(name).expanduser()
     if not folder.exists() and _REPO.fullmatch(name) and not name.startswith((".", "~")):
         _fetch(source, "config.json", baseline, offline=options.offline)
@@ -98,8 +98,12 @@ def bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
 
 def _bring(source: ClipSource, *, offline: bool) -> tuple[Path, Path]:
     checkpoint, baseline = source.checkpoint, source.baseline
-    own = Source(checkpoint.name, checkpoint.commit, replies=source.replies) if checkpoint.commit else None
-    other = Source(source.processor, replies=source.replies) if source.processor else own
+    own = (
+        HubRepository(checkpoint.name, checkpoint.commit, replies=source.replies)
+        if checkpoint.commit
+        else None
+    )
+    other = HubRepository(source.processor, replies=source.replies) if source.processor else own
     processor = _fetch_processor(other, baseline, offline=offline) if other else checkpoint.folder
     if own:  # last: where the weights are, a download was not interrupted
         _fetch(own, WEIGHTS, baseline, offline=offline)
@@ -119,7 +123,7 @@ def _processor_of_folder(baseline: Baseline, checkpoint: Checkpoint) -> str:
     return baseline.processor if missing else ""
 
 
-def _fetch_processor(source: Source, baseline: Baseline, *, offline: bool) -> Path:
+def _fetch_processor(source: HubRepository, baseline: Baseline, *, offline: bool) -> Path:
     for name in _MORE:
         try:
             download_file(source, name, offline=offline)
@@ -129,7 +133,7 @@ def _fetch_processor(source: Source, baseline: Baseline, *, offline: bool) -> Pa
     return images.parent
 
 
-def _fetch_one(source: Source, names: tuple[str, str], baseline: Baseline, *, offline: bool) -> Path:
+def _fetch_one(source: HubRepository, names: tuple[str, str], baseline: Baseline, *, offline: bool) -> Path:
     usual, other = names
     try:
         return download_file(source, other, offline=offline)
@@ -137,7 +141,7 @@ def _fetch_one(source: Source, names: tuple[str, str], baseline: Baseline, *, of
         return _fetch(source, usual, baseline, offline=offline)
 
 
-def _fetch(source: Source, name: str, baseline: Baseline, *, offline: bool) -> Path:
+def _fetch(source: HubRepository, name: str, baseline: Baseline, *, offline: bool) -> Path:
     try:
         return download_file(source, name, offline=offline)
     except FileMissingError as error:

@@ -135,8 +135,10 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise UserError(f"There is not enough memory for {name}; choose another device.") from error
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"{name} cannot be loaded ({said}); fetch it again or choose another one.") from error
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{name} cannot be loaded ({reason}); fetch it again or choose another one."
+        ) from error
 
 
 def _without_buffers(found: Any) -> Any:

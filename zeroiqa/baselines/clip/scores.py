@@ -49,15 +49,6 @@ def clipscore_value(cosine: float) -> float:
     return 2.5 * max(cosine, 0.0)
 
 
-def clipscore_of_torchmetrics(value: float) -> float:
-    """100 max(cos, 0), torchmetrics' scale, of a CLIPScore for the same features.
-
-    torchmetrics leaves out the prefix, so its features of the same caption are others; and over a batch it
-    takes the maximum of the mean cosine, not the mean of the maxima.
-    """
-    return 40 * value
-
-
 def pickscore_value(cosine: float, scale: float) -> float:
     """PickScore, section 3 of Kirstain et al. (NeurIPS 2023): the cosine times the learned scale.
 

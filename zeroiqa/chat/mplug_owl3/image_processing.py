@@ -12,14 +12,14 @@ from PIL import Image as PilImage
 Picture: TypeAlias = PilImage.Image | npt.NDArray[np.uint8]
 
 
-class Grid(NamedTuple):
+class TileGrid(NamedTuple):
     """How a picture is cut."""
 
     rows: int
     columns: int
 
 
-GRIDS = tuple(Grid(*grid) for grid in ((2, 2), (1, 3), (1, 4), (3, 1), (4, 1), (2, 3), (3, 2)))
+GRIDS = tuple(TileGrid(*grid) for grid in ((2, 2), (1, 3), (1, 4), (3, 1), (4, 1), (2, 3), (3, 2)))
 """In the order in which ties are decided; there is none of a single tile, so that every picture is cut."""
 _EPSILON = 1e-5
 
@@ -33,7 +33,7 @@ class MplugOwl3ImageProcessor:
     cut: bool = True
     """Whether pictures are cut at all; otherwise a picture is one view, itself."""
 
-    def choose_grid(self, width: int, height: int) -> Grid:
+    def choose_grid(self, width: int, height: int) -> TileGrid:
         """The grid whose shape is most like the picture's, and then, whose size is.
 
         Likeness is the intersection over union of two boxes that share a corner: of the grid, and of the
@@ -50,7 +50,7 @@ class MplugOwl3ImageProcessor:
 
     def __call__(
         self, picture: Picture, cut: bool | None = None
-    ) -> tuple[npt.NDArray[np.float32], Grid | None]:
+    ) -> tuple[npt.NDArray[np.float32], TileGrid | None]:
         """Make the views.
 
         Args:
@@ -63,13 +63,13 @@ class MplugOwl3ImageProcessor:
         """
         image = picture if isinstance(picture, PilImage.Image) else PilImage.fromarray(picture)
         image = image.convert("RGB")
-        whole = self._tiles(image, Grid(1, 1))
+        whole = self._tiles(image, TileGrid(1, 1))
         if not (self.cut if cut is None else cut):
             return whole, None
         grid = self.choose_grid(*image.size)
         return np.concatenate([self._tiles(image, grid), whole]), grid
 
-    def _tiles(self, image: PilImage.Image, grid: Grid) -> npt.NDArray[np.float32]:
+    def _tiles(self, image: PilImage.Image, grid: TileGrid) -> npt.NDArray[np.float32]:
         side = self.side
         resized = image.resize((grid.columns * side, grid.rows * side), PilImage.Resampling.BICUBIC)
         values = (np.asarray(resized, dtype=np.float32) / 255 - 0.5) / 0.5

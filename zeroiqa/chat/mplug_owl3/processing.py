@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import BatchFeature, Qwen2Tokenizer
 
 from zeroiqa.chat.mplug_owl3.configuration import MplugOwl3Config, with_tensors_of
-from zeroiqa.chat.mplug_owl3.image_processing import Grid, MplugOwl3ImageProcessor, Picture
+from zeroiqa.chat.mplug_owl3.image_processing import MplugOwl3ImageProcessor, Picture, TileGrid
 from zeroiqa.errors import UserError
 
 Pictures: TypeAlias = Sequence[Picture] | Sequence[Sequence[Picture]]
@@ -168,7 +168,7 @@ class MplugOwl3Processor:
         return "".join(pieces), views
 
 
-def cut_markup(version: str, grid: Grid) -> str:
+def cut_markup(version: str, grid: TileGrid) -> str:
     """What stands for a picture that was cut: a placeholder for each tile, then one for the whole."""
     rows, columns = grid
     if version == "240728":

@@ -14,7 +14,7 @@ Starts: TypeAlias = Tensor | Sequence[Tensor]
 every sample the indices of those tokens in its row. Padding and cached tokens are part of the row."""
 
 
-class Rows(NamedTuple):
+class BatchText(NamedTuple):
     """The text of a batch, cached tokens included."""
 
     mask: Tensor
@@ -49,7 +49,7 @@ class Visual:
         return self.pictures_seen.repeat_interleave(self.embeds.shape[1], dim=-1)
 
 
-def read_rows(mask: Tensor, given: Tensor | None, cached: int) -> Rows:
+def read_rows(mask: Tensor, given: Tensor | None, cached: int) -> BatchText:
     """The rows with a position for every token, counted without padding where none is given.
 
     Args:
@@ -63,11 +63,15 @@ def read_rows(mask: Tensor, given: Tensor | None, cached: int) -> Rows:
         given = given.expand(len(mask), -1)
         shift = given[:, -1:] - positions[:, -1:]
         positions = torch.cat([positions[:, :cached] + shift, given], dim=1)
-    return Rows(mask, positions, cached)
+    return BatchText(mask, positions, cached)
 
 
 def see(
-    embeds: Tensor, starts: Starts | None, rows: Rows, late: int, rope: Callable[..., tuple[Tensor, Tensor]]
+    embeds: Tensor,
+    starts: Starts | None,
+    rows: BatchText,
+    late: int,
+    rope: Callable[..., tuple[Tensor, Tensor]],
 ) -> Visual:
     """Put pictures at their places.
 

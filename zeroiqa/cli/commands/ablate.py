@@ -14,7 +14,7 @@ from zeroiqa.cli.options import device_options, given, segmenter_options, table_
 from zeroiqa.cli.output import print_report
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.ablations import Row
+    from zeroiqa.evaluation.ablations import AblationRow
     from zeroiqa.runs import Run
     from zeroiqa.settings import Settings
     from zeroiqa.types import Rater
@@ -61,23 +61,23 @@ def ablate(
     other commands work on them. Published numbers of the same dataset stand beside the measured ones. Two
     rows differ in what their labels say, and in nothing else.
     """
-    from zeroiqa.cli.commands.evaluate import read_opinions
-    from zeroiqa.evaluation.ablation_report import Done, ablation_report
+    from zeroiqa.cli.commands.evaluate import check_opinions
+    from zeroiqa.evaluation.ablation_report import FinishedTable, ablation_report
     from zeroiqa.evaluation.ablations import run_ablation
-    from zeroiqa.images.find import images_at
+    from zeroiqa.evaluation.opinions import rated_images, read_opinions
     from zeroiqa.raters import build_rater
     from zeroiqa.runs import remarks
     from zeroiqa.settings import load_settings
 
     settings = load_settings(preset, given(**choices))
+    check_opinions(name, root, mos)
     dataset = read_opinions(name, root, mos, split)
     dataset.scale("quality")
-    rated = [each for each in dataset.samples if "quality" in each.scores]
-    sources = images_at((str(each.path), each.prompt) for each in rated)
+    sources = rated_images([dataset], "quality")
     raters = [build_rater(rater, settings.model_options) for rater in settings.raters]
     done = []
     for table in dict.fromkeys(tables):
-        rows, said = _rows(table, settings, raters)
+        rows, left_out = _rows(table, settings, raters)
         with ExitStack() as stack:
             found = run_ablation(
                 rows, settings, sources, output / f"table-{table}", output / "memory.sqlite", _progress(stack)
@@ -85,25 +85,25 @@ def ablate(
         for run in found.runs.values():
             for line in (*run.warnings, *remarks(run)):
                 say(f"Warning: {run.folder.name}: {line}", err=True)
-        done.append(Done(table, rows, found, said))
+        done.append(FinishedTable(table, rows, found, left_out))
     print_report(ablation_report(done, settings, dataset, resamples, decimals), style)
 
 
-def _rows(table: str, settings: Settings, raters: Sequence[Rater]) -> tuple[list[Row], list[str]]:
+def _rows(table: str, settings: Settings, raters: Sequence[Rater]) -> tuple[list[AblationRow], list[str]]:
     """The rows of a table that all the raters can give, and sentences about the others."""
     from zeroiqa.errors import UserError
-    from zeroiqa.evaluation.ablations import left_out, table_rows
+    from zeroiqa.evaluation import ablations
     from zeroiqa.standards import load_standard
 
-    rows, said = [], left_out(table, settings)
-    for row in table_rows(table, settings):
+    rows, left_out = [], ablations.left_out(table, settings)
+    for row in ablations.table_rows(table, settings):
         try:
             for rater in raters:
                 rater.check(load_standard(row.standard))
             rows.append(row)
         except UserError as error:
-            said.append(f"Left out: {row.label}. {error}")
-    return rows, said
+            left_out.append(f"Left out: {row.label}. {error}")
+    return rows, left_out
 
 
 def _progress(stack: ExitStack) -> Callable[[Run], Callable[[int], None]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.messages import say
+from zeroiqa.files.tables.render import aligned
 
 if TYPE_CHECKING:
     from zeroiqa.baselines import Baseline, Range
@@ -26,7 +27,8 @@ def baselines(name: str | None, style: str) -> None:
 
     Native ones are computed here (--rater baseline:NAME). Those of pyiqa need that package, which is for
     non-commercial use only (--rater baseline:pyiqa:NAME). External ones are computed elsewhere, and their
-    scores come in by CSV. A range with ~ is an estimate; ? is not known here.
+    scores come in by CSV. Where the name of a package stands instead, it computes the baseline as if it were
+    native. A range with ~ is an estimate; ? is not known here.
     """
     from zeroiqa.baselines import catalogue, find_baseline
 
@@ -40,12 +42,14 @@ def baselines(name: str | None, style: str) -> None:
 
 
 def _table(found: list[Baseline]) -> Iterator[str]:
+    from zeroiqa.baselines import offered_by
+
     rows = [("name", "computed", "better", "range", "aspect", "trained on", "licence")]
     for baseline in found:
         rows.append(
             (
                 baseline.name,
-                baseline.kind,
+                offered_by(baseline.name) or baseline.kind,
                 _BETTER[baseline.direction],
                 _usual_range(baseline),
                 baseline.aspect,
@@ -53,15 +57,16 @@ def _table(found: list[Baseline]) -> Iterator[str]:
                 _licence(baseline),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from aligned(rows)
 
 
 def _described(baseline: Baseline) -> Iterator[str]:
+    from zeroiqa.baselines import offered_by
+
+    package = offered_by(baseline.name)
     facts = {
         "name": f"{baseline.name} ({baseline.title})",
-        "computed": baseline.kind,
+        "computed": f"by {package}" if package else baseline.kind,
         "better": _BETTER[baseline.direction],
         "range": _usual_range(baseline),
         "aspect": baseline.aspect,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroiqa.cli.messages import say
+from zeroiqa.files.tables.render import aligned
 
 if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.cards import DatasetCard
@@ -42,13 +43,13 @@ def datasets(name: str | None, style: str) -> None:
 
 def _scales(card: DatasetCard) -> dict[str, str]:
     return {
-        aspect: f"{scale.kind} {'about ' if aspect in card.about else ''}{scale.low:g} to {scale.high:g}"
+        aspect: f"{scale.kind} {'about ' if aspect in card.inexact else ''}{scale.low:g} to {scale.high:g}"
         for aspect, scale in card.scales.items()
     }
 
 
 def _listed(cards: Sequence[DatasetCard]) -> list[str]:
-    head = ("name", "images", "scale", "aspects", "licence")
+    head = ("name", "images", "scale", "aspects", "licence", "from")
     rows = [
         (
             card.name,
@@ -56,26 +57,19 @@ def _listed(cards: Sequence[DatasetCard]) -> list[str]:
             ", ".join(dict.fromkeys(_scales(card).values())),
             ", ".join(card.scales),
             card.licence,
+            card.where,
         )
         for card in cards
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row, where in zip((head, *rows), ("from", *(card.where for card in cards)), strict=True):
-        cells = (
-            cell.rjust(width) if place == 1 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join((*cells, where)))
-    return lines
+    return list(aligned((head, *rows), right=(1,)))
 
 
 def _described(card: DatasetCard) -> list[str]:
     better = {1: "higher is better", -1: "lower is better"}
     lines = [f"{card.title} ({card.name}): {card.images:,} images with scores"]
     lines += [
-        f"  {aspect}: {said}, {better[card.scales[aspect].direction]}"
-        for aspect, said in _scales(card).items()
+        f"  {aspect}: {scale}, {better[card.scales[aspect].direction]}"
+        for aspect, scale in _scales(card).items()
     ]
     if card.splits:
         lines.append(f"  splits: {', '.join(f'{split} {count:,}' for split, count in card.splits.items())}")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import arithmetic_options, given, normalized, table_options
+from zeroiqa.cli.options import arithmetic_options, given, table_options
 from zeroiqa.cli.output import print_report
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.agreement import Joined
-    from zeroiqa.evaluation.datasets.read import Dataset
-    from zeroiqa.evaluation.matching import Origin
+    from zeroiqa.evaluation.evaluate import Evaluation
     from zeroiqa.evaluation.records import Report
-    from zeroiqa.runs import Run
 
 
 FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
@@ -73,78 +70,46 @@ def evaluate(
     from --root (the table's folder, if not given), or is that of an image as RUN was given it; a bare name is
     the one image below --root that is called so. Other arithmetic (--lambda, --readout ...) needs no new run.
     """
-    from zeroiqa.evaluation.agreement import join, measure, measure_groups, pointing_up
-    from zeroiqa.evaluation.agreement_report import agreement_report
-    from zeroiqa.evaluation.run_scores import check_standards, label_of, origin_of, scores_of
+    from zeroiqa.evaluation.evaluate import evaluate as evaluated
     from zeroiqa.runs import load_run
 
     loaded = load_run(run)
-    choices["normalize_areas"] = normalized(choices.pop("areas"))
-    origin = origin_of(loaded, by_name=by_name)
-    dataset = read_opinions(name, root, mos, split, [origin])
-    chosen = [] if standard is None else [standard]
-    check_standards([loaded], aspect, chosen)
-    lower = loaded.lower_is_better
-    arithmetic = given(**choices)
-    scored = scores_of(loaded, label_of(loaded, aspect, chosen), arithmetic)
-    joined = join(pointing_up(scored, lower), dataset, aspect, origin)
-    found = measure(joined, resamples=resamples)
-    report = agreement_report(
-        found,
-        measure_groups(joined, key) if key else None,
-        key=key,
-        method=run.resolve().name if isinstance(run, Path) else run.name,
-        dataset=dataset,
+    check_opinions(name, root, mos)
+    found = evaluated(
+        loaded,
+        mos=mos,
+        dataset=name,
+        root=root,
+        split=split,
         aspect=aspect,
-        remarks=_remarks(loaded, arithmetic),
-        protocol=f"measured here, {', '.join(loaded.settings.raters)}",
-        source=str(loaded.folder),
-        lower_is_better=lower,
+        standard=standard,
+        by_name=by_name,
+        group=key,
         resamples=resamples,
-        decimals=decimals,
+        **given(**choices),
     )
+    report = found.report(decimals)
     print_report(report, style)
     if outliers and style == "table":
-        _say_outliers(joined, outliers, lower)
+        _say_outliers(found, outliers)
     if output is not None:
-        _write(output, report, joined, f"{run.name} on {dataset.name}", lower)
+        _write(output, found, report)
 
 
-def read_opinions(
-    name: str | None, root: Path | None, mos: Path | None, split: str | None, runs: Iterable[Origin] = ()
-) -> Dataset:
-    """The dataset that the options name; a table may name images as they were given to the runs.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    from zeroiqa.evaluation.datasets.read import read_dataset, read_mos_file
-
-    if mos is not None and name is None:
-        return read_mos_file(mos, root, runs=runs)
-    if name is None or root is None or mos is not None:
+def check_opinions(name: str | None, root: Path | None, mos: Path | None) -> None:
+    """Refuse options that do not name one table, or one database and its folder."""
+    if (mos is None and (name is None or root is None)) or (mos is not None and name is not None):
         raise click.UsageError("Give --dataset NAME and --root DIR, or --mos FILE.")
-    return read_dataset(name, root, split=split)
 
 
-def _remarks(run: Run, arithmetic: Mapping[str, Any]) -> list[str]:
-    from zeroiqa.runs import reaggregation, remarks
-
-    return remarks(run, reaggregation(run, arithmetic) if arithmetic else None)
-
-
-def _say_outliers(joined: Joined, count: int, lower: bool) -> None:
-    """Scores and opinions as they are: in their own directions."""
-    from zeroiqa.evaluation.agreement import outliers
-
-    signs = (-1 if lower else 1, -1 if joined.turned else 1)
+def _say_outliers(found: Evaluation, count: int) -> None:
     say("\nlargest differences  score  opinion  ranked")
-    for name, score, opinion, gap in outliers(joined, count):
-        where = "too high" if (gap > 0) != lower else "too low"
-        say(f"{name:<20} {signs[0] * score:6.2f}  {signs[1] * opinion:7.2f}  {abs(gap):.0%} {where}")
+    for name, score, opinion, difference in found.outliers(count):
+        where = "too high" if (difference > 0) != found.lower_is_better else "too low"
+        say(f"{name:<20} {score:6.2f}  {opinion:7.2f}  {abs(difference):.0%} {where}")
 
 
-def _write(folder: Path, report: Report, joined: Joined, title: str, lower: bool) -> None:
+def _write(folder: Path, found: Evaluation, report: Report) -> None:
     from zeroiqa.files.atomic import replaced
     from zeroiqa.report.scatter import scatter_plot
 
@@ -152,12 +117,13 @@ def _write(folder: Path, report: Report, joined: Joined, title: str, lower: bool
     for style, suffix in FILES.items():
         with replaced(folder / f"evaluation.{suffix}") as file:
             file.write(report.text(style).encode())
-    scores = -joined.scores if lower else joined.scores
-    opinions = -joined.opinions if joined.turned else joined.opinions
+    images, lower = found.images, found.lower_is_better
+    scores = -images.scores if lower else images.scores
+    opinions = -images.opinions if images.turned else images.opinions
     labels = (
         "score" + " (lower is better)" * lower,
-        "opinion of people" + " (lower is better)" * joined.turned,
+        "opinion of people" + " (lower is better)" * images.turned,
     )
     with replaced(folder / "scatter.png") as file:
-        scatter_plot(scores, opinions, title, file, labels)
+        scatter_plot(scores, opinions, f"{found.run} on {found.database}", file, labels)
     say(f"Written to {folder}: {', '.join(names)}", err=True)

@@ -16,6 +16,7 @@ from zeroiqa.cli.options import device_options, given, image_options, pickle_opt
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reason, stumbles
 from zeroiqa.files.storage import Location
+from zeroiqa.files.text import decode_text
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
@@ -154,9 +155,10 @@ def _with_lines(sources: list[ImageRef], file: Path) -> list[ImageRef]:
     """The images with the lines of a file, which are stripped as the published code does it."""
     shown = printable(str(file))
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
+        text = decode_text(file.read_bytes(), strict=True)
     except stumbles() as error:
         raise UserError(f"{shown} cannot be read ({reason(error)}); name a text file in UTF-8.") from error
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) != len(sources):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 
-class LazyChoice(click.ParamType):
+class LazyChoice(click.ParamType[str]):
     """One of some names that are looked up when a value or the help is asked for.
 
     Args:

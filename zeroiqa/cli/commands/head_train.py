@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the new checkpoint."
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: 1 in stage 1, else 5]")
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: those of the stage]")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples of a step.  [default: 8]")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 1e-5]")
 @click.option(

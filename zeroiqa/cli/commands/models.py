@@ -12,6 +12,7 @@ import click
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
+from zeroiqa.files.tables.render import aligned
 
 if TYPE_CHECKING:
     from zeroiqa.chat.likeliest import FirstToken
@@ -36,22 +37,32 @@ def models(context: click.Context, style: str) -> None:
     """List the models that rate by name, and the presets that use them.
 
     Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
-    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes.
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. Raters
+    that installed packages offer come last.
     """
     if context.invoked_subcommand is not None:
         return
+    from zeroiqa.raters import offered_raters
     from zeroiqa.weights.cards import model_cards
 
-    cards, users = model_cards().values(), _presets()
+    cards, users, offered = model_cards().values(), _presets(), list(offered_raters())
     if style == "json":
         records = [_record(card, users.get(card.name, [])) for card in cards]
+        facts = dict.fromkeys(records[0])
+        records += [
+            {**facts, "name": name, "package": package, "help": entry.help}
+            for name, entry, package in offered
+        ]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
-    for line in _table(
-        ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets"),
-        *(_cells(card, users.get(card.name, [])) for card in cards),
-    ):
+    head = ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets")
+    for line in aligned([head, *(_cells(card, users.get(card.name, [])) for card in cards)]):
         say(line)
+    if offered:
+        say("")
+        rows = [(name, package, entry.help) for name, entry, package in offered]
+        for line in aligned([("rater", "of the package", "what it is"), *rows]):
+            say(line)
 
 
 @models.command()
@@ -109,10 +120,10 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     Started again, it goes on where it was interrupted.
     """
     from zeroiqa.chat.native import FAMILIES
+    from zeroiqa.heads.registry import head_model_types, head_of
     from zeroiqa.weights.cards import resolve_model
-    from zeroiqa.weights.downloads import is_head
     from zeroiqa.weights.downloads import pull as download
-    from zeroiqa.weights.hub import Source
+    from zeroiqa.weights.hub import HubRepository
 
     repo, usual = resolve_model(name)
     if Path(repo).is_dir():
@@ -122,10 +133,12 @@ def pull(name: str, to: Path | None, revision: str | None, **choices: Any) -> No
     options = _options(choices)
     if options.trust_remote_code:
         say(f"Warning: this brings Python code of {repo}; read it before you run it.", err=True)
-    folder = download(Source(repo, revision or usual), to, options, native=FAMILIES)
+    folder = download(
+        HubRepository(repo, revision or usual), to, options, native=(*FAMILIES, *head_model_types())
+    )
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
     say(f"{repo} is complete in {folder}: {size / 2**30:.2f} GiB.")
-    if is_head(folder):
+    if head_of(folder):
         say(f"Score with: zeroiqa head score NAME PATHS --weights {folder}")
         return
     rater = f"hf:{folder}" if to is not None or name.startswith("hf:") else name
@@ -176,12 +189,6 @@ def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
     )
 
 
-def _table(*rows: tuple[str, ...]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
     """What holds for every standard, and then each of them."""
     facts = rater.describe(standards[0])
@@ -224,7 +231,7 @@ def _prompt(note: str, prompt: str) -> Iterator[str]:
 
 
 def _server(rater: EndpointRater, standards: Sequence[Standard]) -> Iterator[str]:
-    """What a server has told of itself, and how it answers under each standard."""
+    """What a server says about itself, and how it answers under each standard."""
     facts = rater.describe(standards[0])
     yield f"server  {facts['server']}"
     yield f"model   {facts['model']}"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import arithmetic_options, format_option, given, normalized
+from zeroiqa.cli.options import arithmetic_options, format_option, given
 from zeroiqa.files.storage import Location, location
 
 
@@ -36,7 +36,6 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
 
     loaded = load_run(run)
-    choices["normalize_areas"] = normalized(choices.pop("areas"))
     aggregation = reaggregation(loaded, given(**choices))
     columns = score_columns(loaded, aggregation)
     if output is not None:

@@ -16,9 +16,9 @@ from zeroiqa.cli.options import (
     given,
     image_options,
     model_options,
-    normalized,
     segmenter_options,
     selection_options,
+    setting,
 )
 from zeroiqa.files.storage import Location
 
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
 @output_option
 @click.option("--preset", help="Name of a preset, or a TOML file.  [default: embedded]")
 @segmenter_options
-@click.option(
-    "--rater",
+@setting(
     "raters",
-    multiple=True,
-    help="nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER, openai:URL#MODEL; repeat "
+    "nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER, openai:URL#MODEL; repeat "
     "for an ensemble.",
+    option="--rater",
 )
 @click.option(
     "--baseline",
@@ -50,10 +49,8 @@ if TYPE_CHECKING:
     type=click.Choice(ASPECTS),
     help="What to judge, by the word standard with as many levels as the preset's; repeat for several.",
 )
-@click.option("--standard", "standards", multiple=True, help="Name or TOML file; repeat for several.")
-@click.option(
-    "--crop", type=click.Choice(["bbox", "mask", "whole"]), help="How a region is shown to the rater."
-)
+@setting("standards", "Name or TOML file; repeat for several.", option="--standard")
+@setting("crop", "How a region is shown to the rater.")
 @arithmetic_options
 @model_options
 @image_options
@@ -100,13 +97,10 @@ def _settings(
     *,
     baseline: str | None,
     aspects: tuple[str, ...],
-    lam: float | None,
-    areas: str | None,
     **choices: Any,
 ) -> Settings:
     from zeroiqa.settings import load_settings, preset_description
 
-    choices |= {"lambda": lam, "normalize_areas": normalized(areas)}
     if baseline is not None:
         choices |= _only_baseline(baseline, choices)
     if aspects:

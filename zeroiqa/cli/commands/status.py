@@ -16,6 +16,7 @@ import click
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.files.storage import Location, location
+from zeroiqa.files.tables.render import aligned
 from zeroiqa.guards.console import is_lost
 from zeroiqa.names import harmless
 
@@ -160,10 +161,7 @@ def _workers(live: Live) -> Iterator[str]:
     now = datetime.now(UTC)
     rows = [("worker", "shards", "images", "images/s", "last seen")]
     rows += [_row(worker, now) for worker in live.workers[:WORKERS]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, *numbers, seen in rows:
-        cells = [f"{text:>{width}}" for text, width in zip(numbers, widths[1:-1], strict=True)]
-        yield "  ".join([f"{name:<{widths[0]}}", *cells, seen])
+    yield from aligned(rows, right=(1, 2, 3))
     if len(live.workers) > WORKERS:
         yield f"and {len(live.workers) - WORKERS} others"
     if live.clocks_differ:

@@ -29,13 +29,16 @@ def upper_bound(
     """
     import numpy as np
 
-    from zeroiqa.cli.commands.evaluate import read_opinions
-    from zeroiqa.evaluation.records import Record, Report
-    from zeroiqa.evaluation.tables import Table, cells, number
+    from zeroiqa.cli.commands.evaluate import check_opinions
+    from zeroiqa.evaluation.formatting import number
+    from zeroiqa.evaluation.opinions import read_opinions
+    from zeroiqa.evaluation.records import NumberRecord, Report
     from zeroiqa.evaluation.upper_bound import Variant
     from zeroiqa.evaluation.upper_bound import upper_bound as bound
+    from zeroiqa.files.tables.render import TextTable, cells
 
-    dataset = read_opinions(name, root, mos, None)
+    check_opinions(name, root, mos)
+    dataset = read_opinions(name, root, mos)
     direction = dataset.scale(aspect).direction
     opinions = direction * np.array(
         [each.scores[aspect] for each in dataset.samples if aspect in each.scores]
@@ -44,7 +47,7 @@ def upper_bound(
     values = {(variant, k): bound(opinions, k, variant) for variant in variants for k in LEVELS}
     left_out = len(dataset.samples) - len(opinions)
     records = [
-        Record(
+        NumberRecord(
             variant,
             dataset.name,
             "(SRCC + PLCC) / 2",
@@ -59,5 +62,5 @@ def upper_bound(
     ]
     rows = [cells(variant, *(number(values[variant, k], decimals) for k in LEVELS)) for variant in variants]
     notes = (f"{len(opinions)} images of {dataset.name}.", *dataset.notes)
-    table = Table(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes)
+    table = TextTable(("reading", *(f"K = {k}" for k in LEVELS)), tuple(rows), notes)
     print_report(Report(tuple(records), (table,), notes), style)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.cards import DatasetCard
 from zeroiqa.evaluation.datasets.files import FileTree
-from zeroiqa.evaluation.datasets.layouts import Listing, Row
+from zeroiqa.evaluation.datasets.layouts import Listing, ScoreLine
 from zeroiqa.evaluation.datasets.types import Dataset, Sample, Scale, some
 
 
@@ -24,7 +24,7 @@ def assemble(card: DatasetCard, listing: Listing, tree: FileTree, split: str | N
     chosen = [row for row in listing.rows if split is None or row.groups.get("split") == split]
     rated, unrated = divide(chosen)
     notes = list(card.notes + listing.notes)
-    notes += check_range(rated, listing.scales, listing.source, card.about)
+    notes += check_range(rated, listing.scales, listing.source, card.inexact)
     files = locate(listing.rows, tree, folder)
     found = [row for row in rated if row.name in files]
     if not found:
@@ -68,19 +68,19 @@ def check_names(names: Iterable[str], source: str) -> None:
         )
 
 
-def divide(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def divide(rows: Sequence[ScoreLine]) -> tuple[list[ScoreLine], list[str]]:
     """Rows with a score for every aspect, and the names of the others."""
     rated = [row for row in rows if None not in row.scores.values()]
     return rated, [row.name for row in rows if None in row.scores.values()]
 
 
 def check_range(
-    rows: Sequence[Row], scales: Mapping[str, Scale], source: str, about: Sequence[str]
+    rows: Sequence[ScoreLine], scales: Mapping[str, Scale], source: str, inexact: Sequence[str]
 ) -> list[str]:
     """Compare scores with their scale.
 
     Returns:
-        Notes on aspects in `about`, whose scale is not exact.
+        Notes on scores outside the scale of an aspect in `inexact`.
 
     Raises:
         UserError: a score of another aspect lies outside.
@@ -91,18 +91,18 @@ def check_range(
         if not outside:
             continue
         first = outside[0]
-        said = (
+        sentence = (
             f"{source} gives {printable(first.name)} a {scale.kind} of {first.scores[aspect]:g} "
             f"for {aspect}, outside the scale from {scale.low:g} to {scale.high:g} "
             f"({len(outside):,} of {len(rows):,} are)"
         )
-        if aspect not in about:
-            raise UserError(f"{said}; is it the published file?")
-        notes.append(f"{said}.")
+        if aspect not in inexact:
+            raise UserError(f"{sentence}; is it the published file?")
+        notes.append(f"{sentence}.")
     return notes
 
 
-def locate(rows: Iterable[Row], tree: FileTree, folder: str | None) -> dict[str, str]:
+def locate(rows: Iterable[ScoreLine], tree: FileTree, folder: str | None) -> dict[str, str]:
     """Files below the tree's root by the names of the images.
 
     Raises:
@@ -167,11 +167,11 @@ def _counted(
     return [f"{what} has {expected:,} images; {found:,} found; {why}."]
 
 
-def _grouping(card: DatasetCard) -> Callable[[Row], dict[str, str]]:
-    """The groups of a row: those of its score file, and those that its name says."""
+def _grouping(card: DatasetCard) -> Callable[[ScoreLine], dict[str, str]]:
+    """The groups of a row: those of its score file, and those in its name."""
     pattern = re.compile(card.name_groups or "", re.IGNORECASE)
 
-    def groups(row: Row) -> dict[str, str]:
+    def groups(row: ScoreLine) -> dict[str, str]:
         named = pattern.match(row.name)
         found = {**row.groups, **(named.groupdict() if named else {})}
         if "reference" in found:  # i01 and I01 are one reference
@@ -183,7 +183,7 @@ def _grouping(card: DatasetCard) -> Callable[[Row], dict[str, str]]:
     return groups
 
 
-def _distortion(said: str, known: Sequence[str]) -> str:
+def _distortion(name: str, known: Sequence[str]) -> str:
     if not known:
-        return said.casefold()
-    return known[int(said) - 1] if 1 <= int(said) <= len(known) else said
+        return name.casefold()
+    return known[int(name) - 1] if 1 <= int(name) <= len(known) else name

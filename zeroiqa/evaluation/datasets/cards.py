@@ -6,12 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.types import Scale, suggestion
-
-Reader: TypeAlias = Literal["table", "livec", "aigciqa2023", "evalmi50k"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class ScoreFile:
     split: str | None = None
     """The split that all its images belong to."""
     split_column: str | None = None
-    """Column that says so by image."""
+    """Column with the split of each image."""
     split_names: Mapping[str, str] = field(default_factory=dict)
-    """Our names for what that column says, where they differ."""
+    """Value of that column -> our name of the split, where they differ."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,15 @@ class DatasetCard:
     cautions: tuple[str, ...] = ()
     """What to know before using it."""
     notes: tuple[str, ...] = ()
-    """What each reading says about its scores."""
+    """Sentences about its scores that every reading comes with."""
     folders: tuple[str, ...] = ()
     """Where the images lie: the first of these that holds any."""
     files: tuple[ScoreFile, ...] = ()
     """Score tables."""
     read: Literal["first", "all"] = "first"
     """Whether the tables are alternatives or parts."""
-    reader: Reader = "table"
-    """How the scores are listed; "table": by `files` alone."""
+    reader: str = "zeroiqa.evaluation.datasets.layouts:table_listing"
+    """module:function that lists the images and their scores; the default does so by `files` alone."""
     splits: Mapping[str, int] = field(default_factory=dict)
     """Number of images by official split."""
     name_groups: str | None = None
@@ -82,7 +80,7 @@ class DatasetCard:
     """Generators in the order of the scores."""
     unscored: str | None = None
     """Regular expression on names of images that have no score and need none."""
-    about: tuple[str, ...] = ()
+    inexact: tuple[str, ...] = ()
     """Aspects whose scale is not exact: a score beyond it is noted, no error."""
 
 
@@ -131,13 +129,13 @@ def _letters(name: str) -> str:
 
 def _card(name: str, fields: dict[str, Any]) -> DatasetCard:
     scales = fields.pop("scales")
-    about = tuple(aspect for aspect, scale in scales.items() if scale.pop("about", False))
+    inexact = tuple(aspect for aspect, scale in scales.items() if scale.pop("inexact", False))
     files = tuple(ScoreFile(**each) for each in fields.pop("files", ()))
     fields |= {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
     return DatasetCard(
         name=name,
         scales={aspect: Scale(**scale) for aspect, scale in scales.items()},
         files=files,
-        about=about,
+        inexact=inexact,
         **fields | {"layout": fields["layout"].strip()},
     )

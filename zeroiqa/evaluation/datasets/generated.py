@@ -10,9 +10,9 @@ from typing import NamedTuple
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.cards import DatasetCard
 from zeroiqa.evaluation.datasets.files import FileTree
-from zeroiqa.evaluation.datasets.layouts import Listing, Row, lacking, open_table, score_of, table_rows
+from zeroiqa.evaluation.datasets.layouts import Listing, ScoreLine, lacking, open_table, score_of, table_rows
 from zeroiqa.evaluation.datasets.tables import read_mat, read_rows, read_text
-from zeroiqa.evaluation.datasets.types import Question, some
+from zeroiqa.evaluation.datasets.types import AnsweredQuestion, some
 from zeroiqa.files.damage import parse_json, stumbles
 from zeroiqa.files.tables.read import Table, is_blank, read_table
 
@@ -41,7 +41,7 @@ def aigciqa2023_listing(card: DatasetCard, tree: FileTree, split: str | None) ->
     order = _numbered(tree, card.models, each) or _by_folders(card, tree, each)
     prompts, notes = _prompts(tree, each // _IMAGES_OF_A_PROMPT)
     rows = tuple(
-        Row(
+        ScoreLine(
             image.name,
             {
                 aspect: score_of(values[place], image.name, _SCORES[aspect])
@@ -53,8 +53,8 @@ def aigciqa2023_listing(card: DatasetCard, tree: FileTree, split: str | None) ->
         for place, image in enumerate(order)
     )
     models = dict.fromkeys(image.model for image in order)
-    said = f"The scores of {card.title} have no names; they were taken in the order {', '.join(models)}."
-    return Listing(rows, card.scales, " and ".join(_SCORES.values()), (said, *notes))
+    note = f"The scores of {card.title} have no names; they were taken in the order {', '.join(models)}."
+    return Listing(rows, card.scales, " and ".join(_SCORES.values()), (note, *notes))
 
 
 class _Place(NamedTuple):
@@ -145,13 +145,15 @@ def evalmi50k_listing(card: DatasetCard, tree: FileTree, split: str | None) -> L
         place = number[0] - first if number else -1
         texts = questions[place] if 0 <= place < len(questions) else None
         groups = {**row.groups, "task": tasks[place]} if 0 <= place < len(tasks) else row.groups
-        asked = [
-            Question(texts.get(f"question_{k}") if texts else None, _yes(cells[column], row.name, table))
+        answered = [
+            AnsweredQuestion(
+                texts.get(f"question_{k}") if texts else None, _yes(cells[column], row.name, table)
+            )
             for k, column in enumerate(answers, start=1)
             if not is_blank(cells[column])
         ]
         prompt = texts.get("prompt") if texts else None
-        rows.append(row._replace(prompt=prompt, groups=groups, questions=tuple(asked)))
+        rows.append(row._replace(prompt=prompt, groups=groups, questions=tuple(answered)))
     return Listing(tuple(rows), card.scales, table.shown, tuple(notes))
 
 

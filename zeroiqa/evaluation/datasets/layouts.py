@@ -12,7 +12,7 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.cards import DatasetCard, ScoreFile
 from zeroiqa.evaluation.datasets.files import FileTree
 from zeroiqa.evaluation.datasets.tables import read_mat, read_pairs
-from zeroiqa.evaluation.datasets.types import Question, Scale
+from zeroiqa.evaluation.datasets.types import AnsweredQuestion, Scale
 from zeroiqa.files.damage import reading
 from zeroiqa.files.tables.read import Table, is_blank, plain_number, read_table
 
@@ -24,7 +24,7 @@ _TRAINING_IMAGES = 7
 """Of LIVE Challenge: the first entries of its lists, shown to the raters beforehand."""
 
 
-class Row(NamedTuple):
+class ScoreLine(NamedTuple):
     """One line of a score file."""
 
     name: str
@@ -33,14 +33,14 @@ class Row(NamedTuple):
     """By aspect; None for an empty cell."""
     prompt: str | None
     groups: Mapping[str, str]
-    questions: tuple[Question, ...] = ()
+    questions: tuple[AnsweredQuestion, ...] = ()
 
 
 @dataclass(frozen=True)
 class Listing:
     """All that a database's score files say."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreLine, ...]
     scales: Mapping[str, Scale]
     """By aspect."""
     source: str
@@ -114,7 +114,7 @@ def open_table(file: ScoreFile, path: Path) -> Table:
     return read_table(path, sheet=file.sheet, header=_needed(file) if file.sheet else (), ragged=True)
 
 
-def table_rows(file: ScoreFile, table: Table) -> Iterator[Row]:
+def table_rows(file: ScoreFile, table: Table) -> Iterator[ScoreLine]:
     """The rows of a table, in its order.
 
     Raises:
@@ -134,7 +134,7 @@ def table_rows(file: ScoreFile, table: Table) -> Iterator[Row]:
             belongs["split"] = file.split_names.get(cells[split_place], cells[split_place])
         elif file.split is not None:
             belongs["split"] = file.split
-        yield Row(
+        yield ScoreLine(
             name,
             {aspect: score_of(cells[place], name, table.shown) for aspect, place in scores.items()},
             (cells[prompt_place] or None) if prompt_place is not None else None,
@@ -186,7 +186,7 @@ def livec_listing(card: DatasetCard, tree: FileTree, split: str | None) -> Listi
         )
     skipped = 0 if len(names) == card.images else _TRAINING_IMAGES
     rows = [
-        Row(name, {"quality": score_of(repr(score), name, "AllMOS_release.mat")}, None, {})
+        ScoreLine(name, {"quality": score_of(repr(score), name, "AllMOS_release.mat")}, None, {})
         for name, score in zip(names[skipped:], scores[skipped:], strict=True)
     ]
     note = f"The first {skipped} entries of {card.title}, its training images, are left out."

@@ -1,4 +1,4 @@
-"""Any table of images and scores: which columns it has says what they are."""
+"""Any table of images and scores: the names of its columns say what they hold."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple, get_args
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.listed_opinions import ImageSearch, Opinion, one_for_each, where_images_are
+from zeroiqa.evaluation.datasets.origins import Origin, RunImages
 from zeroiqa.evaluation.datasets.types import Dataset, LeftOut, Sample, Scale, left_out_note, some, suggestion
-from zeroiqa.evaluation.listed_opinions import Opinion, Places, one_for_each, where_images_are
-from zeroiqa.evaluation.matching import Origin, OwnPaths
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, SCORE_COLUMNS, Table, letters, prompt_column, read_table
 from zeroiqa.standards import Aspect
 
@@ -21,7 +21,7 @@ _OTHER_NAMES = {"align": "correspondence", "alignment": "correspondence", "perce
 _STATISTICS = ("std", "sd", "var", "variance", "ci", "n", "zscore", "count")
 
 
-class _Column(NamedTuple):
+class _ScoreColumn(NamedTuple):
     """A column of scores."""
 
     aspect: str
@@ -57,20 +57,20 @@ def read_plain(table: Table, root: Path | None, runs: Iterable[Origin]) -> Datas
     tree = FileTree.scan(Path(str(table.path)).parent if root is None else root, partly=root is None)
     if tree.unread:
         notes.append(f"Folders that cannot be listed, passed over: {some(map(printable, tree.unread), 3)}.")
-    there = Places(tree, OwnPaths(runs), "." if root is None else None)
+    there = ImageSearch(tree, RunImages(runs), "." if root is None else None)
     return _found(table, there, opinions, scores, notes)
 
 
 def _opinions(
-    table: Table, image: int, scores: Sequence[_Column], groups: dict[str, int], prompt: int | None
+    table: Table, image: int, scores: Sequence[_ScoreColumn], groups: dict[str, int], prompt: int | None
 ) -> list[Opinion]:
-    """What each row says.
+    """The opinion in each row.
 
     Raises:
         UserError: a row names no image, or a score is no number.
     """
     values = {score.aspect: table.numbers(score.place, image) for score in scores}
-    said = []
+    opinions = []
     for row, cells in enumerate(table.rows):
         if not cells[image].strip():
             cell = table.formulas.get((row, image))
@@ -86,12 +86,12 @@ def _opinions(
             (cells[prompt] or None) if prompt is not None else None,
             {name: cells[place].strip() for name, place in groups.items() if cells[place].strip()},
         )
-        said.append(Opinion(cells[image], table.place(row), sample))
-    return said
+        opinions.append(Opinion(cells[image], table.place(row), sample))
+    return opinions
 
 
 def _found(
-    table: Table, there: Places, opinions: list[Opinion], scores: list[_Column], notes: list[str]
+    table: Table, there: ImageSearch, opinions: list[Opinion], scores: list[_ScoreColumn], notes: list[str]
 ) -> Dataset:
     tree, root = there.tree, there.tree.root
     places, more = where_images_are(opinions, there, table.shown)
@@ -146,7 +146,7 @@ def _without_images(table: Table, tree: FileTree, opinions: Sequence[Opinion]) -
     )
 
 
-def _scales(samples: Sequence[Sample], scores: list[_Column]) -> dict[str, Scale]:
+def _scales(samples: Sequence[Sample], scores: list[_ScoreColumn]) -> dict[str, Scale]:
     """A plain table does not say its scale: the least and the greatest score stand for it."""
     scales = {}
     for score in scores:
@@ -158,10 +158,10 @@ def _scales(samples: Sequence[Sample], scores: list[_Column]) -> dict[str, Scale
     return scales
 
 
-def _score_columns(table: Table) -> list[_Column]:
+def _score_columns(table: Table) -> list[_ScoreColumn]:
     """Columns mos, dmos, <aspect>_mos, mos_<aspect>, or those of `SCORE_COLUMNS`; - _ or blanks between."""
     plain = {letters(name) for name in SCORE_COLUMNS}
-    found: dict[str, _Column] = {}
+    found: dict[str, _ScoreColumn] = {}
     for place, name in enumerate(table.header):
         words = re.split(r"[ _-]+", name.lower())
         kind = next((word for word in ("dmos", "mos") if word in words), "")
@@ -176,7 +176,7 @@ def _score_columns(table: Table) -> list[_Column]:
                 f"{table.shown} has two columns of scores for {aspect}, {printable(found[aspect].name)} and "
                 f"{printable(name)}; leave one of them."
             )
-        found[aspect] = _Column(aspect, kind, place, name)
+        found[aspect] = _ScoreColumn(aspect, kind, place, name)
     return list(found.values())
 
 

@@ -5,9 +5,10 @@ A score is never flipped or scaled, and nothing is left out in silence: what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,22 +16,21 @@ from zeroiqa.errors import UserError
 from zeroiqa.evaluation.datasets.assembly import assemble
 from zeroiqa.evaluation.datasets.cards import (
     DatasetCard,
-    Reader,
     dataset_cards,
     find_dataset,
     find_split,
 )
 from zeroiqa.evaluation.datasets.files import FileTree
-from zeroiqa.evaluation.datasets.generated import aigciqa2023_listing, evalmi50k_listing
-from zeroiqa.evaluation.datasets.layouts import Listing, livec_listing, table_listing
+from zeroiqa.evaluation.datasets.layouts import Listing
+from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.plain import open_plain, read_plain
-from zeroiqa.evaluation.datasets.types import Dataset, Question, Sample, Scale
-from zeroiqa.evaluation.matching import Origin
+from zeroiqa.evaluation.datasets.types import AnsweredQuestion, Dataset, Sample, Scale
+from zeroiqa.registry import import_attribute
 
 __all__ = [
     "Dataset",
     "DatasetCard",
-    "Question",
+    "AnsweredQuestion",
     "Sample",
     "Scale",
     "content_split",
@@ -41,12 +41,16 @@ __all__ = [
     "read_mos_file",
 ]
 
-_READERS: dict[Reader, Callable[[DatasetCard, FileTree, str | None], Listing]] = {
-    "table": table_listing,
-    "livec": livec_listing,
-    "aigciqa2023": aigciqa2023_listing,
-    "evalmi50k": evalmi50k_listing,
-}
+
+class Reader(Protocol):
+    """Lists what the score files of a database say."""
+
+    def __call__(self, card: DatasetCard, tree: FileTree, split: str | None) -> Listing:
+        """List every image with its scores; all images, or at least those of the split.
+
+        Raises:
+            UserError: a score file is missing or cannot be read.
+        """
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -72,7 +76,8 @@ def read_dataset(name: str, root: Path, *, split: str | None = None) -> Dataset:
     card = find_dataset(name)
     wanted = None if split is None else find_split(card, split)
     tree = FileTree.scan(root)
-    return assemble(card, _READERS[card.reader](card, tree, wanted), tree, wanted)
+    reader: Reader = import_attribute(card.reader)
+    return assemble(card, reader(card, tree, wanted), tree, wanted)
 
 
 def read_mos_file(path: Path, root: Path | None = None, *, runs: Iterable[Origin] = ()) -> Dataset:

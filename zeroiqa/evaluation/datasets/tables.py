@@ -9,8 +9,9 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.types import some
 from zeroiqa.files.damage import reading, reason, shortened
 from zeroiqa.files.tables.read import Table, open_rows, plain_number
-from zeroiqa.files.tables.row_files import decoded, read_whole
+from zeroiqa.files.tables.row_files import read_whole
 from zeroiqa.files.tables.rows import Cells
+from zeroiqa.files.text import decoded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,7 +25,7 @@ class Scale:
     """Mean opinion score, or differential mean opinion score (against the reference)."""
 
 
-class Question(NamedTuple):
+class AnsweredQuestion(NamedTuple):
     """A yes-or-no question about an image, and what people answered."""
 
     text: str | None
@@ -47,7 +47,7 @@ class Sample:
     """The text that the image was generated from."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """What it belongs to: model, distortion, level, reference, subset, style, task, split."""
-    questions: tuple[Question, ...] = ()
+    questions: tuple[AnsweredQuestion, ...] = ()
     """Answered questions: the one about the whole prompt first, then those about its parts."""
 
 
@@ -74,7 +74,7 @@ def left_out_note(kinds: Iterable[LeftOut]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with scores, and what had to be said while they were read."""
+    """Images with the scores of people, and notes from reading them."""
 
     name: str
     """The key of the database, or the name of the plain table."""

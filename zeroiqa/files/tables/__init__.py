@@ -1,1 +1,1 @@
-"""Tables of every format: one reader, one writer."""
+"""Read tables of every format that people bring, and write CSV."""

@@ -1,4 +1,4 @@
-"""What the columns of people's tables are called: which holds the image, its prompt, its score."""
+"""Find by their names the columns that hold the image, its prompt and its score."""
 
 from __future__ import annotations
 

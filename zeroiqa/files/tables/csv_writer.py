@@ -1,4 +1,4 @@
-"""The one writer of CSV tables, for programs or spreadsheets: one line for each row, whatever the names."""
+"""Write CSV tables for programs or spreadsheets: one line for each row, whatever the names."""
 
 from __future__ import annotations
 

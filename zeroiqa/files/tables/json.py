@@ -1,4 +1,4 @@
-"""Records of JSON as rows: one to a line, a list of them, or an object from names to scores or records."""
+"""Read records of JSON as rows: one to a line, a list, or an object from names to scores or records."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.tables.columns import names_images
-from zeroiqa.files.tables.rows import Rows, bounded, check_size, text_of
+from zeroiqa.files.tables.rows import TableRows, bounded, check_size, text_of
 
 _Record: TypeAlias = Mapping[str, Any]
 
 
-def read_json(text: str, shown: str) -> Rows:
+def read_json(text: str, shown: str) -> TableRows:
     """All records of a text; the keys are the header.
 
     It holds one object to a line, or one document: a list of objects or of paths; an object of such lists, of
@@ -132,8 +132,8 @@ def _columns(document: _Record, shown: str) -> Sequence[_Record]:
     raise UserError(f"{shown} has columns of unequal length; write one object to a line.")
 
 
-def _rows(records: Sequence[_Record], numbers: list[int], unit: str, shown: str) -> Rows:
+def _rows(records: Sequence[_Record], numbers: list[int], unit: str, shown: str) -> TableRows:
     header = tuple(dict.fromkeys(key for record in records for key in record))
     check_size(len(header), len(records) + 1, shown)
     rows = (tuple(text_of(record.get(key)) for key in header) for record in records)
-    return Rows([header, *bounded(rows, shown)], [0, *numbers], unit=unit)
+    return TableRows([header, *bounded(rows, shown)], [0, *numbers], unit=unit)

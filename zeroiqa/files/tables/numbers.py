@@ -1,4 +1,4 @@
-"""Numbers as people write them: plain decimal ones, and what stands for none."""
+"""Read numbers as people write them: plain decimal ones, and words for a missing one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of images: a header, rows of text, which column names the image, and the numbers of the others.
+"""Read a table of images: its header, its rows as text, its column of images and its numbers.
 
 The one reader of what people bring: lists of images, opinions, scores of other tools, ratings to train on.
 """
@@ -21,7 +21,7 @@ from zeroiqa.files.tables.columns import (
 )
 from zeroiqa.files.tables.numbers import has_comma, is_blank, may_be_thousands, plain_number
 from zeroiqa.files.tables.row_files import read_rows_of, read_whole
-from zeroiqa.files.tables.rows import Cells, Rows, check_size
+from zeroiqa.files.tables.rows import Cells, TableRows, check_size
 from zeroiqa.files.tables.text import header_place
 
 __all__ = [
@@ -204,7 +204,7 @@ def read_table(
     return _table(path, found, place, shown)
 
 
-def _marked(found: Rows, header: Sequence[str], shown: str) -> int:
+def _marked(found: TableRows, header: Sequence[str], shown: str) -> int:
     """Which row has all the columns that mark the header."""
     wanted = {name.lower() for name in header}
     for place, row in enumerate(found.cells):
@@ -217,7 +217,7 @@ def _marked(found: Rows, header: Sequence[str], shown: str) -> int:
     )
 
 
-def open_rows(path: Location, *, sheet: str | None = None, strict: bool = True) -> Rows:
+def open_rows(path: Location, *, sheet: str | None = None, strict: bool = True) -> TableRows:
     """All rows of a file that may lack a header.
 
     Raises:
@@ -226,7 +226,7 @@ def open_rows(path: Location, *, sheet: str | None = None, strict: bool = True) 
     return read_rows_of(read_whole(path), path.suffix, printable(path.name), sheet=sheet, strict=strict)
 
 
-def _table(path: Location, found: Rows, head: int, shown: str) -> Table:
+def _table(path: Location, found: TableRows, head: int, shown: str) -> Table:
     header = tuple(cell.strip().removeprefix("\ufeff") for cell in found.cells[head])
     width = len(header)
     with_formulas = {place for place, column in found.formulas if column < width}
@@ -253,7 +253,7 @@ def _table(path: Location, found: Rows, head: int, shown: str) -> Table:
     )
 
 
-def _check_widths(found: Rows, head: int, shown: str) -> None:
+def _check_widths(found: TableRows, head: int, shown: str) -> None:
     """Refuse rows of text that are wider than the header: their cells would be taken for others."""
     width = len(found.cells[head])
     for row, line in zip(found.cells[head:], found.lines[head:], strict=True):

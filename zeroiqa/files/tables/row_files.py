@@ -1,4 +1,4 @@
-"""Files of rows as people have them, as rows of text: CSV with any delimiter, Excel, JSON, Parquet.
+"""Read CSV with any delimiter, Excel, JSON and Parquet files as rows of text.
 
 What a file is decides its content where that says it, else its name. Every exception of a parser becomes a
 `UserError`, and what would not fit into memory is refused before it is read.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
@@ -23,7 +22,7 @@ from zeroiqa.files.tables.rows import (
     MAX_BYTES,
     MAX_TEXT,
     Cells,
-    Rows,
+    TableRows,
     bounded,
     check_size,
     explained,
@@ -33,6 +32,7 @@ from zeroiqa.files.tables.rows import (
 )
 from zeroiqa.files.tables.text import separated
 from zeroiqa.files.tables.workbooks import read_workbook
+from zeroiqa.files.text import decoded
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -42,14 +42,11 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjso
 """What tables are called, those among them that are refused with advice."""
 _JSON = (".json", ".jsonl", ".ndjson")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_UTF16 = (
-    (re.compile(rb"(?:[\t\n\r -~]\0){4}"), "utf-16-le"),
-    (re.compile(rb"(?:\0[\t\n\r -~]){4}"), "utf-16-be"),
-)
-"""What plain text in UTF-16 begins with where its mark is missing."""
 
 
-def read_rows_of(data: bytes, suffix: str, shown: str, *, sheet: str | None = None, strict: bool) -> Rows:
+def read_rows_of(
+    data: bytes, suffix: str, shown: str, *, sheet: str | None = None, strict: bool
+) -> TableRows:
     """All rows of a file.
 
     Args:
@@ -109,34 +106,14 @@ def read_whole(path: Location) -> bytes:
     return data
 
 
-def decoded(data: bytes, shown: str, *, strict: bool = False) -> str:
-    """UTF-8 (other bytes stay what they are in a path) or, as Windows writes it, UTF-16; marked or not.
-
-    Raises:
-        UserError: it is damaged UTF-16; or, where `strict` says so, it is no UTF-8.
-    """
-    errors = "strict" if strict else "surrogateescape"
-    try:
-        if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-            return data.decode("utf-32")
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return data.decode("utf-16")
-        for pattern, encoding in _UTF16:
-            if pattern.match(data):
-                return data.decode(encoding)
-        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{shown} is not UTF-8 text; save it as UTF-8.") from error
-
-
-def _parquet(data: bytes, shown: str) -> Rows:
+def _parquet(data: bytes, shown: str) -> TableRows:
     import pyarrow.parquet as pq
 
     with explained(shown, "is damaged or no Parquet file"), pq.ParquetFile(io.BytesIO(data)) as file:
         header = tuple(file.schema_arrow.names)
         check_size(len(header), file.metadata.num_rows + 1, shown)
         cells = list(bounded(chain([header], _parquet_rows(file, shown)), shown))
-    return Rows(cells, list(range(len(cells))), unit="row")
+    return TableRows(cells, list(range(len(cells))), unit="row")
 
 
 def _parquet_rows(file: pq.ParquetFile, shown: str) -> Iterator[Cells]:

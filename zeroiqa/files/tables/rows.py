@@ -1,4 +1,4 @@
-"""The rows of a table, which every reader of a kind of file gives, and how many of them are read."""
+"""The rows that every reader of a table gives, and limits on how many are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_BYTES = 256 << 20
 MAX_TEXT = 1 << 30
 """Characters of a Parquet file, whose kilobytes may unpack to anything."""
 BATCH = 1024
-"""Rows of a Parquet file that are unpacked at once."""
+"""TableRows of a Parquet file that are unpacked at once."""
 MAX_COLUMNS = 16_384
 """As many as Excel has."""
 MAX_CELLS = 20_000_000
@@ -26,7 +26,7 @@ MAX_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """The rows of a file, the header among them; a cell without a value is ""."""
 
     cells: list[Cells]
@@ -95,12 +95,12 @@ def text_of(value: object) -> str:
 
 
 @contextmanager
-def explained(shown: str, said: str) -> Iterator[None]:
+def explained(shown: str, what: str) -> Iterator[None]:
     """Turn whatever a parser stumbles over into a sentence.
 
     Args:
         shown: The file, for a message.
-        said: What is wrong with it, for a message.
+        what: What is wrong with it, for a message.
 
     Raises:
         UserError: in place of any other exception.
@@ -111,4 +111,4 @@ def explained(shown: str, said: str) -> Iterator[None]:
         raise
     except Exception as error:  # damaged files make zipfile, XML, Arrow and json raise nearly anything
         reason = printable(" ".join(str(error).split())[:200].rstrip(".")) or type(error).__name__
-        raise UserError(f"{shown} {said} ({reason}); write or fetch it again.") from error
+        raise UserError(f"{shown} {what} ({reason}); write or fetch it again.") from error

@@ -1,4 +1,4 @@
-"""Text between delimiters, as people's programs write it: which one, where the header begins, the rows."""
+"""Split text with delimiters into rows: find the delimiter and where the header begins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.tables.columns import names_images
-from zeroiqa.files.tables.rows import Cells, Rows, bounded
+from zeroiqa.files.tables.rows import Cells, TableRows, bounded
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NO_DELIMITER = "\x1f"  # of a table with a single column, where a comma is part of the cell
@@ -33,7 +33,7 @@ class _Begin(NamedTuple):
     """The one that a line of Excel names."""
 
 
-def separated(text: str, suffix: str, shown: str) -> Rows:
+def separated(text: str, suffix: str, shown: str) -> TableRows:
     """All rows of a text with any delimiter.
 
     A line `sep=;`, as Excel has it, names the delimiter; else it is the one that fits the content.
@@ -68,7 +68,7 @@ def separated(text: str, suffix: str, shown: str) -> Rows:
             f"{shown} is damaged near line {last}: a quote that begins there is never closed; "
             "is a quote missing?"
         )
-    return Rows(cells, lines, delimiter)
+    return TableRows(cells, lines, delimiter)
 
 
 def begins_a_table(text: str) -> bool:

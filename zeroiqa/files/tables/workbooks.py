@@ -1,4 +1,4 @@
-"""Sheets of Excel workbooks as rows."""
+"""Read sheets of Excel workbooks as rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.tables.columns import first_names
-from zeroiqa.files.tables.rows import Cells, Rows, bounded, check_size, explained, text_of
+from zeroiqa.files.tables.rows import Cells, TableRows, bounded, check_size, explained, text_of
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
@@ -38,10 +38,10 @@ class _Counted(NamedTuple):
     cells: int = 0
     formulas: int = 0
     hidden: int = 0
-    """Rows that are not shown."""
+    """TableRows that are not shown."""
 
 
-def read_workbook(data: bytes, sheet: str | None, shown: str) -> Rows:
+def read_workbook(data: bytes, sheet: str | None, shown: str) -> TableRows:
     """All rows of a sheet, with notes on other sheets and hidden rows.
 
     Args:
@@ -74,7 +74,7 @@ def read_workbook(data: bytes, sheet: str | None, shown: str) -> Rows:
             formulas = {place: name for place, name in places if _is_empty(cells, *place)}
     if of.hidden:
         notes += (f"Hidden rows of {shown}, which count like those that are shown: {of.hidden:,}.",)
-    return Rows(cells, list(range(1, len(cells) + 1)), unit="row", formulas=formulas, notes=notes)
+    return TableRows(cells, list(range(1, len(cells) + 1)), unit="row", formulas=formulas, notes=notes)
 
 
 def _opened(data: bytes, *, values: bool) -> Any:

@@ -19,7 +19,7 @@ from zeroiqa.heads.regression import QualityRegression
 from zeroiqa.standards import FilledPrompt
 
 if TYPE_CHECKING:
-    from zeroiqa.chat.inputs import Prepared, Tensors
+    from zeroiqa.chat.inputs import PromptInputs, Tensors
     from zeroiqa.chat.loading import Loaded
     from zeroiqa.heads.backbone.weights import BackboneHead
 
@@ -60,7 +60,7 @@ class ChatNetwork(nn.Module):
         states: torch.Tensor = self.model(**inputs, **self.engine.forward.without_cache).logits
         return states
 
-    def join(self, items: Sequence[Prepared]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs.
 
         Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared, Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.backbone.conversation import ChatConversation
 from zeroiqa.heads.backbone.lora import inject_lora, learnt_adapter
@@ -67,7 +67,7 @@ class ChatTrainable:
         inputs = self.model.engine.here().prepare(decode(example.path).pixels, conversation.text)
         return EncodedExample(inputs, conversation.answer, conversation.read, example.target)
 
-    def join(self, items: Sequence[Prepared]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs."""
         return self.model.join(items)
 

@@ -19,7 +19,6 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.damage import reading, reason, stumbles
 from zeroiqa.heads.backbone.lora import SCALE
-from zeroiqa.heads.backbone.lora import WEIGHTS as ADAPTER
 from zeroiqa.heads.lmm4lmm.config import Lmm4LmmConfig, read_config
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.weights.checkpoint import indexed_files
@@ -178,7 +177,7 @@ def _files(folder: Path, allow_pickle: bool) -> list[Path]:
                     f"{lacking[0]}); finish the download."
                 )
             return [folder / name for name in names]
-        found = sorted(path for path in folder.glob(pattern) if path.name != ADAPTER)
+        found = sorted(folder.glob(pattern))
         if found:
             return found
     pickled = next(folder.glob("*.bin"), None)

@@ -1,8 +1,9 @@
 """Write what was trained as a checkpoint in the published layout: where it started, with what was learnt.
 
-Beside the weights of both towers stand the LoRA matrices, as published; and once more as an adapter in peft's
-format, for the network that `load_model` makes of the start. No more than one file of weights is in memory
-beside the model.
+Beside the weights of both towers stand the LoRA matrices, as published. What was learnt on the network that
+`load_model` makes of the start is there once more as an adapter in peft's format, in a folder of its own:
+transformers would put one that stands beside config.json on top of the weights. No more than one file of
+weights is in memory beside the model.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from huggingface_hub.constants import SAFETENSORS_INDEX_FILE
 from safetensors.torch import save_file
 
-from zeroiqa.heads.backbone.lora import CONFIG, RANK, learnt_adapter, write_adapter
+from zeroiqa.heads.backbone.lora import RANK, learnt_adapter, write_adapter
 from zeroiqa.heads.lmm4lmm.checkpoint import merged_tensors
 from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 
 _FILE_BYTES = 2 << 30
+ADAPTER = "adapter"
+"""The folder of the adapter."""
 _KEPT = ("*.json", "*.txt", "*.model", "*.jinja")
 """Files beside the weights: the tokenizer's."""
-_WRITTEN = ("config.json", "training.json", CONFIG)
+_WRITTEN = ("config.json", "training.json")
 _UNUSED_WIDTH = 1024
 
 
@@ -66,10 +69,11 @@ def export(model: Lmm4Lmm, stage: str, start: Path, output: Path, *, file_bytes:
 
 
 def _write_adapter(model: Lmm4Lmm, start: Path, output: Path) -> None:
-    """What was learnt on the towers and between them; peft knows no regression, which is in the weights."""
+    """What was learnt on the towers and between them; the regression is in the checkpoint alone."""
     adapter = learnt_adapter(model)
     towers = {name: one for name, one in adapter.weights.items() if not name.startswith("regression.")}
-    write_adapter(output, replace(adapter, weights=towers), str(start.resolve()))
+    (output / ADAPTER).mkdir(exist_ok=True)
+    write_adapter(output / ADAPTER, replace(adapter, weights=towers), str(start.resolve()))
 
 
 def _write_files(tensors: Callable[[], Iterator[_ToWrite]], output: Path, file_bytes: int) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from zeroiqa.chat.inputs import Prepared, Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
 
 
-def joined(items: Sequence[Prepared]) -> Tensors:
+def joined(items: Sequence[PromptInputs]) -> Tensors:
     """One batch of several images, padded on the right: then attention needs no mask."""
 
     def rows(name: str) -> torch.Tensor:
@@ -32,7 +32,7 @@ def joined(items: Sequence[Prepared]) -> Tensors:
     }
 
 
-def published_inputs(pixels: Pixels, ids: Sequence[int], tile: int) -> Prepared:
+def published_inputs(pixels: Pixels, ids: Sequence[int], tile: int) -> PromptInputs:
     """The inputs of `Lmm4Lmm` for one image, a batch of one.
 
     Args:
@@ -48,4 +48,4 @@ def published_inputs(pixels: Pixels, ids: Sequence[int], tile: int) -> Prepared:
         "pixel_values": tiles,
         "image_flags": torch.ones(len(tiles), dtype=torch.int64),
     }
-    return Prepared(tensors, image_start=0)
+    return PromptInputs(tensors, image_start=0)

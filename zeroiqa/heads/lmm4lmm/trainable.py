@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared, Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
 from zeroiqa.errors import UserError
 from zeroiqa.heads.backbone.trainable import load_chat_trainable
 from zeroiqa.heads.backbone.weights import is_backbone_head
 from zeroiqa.heads.lmm4lmm.checkpoint import load_model, merged_tensors
 from zeroiqa.heads.lmm4lmm.conversation import Conversation, load_conversation
-from zeroiqa.heads.lmm4lmm.entry import is_published
+from zeroiqa.heads.lmm4lmm.entry import ENTRY
 from zeroiqa.heads.lmm4lmm.export import export
 from zeroiqa.heads.lmm4lmm.inputs import joined, published_inputs
 from zeroiqa.heads.lmm4lmm.lora import add_lora
@@ -67,7 +67,7 @@ class PublishedTrainable:
             inputs, length - conversation.answer, length - conversation.read, example.target
         )
 
-    def join(self, items: Sequence[Prepared]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """One batch of inputs."""
         return joined(items)
 
@@ -85,7 +85,7 @@ class PublishedTrainable:
             tower.activation_checkpointing_enable({"use_reentrant": False})
 
     def export(self, output: Path) -> None:
-        """Write a checkpoint in the published layout, and what was learnt in peft's format beside it."""
+        """Write a checkpoint in the published layout, and what was learnt as an adapter of peft in it."""
         export(self.model, self.stage, self.folder, output)
 
 
@@ -122,7 +122,7 @@ def load_trainable(start: str | Path, stage: str, *, device: torch.device, dtype
         return load_published_trainable(start, stage, device=device, dtype=dtype)
     if isinstance(start, str):
         name, revision = resolve_model(start)
-        if is_published(find_checkpoint(name, revision).folder):
+        if ENTRY.owns(find_checkpoint(name, revision).folder):
             raise UserError(
                 f"{name} is in the published layout, which is trained as it is: give its folder as the start "
                 "(--start), not as a backbone; `zeroiqa models pull` fetches one."

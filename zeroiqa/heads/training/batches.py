@@ -8,18 +8,18 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 
-from zeroiqa.chat.inputs import NotJoinableError, Prepared, Tensors
+from zeroiqa.chat.inputs import NotJoinableError, PromptInputs, Tensors
 
 IGNORED = -100
 """Label of a token that is not learnt."""
-Join: TypeAlias = Callable[[Sequence[Prepared]], Tensors]
+Join: TypeAlias = Callable[[Sequence[PromptInputs]], Tensors]
 """Makes one batch of the inputs of several images, padded on either side; raises NotJoinableError."""
 
 
 class EncodedExample(NamedTuple):
     """One example as numbers, for a batch; places count from the end, so that padding moves none."""
 
-    inputs: Prepared
+    inputs: PromptInputs
     """The image and the whole conversation."""
     answer: int
     """Tokens of the answer and of what ends it: these are the last ones."""

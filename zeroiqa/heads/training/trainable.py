@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import nn
 
-from zeroiqa.chat.inputs import Prepared, Tensors
+from zeroiqa.chat.inputs import PromptInputs, Tensors
 from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.training.batches import EncodedExample, TrainingBatch
 from zeroiqa.heads.training.examples import Example, Examples
@@ -70,7 +70,7 @@ class Trainable(Protocol):
     def encode(self, example: Example) -> EncodedExample:
         """Make the numbers of one example; called by several threads."""
 
-    def join(self, items: Sequence[Prepared]) -> Tensors:
+    def join(self, items: Sequence[PromptInputs]) -> Tensors:
         """Make one batch of inputs.
 
         Raises:

@@ -1,1 +1,1 @@
-"""What decoders are not asked about: metadata, structure and rare pixels of each file format."""
+"""Walk the structure of each file format, drop its metadata, and decode the rare kinds that Pillow lacks."""

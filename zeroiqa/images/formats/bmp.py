@@ -1,4 +1,4 @@
-"""BMP files of 16 and 32 bits, whose channels are any bits of a pixel, and what other BMP files cannot be."""
+"""Decode BMP files of 16 and 32 bits, whose channels are any bits of a pixel, and check other BMP files."""
 
 from __future__ import annotations
 

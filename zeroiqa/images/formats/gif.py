@@ -1,4 +1,4 @@
-"""A GIF file as the blocks of its first frame: comments and what programs add change no pixel."""
+"""Cut a GIF file down to its first frame: comments and the blocks of programs change no pixel."""
 
 from __future__ import annotations
 

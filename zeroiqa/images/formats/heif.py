@@ -1,4 +1,4 @@
-"""What the items of a HEIC or AVIF file make a decoder do: pictures are made of pictures, however often.
+"""Count how many pixels the items of a HEIC or AVIF file make a decoder compute.
 
 A grid may name one tile 65,000 times, an overlay one overlay of overlays, and the data of one picture may
 hold thousands of frames that are never shown. Boxes as in ISO/IEC 14496-12 and 23008-12.

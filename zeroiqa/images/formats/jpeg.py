@@ -1,4 +1,4 @@
-"""A JPEG file as its first picture without metadata, and whether its image data are all there."""
+"""Cut a JPEG file down to its first picture without metadata, and check that its image data are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PNG file as its critical chunks: no other chunk decides whether an image has a score.
+"""Cut a PNG file down to its critical chunks: no other chunk decides whether an image has a score.
 
 Pillow reads text, gamma, physical size, profiles and animation control, and refuses an image for any of them
 that is damaged, short or large. None of them changes a pixel.

@@ -1,4 +1,4 @@
-"""From the strips or tiles of a TIFF file to rows of bytes, or to a Pillow picture where it knows better."""
+"""Decompress the strips or tiles of a TIFF file to rows of bytes, by Pillow where it can."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ with contextlib.suppress(OSError, AttributeError):
     _libtiff.TIFFSetWarningHandler(None)
 
 
-class Grid(NamedTuple):
+class Tiling(NamedTuple):
     """The strips or tiles of a picture, or of one of its planes."""
 
     tiled: bool
@@ -102,7 +102,7 @@ def _configured(name: str) -> bool:
     return True
 
 
-def grid(picture: Directory, bits: int, plane: int) -> Grid:
+def grid(picture: Directory, bits: int, plane: int) -> Tiling:
     """Where the parts of a picture are.
 
     Args:
@@ -129,12 +129,12 @@ def grid(picture: Directory, bits: int, plane: int) -> Grid:
     if len(counts) < count:  # old writers leave them out
         ends = sorted({*offsets, len(picture.data)})
         counts = tuple(ends[min(bisect(ends, offset), len(ends) - 1)] - offset for offset in offsets)
-    return Grid(
+    return Tiling(
         tiled, across, down, (width * bits + 7) // 8, (across * bits + 7) // 8, height, offsets, counts
     )
 
 
-def rows(picture: Directory, grid: Grid, compression: int, shown: str) -> Array:
+def rows(picture: Directory, grid: Tiling, compression: int, shown: str) -> Array:
     """Shape (height, bytes of a row): the bytes of all strips or tiles, at their places.
 
     Raises:
@@ -180,7 +180,7 @@ def _distinct(counts: Sequence[int], picture: Directory) -> int:
     return min(there, len(picture.data)) or len(picture.data)
 
 
-def _stored(data: bytes, grid: Grid, shown: str) -> Array:
+def _stored(data: bytes, grid: Tiling, shown: str) -> Array:
     """Rows of bytes that are not compressed."""
     whole = np.frombuffer(data, np.uint8)
     array = np.empty((grid.rows, grid.row), np.uint8)

@@ -1,4 +1,4 @@
-"""The directories of a TIFF structure, in TIFF files and in EXIF blocks: which picture is the photo?"""
+"""Read the directories of TIFF files and EXIF blocks, and choose the picture that is the photo."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Directory:
         return bool(self.value(NEW_SUBFILE) & _REDUCED_OR_MASK) or self.value(SUBFILE) == 2
 
 
-class _Reader:
+class _DirectoryReader:
     """Reads each directory once, and no more entries than any real file has."""
 
     def __init__(self, data: bytes) -> None:
@@ -136,7 +136,7 @@ class _Reader:
         return Directory(self.data, self.order, self.big, following, inside == count, entries)
 
 
-def _pictures(reader: _Reader) -> Iterator[Directory]:
+def _pictures(reader: _DirectoryReader) -> Iterator[Directory]:
     """The directories of a file in order, each followed by those right below it."""
     page = reader.directory(reader.number(reader.word, reader.first))
     while page is not None:
@@ -183,7 +183,7 @@ def find_picture(data: bytes, shown: str) -> Page:
     first: Directory | None = None
     several = False
     try:
-        for each in _pictures(_Reader(data)):
+        for each in _pictures(_DirectoryReader(data)):
             first = first or each
             _refuse_raw(each, shown)
             if all(each.size):
@@ -208,7 +208,7 @@ def find_picture(data: bytes, shown: str) -> Page:
 def pixels_of_all(data: bytes) -> int:
     """How many pixels all pictures of a file have together, as far as they are looked at."""
     try:
-        return sum(each.size[0] * each.size[1] for each in _pictures(_Reader(data)))
+        return sum(each.size[0] * each.size[1] for each in _pictures(_DirectoryReader(data)))
     except ValueError:
         return 0
 
@@ -226,7 +226,7 @@ def _refuse_raw(directory: Directory, shown: str) -> None:
 def exif_orientation(exif: bytes) -> int:
     """The orientation, 1 to 8, that an EXIF block asks for; 1 if it says nothing or nothing sensible."""
     try:
-        reader = _Reader(exif.removeprefix(b"Exif\0\0"))
+        reader = _DirectoryReader(exif.removeprefix(b"Exif\0\0"))
         directory = reader.directory(reader.number(reader.word, reader.first))
         orientation = directory.value(ORIENTATION, 1) if directory else 1
     except (ValueError, struct.error):

@@ -1,4 +1,4 @@
-"""The samples of one picture of a TIFF file, and what they mean.
+"""Turn the rows of bytes of a TIFF picture into samples with a meaning.
 
 Pillow knows a list of layouts, and 16-bit colours are not among them. So libtiff, by Pillow, only undoes the
 compression: it is told that each row is one of grey bytes. What the bytes mean is decided here.

@@ -1,4 +1,4 @@
-"""A WebP file as the chunks of its first frame: profile and metadata change no pixel, damaged or not."""
+"""Cut a WebP file down to its first frame: profile and metadata change no pixel, damaged or not."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Completion:
     """One chat completion."""
 
     text: str
@@ -77,7 +77,7 @@ class Answer:
         return self.thought or self.text.lstrip() or token
 
 
-def read_answer(text: str) -> Answer:
+def read_answer(text: str) -> Completion:
     """Parse the body of a chat completion.
 
     Raises:
@@ -92,7 +92,7 @@ def read_answer(text: str) -> Answer:
     content = message.get("content") if isinstance(message, dict) else None
     thoughts = [message.get(name) for name in _THOUGHTS] if isinstance(message, dict) else []
     model = record.get("model")
-    return Answer(
+    return Completion(
         text=content if isinstance(content, str) else "",
         thought="" if content else next((text for text in thoughts if text and isinstance(text, str)), ""),
         model=model if isinstance(model, str) else "",
@@ -128,12 +128,12 @@ def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def has_distribution(answer: Answer) -> bool:
+def has_distribution(answer: Completion) -> bool:
     """Whether the server lists alternatives to its answer, or had nothing to list them for."""
     return answer.positions is not None and all(position.top for position in answer.positions)
 
 
-def read_levels(answer: Answer, k: int) -> Rating | None:
+def read_levels(answer: Completion, k: int) -> Rating | None:
     """P(level 1..k), where the answer begins.
 
     Tokens that are the same level (7, and 7 after a space) are added up. Where the first token is blank, the
@@ -167,31 +167,31 @@ def read_levels(answer: Answer, k: int) -> Rating | None:
     return Rating(tuple(logprob - total for logprob in logprobs), min(1.0, math.exp(before + total)))
 
 
-def read_digit(answer: Answer, k: int) -> Rating | None:
+def read_digit(answer: Completion, k: int) -> Rating | None:
     """The level that was answered, as a number; None where the answer is no level."""
     level = _level(answer.text.rstrip(), k)
     return None if level is None else Rating(logprobs=(), mass=1.0, value=float(level))
 
 
-def first_token(answer: Answer, k: int) -> FirstToken:
+def first_token(answer: Completion, k: int) -> FirstToken:
     """How an answer begins; where no probabilities are given, what was said, and whether it is a level."""
     first = answer.first
     if first is None or not first.top:
-        said = answer.beginning
-        return FirstToken(float(read_digit(answer, k) is not None), ((said, None),) if said else ())
+        beginning = answer.beginning
+        return FirstToken(float(read_digit(answer, k) is not None), ((beginning, None),) if beginning else ())
     levels = [token.logprob for token in first.top if _level(token.text, k) is not None]
     mass = 0.0 if answer.thought else math.exp(_before(answer) + _logsumexp(levels))
     likeliest = sorted(first.top, key=lambda token: -token.logprob)[:COUNT]
     return FirstToken(min(1.0, mass), tuple((token.text, math.exp(token.logprob)) for token in likeliest))
 
 
-def _before(answer: Answer) -> float:
+def _before(answer: Completion) -> float:
     """Log-probability of the blank token before the one that a level is read from; 0 for none."""
     positions = answer.positions or ()
     return positions[0].token.logprob if answer.first not in positions[:1] else 0.0
 
 
-def listed_levels(answer: Answer) -> set[int]:
+def listed_levels(answer: Completion) -> set[int]:
     """The levels among the tokens listed where the answer begins."""
     for position in answer.positions or ():
         if not position.is_blank:
@@ -200,13 +200,13 @@ def listed_levels(answer: Answer) -> set[int]:
     return set()
 
 
-def is_model(asked: str, answered: str) -> bool:
+def is_model(requested: str, answered: str) -> bool:
     """Whether two names can mean one model.
 
     They can where the last parts of their paths agree, revision (@main) and file suffix aside: a server may
     shorten a name. The name that answers may add a date, for hosted models go by an alias of the newest.
     """
-    here, there = _stem(asked), _stem(answered)
+    here, there = _stem(requested), _stem(answered)
     dated = re.escape(here.removesuffix("-latest")) + r"-\d{4}(-?\d{2}-?\d{2})?"
     return not answered or here == there or re.fullmatch(dated, there) is not None
 

@@ -14,7 +14,7 @@ from zeroiqa.chat.likeliest import FirstToken
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.opencv import cv2
 from zeroiqa.raters.endpoint.address import Address, Limits
-from zeroiqa.raters.endpoint.answers import Answer, GarbledError, is_model, read_answer, read_json
+from zeroiqa.raters.endpoint.answers import Completion, GarbledError, is_model, read_answer, read_json
 from zeroiqa.raters.endpoint.failures import Explainer, RefusalError
 from zeroiqa.raters.endpoint.proxy import find_proxy
 from zeroiqa.raters.endpoint.transport import UnboundedError, bounded_client
@@ -49,7 +49,7 @@ NO_THOUGHT: tuple[dict[str, Any], ...] = (
 """Fields that forbid a thought, each known to some server, in the order of trying; first `_EXTRAS` alone."""
 
 
-class Question(NamedTuple):
+class ChatRequest(NamedTuple):
     """One view under one standard."""
 
     image_url: str
@@ -78,10 +78,10 @@ class Dialect:
     blank_first: bool = False
     """Whether an answer begins with a token for a space, so that the digit is the second one."""
 
-    def fields(self, question: Question, *, levels: bool) -> dict[str, Any]:
+    def fields(self, request: ChatRequest, *, levels: bool) -> dict[str, Any]:
         """The body of a request, but for the model and the messages."""
         fields: dict[str, Any] = {
-            self.limit: question.tokens + (levels and self.blank_first),
+            self.limit: request.tokens + (levels and self.blank_first),
             "temperature": 0,
             "top_p": 1,
             **{name: _EXTRAS[name] for name in self.extras},
@@ -93,30 +93,30 @@ class Dialect:
                 fields["logprob_token_ids"] = list(self.level_ids)
         return fields
 
-    def messages(self, question: Question) -> list[dict[str, Any]]:
+    def messages(self, request: ChatRequest) -> list[dict[str, Any]]:
         """The layout of `ChatTemplate`: the system turn, then the image, a line break and the text."""
-        prompt = question.prompt
+        prompt = request.prompt
         user = [
-            {"type": "image_url", "image_url": {"url": question.image_url}},
+            {"type": "image_url", "image_url": {"url": request.image_url}},
             {"type": "text", "text": f"{prompt.after_image}{prompt.user}"},
         ]
         if prompt.system and not self.system_turn:
             user.insert(0, {"type": "text", "text": f"{prompt.system}\n\n"})
-        asked = {"role": "user", "content": user}
+        turn = {"role": "user", "content": user}
         if prompt.system and self.system_turn:
-            return [{"role": "system", "content": prompt.system}, asked]
-        return [asked]
+            return [{"role": "system", "content": prompt.system}, turn]
+        return [turn]
 
-    def simpler(self, said: str) -> Dialect | None:
+    def simpler(self, explanation: str) -> Dialect | None:
         """What to try after a refusal that was explained like this; None where nothing is left to change."""
-        said = said.casefold()
-        if named := [name for name in self.extras if name in said]:
+        words = explanation.casefold()
+        if named := [name for name in self.extras if name in words]:
             return replace(self, extras=tuple(name for name in self.extras if name not in named))
-        if "logprob" in said and self.top:
+        if "logprob" in words and self.top:
             return replace(self, top=5 if self.top > 5 else 0)  # 5 is the limit of several hosts
-        if "max_completion_tokens" in said and self.limit == "max_tokens":
+        if "max_completion_tokens" in words and self.limit == "max_tokens":
             return replace(self, limit="max_completion_tokens")
-        if "system" in said and self.system_turn:
+        if "system" in words and self.system_turn:
             return replace(self, system_turn=False)
         return replace(self, extras=()) if self.extras else None
 
@@ -155,12 +155,14 @@ class Server:
         names = [entry.get("id") for entry in data if isinstance(entry, dict)]
         return [name for name in names if isinstance(name, str) and name]
 
-    async def ask(self, model: str, question: Question, dialect: Dialect, *, levels: bool = True) -> Answer:
+    async def ask(
+        self, model: str, request: ChatRequest, dialect: Dialect, *, levels: bool = True
+    ) -> Completion:
         """One chat completion.
 
         Args:
             model: As the server calls it.
-            question: What to ask.
+            request: What to ask.
             dialect: How to ask it.
             levels: Whether the answer is a level, of whose tokens the log-probabilities are wanted.
 
@@ -170,8 +172,8 @@ class Server:
         """
         asking = self._client.chat.completions.with_raw_response.create(
             model=model,
-            messages=dialect.messages(question),  # type: ignore[arg-type]
-            extra_body=dialect.fields(question, levels=levels),
+            messages=dialect.messages(request),  # type: ignore[arg-type]
+            extra_body=dialect.fields(request, levels=levels),
         )
         try:
             answer = read_answer(await self._said(asking, self._limits.timeout))
@@ -286,7 +288,7 @@ def run_aside(work: Coroutine[Any, Any, T]) -> T:
 
 
 def encode(pixels: Pixels) -> bytes:
-    """RGB, shape (height, width, 3), as PNG: lossless, for the artefacts of a JPEG would be judged as well.
+    """RGB, shape (height, width, 3), as PNG: lossless, for the artefacts of a JPEG would be rated as well.
 
     Raises:
         ImageError: it is empty or too large for the format.

@@ -27,11 +27,11 @@ _KNOCK_SECONDS = 3.0
 class RefusalError(Exception):
     """The server will not answer this one request."""
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(status, said)
+    def __init__(self, status: int, explanation: str) -> None:
+        super().__init__(status, explanation)
         self.status = status
         """HTTP status, 4xx or 5xx."""
-        self.said = said
+        self.explanation = explanation
         """The server's own words, short, printable and without the key."""
 
 
@@ -112,27 +112,27 @@ class Explainer:
         return UserError(f"{self} cannot be reached{self._through} ({reason}); {remedy}.")
 
     async def _status_error(self, status: int, response: Any) -> Exception:
-        said = self.quoted(explanation(response.text))
+        words = self.quoted(explanation(response.text))
         if 300 <= status < 400:
             return self._redirect(status, response.headers.get(REDIRECTED, ""))
         if status in (401, 403):
             found = "refuses the key" if self.key else "wants a key"
-            return UserError(f"{self} {found} (HTTP {status}: {said}); set ZEROIQA_API_KEY to a valid one.")
+            return UserError(f"{self} {found} (HTTP {status}: {words}); set ZEROIQA_API_KEY to a valid one.")
         if status == 407 and self.proxy:
             return UserError(
                 f"{self} cannot be reached{self._through}, which wants another user or password (HTTP 407: "
-                f"{said}); put them into the proxy's address in the environment."
+                f"{words}); put them into the proxy's address in the environment."
             )
         if status == 429:
             return UserError(
-                f"{self} accepts no more requests (HTTP 429: {said}); give the same command again later, or "
+                f"{self} accepts no more requests (HTTP 429: {words}); give the same command again later, or "
                 f"set ZEROIQA_ENDPOINT_CONCURRENCY below {self.limits.concurrency}."
             )
-        if status == 400 and "https" in said.lower() and (other := await self._other_protocol()):
+        if status == 400 and "https" in words.lower() and (other := await self._other_protocol()):
             return other
         if self.proxy and status in (502, 503, 504):
-            said += f"; asked{self._through}"
-        return RefusalError(status, said)
+            words += f"; asked{self._through}"
+        return RefusalError(status, words)
 
     def _redirect(self, status: int, location: str) -> UserError:
         """A redirect, with its target but for what an address may hold of secrets."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from zeroiqa.chat.likeliest import off_the_scale
 from zeroiqa.errors import ImageError, UserError, printable
-from zeroiqa.raters.endpoint.answers import Answer, first_token, has_distribution, listed_levels
-from zeroiqa.raters.endpoint.client import Dialect, Question, Server, as_url, encode
+from zeroiqa.raters.endpoint.answers import Completion, first_token, has_distribution, listed_levels
+from zeroiqa.raters.endpoint.client import ChatRequest, Dialect, Server, as_url, encode
 from zeroiqa.raters.endpoint.failures import RefusalError
 from zeroiqa.raters.endpoint.thoughts import answer_at_once
 from zeroiqa.standards import FilledPrompt
@@ -70,7 +70,7 @@ async def fault(server: Server, known: Known, refusal: RefusalError) -> UserErro
         except RefusalError:
             pass
         else:
-            return ImageError(f"{server} refuses a view (HTTP {refusal.status}: {refusal.said}).")
+            return ImageError(f"{server} refuses a view (HTTP {refusal.status}: {refusal.explanation}).")
     return _refused(server, known.model, [known.model], refusal)
 
 
@@ -87,7 +87,7 @@ def _only(server: Server, listed: list[str] | None) -> str:
     return listed[0]
 
 
-async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[Dialect, Answer]:
+async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[Dialect, Completion]:
     """How to ask the server, and what it answered to the probe: less and less is asked until it answers."""
     dialect: Dialect | None = Dialect()
     while True:
@@ -95,7 +95,7 @@ async def _agree(server: Server, model: str, listed: list[str] | None) -> tuple[
         try:
             return dialect, await server.ask(model, _probe(), dialect)
         except RefusalError as refusal:
-            dialect = dialect.simpler(refusal.said) if refusal.status in (400, 422) else None
+            dialect = dialect.simpler(refusal.explanation) if refusal.status in (400, 422) else None
             if dialect is None:
                 raise _refused(server, model, listed, refusal) from None
 
@@ -119,7 +119,7 @@ async def _with_level_ids(server: Server, model: str, dialect: Dialect) -> Diale
 
 
 def _refused(server: Server, model: str, listed: list[str] | None, refusal: RefusalError) -> UserError:
-    why = f"HTTP {refusal.status}: {refusal.said}"
+    why = f"HTTP {refusal.status}: {refusal.explanation}"
     if refusal.status >= 500:
         return UserError(f"{server} fails ({why}); see its log, then give the same command again.")
     if refusal.status == 404 and not listed:
@@ -134,8 +134,8 @@ def _refused(server: Server, model: str, listed: list[str] | None, refusal: Refu
     )
 
 
-def _probe() -> Question:
-    """A small picture with some detail, and a question that has a level as its answer."""
+def _probe() -> ChatRequest:
+    """A small picture with some detail, and a request that has a level as its answer."""
     rows, columns = np.mgrid[0:64, 0:64]
     pixels = np.stack([rows * 4, columns * 4, (rows ^ columns) * 4], axis=-1).astype(np.uint8)
-    return Question(as_url(encode(pixels)), _PROBE)
+    return ChatRequest(as_url(encode(pixels)), _PROBE)

@@ -19,8 +19,8 @@ from zeroiqa.raters.endpoint.address import find_key, find_limits, parse_address
 from zeroiqa.raters.endpoint.answers import has_distribution, read_digit, read_levels
 from zeroiqa.raters.endpoint.client import (
     NO_THOUGHT,
+    ChatRequest,
     Dialect,
-    Question,
     Server,
     as_url,
     encode,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import Pixels, View
 
-    Row: TypeAlias = list[Rating | None]
+    ViewRatings: TypeAlias = list[Rating | None]
 
 _LOG = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class EndpointRater:
                 "LMDeploy, llama.cpp)."
             )
 
-    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[Row]:
+    def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[ViewRatings]:
         """Ratings indexed [view][standard]; None where the answer was no level.
 
         Raises:
@@ -130,8 +130,8 @@ class EndpointRater:
     def describe(self, standard: Standard) -> dict[str, str]:
         """What a standard becomes for this server: who answers, what is read, and the prompt."""
         known = self._known()
-        question = Question("(the view as PNG)", standard.fill(_EXAMPLE))
-        turns = known.dialect.messages(question)
+        request = ChatRequest("(the view as PNG)", standard.fill(_EXAMPLE))
+        turns = known.dialect.messages(request)
         return {
             "server": self._address.url,
             "model": known.shown,
@@ -152,9 +152,9 @@ class EndpointRater:
         found = []
         async with open_server(self._address, self._limits, self._key) as server:
             for picture in pixels:
-                question = Question(as_url(encode(picture)), prompt)
+                request = ChatRequest(as_url(encode(picture)), prompt)
                 try:
-                    first = await ask_first(server, known.model, question, known.dialect, k)
+                    first = await ask_first(server, known.model, request, known.dialect, k)
                 except RefusalError as refusal:
                     raise await fault(server, known, refusal) from None
                 found.append(server.shown(first))
@@ -173,7 +173,9 @@ class EndpointRater:
         async with open_server(self._address, self._limits, self._key) as server:
             return await meet(server, self._address.model)
 
-    async def _rate(self, known: Known, views: Sequence[View], standards: Sequence[Standard]) -> list[Row]:
+    async def _rate(
+        self, known: Known, views: Sequence[View], standards: Sequence[Standard]
+    ) -> list[ViewRatings]:
         """All views, a bounded number at a time; a view's standards follow each other.
 
         A view that is refused does not stop the others: what they got is kept for the next calls, which ask
@@ -183,7 +185,7 @@ class EndpointRater:
         slots = asyncio.Semaphore(self._limits.concurrency)
         async with open_server(self._address, self._limits, self._key) as server:
 
-            async def row(view: View) -> Row | ImageError:
+            async def row(view: View) -> ViewRatings | ImageError:
                 async with slots:
                     try:
                         return await self._row(server, known, view, standards, got)
@@ -211,32 +213,32 @@ class EndpointRater:
         view: View,
         standards: Sequence[Standard],
         got: dict[bytes, Rating | None],
-    ) -> Row:
+    ) -> ViewRatings:
         prompts = [standard.fill(view.prompt) for standard in standards]
         if any(0xD800 <= ord(character) <= 0xDFFF for character in view.prompt or ""):
             raise ImageError("The prompt holds bytes that are not Unicode and cannot be sent; correct it.")
         png = await asyncio.to_thread(encode, view.pixels)
         url = as_url(png)
-        found: Row = []
+        found: ViewRatings = []
         for standard, prompt in zip(standards, prompts, strict=True):
             key = blake2b(png + repr((standard.hash, prompt)).encode(errors="backslashreplace")).digest()
             if key in self._kept:
                 got[key] = self._kept[key]
             else:
-                got[key] = await self._rating(server, known, Question(url, prompt), standard)
+                got[key] = await self._rating(server, known, ChatRequest(url, prompt), standard)
             found.append(got[key])
         return found
 
     async def _rating(
-        self, server: Server, known: Known, question: Question, standard: Standard
+        self, server: Server, known: Known, request: ChatRequest, standard: Standard
     ) -> Rating | None:
         from zeroiqa.raters.chat import parse_number
 
         levels = standard.kind != "float"
         if not levels:
-            question = question._replace(tokens=_FLOAT_TOKENS)
+            request = request._replace(tokens=_FLOAT_TOKENS)
         try:
-            answer = await server.ask(known.model, question, known.dialect, levels=levels)
+            answer = await server.ask(known.model, request, known.dialect, levels=levels)
         except RefusalError as refusal:
             raise await fault(server, known, refusal) from None
         if not levels:

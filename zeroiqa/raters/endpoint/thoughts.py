@@ -10,8 +10,8 @@ from dataclasses import replace
 from zeroiqa.chat.likeliest import FirstToken
 from zeroiqa.chat.thoughts import find_thought
 from zeroiqa.errors import UserError
-from zeroiqa.raters.endpoint.answers import Answer, first_token
-from zeroiqa.raters.endpoint.client import NO_THOUGHT, Dialect, Question, Server
+from zeroiqa.raters.endpoint.answers import Completion, first_token
+from zeroiqa.raters.endpoint.client import NO_THOUGHT, ChatRequest, Dialect, Server
 from zeroiqa.raters.endpoint.failures import RefusalError
 
 _LOG = logging.getLogger(__name__)
@@ -21,16 +21,16 @@ _QUOTED = 40  # characters of a thought in a message
 
 
 async def answer_at_once(
-    server: Server, model: str, question: Question, dialect: Dialect, answer: Answer
-) -> tuple[Dialect, Answer]:
+    server: Server, model: str, request: ChatRequest, dialect: Dialect, answer: Completion
+) -> tuple[Dialect, Completion]:
     """How to ask for an answer without a thought, found by trying.
 
     Args:
         server: To ask.
         model: As the server calls it.
-        question: With a level from 1 to 7 as its answer.
+        request: With a level from 1 to 7 as its answer.
         dialect: What the server takes.
-        answer: To the question in this dialect, but for a blank token before it.
+        answer: To the request in this dialect, but for a blank token before it.
 
     Returns:
         The dialect as it was where no thought begins; else one in which none does and more of the answer is
@@ -41,8 +41,8 @@ async def answer_at_once(
     """
     if dialect.blank_first:
         with suppress(RefusalError):
-            answer = await server.ask(model, question, dialect)
-    thought = await _thought(server, model, question, dialect, answer)
+            answer = await server.ask(model, request, dialect)
+    thought = await _thought(server, model, request, dialect, answer)
     if not thought:
         return dialect, answer
     mass = first_token(answer, _LEVELS).mass or 0.0
@@ -51,10 +51,10 @@ async def answer_at_once(
             continue
         asking = replace(dialect, no_thought=number)
         try:
-            found = await server.ask(model, question, asking)
+            found = await server.ask(model, request, asking)
         except RefusalError:
             continue
-        if await _thought(server, model, question, asking, found):
+        if await _thought(server, model, request, asking, found):
             continue
         rest = first_token(found, _LEVELS).mass or 0.0
         if rest > mass:
@@ -74,25 +74,29 @@ async def answer_at_once(
     )
 
 
-async def ask_first(server: Server, model: str, question: Question, dialect: Dialect, k: int) -> FirstToken:
-    """How a question is answered, with k levels: the likeliest tokens, even where the levels' own are listed.
+async def ask_first(server: Server, model: str, request: ChatRequest, dialect: Dialect, k: int) -> FirstToken:
+    """How a request is answered, with k levels: the likeliest tokens, even where the levels' own are listed.
 
     Raises:
-        RefusalError: the server refuses the question.
+        RefusalError: the server refuses the request.
     """
-    found = first_token(await server.ask(model, question, replace(dialect, level_ids=())), k)
+    found = first_token(await server.ask(model, request, replace(dialect, level_ids=())), k)
     if not dialect.level_ids:
         return found
-    return found._replace(mass=first_token(await server.ask(model, question, dialect), k).mass)
+    return found._replace(mass=first_token(await server.ask(model, request, dialect), k).mass)
 
 
-async def _thought(server: Server, model: str, question: Question, dialect: Dialect, answer: Answer) -> str:
+async def _thought(
+    server: Server, model: str, request: ChatRequest, dialect: Dialect, answer: Completion
+) -> str:
     """The beginning of a thought, where the answer begins with one; else empty."""
     if answer.thought:
         return answer.thought
-    said = answer.beginning
-    if said[:1] in {*"<[{\u25c1"} and find_thought(said).opened is None:  # perhaps a part of such a mark
+    beginning = answer.beginning
+    if (
+        beginning[:1] in {*"<[{\u25c1"} and find_thought(beginning).opened is None
+    ):  # perhaps a part of such a mark
         with suppress(RefusalError):
-            longer = await server.ask(model, question._replace(tokens=_TOKENS), dialect, levels=False)
-            said = longer.thought or longer.text.lstrip() or said
-    return said if find_thought(said).opened is not None else ""
+            longer = await server.ask(model, request._replace(tokens=_TOKENS), dialect, levels=False)
+            beginning = longer.thought or longer.text.lstrip() or beginning
+    return beginning if find_thought(beginning).opened is not None else ""

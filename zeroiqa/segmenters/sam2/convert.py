@@ -79,9 +79,9 @@ def convert(name: str, folder: Path) -> None:
         try:
             model.load_state_dict(_renamed(official.state_dict()))
         except RuntimeError as error:  # names the tensors
-            told = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{name} has another architecture than transformers' Sam2Model ({told}); run it as it is "
+                f"{name} has another architecture than transformers' Sam2Model ({reason}); run it as it is "
                 f"with --segmenter {name}."
             ) from error
         torch.manual_seed(0)

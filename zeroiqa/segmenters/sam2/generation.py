@@ -126,8 +126,8 @@ def generate_masks(
     points = places / corners
     for part in _parts(len(images), len(grid), points_per_batch):
         owners = torch.cat([torch.full((len(numbers),), image) for image, numbers in part])
-        asked = torch.cat([points[image, numbers] for image, numbers in part]).to(network.device)
-        logits, estimates = _decode(network, features, owners, asked, parameters.multimask_output)
+        prompts = torch.cat([points[image, numbers] for image, numbers in part]).to(network.device)
+        logits, estimates = _decode(network, features, owners, prompts, parameters.multimask_output)
         counts = [len(numbers) for _, numbers in part]
         for (image, numbers), own, estimated in zip(
             part, torch.split(logits, counts), torch.split(estimates, counts), strict=True

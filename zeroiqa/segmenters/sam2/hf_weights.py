@@ -10,7 +10,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.weights import checkpoint as checkpoints
 from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
-from zeroiqa.weights.hub import FileMissingError, Source, download_file
+from zeroiqa.weights.hub import FileMissingError, HubRepository, download_file
 from zeroiqa.weights.replies import Replies
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def find_checkpoint(name: str, *, offline: bool = False, replies: Replies | None
     """
     path = Path(name).expanduser()
     if not path.exists() and _REPO.fullmatch(name):
-        _fetch(Source(name, replies=replies), "config.json", offline=offline)
+        _fetch(HubRepository(name, replies=replies), "config.json", offline=offline)
     if list(path.glob("*.pt")) and not (path / "config.json").exists():
         raise UserError(
             f"{name} holds a checkpoint of the package sam2, not one of transformers; write sam2:{name}."
@@ -66,7 +66,7 @@ def load(
         UserError: files, tensors or memory are missing, tensors are too many, or the parts do not fit.
     """
     if checkpoint.commit:
-        source = Source(checkpoint.name, checkpoint.commit, replies=replies)
+        source = HubRepository(checkpoint.name, checkpoint.commit, replies=replies)
         _fetch(source, _WEIGHTS, offline=offline)
         _fetch(source, *_PROCESSOR, offline=offline)
     checkpoint.check_files()
@@ -133,7 +133,7 @@ def _check_size(name: str, processor: Any, image_size: int) -> None:
         )
 
 
-def _fetch(source: Source, *names: str, offline: bool) -> None:
+def _fetch(source: HubRepository, *names: str, offline: bool) -> None:
     """Fetch those of some files that there are; one is enough."""
     found, reason = False, None
     for name in names:

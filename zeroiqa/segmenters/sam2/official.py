@@ -18,7 +18,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.segmenters.regions import regions_from_masks
 from zeroiqa.segmenters.sam2.official_network import Sam2Network
 from zeroiqa.segmenters.sam2.official_weights import (
-    Checkpoint,
+    Sam2Checkpoint,
     cards,
     find_checkpoint,
     import_sam2,
@@ -51,9 +51,9 @@ class Sam2Segmenter(NetworkSegmenter):
     def __init__(self, argument: str | None = None, *, name: str = "sam2", **choices: Any) -> None:
         super().__init__(name, **choices)
         self._argument = argument
-        self._found: Checkpoint | None = None
+        self._found: Sam2Checkpoint | None = None
 
-    def _checkpoint(self) -> Checkpoint:
+    def _checkpoint(self) -> Sam2Checkpoint:
         if self._found is None:
             options = self._options
             self._found = find_checkpoint(

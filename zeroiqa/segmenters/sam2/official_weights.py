@@ -26,7 +26,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.segmenters.sam2.official_yaml import check_numbers, check_text
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
 from zeroiqa.weights.fingerprint import file_hash
-from zeroiqa.weights.hub import OFFLINE, FileMissingError, Source, ask, download_file
+from zeroiqa.weights.hub import OFFLINE, FileMissingError, HubRepository, ask, download_file
 from zeroiqa.weights.model_files import check_archive
 from zeroiqa.weights.replies import Replies
 
@@ -66,7 +66,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Sam2Checkpoint:
     """A model's files, on the disk or on the hub."""
 
     name: str
@@ -77,7 +77,7 @@ class Checkpoint:
     """The configuration (YAML); None if the tensors have to tell the architecture."""
     file: Path | None
     """The weights; None if they are still on the hub."""
-    source: Source | None = None
+    source: HubRepository | None = None
     """Where they are on the hub; None for files of the user's own."""
 
 
@@ -90,7 +90,7 @@ def cards() -> dict[str, Card]:
 
 def find_checkpoint(
     name: str, argument: str | None, *, offline: bool = False, replies: Replies | None = None
-) -> Checkpoint:
+) -> Sam2Checkpoint:
     """Find the files behind a segmenter's name; no weights are read.
 
     Args:
@@ -109,7 +109,7 @@ def find_checkpoint(
             return _on_hub(card, offline, replies)
         if not path.is_file():
             raise UserError(f"There is no file {path}; write {name}:FILE.pt with the path of a checkpoint.")
-        return Checkpoint(name, _hash(path), package_file(card.config), path)
+        return Sam2Checkpoint(name, _hash(path), package_file(card.config), path)
     if path is None or not argument:
         raise UserError(
             f"The segmenter {name} needs a checkpoint: write {name}:FILE.pt, {name}:FOLDER with config.yaml "
@@ -119,10 +119,10 @@ def find_checkpoint(
         return _in_folder(name, path)
     if not path.is_file():
         raise UserError(f"There is no file or folder {path}; write {name}:FILE.pt or {name}:FOLDER.")
-    return Checkpoint(name, _hash(path), None, path)
+    return Sam2Checkpoint(name, _hash(path), None, path)
 
 
-def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
+def load_model(checkpoint: Sam2Checkpoint, device: torch.device) -> Any:
     """The model with its weights, in float32 and evaluation mode.
 
     Raises:
@@ -202,21 +202,21 @@ def import_sam2(module: str) -> Any:
         raise UserError(f"SAM 2 needs the package sam2 ({error}); install it: pip install sam2.") from error
 
 
-def _on_hub(card: Card, offline: bool, replies: Replies | None) -> Checkpoint:
-    source = Source(card.repo, replies=replies)
+def _on_hub(card: Card, offline: bool, replies: Replies | None) -> Sam2Checkpoint:
+    source = HubRepository(card.repo, replies=replies)
     commit, reason = (None, OFFLINE) if offline else ask(source)
     config = package_file(card.config)
     if commit is not None:
-        return Checkpoint(card.name, commit, config, None, replace(source, revision=commit))
+        return Sam2Checkpoint(card.name, commit, config, None, replace(source, revision=commit))
     try:
         file = download_file(source, card.file, offline=True)
     except FileMissingError as error:
         raise UserError(_how_to_bring(card, reason)) from error
     found = next((part for part in reversed(file.parts) if _COMMIT.fullmatch(part)), "main")
-    return Checkpoint(card.name, found, config, file, source)
+    return Sam2Checkpoint(card.name, found, config, file, source)
 
 
-def _download(checkpoint: Checkpoint) -> Path:
+def _download(checkpoint: Sam2Checkpoint) -> Path:
     assert checkpoint.source is not None, "without a file there is a source"
     card = cards()[checkpoint.name]
     try:
@@ -236,13 +236,13 @@ def _how_to_bring(card: Card, reason: str | None) -> str:
     )
 
 
-def _in_folder(name: str, folder: Path) -> Checkpoint:
+def _in_folder(name: str, folder: Path) -> Sam2Checkpoint:
     config = folder / "config.yaml"
     files = sorted(folder.glob("*.pt"))
     if not config.is_file() or len(files) != 1:
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise UserError(f"The folder {folder} should hold config.yaml and one .pt file, found {there}.")
-    return Checkpoint(name, _hash(files[0], config.read_bytes()), config, files[0])
+    return Sam2Checkpoint(name, _hash(files[0], config.read_bytes()), config, files[0])
 
 
 def _hash(file: Path, described: bytes = b"") -> str:
@@ -337,15 +337,15 @@ def _check_tensors(
         "unexpected": [key for key in found if key not in wanted],
         "of another shape": differing,
     }
-    said = [
+    faults = [
         f"{len(keys)} {kind} ({', '.join(keys[:_SHOWN])}{', ...' if len(keys) > _SHOWN else ''})"
         for kind, keys in problems.items()
         if keys
     ]
-    if said:
+    if faults:
         raise UserError(
-            f"{whose} does not fit the model {name}, tensors: {'; '.join(said)}. Give the checkpoint of this "
-            "model, or name the model of this checkpoint."
+            f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of "
+            "this model, or name the model of this checkpoint."
         )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.segmenters.granularity import MaskParameters
-from zeroiqa.segmenters.regions import check_min_area, regions_from_masks
+from zeroiqa.segmenters.granularity import MaskParameters, check_min_area
+from zeroiqa.segmenters.regions import regions_from_masks
 from zeroiqa.segmenters.sam2.generation import GeneratedMasks, MaskNetwork, generate_masks
 from zeroiqa.weights.devices import find_device, find_dtype, is_device_gone, is_out_of_memory
 from zeroiqa.weights.options import ModelOptions

@@ -1,4 +1,4 @@
-"""Tables: the same cells in every style."""
+"""How numbers are shown: decimals, limits of p values, marks of the best."""
 
 from __future__ import annotations
 
@@ -6,37 +6,7 @@ import math
 
 import pytest
 
-from zeroiqa.evaluation.tables import STYLES, Cell, Table, cells, marks, number, p_value, render
-
-TABLE = Table(
-    ("method", "SRCC", "100 %_a|b"),
-    (
-        (Cell("ours & co"), Cell("0.912", "best"), Cell("-")),
-        (Cell("theirs"), Cell("0.900", "second"), Cell("1")),
-    ),
-    ("Higher is better.",),
-)
-
-
-def test_every_style_ends_in_one_line_break_and_holds_every_cell():
-    for style in STYLES:
-        text = render(TABLE, style)
-        assert text.endswith("\n") and not text.endswith("\n\n")
-        for part in ("0.9", "theirs"):
-            assert part in text
-
-
-def test_latex_escapes_what_it_would_not_print():
-    text = render(TABLE, "latex")
-    assert "ours \\& co & \\textbf{0.912} & - \\\\" in text
-    assert "100 \\%\\_a|b" in text and "\\underline{0.900}" in text
-    assert text.count("\\hline") == 3 and "{lrr}" in text
-
-
-def test_markdown_marks_and_keeps_its_columns():
-    lines = render(TABLE, "markdown").splitlines()
-    assert lines[2] == "| ours & co | **0.912** | - |"
-    assert lines[0] == "| method | SRCC | 100 %_a\\|b |"
+from zeroiqa.evaluation.formatting import marks, number, p_value
 
 
 def test_best_and_second_best_compare_full_values_and_ties_share_a_mark():
@@ -79,7 +49,3 @@ def test_a_number_has_the_decimals_asked_for_and_a_published_one_no_more_than_pr
 )
 def test_a_p_value_that_is_only_a_limit_says_so(p, at_floor, decimals, text):
     assert p_value(p, at_floor, decimals) == text
-
-
-def test_cells_without_marks():
-    assert cells("a", "b") == (Cell("a"), Cell("b"))

@@ -1,8 +1,8 @@
 """Which image a path or a name means, among those of a folder.
 
-A path is that file. A bare name is the one image of that name. A path of another machine, where nothing is
-at it here, is told by its end. Where nothing is called so, a name may lack the suffix of the one image that
-is called so but for it. Upper and lower case differ.
+A path means the file there. A bare name means the one image of that name. A path of another machine, where
+nothing is at it here, means the image whose path ends alike. A name may lack its suffix, where no image has
+just this name and one has it with a suffix. Upper and lower case differ.
 """
 # ruff: noqa: PTH100, PTH112, PTH114, PTH117, PTH118, PTH119, PTH120, PTH122, PTH202
 
@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.evaluation.datasets.types import some
 from zeroiqa.images.sieve import EXTENSIONS
 
 _ELSEWHERE = re.compile(r"[A-Za-z]:/|//")
@@ -92,7 +93,7 @@ class NamedImages:
 
         Args:
             name: Without a folder.
-            what: Who says so, for a message.
+            what: Who names the image, for a message.
             folder: Images below it come first; those elsewhere count only if none of them is called so.
             advice: What to do about two of them, for a message.
 
@@ -150,7 +151,7 @@ class NamedImages:
 
     @cached_property
     def _by_real_path(self) -> dict[str, str]:
-        """Images by where links lead to; several at one place are told apart by their own paths alone."""
+        """Images by where links lead to; several at one place count by their own paths alone."""
         places: dict[str, str] = {}
         twice = set()
         for path in self._given:
@@ -164,6 +165,14 @@ class NamedImages:
         if os.path.islink(path):
             return os.path.realpath(path)
         return os.path.join(self._real_folder(os.path.dirname(path)), os.path.basename(path))
+
+
+def without_suffix_note(names: list[str], what: str) -> str:
+    """A sentence on names that lack their suffixes."""
+    return (
+        f"Names of {what} without suffix: {len(names):,} ({some(map(printable, names), 3)}); each means the "
+        "one image that is called so."
+    )
 
 
 def is_bare(text: str) -> bool:

@@ -1,6 +1,6 @@
-"""Segmenters and raters that remember: what several runs have in common is computed once.
+"""A cache around segmenters and raters: what several runs have in common is computed once.
 
-Kept in one SQLite file, so that an interrupted ablation computes nothing twice either.
+It is one SQLite file, so that an interrupted ablation computes nothing twice either.
 """
 
 from __future__ import annotations
@@ -24,50 +24,50 @@ if TYPE_CHECKING:
     from zeroiqa.standards import Standard
 
 
-_MEMORY, _FORGET = "What earlier runs of the ablation computed", "delete memory.sqlite and begin again"
+_WHAT, _ADVICE = "What earlier runs of the ablation computed", "delete memory.sqlite and begin again"
 
 
 @dataclass
 class Calls:
-    """How often a model was asked."""
+    """How much a model computed, and how much was in the cache."""
 
-    asked: int = 0
-    """Views under standards that it rated, or images that it segmented."""
+    computed: int = 0
+    """Views under standards that a rater rated, or images that a segmenter segmented."""
     reused: int = 0
-    """Those that were known already."""
+    """Those that were in the cache."""
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
-    def add(self, asked: int, reused: int) -> None:
-        """Count; images are segmented in several threads."""
+    def add(self, computed: int, reused: int) -> None:
+        """Count more of both; several threads may call this at once."""
         with self._lock:
-            self.asked += asked
+            self.computed += computed
             self.reused += reused
 
 
-class Memory:
-    """What is known, by key; to be had from `open_memory`."""
+class ResultCache:
+    """Results by key; `open_cache` opens one."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database, self._lock = database, Lock()
         database.execute("create table if not exists known (key blob primary key, value text) without rowid")
 
     def get(self, key: bytes) -> Any:
-        """What was put, or None."""
+        """The value of a key, or None."""
         with self._lock:
             row = self._database.execute("select value from known where key = ?", (key,)).fetchone()
-        with reading(_MEMORY, _FORGET):
+        with reading(_WHAT, _ADVICE):
             return None if row is None else json.loads(row[0])
 
     def put(self, values: dict[bytes, Any]) -> None:
-        """Remember, on the disk when this returns."""
+        """Store the values; they are on the disk when this returns."""
         rows = [(key, json.dumps(value)) for key, value in values.items()]
         with self._lock, self._database:
             self._database.executemany("insert or replace into known values (?, ?)", rows)
 
 
 @contextmanager
-def open_memory(path: Path) -> Iterator[Memory]:
-    """The memory in a file, which need not exist.
+def open_cache(path: Path) -> Iterator[ResultCache]:
+    """The cache in a file, which is made if it does not exist.
 
     Raises:
         UserError: it cannot be opened, or is no such file.
@@ -76,7 +76,7 @@ def open_memory(path: Path) -> Iterator[Memory]:
         path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, check_same_thread=False)
         try:
-            yield Memory(database)
+            yield ResultCache(database)
         finally:
             database.close()
     except (sqlite3.Error, OSError) as error:
@@ -85,19 +85,19 @@ def open_memory(path: Path) -> Iterator[Memory]:
         ) from error
 
 
-class RememberingSegmenter:
-    """Segments an image once for all runs with the same segmenter."""
+class CachedSegmenter:
+    """A segmenter that segments each image once for all runs."""
 
-    def __init__(self, segmenter: Segmenter, memory: Memory, calls: Calls, *, masks: bool) -> None:
+    def __init__(self, segmenter: Segmenter, cache: ResultCache, calls: Calls, *, masks: bool) -> None:
         """Wrap.
 
         Args:
             segmenter: One that keeps masks.
-            memory: Shared.
-            calls: Counted there.
+            cache: What all runs share.
+            calls: Gets the counts.
             masks: Whether the regions keep their masks.
         """
-        self._segmenter, self._memory, self._calls, self._masks = segmenter, memory, calls, masks
+        self._segmenter, self._cache, self._calls, self._masks = segmenter, cache, calls, masks
         self.id = segmenter.id
         self.images_per_call = segmenter.images_per_call
 
@@ -108,7 +108,7 @@ class RememberingSegmenter:
     def segment_batch(self, images: Sequence[Image]) -> list[list[Region]]:
         """As the segmenter; raises as it does."""
         keys = [_key(self.id, image.pixels) for image in images]
-        known = {key: self._memory.get(key) for key in keys}
+        known = {key: self._cache.get(key) for key in keys}
         new = [place for place, key in enumerate(keys) if known[key] is None]
         if new:
             found = self._segmenter.segment_batch([images[place] for place in new])
@@ -116,25 +116,25 @@ class RememberingSegmenter:
                 keys[place]: [asdict(region) for region in each]
                 for place, each in zip(new, found, strict=True)
             }
-            self._memory.put(stored)
+            self._cache.put(stored)
             known |= {key: json.loads(json.dumps(value)) for key, value in stored.items()}
         self._calls.add(len(new), len(keys) - len(new))
-        with reading(_MEMORY, _FORGET):
+        with reading(_WHAT, _ADVICE):
             return [[_region(record, self._masks) for record in known[key]] for key in keys]
 
 
-class RememberingRater:
-    """Rates a view under a standard once for all runs with the same rater."""
+class CachedRater:
+    """A rater that rates each view under each standard once for all runs."""
 
-    def __init__(self, rater: Rater, memory: Memory, calls: Calls) -> None:
+    def __init__(self, rater: Rater, cache: ResultCache, calls: Calls) -> None:
         """Wrap.
 
         Args:
             rater: Anything that rates.
-            memory: Shared.
-            calls: Counted there.
+            cache: What all runs share.
+            calls: Gets the counts.
         """
-        self._rater, self._memory, self._calls = rater, memory, calls
+        self._rater, self._cache, self._calls = rater, cache, calls
         self.id = rater.id
         self.images_per_call = rater.images_per_call
 
@@ -151,13 +151,13 @@ class RememberingRater:
             ]
             for view in views
         ]
-        known = {key: self._memory.get(key) for row in keys for key in row}
-        wanted: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
+        known = {key: self._cache.get(key) for row in keys for key in row}
+        unknown: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
         for place, row in enumerate(keys):
             for column, key in enumerate(row):
                 if known[key] is None:
-                    wanted.setdefault(key, (place, column))
-        for columns, places in _by_columns(wanted.values()).items():
+                    unknown.setdefault(key, (place, column))
+        for columns, places in _by_columns(unknown.values()).items():
             chosen = [standards[column] for column in columns]
             answers = self._rater.rate([views[place] for place in places], chosen)
             new = {
@@ -165,10 +165,10 @@ class RememberingRater:
                 for place, ratings in zip(places, answers, strict=True)
                 for column, rating in zip(columns, ratings, strict=True)
             }
-            self._memory.put(new)
+            self._cache.put(new)
             known |= new
-        self._calls.add(len(wanted), len(views) * len(standards) - len(wanted))
-        with reading(_MEMORY, _FORGET):
+        self._calls.add(len(unknown), len(views) * len(standards) - len(unknown))
+        with reading(_WHAT, _ADVICE):
             return [[_rating(known[key][0]) for key in row] for row in keys]
 
 

@@ -1,4 +1,4 @@
-"""Where the paths of a list lead: with blanks, backslashes, as URLs, without their suffixes or folders."""
+"""Find the file that each path of a list means, also if it has blanks or backslashes or lacks its suffix."""
 # ruff: noqa: PTH112, PTH118, PTH119, PTH120, PTH208
 
 from __future__ import annotations
@@ -7,12 +7,17 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from itertools import chain
+from pathlib import Path
 from urllib.parse import unquote
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.images.folders import ALL, Walk
 from zeroiqa.images.members import NamedMembers
+from zeroiqa.images.selection import Selection
+from zeroiqa.images.sieve import Sieve
 from zeroiqa.names import meanings
 
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.DOTALL)
@@ -113,13 +118,10 @@ class ListedImages:
 
     @cached_property
     def _below(self) -> Mapping[str, list[str]]:
-        """The images at any depth below the list's folder by their names, with and without suffix."""
+        """The images that the list's folder itself would give, by their names, with and without suffix."""
         found: dict[str, list[str]] = defaultdict(list)
-        for walked, folders, names in os.walk(self._folder or "."):
-            folder = walked if self._folder else os.path.relpath(walked).removeprefix(".")
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                if name.lower().endswith(self._suffixes) and not name.startswith("."):
-                    for key in (name, name.rpartition(".")[0]):
-                        found[key].append(os.path.join(folder, name))
+        with suppress(UserError):  # it cannot be listed
+            for path, entry in Walk(self._folder, ALL, Sieve(Selection(), prompts=False)).files():
+                for key in {entry.name, Path(entry.name).stem}:
+                    found[key].append(path)
         return found

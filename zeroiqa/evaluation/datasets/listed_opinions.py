@@ -11,10 +11,16 @@ from typing import NamedTuple
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.files import FileTree
+from zeroiqa.evaluation.datasets.named_images import (
+    Found,
+    NamedImages,
+    is_bare,
+    is_of_elsewhere,
+    without_suffix_note,
+)
+from zeroiqa.evaluation.datasets.origins import RunImages
 from zeroiqa.evaluation.datasets.types import Sample, some
-from zeroiqa.evaluation.matching import OwnPaths, without_suffix_note
-from zeroiqa.evaluation.named_images import Found, NamedImages, is_bare, is_of_elsewhere
-from zeroiqa.images.listed import spellings
+from zeroiqa.images.listed_paths import spellings
 
 
 class Opinion(NamedTuple):
@@ -25,28 +31,28 @@ class Opinion(NamedTuple):
     place: str
     """Where in the file it is, such as line 3."""
     sample: Sample
-    """What it says; the path of the image is not known yet."""
+    """Its scores, groups and prompt; the path of the image is not known yet."""
 
 
-class Places(NamedTuple):
+class ImageSearch(NamedTuple):
     """Where the images of opinions are looked for, one after the other."""
 
     tree: FileTree
     """Below this folder."""
-    runs: OwnPaths
+    runs: RunImages
     """Among the images of runs, by the paths that were given to these."""
     folder: str | None = None
     """From this folder."""
 
 
 def where_images_are(
-    opinions: Sequence[Opinion], there: Places, shown: str
+    opinions: Sequence[Opinion], there: ImageSearch, shown: str
 ) -> tuple[list[str | None], list[str]]:
     """The path of the image that each row means, None where it is not there; and notes.
 
     A path counts from the root of the tree, or is that of an image of a run; a bare name is the one image
-    below the root that is called so; an absolute path of another machine is told by its end. All may lack
-    their suffix.
+    below the root that is called so; an absolute path of another machine means the image whose
+    path ends alike. All may lack their suffix.
 
     Raises:
         UserError: two images have a bare name, or a name without suffix.
@@ -67,7 +73,7 @@ def where_images_are(
     return [None if each is None else each.path for each in found], notes
 
 
-def _find(text: str, images: NamedImages, root: str, there: Places, shown: str) -> Found | None:
+def _find(text: str, images: NamedImages, root: str, there: ImageSearch, shown: str) -> Found | None:
     """The image of a cell."""
     for written in filter(None, spellings(text)):
         bare = is_bare(written)
@@ -123,8 +129,8 @@ def one_for_each(
     if differing:
         raise UserError(_differing(differing, shown))
     images = "1 image" if len(twice) == 1 else f"{len(twice):,} images"
-    said = f"{shown} names {images} more than once, with equal opinions, counted once"
-    notes = [f"{said}: {some(map(printable, twice), 3)}."]
+    sentence = f"{shown} names {images} more than once, with equal opinions, counted once"
+    notes = [f"{sentence}: {some(map(printable, twice), 3)}."]
     return samples, missing, notes if twice else []
 
 
