@@ -35,6 +35,19 @@ class ChangedError(ImageError):
     cause = "changed"
 
 
+def one_line(error: object, *, kind: bool = False) -> str:
+    """What an exception says, for the brackets of a sentence: in one line of at most 200 characters.
+
+    Args:
+        error: The exception, or its text.
+        kind: Whether the name of its class stands before it; where it says nothing, that stands alone.
+    """
+    text = " ".join(str(error).split())
+    if kind or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
 def printable(name: str) -> str:
     """A name that cannot break a message: control characters and bytes outside UTF-8 become escapes."""
     return name if name.isprintable() else repr(name)[1:-1]

@@ -15,7 +15,7 @@ from inspect import getattr_static
 from logging import getLogger
 from typing import Any, Generic, TypeVar
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.suggestions import nearest
 
 _LOG = getLogger(__name__)
@@ -89,7 +89,7 @@ class Registry(Generic[EntryT]):
         except (Exception, SystemExit) as error:
             if package is None:
                 raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(": ")
+            reason = one_line(error, kind=True)
             raise UserError(
                 f"The {self.kind} {name.partition(':')[0]} of the package {package} {trouble} ({reason}); "
                 f"install {package} again, or uninstall it."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.baselines.measure import Measured, known_direction
 from zeroiqa.baselines.registry import catalogue, find_variant
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.suggestions import did_you_mean
 from zeroiqa.weights.devices import find_device
 
@@ -118,8 +118,7 @@ class PyiqaMeasure:
             try:
                 metric = package.create_metric(self._name, device=find_device(self._options.device))
             except Exception as error:  # pyiqa raises what its parts raise
-                reason = " ".join(str(error).split())[:300]
-                raise UserError(f"pyiqa cannot load its metric {self._name} ({reason}).") from error
+                raise UserError(f"pyiqa cannot load its metric {self._name} ({one_line(error)}).") from error
             if metric.metric_mode != "NR":
                 raise UserError(f"The metric pyiqa:{self._name} needs a reference image; choose another one.")
             self._metric = metric

@@ -21,7 +21,6 @@ from zeroiqa.chat.inputs import (
     Preprocessor,
     PromptInputs,
     check_reads_images,
-    in_a_line,
     learn_collation,
     less_narrow,
 )
@@ -29,7 +28,7 @@ from zeroiqa.chat.loading import Loaded
 from zeroiqa.chat.path_check import PathCheck, Probes
 from zeroiqa.chat.prompt import ChatTemplate, read_template
 from zeroiqa.chat.tokens import AnswerTokens, level_tokens
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, one_line
 from zeroiqa.guards.limits import cores
 from zeroiqa.standards import FilledPrompt, load_standard
 from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
@@ -84,7 +83,8 @@ class ChatEngine:
         except ImageError as error:
             raise UserError(
                 f"{loaded.name} cannot be asked about images (its processor fails with "
-                f"{in_a_line(error.__cause__ or error)}); fetch the model again or choose another one."
+                f"{one_line(error.__cause__ or error, kind=True)}); fetch the model again or choose another "
+                "one."
             ) from error
         self.forward = Forward(loaded.model, collation, loaded.device, self._pad)
         check = PathCheck(
@@ -283,7 +283,7 @@ class ChatEngine:
                 [first, self.preprocessor.prepare(views[1], longer)], batch, self._pad
             )
         except Exception as error:  # a processor without batches: views run one at a time
-            no_batch = f"the processor makes no batch: {in_a_line(error)}"
+            no_batch = f"the processor makes no batch: {one_line(error, kind=True)}"
         return Probes(first, second, like_first), collation, no_batch
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image as PilImage
 
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, one_line
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
@@ -129,15 +129,11 @@ class Preprocessor:
     def refusal(self, pixels: Pixels, error: Exception) -> ImageError:
         """The sentence for a view that cannot be rated."""
         height, width = pixels.shape[:2]
+        reason = one_line(error, kind=True)
         return ImageError(
-            f"A view of {width} x {height} pixels cannot be rated by {self.model} ({in_a_line(error)}); "
-            "leave the image out or use another model."
+            f"A view of {width} x {height} pixels cannot be rated by {self.model} ({reason}); leave the "
+            "image out or use another model."
         )
-
-
-def in_a_line(error: BaseException) -> str:
-    """What went wrong inside of transformers, for the brackets of a sentence."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def less_narrow(pixels: Pixels) -> Iterator[Pixels]:

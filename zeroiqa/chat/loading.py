@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.chat.native import FAMILIES, check_attention, find_native, is_native
 from zeroiqa.chat.prompt import read_template
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights.checkpoint import PICKLED, Checkpoint, find_checkpoint
-from zeroiqa.weights.checks import check_tensors, one_line, quiet_transformers, transformers
+from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, find_device, find_dtype, is_out_of_memory
 from zeroiqa.weights.downloads import pull
 from zeroiqa.weights.hub import HubRepository

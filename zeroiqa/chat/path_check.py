@@ -13,8 +13,8 @@ import torch
 
 from zeroiqa.chat.caching import CacheError
 from zeroiqa.chat.forward import LEAST_PREFIX, Forward, Paths, PrefixUse
-from zeroiqa.chat.inputs import PromptInputs, in_a_line
-from zeroiqa.errors import UserError
+from zeroiqa.chat.inputs import PromptInputs
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class PathCheck:
                 raise
             if not is_out_of_memory(error):
                 raise UserError(
-                    f"{self.model} answers nothing ({in_a_line(error)}); choose another model."
+                    f"{self.model} answers nothing ({one_line(error, kind=True)}); choose another model."
                 ) from error
             raise UserError(
                 f"There is not enough memory for even one view of {item.length} tokens with {self.model}; "
@@ -228,7 +228,7 @@ def _said(error: Exception) -> str:
     """What speaks against a path that ends in an error."""
     if isinstance(error, CacheError):
         return f"cannot be tried ({error})"
-    return f"fails with {in_a_line(error)}"
+    return f"fails with {one_line(error, kind=True)}"
 
 
 def _joined(objections: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from zeroiqa.chat.rendering import UnboundedTemplateError, bounded, variables
 from zeroiqa.chat.template import PROBE, ChatTemplate, Message, layout
 from zeroiqa.chat.thoughts import closings, find_thought, unpaired_tags
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, one_line
 from zeroiqa.standards import load_standard
 
 __all__ = ["ChatTemplate", "read_template"]
@@ -105,7 +105,7 @@ def _try(render: Render, messages: list[Message]) -> tuple[str, str]:
     except UnboundedTemplateError:
         raise
     except Exception as error:  # each template raises errors of its own
-        return "", " ".join(f"it fails with {type(error).__name__}: {error}".split())[:200]
+        return "", f"it fails with {one_line(error, kind=True)}"
 
 
 def _fault(text: str, blind: str, image_token: object) -> str:

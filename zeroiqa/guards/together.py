@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
-from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.errors import ImageError, UserError, one_line, printable
 from zeroiqa.guards.limits import is_out_of_memory
 from zeroiqa.names import escaped
 
@@ -42,7 +42,7 @@ def failure_of(error: Exception, name: str) -> Failure:
         raise error
     if is_out_of_memory(error):  # the same image would stop every resume
         return Failure(f"{printable(name)}: there is not enough memory for this image.")
-    reason = escaped(" ".join(f"{type(error).__name__}: {error}".split()))
+    reason = escaped(one_line(error, kind=True))
     return Failure(f"{printable(name)}: could not be rated ({reason}).")
 
 

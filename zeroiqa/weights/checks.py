@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 
 _SHOWN = 5  # names of tensors in a message
 
@@ -53,12 +53,6 @@ def check_tensors(name: str, report: dict[str, Any]) -> None:
         raise UserError(
             f"The weights of {name} do not fit its configuration (tensors {reasons}); fetch the model again."
         )
-
-
-def one_line(error: object) -> str:
-    """An error in one line of at most 300 characters."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def _listed(names: Sequence[str]) -> str:

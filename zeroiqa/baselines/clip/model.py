@@ -11,7 +11,7 @@ import torch
 from PIL import Image as PilImage
 
 from zeroiqa.baselines.clip.files import ClipSource, bring
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, find_device, is_device_gone, is_out_of_memory
 
@@ -135,9 +135,8 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise UserError(f"There is not enough memory for {name}; choose another device.") from error
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{name} cannot be loaded ({reason}); fetch it again or choose another one."
+            f"{name} cannot be loaded ({one_line(error)}); fetch it again or choose another one."
         ) from error
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-from zeroiqa.errors import UserError, printable
+from zeroiqa.errors import UserError, one_line, printable
 
 Cells: TypeAlias = tuple[str, ...]
 Row = TypeVar("Row", bound=tuple[object, ...])
@@ -110,5 +110,5 @@ def explained(shown: str, what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # damaged files make zipfile, XML, Arrow and json raise nearly anything
-        reason = printable(" ".join(str(error).split())[:200].rstrip(".")) or type(error).__name__
+        reason = printable(one_line(error).rstrip("."))
         raise UserError(f"{shown} {what} ({reason}); write or fetch it again.") from error

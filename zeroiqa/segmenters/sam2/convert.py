@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.segmenters.sam2.hf import HfSam2Network
 from zeroiqa.segmenters.sam2.official_network import Sam2Network
 from zeroiqa.segmenters.sam2.official_weights import find_checkpoint, load_model
@@ -79,10 +79,9 @@ def convert(name: str, folder: Path) -> None:
         try:
             model.load_state_dict(_renamed(official.state_dict()))
         except RuntimeError as error:  # names the tensors
-            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{name} has another architecture than transformers' Sam2Model ({reason}); run it as it is "
-                f"with --segmenter {name}."
+                f"{name} has another architecture than transformers' Sam2Model ({one_line(error)}); run it "
+                f"as it is with --segmenter {name}."
             ) from error
         torch.manual_seed(0)
         _check(name, (Sam2Network(official), HfSam2Network(model, processor)), size)

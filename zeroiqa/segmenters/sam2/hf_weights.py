@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights import checkpoint as checkpoints
 from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
@@ -88,7 +88,7 @@ def _load_processor(checkpoint: Checkpoint) -> Any:
         return transformers().Sam2ImageProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as error:
         raise UserError(
-            f"The image processor of {checkpoint.name} cannot be built ({_line(error)}); fetch the model "
+            f"The image processor of {checkpoint.name} cannot be built ({one_line(error)}); fetch the model "
             "again."
         ) from error
 
@@ -120,7 +120,7 @@ def _load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
                 "or write a folder with `python -m zeroiqa.segmenters.sam2.convert`."
             ) from error
         raise UserError(
-            f"{name} cannot be loaded ({_line(error)}); fetch it again or choose another model."
+            f"{name} cannot be loaded ({one_line(error)}); fetch it again or choose another model."
         ) from error
 
 
@@ -157,8 +157,3 @@ def _how_to_bring(repo: str, name: str, reason: str | None) -> str:
         f"`hf download {repo} config.json {_PROCESSOR[0]} {_WEIGHTS} --local-dir DIR`, copy DIR here and use "
         "`--segmenter hf-sam2:DIR`."
     )
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."

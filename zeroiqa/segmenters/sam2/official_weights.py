@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.segmenters.sam2.official_yaml import check_numbers, check_text
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
 from zeroiqa.weights.fingerprint import file_hash
@@ -165,7 +165,7 @@ def build_model(config: Path) -> Any:
     except UserError:
         raise
     except Exception as error:  # OSError, YAML's, OmegaConf's, and whatever a list brings about
-        raise UserError(f"The configuration {config} cannot be read ({_line(error)}).") from error
+        raise UserError(f"The configuration {config} cannot be read ({one_line(error)}).") from error
     foreign = sorted(targets - _known_targets())
     if foreign or root != _MODEL:
         raise UserError(
@@ -178,7 +178,9 @@ def build_model(config: Path) -> Any:
         with torch.random.fork_rng(devices=[]):
             return import_module("hydra.utils").instantiate(cfg.model, _recursive_=True)
     except Exception as error:  # of Hydra, around that of a constructor
-        raise UserError(f"No model can be built of the configuration {config} ({_line(error)}).") from error
+        raise UserError(
+            f"No model can be built of the configuration {config} ({one_line(error)})."
+        ) from error
 
 
 def import_sam2(module: str) -> Any:
@@ -292,7 +294,7 @@ def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # of the unpickler, of the archive reader, of the disk
         raise UserError(
             f"The file {file} is no checkpoint that PyTorch reads with weights_only, or it is damaged "
-            f"({_line(error).partition('. ')[0]}); fetch it again."
+            f"({one_line(error).partition('. ')[0]}); fetch it again."
         ) from error
     tensors = content.get("model") if isinstance(content, Mapping) else None
     if not isinstance(tensors, Mapping) or not all(isinstance(x, torch.Tensor) for x in tensors.values()):
@@ -347,9 +349,3 @@ def _check_tensors(
             f"{whose} does not fit the model {name}, tensors: {'; '.join(faults)}. Give the checkpoint of "
             "this model, or name the model of this checkpoint."
         )
-
-
-def _line(error: Exception) -> str:
-    """The first two lines of an error's message, or its kind."""
-    lines = str(error).strip().splitlines()
-    return " ".join(lines[:2])[:200] if lines else type(error).__name__

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, one_line
 from zeroiqa.segmenters.granularity import MaskParameters, check_min_area
 from zeroiqa.segmenters.regions import regions_from_masks
 from zeroiqa.segmenters.sam2.generation import GeneratedMasks, MaskNetwork, generate_masks
@@ -194,9 +194,8 @@ def device_errors(device: torch.device, name: str) -> Iterator[None]:
                 "smaller segmenter (sam2.1-tiny) or another device (--device)."
             ) from error
         if is_device_gone(error):
-            text = " ".join(str(error).split())
             raise UserError(
-                f"The device {device} failed while {name} was segmenting ({text[:120]}); "
+                f"The device {device} failed while {name} was segmenting ({one_line(error)}); "
                 "what is finished is kept: repeat the command to go on."
             ) from error
         raise
