@@ -132,7 +132,7 @@ def test_weights_that_are_no_safetensors_are_not_read(own: Path) -> None:
     torch.save(load_file(own / "model.safetensors"), own / "pytorch_model.bin")
     (own / "model.safetensors").unlink()
     message = refusal(own)
-    assert "holds no weights (*.safetensors)" in message and "convert_sam2" in message
+    assert "holds no weights (*.safetensors)" in message and "zeroiqa.segmenters.sam2.convert" in message
 
 
 def test_damaged_weights(own: Path) -> None:
