@@ -15,8 +15,6 @@ import pytest
 
 from zeroiqa import samples
 
-pytest.importorskip("setuptools")
-
 SOURCE = Path(__file__).parent / "plugin"
 BROKEN = """
 [zeroiqa.raters]

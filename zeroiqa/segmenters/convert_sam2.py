@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import runpy
 
 if __name__ == "__main__":
-    from zeroiqa.segmenters.sam2.convert import main
-
-    sys.exit(main(sys.argv[1:]))
+    runpy.run_module("zeroiqa.segmenters.sam2.convert", run_name="__main__", alter_sys=True)
