@@ -64,14 +64,19 @@ def package_of(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The project's modules that a file imports, wherever in it and for whatever, each with its line."""
+def imported(tree: ast.AST, *, entries: bool = True) -> Iterator[tuple[str, int]]:
+    """The project's modules that a file imports, wherever in it and for whatever, each with its line.
+
+    Args:
+        tree: Of the file.
+        entries: Whether modules count that are named as entries, and imported when they are asked for.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Constant) and _ENTRY.fullmatch(str(node.value)):
+        elif entries and isinstance(node, ast.Constant) and _ENTRY.fullmatch(str(node.value)):
             names = [node.value.partition(":")[0]]
         else:
             continue

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import zeroiqa
-from scripts.imports import LINE, MODULES, package_of, upwards
+from scripts.imports import LINE, MODULES, imported, package_of, upwards
 
 PACKAGE = Path(zeroiqa.__file__).parent
 
@@ -109,6 +109,21 @@ def test_modules_have_no_cycle():
     """Whatever runs, in functions, too; a module that an entry names is imported by whoever asks for it."""
     graph = {name: imports(name, into_functions=True) & MODULES.keys() - {name} for name in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_rooms_inside_of_a_package_have_no_cycle():
+    """A folder in a package and the modules beside it, one node each; types count."""
+    parents = {name.rpartition(".")[0] for name in MODULES if name.count(".") > 1}
+    for parent in sorted(parents):
+        rooms = {
+            name: name.removeprefix(f"{parent}.").split(".")[0] for name in MODULES if f"{parent}." in name
+        }
+        graph: dict[str, set[str]] = {}
+        for name, room in rooms.items():
+            found = imported(TREES[name], entries=False)
+            others = {rooms[other] for other, _ in found if other in rooms}
+            graph.setdefault(room, set()).update(others - {room})
+        TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -35,6 +35,7 @@ from zeroiqa.images.containers import Picture
 from zeroiqa.images.formats import bmp, tiff_directories, tiff_samples
 from zeroiqa.images.formats.bmp import Bitmap
 from zeroiqa.images.formats.gif import read_gif
+from zeroiqa.images.formats.heif_picture import read_heif
 from zeroiqa.images.formats.jpeg import read_jpeg
 from zeroiqa.images.formats.png import read_png
 from zeroiqa.images.formats.tiff_directories import Page, exif_orientation
@@ -289,10 +290,10 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
 _CONTENT: dict[str, Callable[[bytes, str], Picture | Bitmap | Page]] = {
-    "AVIF": containers.read_heif,
+    "AVIF": read_heif,
     "BMP": bmp.read_bmp,
     "GIF": read_gif,
-    "HEIC": containers.read_heif,
+    "HEIC": read_heif,
     "JPEG": read_jpeg,
     "PNG": read_png,
     "TIFF": tiff_directories.find_picture,

@@ -11,7 +11,7 @@ from typing import IO, cast
 
 from zeroiqa.errors import ImageError
 from zeroiqa.images import containers
-from zeroiqa.images.formats import tiff_directories
+from zeroiqa.images.formats import heif_picture, tiff_directories
 from zeroiqa.images.formats.jpeg import frame_size
 from zeroiqa.images.formats.webp import picture_size
 
@@ -102,7 +102,7 @@ def _size(kind: str, content: Peek, shown: str) -> tuple[int, int]:
         return picture_size(head[12:]) or (0, 0)
     if kind == "TIFF":
         return tiff_directories.find_picture(cast("bytes", content), shown).size
-    return containers.largest_extent(_meta(content))
+    return heif_picture.largest_extent(_meta(content))
 
 
 def _meta(content: Peek) -> bytes:
