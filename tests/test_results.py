@@ -40,8 +40,8 @@ def test_a_second_aspect_has_columns_under_its_label() -> None:
 
 
 def test_every_rater_of_an_ensemble_has_its_column() -> None:
-    row = result(nss={"quality": (sure(7), sure(7))}, fake={"quality": (sure(1), sure(1))}).to_dict()
-    assert (row["score_nss"], row["score_fake"], row["score"], row["disagreement"]) == (7.0, 1.0, 4.0, 3.0)
+    row = result(a={"quality": (sure(7), sure(7))}, b={"quality": (sure(1), sure(1))}).to_dict()
+    assert (row["score_a"], row["score_b"], row["score"], row["disagreement"]) == (7.0, 1.0, 4.0, 3.0)
 
 
 def test_an_error_has_no_number_anywhere() -> None:

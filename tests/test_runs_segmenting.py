@@ -12,7 +12,7 @@ from zeroiqa.errors import ImageError, UserError
 from zeroiqa.images.decode import decode
 from zeroiqa.images.find import find_images
 from zeroiqa.pipeline import score_together
-from zeroiqa.runs import parts, stages
+from zeroiqa.runs import parts, resolved, stages
 from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.segmenters.grid import GridSegmenter
 from zeroiqa.settings import load_settings
@@ -48,16 +48,9 @@ class TogetherSegmenter(GridSegmenter):
 def run_with(folder, segmenter, monkeypatch):
     """Regions of every image, or its error."""
     settings = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake"]})
-    run = runs.open_run(Path(folder), settings, find_images(["photos"]), preset="embedded")
-    build = stages.build_method
-
-    def with_segmenter(*arguments, **choices):
-        method = build(*arguments, **choices)
-        object.__setattr__(method, "segmenter", segmenter)
-        return method
-
     with monkeypatch.context() as patched:
-        patched.setattr(stages, "build_method", with_segmenter)
+        patched.setattr(resolved, "new_segmenter", lambda *_: segmenter)
+        run = runs.open_run(Path(folder), settings, find_images(["photos"]), preset="embedded")
         list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
     runs.write_scores(run)
     rows = [row for shard in range(run.n_shards) for row in parts.read_regions(run.folder, shard)]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.raters import find_rater
+from zeroiqa.raters import declared
 from zeroiqa.standards import standard_names
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limi
 
 def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
     """The mass below which a rating means little; None where there is no mass, or any may be right."""
-    entry = find_rater(rater)
+    entry = declared(rater)
     if not entry.measures_mass or kind in ("float", "preference"):
         return None
     rare = kind == "next-word" or entry.reads_words
@@ -163,7 +163,7 @@ def answers_of(record: Mapping[str, Any]) -> Answers:
 
 def _advice(rater: str, standard: str) -> str:
     """Where to look; nothing for what `zeroiqa models check` does not take."""
-    entry = find_rater(rater)
+    entry = declared(rater)
     if not (entry.is_chat_model or entry.is_server):
         return ""
     named = standard if standard in standard_names() else f"{standard}.toml"  # a file of the user's own
@@ -173,7 +173,7 @@ def _advice(rater: str, standard: str) -> str:
 
 def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:
     """P(the answer is a level); None where nothing but a number was answered."""
-    entry = find_rater(rater)
+    entry = declared(rater)
     if rating is None or not entry.measures_mass or kind == "float":
         return None
     if rating.value is not None and kind != "preference" and not entry.reads_words:

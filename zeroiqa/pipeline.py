@@ -15,7 +15,7 @@ from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guards.together import Failure, image_errors, together
 from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
-from zeroiqa.raters import build_rater, find_rater
+from zeroiqa.raters import build_rater, declared
 from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
@@ -53,7 +53,7 @@ class Method:
     @cached_property
     def lower_is_better(self) -> bool:
         """Whether scores fall as quality rises: those of some baselines, which stand alone."""
-        entries = {name: find_rater(name) for name in self.raters}
+        entries = {name: declared(name) for name in self.raters}
         alone = (name for name, entry in entries.items() if entry.own_scale)  # ids of other models cost time
         return any(entries[name].lower_is_better(self.raters[name].id) for name in alone)
 

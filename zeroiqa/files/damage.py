@@ -114,7 +114,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         data = file.read(JSON_BYTES + 1)
     if len(data) > JSON_BYTES:
         raise ValueError(f"it has more than {JSON_BYTES:,} bytes")
-    found = tomllib.loads(decode_text(data, strict=True))
+    text = decode_text(data, strict=True)
+    if data and not text:
+        raise ValueError("it holds a byte-order mark and nothing else")
+    found = tomllib.loads(text)
     _check_numbers(found)
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from zeroiqa.errors import UserError
 from zeroiqa.raters.builtin import builtin_raters
 from zeroiqa.raters.entry import RaterEntry
 from zeroiqa.registry import Registry
@@ -31,6 +32,11 @@ def find_rater(name: str) -> RaterEntry:
         return entry
     with _registry().code_of(name, "cannot be looked up"):
         return entry.for_argument(argument or "")
+
+
+def declared(name: str) -> RaterEntry:
+    """As `find_rater`; what a caller hands in as an object, under any name, is one that rates by levels."""
+    return find_rater(name) if name.partition(":")[0] in _registry() else RaterEntry(_not_by_name)
 
 
 def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffice: bool = False) -> Rater:
@@ -61,6 +67,10 @@ def offered_raters() -> Iterator[tuple[str, RaterEntry, str]]:
         package = _registry().origin(name)
         if package is not None:
             yield name, entry, package
+
+
+def _not_by_name(argument: str | None, options: ModelOptions) -> Rater:
+    raise UserError("This rater is an object of the caller's; it is not built by a name.")
 
 
 @cache
