@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,9 @@ from tests import tiny as checkpoints
 from tests.servers import s3_server
 from tests.servers.buckets import Bucket
 from tests.servers.process import ChatServer, chat_server
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile all of it
+sys.dont_write_bytecode = False
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
