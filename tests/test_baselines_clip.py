@@ -236,6 +236,7 @@ def rated_apart(folder: Path, endpoint: str, *arguments: str) -> list[tuple[str,
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_weights_and_processors_come_from_the_hub_once_and_then_from_its_cache(folder, views, tmp_path):
     hub_folder, laion = tmp_path / "hub", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
     clip.without_processor(clip.build(hub_folder / "yuvalkirstain" / "PickScore_v1", scale=SCALE))

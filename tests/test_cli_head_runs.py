@@ -134,6 +134,7 @@ def test_a_killed_run_goes_on_with_its_folder_alone(folder, here, tmp_path):
     assert kept.items() <= {part: part.stat().st_mtime_ns for part in parts(run)}.items()
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_scores_of_one(folder, tmp_path):
     command = command_of(*PERCEPTION, "-o", tmp_path / "shared", "--workers", "2")
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)

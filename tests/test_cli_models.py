@@ -216,6 +216,7 @@ def test_model_that_is_not_here_names_its_files_and_how_to_bring_them(
     assert "run `zeroiqa models pull" in done.stderr and "`--rater hf:DIR`" in done.stderr
 
 
+@pytest.mark.slow
 def test_model_is_downloaded_at_first_use_and_then_needs_no_network(
     tmp_path: Path, tiny: Callable[[str], Path]
 ) -> None:

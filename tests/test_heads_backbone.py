@@ -324,6 +324,7 @@ def test_train_and_score_by_the_command_line(places, rated, tmp_path):
         assert refused.exit_code == 2 and "Give one of --start" in refused.output
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_model_with_layers_that_nothing_reads(places, rated, tmp_path):
     choices = ["--stage", "2", "--epochs", "1", "--batch-size", "6", "--device", "cpu"]
     where = ["--data", rated / "ratings.csv", "-o", tmp_path / "head"]

@@ -233,6 +233,7 @@ train(RECIPE, "2", *map(Path, sys.argv[1:]), options)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path, base, rated):
     (tmp_path / "script.py").write_text(SCRIPT, "utf-8")
     alone = train(RECIPE, "2", base, rated, tmp_path / "alone", options(lora_dropout=0.0))

@@ -104,6 +104,7 @@ def soak(executor, kills, images):
     return summary["kills"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("executor", "images"), [("process", 120), ("workers", 300)])
 def test_random_kills_leave_every_image_with_exactly_one_row(executor, images):
     killed = soak(executor, 20, images)
@@ -118,6 +119,7 @@ def trapped(folder, trap=TRAP):
     return {"PYTHONPATH": f"{folder / 'trap'}:{ROOT}"}
 
 
+@pytest.mark.slow
 def test_images_that_kill_or_hang_their_process_are_the_only_error_rows(tmp_path):
     killers, hangs = (2,), (12,)  # in shards of two and of eight
     make_images(tmp_path / "images", 20, hangs=hangs)

@@ -166,6 +166,7 @@ sys.modules["ray"] = None
     assert done.stderr == "Error: Ray is not installed, which --ray needs: pip install 'zeroiqa[ray]'.\n"
 
 
+@pytest.mark.slow
 def test_random_kills_of_actors_drivers_and_nodes_leave_every_image_with_exactly_one_row():
     killed = soak("ray", 20, 300)
     assert killed["worker"] > 0 and killed["driver"] > 0

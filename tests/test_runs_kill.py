@@ -87,6 +87,7 @@ def whole(tmp_path_factory, images):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(("what", "moments"), [("every", 40), ("extend", 20), ("heal", 20)])
 def test_kill_before_any_file_operation_costs_no_finished_part_and_changes_no_score(

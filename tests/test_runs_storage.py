@@ -100,6 +100,7 @@ def check(bucket: Bucket, run: str, local_scores: str) -> None:
     assert bucket.unfinished() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_run_is_resumed_and_equals_the_local_one(filled, local_scores, workers):
     arguments = ["score", filled.address("in"), "-o", filled.address("run"), *HOW, "--workers", workers]
