@@ -16,7 +16,7 @@ from zeroiqa.heads.folds import Folds
 from zeroiqa.heads.lmm4lmm.config import read_config
 from zeroiqa.heads.lmm4lmm.conversation import EncodedConversation
 from zeroiqa.heads.lmm4lmm.inputs import joined
-from zeroiqa.heads.lmm4lmm.lora import published_base_name, published_lora
+from zeroiqa.heads.lmm4lmm.lora import published_lora
 from zeroiqa.heads.lmm4lmm.model import Lmm4Lmm
 from zeroiqa.heads.lmm4lmm.picture import pixel_values
 from zeroiqa.heads.lmm4lmm.trainable import PublishedTrainable
@@ -373,26 +373,6 @@ def test_lora_has_the_published_parameters(tmp_path):
     assert torch.equal(fused[16:24], block.k_proj.lora_B["default"].weight[:8])
     assert torch.equal(fused[24:32], block.v_proj.lora_B["default"].weight[:8])
     assert torch.equal(fused[32:48], block.q_proj.lora_B["default"].weight[16:])
-
-
-@pytest.mark.parametrize(
-    ("plain", "wrapped"),
-    [
-        ("mlp1.0.weight", "mlp1.0.weight"),
-        ("vision_model.encoder.layers.0.ls1", "vision_model.base_model.model.encoder.layers.0.ls1"),
-        (
-            "vision_model.encoder.layers.3.attn.qkv.bias",
-            "vision_model.base_model.model.encoder.layers.3.attn.qkv.base_layer.bias",
-        ),
-        (
-            "language_model.model.layers.7.feed_forward.w2.weight",
-            "language_model.base_model.model.model.layers.7.feed_forward.w2.base_layer.weight",
-        ),
-        ("language_model.output.weight", "language_model.base_model.model.output.weight"),
-    ],
-)
-def test_names_of_a_checkpoint_with_lora(plain, wrapped):
-    assert published_base_name(plain) == wrapped
 
 
 @pytest.mark.parametrize(
