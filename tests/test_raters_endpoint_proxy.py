@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,9 @@ def test_an_address_with_http_of_a_server_with_tls_is_said(tmp_path: Path) -> No
         plain = server.url.replace("https", "http")
         with pytest.raises(UserError, match=f"{plain} speaks TLS, and .*; write {server.url}."):
             rate(plain)
+        until = time.monotonic() + 10
+        while not server.requests and time.monotonic() < until:  # it notes them in threads of its own
+            time.sleep(0.01)
         assert server.requests == [b""]  # a handshake, and nothing in it
 
 
