@@ -25,6 +25,8 @@ from tests.servers import s3_server
 from tests.servers.buckets import Bucket
 from tests.servers.process import ChatServer, chat_server
 
+gc.disable()  # until all is imported: nothing of that becomes garbage
+
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile all of it
 sys.dont_write_bytecode = False
 
@@ -66,6 +68,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What is there by now stays: a run collects garbage at its end, and need not look at it each time."""
     gc.freeze()
+    gc.set_threshold(
+        20_000, 20, 20
+    )  # what is frozen does not count, so that all would be looked at too often
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

@@ -60,8 +60,8 @@ def image_passes(run: Run, shards: Iterable[int]) -> tuple[int, int]:
 
 def release_memory(builder: Builder | None) -> None:
     """Let go of the weights of all that is built, and give back their memory, on a GPU, too."""
-    if builder is not None:
-        builder.release()
+    if builder is not None and not builder.release():
+        return  # nothing that was built has weights, and looking for garbage takes its time
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -63,10 +63,13 @@ class Builder:
         built = {name: self._rater(name, settings, options) for name in wanted}
         return assemble(settings, built, self._segmenter(settings, options), image_seconds=image_seconds)
 
-    def release(self) -> None:
-        """Let go of all weights. What holds some and cannot let go is built again when it is next needed."""
-        _release(self._raters, lambda name: find_rater(name).needs_weights)
-        _release(self._segmenters, lambda name: find_segmenter(name).needs_weights)
+    def release(self) -> bool:
+        """Let go of all weights; whether there may have been any.
+
+        What holds some and cannot let go is built again when it is next needed.
+        """
+        of_raters = _release(self._raters, lambda name: find_rater(name).needs_weights)
+        return _release(self._segmenters, lambda name: find_segmenter(name).needs_weights) or of_raters
 
     def _rater(self, name: str, settings: Settings, options: ModelOptions) -> Rater:
         choices = (name, options, settings.readout == "digit")
@@ -124,9 +127,14 @@ def _once(built: _Built[T], choices: tuple[Any, ...], build: Callable[[], T]) ->
     return built[choices]
 
 
-def _release(built: _Built[T], needs_weights: Callable[[str], bool]) -> None:
+def _release(built: _Built[T], needs_weights: Callable[[str], bool]) -> bool:
+    found = False
     for choices, each in list(built.items()):
         if isinstance(each, Releasable):
             each.release()
         elif needs_weights(choices[0]):
             del built[choices]
+        else:
+            continue
+        found = True
+    return found
