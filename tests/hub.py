@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 COMMIT = "c" * 40
 
 
@@ -116,3 +118,18 @@ def serve(root: Path) -> Iterator[Hub]:
         hub.server.shutdown()
         thread.join()
         hub.server.server_close()
+
+
+def use(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library ask this hub."""
+    import huggingface_hub.constants as settings
+
+    monkeypatch.setattr(settings, "ENDPOINT", endpoint)
+    monkeypatch.setattr(
+        settings, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+
+
+def in_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library keep its cache in a folder."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.hub import COMMIT, Hub, serve
+from tests.hub import COMMIT, Hub, in_cache, serve, use
 from tests.tiny.hf_sam2 import build, build_video
 from zeroiqa.errors import UserError
 from zeroiqa.segmenters.sam2.hf_weights import find_checkpoint, load
@@ -178,19 +178,6 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with serve(tmp_path / "hub") as hub:
         use(hub.endpoint, monkeypatch)
         yield hub
-
-
-def use(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub.constants as settings
-
-    monkeypatch.setattr(settings, "ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        settings, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-
-
-def in_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
 
 
 def test_repository_comes_from_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from shutil import copytree
 import pytest
 import torch
 
-from tests.hub import COMMIT, Hub, serve
+from tests.hub import COMMIT, Hub, in_cache, serve, use
 from zeroiqa.errors import UserError
 from zeroiqa.segmenters.sam2.official_weights import (
     build_model,
@@ -275,19 +275,6 @@ def hub(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serve(published.parents[2]) as hub:
         use(hub.endpoint, monkeypatch)
         yield hub
-
-
-def use(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub.constants as settings
-
-    monkeypatch.setattr(settings, "ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        settings, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-
-
-def in_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
 
 
 def test_named_model_comes_from_the_hub(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

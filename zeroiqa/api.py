@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore, ImageScores
-from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, resume_run
+from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.identity import PLACE_AND_PERMISSION
 from zeroiqa.runs.limits import parse_limit
@@ -35,8 +34,6 @@ from zeroiqa.types import Image
 
 if TYPE_CHECKING:
     from zeroiqa.images.given import ImageLike
-
-_LOG = logging.getLogger(__name__)
 
 
 class RunProgress(NamedTuple):
@@ -264,7 +261,7 @@ def run(
         >>> sorted(result.status for result in run.scores()) == ["ok"] * run.status().images
         True
     """
-    tell = on_message or _log
+    tell = on_message or log_sentence
     choices = RunChoices(
         add=add,
         prune=prune,
@@ -341,12 +338,6 @@ def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> Ru
 
 def _location(folder: str | os.PathLike[str]) -> Location:
     return folder if isinstance(folder, Path) else location(os.fspath(folder))
-
-
-def _log(sentence: str) -> None:
-    """Log what the command line prints."""
-    warning = sentence.removeprefix("Warning: ")
-    _LOG.log(logging.INFO if warning == sentence else logging.WARNING, "%s", warning)
 
 
 def _track(on_progress: Callable[[RunProgress], None] | None) -> Track:

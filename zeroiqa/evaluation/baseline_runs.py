@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zeroiqa.runs import write_scores
-from zeroiqa.runs.begin import begin_run, default_folder
+from zeroiqa.runs.begin import begin_run, default_folder, log_sentence
 from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.work import finished_shards
 from zeroiqa.settings import load_settings
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
     from zeroiqa.runs.work import Track
-
-_LOG = logging.getLogger(__name__)
 
 
 def run_baseline(
@@ -44,7 +41,7 @@ def run_baseline(
         overrides={"raters": [f"baseline:{name}"], "standards": [f"{aspect}-word-7"], "crop": "whole"}
     )
     folder = default_folder(name, settings, sources)
-    run = begin_run(folder, settings, sources, "compare", tell=tell or _LOG.info)
+    run = begin_run(folder, settings, sources, "compare", tell=tell or log_sentence)
     executor = ExecutorChoice().executor(len(sources), settings)
     for _ in finished_shards(run, range(run.n_shards), executor, track or _untracked, doing=name):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from zeroiqa.runs.resolved import Resolved
     from zeroiqa.runs.slices import Slice
     from zeroiqa.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 RUNS = Path("zeroiqa-runs")
 """Holds the runs that are given no folder: one for each name of images and settings, so that all resume."""
@@ -126,6 +129,12 @@ def resume_run(
         builder=Builder(),
     )
     return _pruned(_healed(run, None, choices, tell), choices, tell)
+
+
+def log_sentence(sentence: str) -> None:
+    """Tell a sentence to the log, where nobody prints it."""
+    warning = sentence.removeprefix("Warning: ")
+    _LOG.log(logging.INFO if warning == sentence else logging.WARNING, "%s", warning)
 
 
 def refuse_elsewhere(run: Run, shards: Iterable[int]) -> None:
