@@ -51,6 +51,10 @@ class FilledPrompt(NamedTuple):
     """Between the image and the user's text."""
     answer: str = ""
     """The beginning of the model's own answer, without a space at its end."""
+    before_image: str = ""
+    """In the user turn, before the first image; as it is, white space included."""
+    images: int = 1
+    """How many images stand one behind the other between the two texts."""
 
 
 @dataclass(frozen=True)

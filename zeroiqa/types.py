@@ -67,6 +67,8 @@ class Region:
     kind: RegionKind
     mask: Rle | None = None
     """Only where the segmenter was asked to keep masks."""
+    weight: float | None = None
+    """What the region weighs among the others, where that is not its area; in (0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ class Rating:
     levels is looked at, or no probability is known; see `zeroiqa.answers`."""
     value: float | None = None
     """The number that was answered: under a standard of kind "float", or by a baseline or head; else None."""
+    answer: str | None = None
+    """The greedy answer: the text of the most probable token of the whole vocabulary, without the white space
+    around it. None where it is not known, as of raters that answer no text."""
 
 
 class Segmenter(Protocol):
