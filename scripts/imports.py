@@ -24,7 +24,7 @@ ORDER = (
     ("registry", "guards"),
     ("files",),
     ("standards",),
-    ("types",),
+    ("scales", "types"),
     ("rle", "metrics", "weights"),
     ("aggregate", "images"),
     ("views", "chat", "nss"),

@@ -2,12 +2,13 @@
 
 per rater:   s_local = Σ a_i s_i / Σ a_i        s = (s_global + λ s_local) / (1 + λ)
 raters:      score = mean of s                  disagreement = their standard deviation
+standards:   each has a score of its own, or all have a weighted mean
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -75,7 +76,10 @@ class RaterScore:
 
 @dataclass(frozen=True)
 class Score:
-    """One image's score, and what it is made of; all means over the raters."""
+    """One image's score under a standard, or the mean under several, and what it is made of.
+
+    All are means over the raters.
+    """
 
     score: float
     """In [1, K] with normalised areas; higher is better."""
@@ -179,7 +183,7 @@ def aggregate(
         score=score,
         s_global=_rounded(mean(rated.s_global for rated in by_rater)),
         s_local=_rounded(mean(rated.s_local for rated in by_rater)),
-        disagreement=_rounded(math.sqrt(mean((rated.score - score) ** 2 for rated in by_rater))),
+        disagreement=_spread(by_rater, score, weights),
         raters=dict(zip(weight_of, by_rater, strict=True)),
         global_contribution=mean(global_shares),
         region_contributions=tuple(mean(shares) for shares in zip(*region_shares, strict=True)),
@@ -187,6 +191,53 @@ def aggregate(
             _mean_level(levels, weights)
             for levels in zip(*(rated.regions for rated in by_rater), strict=True)
         ),
+    )
+
+
+def average(scores: Sequence[Score], aggregation: Aggregation) -> Score:
+    """The mean of one image's scores under several standards.
+
+    Args:
+        scores: One for each standard, by the same raters.
+        aggregation: Weighs the standards, and the raters whose disagreement is that of their means.
+    """
+    weights = aggregation.standard_weights
+
+    def mean(values: Iterable[float]) -> float:
+        return _mean(values, weights)
+
+    names = tuple(scores[0].raters)
+    raters = {name: _average_rater([each.raters[name] for each in scores], weights) for name in names}
+    score = _rounded(mean(each.score for each in scores))
+    return Score(
+        score=score,
+        s_global=_rounded(mean(each.s_global for each in scores)),
+        s_local=_rounded(mean(each.s_local for each in scores)),
+        disagreement=_spread(raters.values(), score, aggregation.member_weights or (1.0,) * len(names)),
+        raters=raters,
+        global_contribution=mean(each.global_contribution for each in scores),
+        region_contributions=tuple(
+            mean(shares) for shares in zip(*(each.region_contributions for each in scores), strict=True)
+        ),
+        region_levels=_average_levels([each.region_levels for each in scores], weights),
+    )
+
+
+def not_averaged(rated: Container[str], standards: Sequence[str], aggregation: Aggregation) -> str | None:
+    """Why an image has no mean over standards, as a sentence; None where it has, or none is asked for.
+
+    Args:
+        rated: The standards that it was asked about.
+        standards: All.
+        aggregation: Whether there shall be a mean.
+    """
+    lacking = [name for name in standards if name not in rated]
+    if not aggregation.standard_weights or not lacking:
+        return None
+    return (
+        f"The standard {lacking[0]} compares the image with its text prompt, but this image has none, and "
+        f"there is no mean of fewer than all {len(standards)} standards; give the prompts in a CSV column or "
+        "a sidecar file, or choose other standards."
     )
 
 
@@ -222,6 +273,23 @@ def _score_rater(
     score = _rounded(combine(s_global, s_local, lam))
     rated = RaterScore(score, s_global, _rounded(s_local), levels, beside)
     return rated, combine(s_global, 0.0, lam), shares
+
+
+def _average_rater(scores: Sequence[RaterScore], weights: Sequence[float]) -> RaterScore:
+    return RaterScore(
+        score=_rounded(_mean((each.score for each in scores), weights)),
+        s_global=_rounded(_mean((each.s_global for each in scores), weights)),
+        s_local=_rounded(_mean((each.s_local for each in scores), weights)),
+        regions=_average_levels([each.regions for each in scores], weights),
+    )
+
+
+def _average_levels(
+    by_standard: Sequence[Sequence[float | None]], weights: Sequence[float]
+) -> tuple[float | None, ...]:
+    """Each region's mean level; None where a standard has none, as that would be a mean of fewer."""
+    regions = zip(*by_standard, strict=True)
+    return tuple(None if None in levels else _mean_level(levels, weights) for levels in regions)
 
 
 def _levels(
@@ -262,6 +330,11 @@ def _shares(levels: Iterable[float | None], weights: Iterable[float]) -> list[fl
 
 def _mean(values: Iterable[float], weights: Sequence[float]) -> float:
     return math.fsum(_shares(values, weights)) / math.fsum(weights)
+
+
+def _spread(raters: Iterable[RaterScore], score: float, weights: Sequence[float]) -> float:
+    """Standard deviation of the raters' scores around the score of all."""
+    return _rounded(math.sqrt(_mean(((rated.score - score) ** 2 for rated in raters), weights)))
 
 
 def _mean_level(levels: Iterable[float | None], weights: Iterable[float]) -> float | None:

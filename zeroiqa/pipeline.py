@@ -17,6 +17,7 @@ from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.raters import build_rater, declared
 from zeroiqa.results import ImageScore, score_rated, standard_labels
+from zeroiqa.scales import check_mean, scale_of
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind, Standard, load_standard
@@ -112,7 +113,8 @@ def assemble(
     """Put what is built together with all else that the settings say.
 
     Raises:
-        UserError: a standard is unknown, or a rater cannot rate under it.
+        UserError: a standard is unknown, a rater cannot rate under it, or there is no mean where weights ask
+            for one.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
     for rater in raters.values():
@@ -120,6 +122,8 @@ def assemble(
             rater.check(standard)
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
+    if settings.standard_weights:
+        check_mean({standard.name: scale_of(standard.kind, standard.k) for standard in standards})
     return Method(
         policy=DecodePolicy(background=parse_colour(settings.background), max_pixels=settings.max_pixels),
         segmenter=segmenter,

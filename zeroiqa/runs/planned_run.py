@@ -14,6 +14,7 @@ from zeroiqa.raters import find_rater
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.revisions import Revisions
+from zeroiqa.scales import scale_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind
 
@@ -70,6 +71,13 @@ class PlannedRun:
     def stages(self) -> tuple[str, ...]:
         """Folders that hold one part per shard, in the order in which they are filled."""
         return (parts.REGIONS, *map(parts.rating_stage, self.settings.raters))
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """Standard name -> the scale of its ratings."""
+        return {
+            each["name"]: scale_of(self.kinds[each["name"]], each["k"]) for each in self.identity["standards"]
+        }
 
     @property
     def lower_is_better(self) -> bool:

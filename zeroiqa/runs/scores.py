@@ -13,6 +13,7 @@ from zeroiqa.raters import find_rater
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.plan import Planned
+from zeroiqa.scales import check_mean
 from zeroiqa.settings import key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
@@ -83,12 +84,13 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam, normalize_areas, rater_weights, mass_threshold and
+        choices: readout, weighting, lam, normalize_areas, rater_weights, standard_weights, mass_threshold and
             word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
-            choice of members drops the run's weights.
+            choice of members drops the run's weights of raters.
 
     Raises:
-        UserError: a choice is out of its range, or a member is none of the run's raters.
+        UserError: a choice is out of its range, a member is none of the run's raters, or there is no mean of
+            the run's standards where weights ask for one.
     """
     if not run.settings.raters:
         raise UserError(
@@ -106,6 +108,8 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    if settings.standard_weights:
+        check_mean(run.scales)
     ids = run.identity["raters"]
     digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":
