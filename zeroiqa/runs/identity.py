@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 METHOD_VERSION = 2
 """Goes up with every change of the code that moves a score and is named in no id of a segmenter or rater."""
 
-ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
+ARITHMETIC = (
+    "readout",
+    "weighting",
+    "lambda",
+    "normalize_areas",
+    "formula",
+    "count_weight",
+    "rater_weights",
+)
 """The settings that `zeroiqa rescore` changes without computing anything again: they make no other run."""
 
 PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")

@@ -83,9 +83,9 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam, normalize_areas, rater_weights, mass_threshold and
-            word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
-            choice of members drops the run's weights.
+        choices: Those settings that are arithmetic (`zeroiqa.runs.identity.ARITHMETIC`), mass_threshold and
+            word_mass_threshold; and members, names of raters. What is left out stays; a choice of members
+            drops the run's weights.
 
     Raises:
         UserError: a choice is out of its range, or a member is none of the run's raters.
