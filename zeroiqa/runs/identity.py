@@ -100,8 +100,9 @@ def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
     """
     if not there["raters"]:
         return wanted
+    own = settings_from_dict(there, "the run").to_dict()  # with what an older run.json does not say
     more = tuple(there["raters"]) != wanted.raters
-    kept = {key: there[key] for key in ARITHMETIC if key in there and not (more and key == "rater_weights")}
+    kept = {key: own[key] for key in ARITHMETIC if not (more and key == "rater_weights")}
     return settings_from_dict({**wanted.to_dict(), **kept}, "the run")
 
 
