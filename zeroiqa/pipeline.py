@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from zeroiqa.aggregate import Aggregation
+from zeroiqa.averaging import check_mean, scale_of
 from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guards.together import Failure, image_errors, together
@@ -17,7 +18,6 @@ from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.raters import build_rater, declared
 from zeroiqa.results import ImageScore, score_rated, standard_labels
-from zeroiqa.scales import check_mean, scale_of
 from zeroiqa.segmenters import build_segmenter
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind, Standard, load_standard

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from zeroiqa.aggregate import Aggregation, Score, aggregate, average, not_averaged
+from zeroiqa.aggregate import Aggregation, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
+from zeroiqa.averaging import average, not_averaged, score_labels
 from zeroiqa.errors import ImageError, UnreachableError, UserError
 from zeroiqa.files.tables.render import aligned
 from zeroiqa.names import harmless
@@ -34,8 +35,8 @@ class ImageScore:
     path: str
     """Path, or the name that the caller gave."""
     scores: Mapping[str, Score] = field(default_factory=dict)
-    """Label of the standard (its aspect, or its name where an aspect occurs twice) -> score. The mean of several
-    is there, too, see `score_labels`."""
+    """Label of the standard (its aspect, or its name where an aspect occurs twice) -> score. The mean of
+    several is there, too, see `zeroiqa.averaging.score_labels`."""
     regions: tuple[Region, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -311,22 +312,6 @@ def standard_labels(standards: Iterable[Standard]) -> dict[str, str]:
         standard.name: standard.aspect if aspects.count(standard.aspect) == 1 else standard.name
         for standard in standards
     }
-
-
-def score_labels(labels: Iterable[str], aggregation: Aggregation) -> tuple[str, ...]:
-    """What an image's scores are called, the one that leads first: the first standard's, or the mean.
-
-    Args:
-        labels: Of the standards, in their order.
-        aggregation: With weights for them, there is a mean; of one standard it is that.
-    """
-    every = tuple(labels)
-    if not aggregation.standard_weights or len(every) < 2:
-        return every
-    mean = "mean"
-    while mean in every:  # a standard's own file may be called so
-        mean = f"mean_{mean}"
-    return (mean, *every)
 
 
 def _columns(prefix: str, score: Score) -> dict[str, float]:

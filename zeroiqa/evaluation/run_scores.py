@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zeroiqa.averaging import score_labels
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.files.storage import location
-from zeroiqa.results import score_labels
-from zeroiqa.runs import Run, iter_scores, load_run, plan, read_column, reaggregation
+from zeroiqa.runs import Run, iter_scores, load_run, plan, read_column
 
 _TRIED = 20
 """Images of a run that are looked for where it has moved with them."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zeroiqa.aggregate import Aggregation, failure, not_averaged
+from zeroiqa.aggregate import Aggregation, failure
 from zeroiqa.answers import Answers, count_answers, limit_of
+from zeroiqa.averaging import not_averaged
 from zeroiqa.errors import printable
 from zeroiqa.runs import parts
 from zeroiqa.runs.plan import planned
@@ -40,7 +41,7 @@ def find(
     """Look through a part.
 
     An image has an error if one is stored, or if its ratings give no score by the run's own arithmetic; see
-    `zeroiqa.aggregate.failure` and `not_averaged`.
+    `zeroiqa.aggregate.failure` and `zeroiqa.averaging.not_averaged`.
 
     Args:
         run: The run.

@@ -8,13 +8,13 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.averaging import scale_of
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.raters import find_rater
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.revisions import Revisions
-from zeroiqa.scales import scale_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import run_warnings
+from zeroiqa.averaging import have_mean
 from zeroiqa.runs.run import Run, RunStatus, status
-from zeroiqa.scales import have_mean
 
 
 def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatus | None = None) -> list[str]:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.aggregate import Aggregation
+from zeroiqa.averaging import check_mean
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import shortened
 from zeroiqa.raters import find_rater
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.plan import Planned
-from zeroiqa.scales import check_mean
 from zeroiqa.settings import key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
@@ -84,9 +84,9 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam, normalize_areas, rater_weights, standard_weights, mass_threshold and
-            word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
-            choice of members drops the run's weights of raters.
+        choices: Those settings that are arithmetic (`zeroiqa.runs.identity.ARITHMETIC`), mass_threshold and
+            word_mass_threshold; and members, names of raters. What is left out stays; a choice of members
+            drops the run's weights of raters.
 
     Raises:
         UserError: a choice is out of its range, a member is none of the run's raters, or there is no mean of
