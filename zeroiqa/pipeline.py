@@ -117,13 +117,13 @@ def assemble(
             for one.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
+    if settings.standard_weights:
+        check_mean({standard.name: scale_of(standard.kind, standard.k) for standard in standards})
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
-    if settings.standard_weights:
-        check_mean({standard.name: scale_of(standard.kind, standard.k) for standard in standards})
     return Method(
         policy=DecodePolicy(background=parse_colour(settings.background), max_pixels=settings.max_pixels),
         segmenter=segmenter,
