@@ -185,6 +185,13 @@ def test_agiqa3k_has_two_aspects_and_its_models(tmp_path):
     assert dataset.samples[0].groups == {"model": "AttnGAN", "variant": "normal"}
 
 
+def test_agiqa3k_as_the_authors_of_dog_iqa_evaluate_on_it_is_a_split(tmp_path):
+    layouts.agiqa3k(tmp_path)
+    dataset = read_dataset("agiqa3k", tmp_path, split="dog-iqa")
+    assert [sample.name for sample in dataset.samples] == ["AttnGAN_normal_000.jpg"]
+    assert "The dog-iqa split of AGIQA-3K has 1,484 images; 1 found" in dataset.notes[0]
+
+
 def test_aigiqa20k_is_read_from_its_three_lists(tmp_path):
     layouts.aigiqa20k(tmp_path)
     splits = Counter(sample.groups["split"] for sample in read_dataset("aigiqa20k", tmp_path).samples)
@@ -321,6 +328,8 @@ def test_the_authors_own_list_of_agiqa3k_is_read_whole(dev_data, tmp_path):
         "AttnGAN": 300, "DALLE2": 290, "glide": 300, "midjourney": 592, "sd1.5": 1200, "xl2.2": 300
     }  # fmt: skip
     assert len({sample.prompt for sample in dataset.samples}) == 300
+    entries = read_dataset("agiqa3k", tmp_path, split="dog-iqa")
+    assert len(entries.samples) == 1484 and entries.notes == ()
 
 
 def generated(references: int, versions: int) -> Dataset:
