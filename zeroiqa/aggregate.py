@@ -39,6 +39,9 @@ class Aggregation:
     """The raters of the ensemble; empty means all."""
     member_weights: tuple[float, ...] = ()
     """One positive weight per rater, in the order of `members` (of the ratings, if that is empty)."""
+    standard_weights: tuple[float, ...] = ()
+    """One positive weight per standard, in their order: the score is the mean of theirs. Empty: each is by
+    itself, and the first one's leads."""
     mass_threshold: float = 0.5
     """Mass of a rating, in [0, 1], below which its image has a warning; it moves no score."""
     word_mass_threshold: float = 0.001
@@ -48,8 +51,9 @@ class Aggregation:
         """Refuse numbers that no score can be made with."""
         if not (0 <= self.lam <= _LARGEST_LAMBDA or self.lam == math.inf):
             raise UserError(f"Lambda is {self.lam}; it must be from 0 to {_LARGEST_LAMBDA:g}, or inf.")
-        if not all(0 < weight < _LARGEST for weight in self.member_weights):
-            raise UserError(f"The weights of the raters are {self.member_weights}; each must be positive.")
+        for what, weights in (("raters", self.member_weights), ("standards", self.standard_weights)):
+            if not all(0 < weight < _LARGEST for weight in weights):
+                raise UserError(f"The weights of the {what} are {weights}; each must be positive.")
         if len(set(self.members)) < len(self.members):
             raise UserError(f"The raters {', '.join(self.members)} hold one twice; name each once.")
 

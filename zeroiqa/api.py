@@ -54,6 +54,7 @@ class Overrides(TypedDict, total=False):
     complement: bool
     raters: Sequence[str]
     rater_weights: Sequence[float]
+    standard_weights: Sequence[float]
     mass_threshold: float
     word_mass_threshold: float
     standards: Sequence[str]

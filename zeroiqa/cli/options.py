@@ -70,6 +70,11 @@ def arithmetic_options(command: Command) -> Command:
             option="--rater-weight",
         ),
         setting(
+            "standard_weights",
+            "Weight of a standard, in the order of the standards; repeat for each. The score is their mean.",
+            option="--standard-weight",
+        ),
+        setting(
             "mass_threshold",
             "Warn where less of the probability lies on the levels; no score changes.  [default: 0.5]",
             type=_SHARE,

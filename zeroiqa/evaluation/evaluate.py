@@ -30,6 +30,7 @@ class Arithmetic(TypedDict, total=False):
     weighting: str
     normalize_areas: bool
     rater_weights: Sequence[float]
+    standard_weights: Sequence[float]
     members: Sequence[str]
     """Raters of the run that count; all if left out."""
     mass_threshold: float
