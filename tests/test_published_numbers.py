@@ -53,6 +53,9 @@ ROWS = {
     "q_bench_leaderboard": 3,
     "pace_readme": 5,
     "q_align_model_zoo": 1,
+    "q_debias_table1": 2,
+    "q_realign_readme": 2,
+    "ma_clip": 1,
     "pyiqa_benchmark": 7,
     "piq_readme": 2,
 }
