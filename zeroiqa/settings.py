@@ -232,6 +232,12 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "
             "make a run of each, and `zeroiqa compare` them."
         )
+    mute = next((name for name in settings.raters if not find_rater(name).tells_answer), None)
+    if settings.readout == "greedy" and mute is not None:
+        raise UserError(
+            f"The rater {mute} answers no text, of which the readout greedy takes the first token "
+            f"({origin}); take the readout digit or expected, or a chat model."
+        )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings
 
