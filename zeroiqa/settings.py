@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from zeroiqa.aggregate import Aggregation, Readout, Weighting
+from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.raters import find_rater
@@ -44,7 +44,8 @@ class Settings:
     crop: CropMode
     """How a region becomes a view: its bounding box, its mask on black, or no regions at all (whole)."""
     readout: Readout
-    """How a rating becomes a number: the most probable level (digit) or the mean level (expected)."""
+    """How a rating becomes a number: the most probable level (digit), the mean level (expected), or the first
+    token that the model would say, a level or not (greedy)."""
     weighting: Weighting
     """Regions weighted by mask area, or all alike (mean)."""
     lam: float
@@ -59,6 +60,10 @@ class Settings:
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
     standard_weights: tuple[float, ...] = ()
     """Weights of the standards, in their order: the score is the mean of theirs; empty: the first one's."""
+    formula: Formula = Aggregation.formula
+    """How whole image and regions become one number: their mean, or the sums of Dog-IQA's code."""
+    count_weight: float = Aggregation.count_weight
+    """What each rated region adds to the regions' level, >= 0."""
     mass_threshold: float = Aggregation.mass_threshold
     """An image has a warning where less of the probability lies on the levels, in [0, 1]; no score moves."""
     word_mass_threshold: float = Aggregation.word_mass_threshold
@@ -95,6 +100,8 @@ class Settings:
             weighting=self.weighting,
             lam=self.lam,
             normalize_areas=self.normalize_areas,
+            formula=self.formula,
+            count_weight=self.count_weight,
             member_weights=self.rater_weights,
             standard_weights=self.standard_weights,
             mass_threshold=self.mass_threshold,
@@ -134,6 +141,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "lam": (0.0, math.inf),
     "max_pixels": (1, 2**40),
     "min_pixels": (0, 2**40),
+    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
 }
 """Least and greatest value of numbers; of all others 0 and 1."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -257,6 +265,12 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
         raise UserError(
             f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "
             "make a run of each, and `zeroiqa compare` them."
+        )
+    mute = next((name for name in settings.raters if not find_rater(name).tells_answer), None)
+    if settings.readout == "greedy" and mute is not None:
+        raise UserError(
+            f"The rater {mute} answers no text, of which the readout greedy takes the first token "
+            f"({origin}); take the readout digit or expected, or a chat model."
         )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings

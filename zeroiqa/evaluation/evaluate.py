@@ -29,6 +29,8 @@ class Arithmetic(TypedDict, total=False):
     lam: float
     weighting: str
     normalize_areas: bool
+    formula: str
+    count_weight: float
     rater_weights: Sequence[float]
     standard_weights: Sequence[float]
     members: Sequence[str]
