@@ -27,7 +27,7 @@ ORDER = (
     ("types",),
     ("rle", "metrics", "weights"),
     ("aggregate", "images"),
-    ("views", "chat", "nss"),
+    ("averaging", "views", "chat", "nss"),
     ("segmenters", "heads"),
     ("baselines",),
     ("raters",),

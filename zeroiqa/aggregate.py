@@ -2,6 +2,7 @@
 
 per rater:   s_local = Σ a_i s_i / Σ a_i        s = (s_global + λ s_local) / (1 + λ)
 raters:      score = mean of s                  disagreement = their standard deviation
+standards:   each has a score of its own; their mean is in `zeroiqa.averaging`
 
 What Dog-IQA's authors run adds a multiple of the number of regions to s_local, and divides by nothing: see
 `combine`.
@@ -30,7 +31,8 @@ _LARGEST_LAMBDA = 1e6
 _LEAST_DIVISOR = 1e-6
 LARGEST_COUNT_WEIGHT = 1e6
 _LARGEST = 1e100  # number that a rater answers, or weight: sums and squares stay finite
-_DECIMALS = 12  # of every reported score: equal scores stay equal, whatever the rounding on the way to them
+DECIMALS = 12
+"""Of every reported score: equal scores stay equal, whatever the rounding on the way to them."""
 
 
 class Scale(NamedTuple):
@@ -134,7 +136,10 @@ class RaterScore:
 
 @dataclass(frozen=True)
 class Score:
-    """One image's score, and what it is made of; all means over the raters."""
+    """One image's score under a standard, or the mean under several, and what it is made of.
+
+    All are means over the raters.
+    """
 
     score: float
     """Within `Aggregation.scale`, as of the usual mean [1, K]; higher is better."""
@@ -366,4 +371,4 @@ def _mean_level(levels: Iterable[float | None], weights: Iterable[float]) -> flo
 
 
 def _rounded(value: float) -> float:
-    return round(value, _DECIMALS)
+    return round(value, DECIMALS)

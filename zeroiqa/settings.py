@@ -40,7 +40,7 @@ class Settings:
     raters: tuple[str, ...]
     """Names in the registry of raters; several make an ensemble, none only finds regions."""
     standards: tuple[str, ...]
-    """Shipped names or paths of TOML files; the score is the first one's, or with `standard_weights` a mean."""
+    """Shipped names or paths of TOML files; the score is that of the first one, or with weights a mean."""
     crop: CropMode
     """How a region becomes a view: its bounding box, its mask on black, or no regions at all (whole)."""
     readout: Readout

@@ -129,7 +129,7 @@ class Work:
         """What is to be said when all is done: what the ratings are like, counts, and where they are."""
         run = self.run
         if self.written:
-            *sentences, last = conclusion(run)
+            *sentences, last = conclusion(run, self.aggregation)
             yield from sentences
             yield f"Nothing was to do: {last}" if self._idle else last
             return
