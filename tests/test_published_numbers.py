@@ -53,6 +53,7 @@ ROWS = {
     "q_bench_leaderboard": 3,
     "pace_readme": 5,
     "q_align_model_zoo": 1,
+    "q_realign_readme": 4,
     "pyiqa_benchmark": 7,
     "piq_readme": 2,
 }
