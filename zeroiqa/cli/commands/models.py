@@ -37,8 +37,8 @@ def models(context: click.Context, style: str) -> None:
     """List the models that rate by name, and the presets that use them.
 
     Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
-    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. A model
-    that was fine-tuned on human scores names their databases; all others are training-free. Raters that
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. A
+    model that was fine-tuned on human scores names their databases; all others are training-free. Raters that
     installed packages offer come last.
     """
     if context.invoked_subcommand is not None:
