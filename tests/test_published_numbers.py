@@ -54,8 +54,7 @@ ROWS = {
     "pace_readme": 5,
     "q_align_model_zoo": 1,
     "q_debias_table1": 2,
-    "q_realign_readme": 2,
-    "ma_clip": 1,
+    "q_realign_readme": 4,
     "pyiqa_benchmark": 7,
     "piq_readme": 2,
 }
