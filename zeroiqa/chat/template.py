@@ -134,9 +134,9 @@ def layout(
         system_turn: Whether there is one; else its text is put before the image.
         plain: Whether its content is a text rather than a list of parts.
         line_break: Between the image and the user's text.
-        image: Whether there is one.
+        image: Whether its images are there.
     """
-    user: list[Message] = [{"type": "image"}] if image else []
+    user: list[Message] = [{"type": "image"}] * prompt.images if image else []
     user.append({"type": "text", "text": line_break + prompt.user})
     if not prompt.system:
         return [{"role": "user", "content": user}]
