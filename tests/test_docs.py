@@ -179,7 +179,7 @@ def test_the_agreement_of_raters_is_what_the_linked_tables_print() -> None:
             rows = [each for each in csv.DictReader(opened) if row.items() <= each.items()]
         for dataset, number in zip(("spaq", "kadid", "agiqa3k"), numbers, strict=True):
             [printed] = {
-                each.get(f"{dataset}_srcc") or each["srcc"]
+                each.get(f"{dataset}_srcc") or each.get("srcc", "–")
                 for each in rows
                 if each.get("dataset", dataset) == dataset
             }

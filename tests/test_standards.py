@@ -95,6 +95,14 @@ PINNED = {
         1,
         "845d9279676dbc9c87c3155525eb6d5d50289669f1c978491e54a045ea6018e1",
     ),
+    "q-realign": (
+        1,
+        "bbf83951e7db7b8721b38da18208f1a31c2ec6c3d91ca82e4ebed739159857a5",
+    ),
+    "q-realign-aesthetics": (
+        1,
+        "8a8580d6e77d1b2f9f641d6ed8a8f87279a5408c0f584fc2b5b7032d6aebb646",
+    ),
     "sep-iaa": (
         1,
         "2d7104cf0f115932f66414f807b152babbd0197967336860b6946ace562d348d",
@@ -189,7 +197,7 @@ def test_float_standard_asks_for_a_decimal_number():
 
 def test_shipped_aspects_and_names():
     aspects = {name: load_standard(name).aspect for name in standard_names()}
-    methods = ("dog-iqa-", "probe-", "q-align", "q-bench", "sep-iaa", "sep-iqa")
+    methods = ("dog-iqa-", "probe-", "q-", "sep-")
     of_methods = {name: aspects.pop(name) for name in list(aspects) if name.startswith(methods)}
     assert set(of_methods.values()) == {"quality", "aesthetics"}
     assert set(aspects.values()) == {"quality", "authenticity", "correspondence"}

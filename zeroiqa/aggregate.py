@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.types import Rating, Region
@@ -33,6 +33,21 @@ LARGEST_COUNT_WEIGHT = 1e6
 _LARGEST = 1e100  # number that a rater answers, or weight: sums and squares stay finite
 DECIMALS = 12
 """Of every reported score: equal scores stay equal, whatever the rounding on the way to them."""
+
+
+class Scale(NamedTuple):
+    """Between which numbers all scores lie; None where there is no such end."""
+
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return "no scale"
+        return f"{self.low:g} to {self.high:g}" if self.high is not None else f"from {self.low:g} on, no end"
+
+
+NO_SCALE = Scale(None, None)
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,19 @@ class Aggregation:
         if len(set(self.members)) < len(self.members):
             raise UserError(f"The raters {', '.join(self.members)} hold one twice; name each once.")
 
+    def scale(self, k: int) -> Scale:
+        """Between which numbers the scores lie, where levels from 1 to `k` are asked for.
+
+        Answers that are read greedily may be 0 or above K. Where regions count, literal areas have no scale,
+        and the formulas of Dog-IQA's code and the count have no upper end.
+        """
+        low, high = map(float, (_NUMBERS[0], _NUMBERS[-1]) if self.readout == "greedy" else (1, k))
+        if self.lam == 0:
+            return Scale(low, high)
+        if self.weighting == "area" and not self.normalize_areas:
+            return NO_SCALE
+        return Scale(low, high if self.formula == "mean" and self.count_weight == 0 else None)
+
 
 @dataclass(frozen=True)
 class RaterScore:
@@ -97,11 +125,11 @@ class RaterScore:
 
     score: float
     s_global: float
-    """The whole image's level, in [1, K]."""
+    """The whole image's level, in [1, K], or [0, 9] if it is read greedily."""
     s_local: float
-    """The weighted levels of the regions; `s_global` where no region has a level."""
+    """The weighted levels of the regions, without their count; `s_global` where no region has a level."""
     regions: tuple[float | None, ...]
-    """The level of each region, in [1, K]; None where the answer was no level."""
+    """The level of each region, likewise; None where the answer was no level."""
     level: int | None = None
     """The whole image's most probable level, from 1, where the rater gives it beside a number."""
 
@@ -114,7 +142,7 @@ class Score:
     """
 
     score: float
-    """In [1, K] with normalised areas; higher is better."""
+    """Within `Aggregation.scale`, as of the usual mean [1, K]; higher is better."""
     s_global: float
     s_local: float
     disagreement: float
@@ -209,10 +237,10 @@ def combine(s_global: float, s_local: float, lam: float, formula: Formula = "mea
 def aggregate(
     regions: Sequence[Region], ratings: Mapping[str, Sequence[Rating | None]], aggregation: Aggregation
 ) -> Score:
-    """The score of one image.
+    """The score of one image; by every formula that of the whole image where no region has a level.
 
     Args:
-        regions: The image's regions.
+        regions: The image's regions; each counts by its weight, or by its area where it has none.
         ratings: Rater name -> its ratings: the whole image first, then one per region in their order.
         aggregation: How.
 

@@ -13,7 +13,7 @@ _OF_LEVELS: tuple[Kind, ...] = ("word", "number", "sentence", "next-word")
 _WITHOUT = "numbers of its own"
 
 
-def scale_of(kind: Kind, k: int) -> str:
+def unit_of(kind: Kind, k: int) -> str:
     """What the ratings under a standard of a kind with K levels are, in a few words."""
     if kind in _OF_LEVELS:
         return f"levels 1 to {k}"
@@ -24,7 +24,7 @@ def have_mean(scales: Mapping[str, str]) -> bool:
     """Whether standards are of one scale.
 
     Args:
-        scales: Name of a standard -> its `scale_of`.
+        scales: Name of a standard -> its `unit_of`.
     """
     return len({*scales.values()}) == 1 and _WITHOUT not in scales.values()
 

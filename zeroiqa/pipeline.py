@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zeroiqa.aggregate import Aggregation
-from zeroiqa.averaging import check_mean, scale_of
+from zeroiqa.aggregate import Aggregation, Scale
+from zeroiqa.answers import check_kinds, scale_of
+from zeroiqa.averaging import check_mean, unit_of
 from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guards.together import Failure, image_errors, together
@@ -58,6 +59,11 @@ class Method:
         entries = {name: declared(name) for name in self.raters}
         alone = (name for name, entry in entries.items() if entry.own_scale)  # ids of other models cost time
         return any(entries[name].lower_is_better(self.raters[name].id) for name in alone)
+
+    @property
+    def scales(self) -> dict[str, Scale]:
+        """Standard name -> between which numbers its scores lie."""
+        return {each.name: scale_of(self.raters, each.k, self.aggregation) for each in self.standards}
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -117,10 +123,11 @@ def assemble(
     """
     standards = tuple(load_standard(name) for name in settings.standards)
     if settings.standard_weights:
-        check_mean({standard.name: scale_of(standard.kind, standard.k) for standard in standards})
+        check_mean({standard.name: unit_of(standard.kind, standard.k) for standard in standards})
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
+    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
     return Method(
@@ -178,6 +185,7 @@ def _score(image: Image, rated: RatedImage, method: Method) -> ImageScore:
         method.aggregation,
         image.warnings,
         kinds=method.kinds,
+        scales=method.scales,
         lower_is_better=method.lower_is_better,
     )
 

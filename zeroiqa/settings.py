@@ -140,8 +140,8 @@ _KEYS = {"lam": "lambda"}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "lam": (0.0, math.inf),
     "max_pixels": (1, 2**40),
-    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
     "min_pixels": (0, 2**40),
+    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
 }
 """Least and greatest value of numbers; of all others 0 and 1."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -265,6 +265,12 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
         raise UserError(
             f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "
             "make a run of each, and `zeroiqa compare` them."
+        )
+    mute = next((name for name in settings.raters if not find_rater(name).tells_answer), None)
+    if settings.readout == "greedy" and mute is not None:
+        raise UserError(
+            f"The rater {mute} answers no text, of which the readout greedy takes the first token "
+            f"({origin}); take the readout digit or expected, or a chat model."
         )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings

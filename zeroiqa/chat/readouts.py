@@ -1,8 +1,8 @@
 """What is read at the last position: levels as digits, levels as next words, or how the next words lean.
 
 All look at the logits of the token that follows a prompt. For digits nothing is put into the model's mouth;
-the other two continue an answer that is begun for it ("The quality of the image is ..."). Beside what is read,
-a rating keeps the most probable token of all: what the model would have said.
+the other two continue an answer that is begun for it ("The quality of the image is ..."). Beside what is
+read, a rating keeps the most probable token of all: what the model would have said.
 """
 
 from __future__ import annotations

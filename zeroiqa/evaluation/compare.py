@@ -14,7 +14,7 @@ from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.read import dataset_names, read_dataset, read_mos_file
 from zeroiqa.evaluation.datasets.types import Dataset
 from zeroiqa.evaluation.external import read_externals
-from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, published_methods
+from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, measured_by, published_methods
 from zeroiqa.evaluation.opinions import PathLike, rated_images
 from zeroiqa.evaluation.run_scores import (
     check_standards,
@@ -137,7 +137,7 @@ def _of_run(
     for row, own in columns.items():
         yield _method(
             row,
-            f"measured here, {', '.join(raters)}",
+            measured_by(raters),
             run,
             own,
             replace(origin_of(run, by_name=by_name), what=name),

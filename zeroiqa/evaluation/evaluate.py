@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from zeroiqa.evaluation import agreement
 from zeroiqa.evaluation.agreement import Agreement, Joined, Outlier, join, measure, pointing_up
 from zeroiqa.evaluation.formatting import number
+from zeroiqa.evaluation.methods import measured_by
 from zeroiqa.evaluation.opinions import read_opinions
 from zeroiqa.evaluation.records import NumberRecord, Report
 from zeroiqa.evaluation.run_scores import (
@@ -125,7 +126,7 @@ class Evaluation:
             high=interval.high if interval else None,
             n=found.images,
             left_out=None if group else self.left_out,
-            protocol=f"measured here, {', '.join(self.raters)}",
+            protocol=measured_by(self.raters),
             source=self.source,
             better="lower" if self.lower_is_better else "higher",
             resamples=self.resamples if interval else None,

@@ -16,6 +16,7 @@ from zeroiqa.chat.likeliest import FirstToken
 from zeroiqa.chat.model import EXAMPLE, ChatModel
 from zeroiqa.errors import UserError
 from zeroiqa.types import Rating
+from zeroiqa.weights.cards import trained_on
 from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class ChatRater:
         described: dict[str, Any] = {
             "model": loaded.name,
             "family": loaded.family,
+            "trained_on": list(trained_on(loaded.name)),
             "fingerprint": loaded.fingerprint,
             "device": str(loaded.device),
             "dtype": str(loaded.dtype).removeprefix("torch."),

@@ -19,6 +19,7 @@ from zeroiqa.types import Rating, Region, RegionKind, Rle
 VERSION = 2
 """Of the parts, as each of them says; goes up when an older zeroiqa could misread one. Those of version 1 say
 nothing: they have regions without weights of their own, and ratings without answers."""
+FIRST_WITH_ANSWERS = 2
 _SAYS_VERSION = b"zeroiqa.part"
 _KINDS = get_args(RegionKind)
 _ROUNDING = 1e-6
@@ -33,8 +34,8 @@ def versioned(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({_SAYS_VERSION: str(VERSION).encode()})
 
 
-def check_version(file: pq.ParquetFile, path: Location) -> None:
-    """Refuse a part of a later version.
+def check_version(file: pq.ParquetFile, path: Location) -> int:
+    """The version of a part that this zeroiqa reads.
 
     Raises:
         LaterVersionError: it is one.
@@ -48,6 +49,7 @@ def check_version(file: pq.ParquetFile, path: Location) -> None:
             f"The part {path} is of version {int(said)}, which a later zeroiqa wrote; this one reads up to "
             f"version {VERSION}: pip install -U zeroiqa."
         )
+    return int(said)
 
 
 def check_columns(file: pq.ParquetFile, wanted: pa.Schema, lacking: Collection[str]) -> None:

@@ -19,6 +19,7 @@ from zeroiqa.files.atomic import complete, created, table, table_writer
 from zeroiqa.files.damage import reading
 from zeroiqa.files.storage import Location
 from zeroiqa.runs.part_checks import (
+    FIRST_WITH_ANSWERS,
     check_columns,
     check_rating,
     check_region,
@@ -263,6 +264,17 @@ def check_part(folder: Location, stage: str, shard: int, generation: int, images
             _regions_row(record)
         else:
             _ratings(record["ratings"] or [])
+
+
+def keeps_answers(folder: Location, stage: str, shard: int, generation: int = 0) -> bool:
+    """Whether a part with ratings is of a version that stores answers.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    path = part_path(folder, stage, shard, generation)
+    with _explained_damage(path), table(path) as part:
+        return check_version(part, path) >= FIRST_WITH_ANSWERS
 
 
 def write_part(folder: Location, stage: str, shard: int, table: pa.Table) -> None:

@@ -11,7 +11,8 @@ from zeroiqa.runs.run import Run, RunStatus, status
 
 
 def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatus | None = None) -> list[str]:
-    """Sentences with counts: where little of the probability lies on the levels, or prompts are missing.
+    """Sentences with counts: where little of the probability lies on the levels, answers that count are no
+    numbers, or prompts are missing.
 
     Args:
         run: The run; of its shards, those that are finished count.
@@ -24,7 +25,8 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     state = state or status(run, aggregation=aggregation)
     members = (aggregation.members if aggregation else ()) or run.settings.raters
     keys = ((rater, standard) for rater in members for standard in run.labels)
-    return list(run_warnings({key: state.answers[key] for key in keys if key in state.answers}, run.labels))
+    found = {key: state.answers[key] for key in keys if key in state.answers}
+    return list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
 
 
 def led_alone(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:
@@ -42,7 +44,7 @@ def led_alone(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]
         if len(others) == 1
         else f"{len(others)} other standards have columns of their own"
     )
-    mean = "; --standard-weight makes a mean" if have_mean(run.scales) else ""
+    mean = "; --standard-weight makes a mean" if have_mean(run.units) else ""
     yield f"score is that of {next(iter(run.labels.values()))} alone; {beside}{mean}."
 
 

@@ -37,8 +37,9 @@ def models(context: click.Context, style: str) -> None:
     """List the models that rate by name, and the presets that use them.
 
     Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
-    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. Raters
-    that installed packages offer come last.
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. A
+    model that was fine-tuned on human scores names their databases; all others are training-free. Raters that
+    installed packages offer come last.
     """
     if context.invoked_subcommand is not None:
         return
@@ -55,7 +56,16 @@ def models(context: click.Context, style: str) -> None:
         ]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
-    head = ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets")
+    head = (
+        "name",
+        "repository",
+        "licence",
+        "commercial",
+        "parameters",
+        "bfloat16",
+        "presets",
+        "fine-tuned on",
+    )
     for line in aligned([head, *(_cells(card, users.get(card.name, [])) for card in cards)]):
         say(line)
     if offered:
@@ -173,6 +183,7 @@ def _record(card: ModelCard, presets: list[str]) -> dict[str, Any]:
         "gated": card.gated,
         "parameters_billions": card.parameters,
         "memory_bf16_gib": round(card.memory_bf16_gib, 2),
+        "trained_on": list(card.trained_on),
         "presets": presets,
     }
 
@@ -186,6 +197,7 @@ def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
         f"{card.parameters:6.2f} B",
         f"{card.memory_bf16_gib:4.1f} GiB",
         ", ".join(presets),
+        ", ".join(card.trained_on),
     )
 
 
@@ -195,6 +207,8 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
     paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
     yield f"model         {facts['model']}"
     yield f"family        {facts['family']}"
+    if facts["trained_on"]:
+        yield f"fine-tuned    on human scores of {', '.join(facts['trained_on'])}: not training-free"
     yield f"weights       {facts['fingerprint']}"
     yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
     yield f"fast paths    {paths}"
