@@ -18,12 +18,13 @@ from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.raters import build_rater, declared
 from zeroiqa.results import ImageScore, score_rated, standard_labels
-from zeroiqa.segmenters import build_segmenter
+from zeroiqa.segmenters import segmenter_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind, Standard, load_standard
 from zeroiqa.types import CropMode, Image, RatedImage, Rater, Rating, Region, Segmenter, View
 from zeroiqa.views import cut_views
 from zeroiqa.weights.options import ModelOptions
+from zeroiqa.weights.replies import Replies
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def build_method(
     built = {
         name: new_rater(name, settings, options) for name in (settings.raters if raters is None else raters)
     }
-    return assemble(settings, built, new_segmenter(settings, options), image_seconds=image_seconds)
+    return assemble(settings, built, new_segmenter(settings), image_seconds=image_seconds)
 
 
 def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
@@ -94,18 +95,16 @@ def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
     return build_rater(name, options, digits_suffice=settings.readout == "digit")
 
 
-def new_segmenter(settings: Settings, options: ModelOptions) -> Segmenter | None:
-    """Build the segmenter of some settings; None where the whole image is the only view."""
+def new_segmenter(settings: Settings, replies: Replies | None = None) -> Segmenter | None:
+    """Build the segmenter of some settings; None where the whole image is the only view.
+
+    Args:
+        settings: What to build.
+        replies: What hubs have replied already.
+    """
     if settings.crop == "whole":
         return None
-    return build_segmenter(
-        settings.segmenter,
-        min_area=settings.min_area,
-        complement=settings.complement,
-        masks=settings.crop == "mask",
-        granularity=settings.granularity,
-        options=options,
-    )
+    return segmenter_of(settings.segmenter, settings.segmenter_options(replies))
 
 
 def assemble(

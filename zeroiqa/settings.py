@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -16,12 +16,13 @@ from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readou
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.raters import find_rater
-from zeroiqa.segmenters import find_segmenter
-from zeroiqa.segmenters.granularity import load_granularity
+from zeroiqa.segmenters import SegmenterOptions, find_segmenter
+from zeroiqa.segmenters.granularity import ComplementRule, current_name, load_granularity, say_renamed
 from zeroiqa.suggestions import did_you_mean
 from zeroiqa.types import CropMode
 from zeroiqa.weights.devices import Dtype
 from zeroiqa.weights.options import Attention, ModelOptions
+from zeroiqa.weights.replies import Replies
 
 DEFAULT_PRESET = "embedded"
 
@@ -65,8 +66,15 @@ class Settings:
     """An image has a warning where less of the probability lies on the levels, in [0, 1]; no score moves."""
     word_mass_threshold: float = Aggregation.word_mass_threshold
     """The same under standards that compare next words, and for VQAScore: such words may rightly be rare."""
-    granularity: str = "paper"
+    granularity: str = SegmenterOptions.granularity
     """How finely SAM 2 cuts: the name of a profile or a TOML file, with changes after commas."""
+    min_pixels: int = SegmenterOptions.min_pixels
+    """Besides min_area: a mask counts from so many pixels of the image on."""
+    complement_rule: ComplementRule = SegmenterOptions.complement_rule
+    """By what the complement is kept and weighed: the area of what no object covers (union), or the image's
+    without the sum of the objects' areas (remainder), which is less where objects overlap."""
+    segmenter_dtype: Dtype = ModelOptions.dtype
+    """Type that the segmenter computes in; auto is that of `dtype`."""
     device: str = ModelOptions.device
     """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
     dtype: Dtype = ModelOptions.dtype
@@ -103,6 +111,21 @@ class Settings:
         names = (field.name for field in dataclasses.fields(ModelOptions) if field.compare)
         return ModelOptions(**{name: getattr(self, name) for name in names})
 
+    def segmenter_options(self, replies: Replies | None = None) -> SegmenterOptions:
+        """What the segmenter is built with; `replies` are what hubs have replied already."""
+        own = replace(self.model_options, replies=replies)
+        if self.segmenter_dtype != "auto":
+            own = replace(own, dtype=self.segmenter_dtype)
+        return SegmenterOptions(
+            min_area=self.min_area,
+            complement=self.complement,
+            masks=self.crop == "mask",
+            granularity=self.granularity,
+            model=own,
+            min_pixels=self.min_pixels,
+            complement_rule=self.complement_rule,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, in the presets' spelling (an infinite lambda becomes the string "inf")."""
         return {key_of(name): _plain(value) for name, value in dataclasses.asdict(self).items()}
@@ -115,6 +138,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "lam": (0.0, math.inf),
     "max_pixels": (1, 2**40),
     "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
+    "min_pixels": (0, 2**40),
 }
 """Least and greatest value of numbers; of all others 0 and 1."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -163,6 +187,7 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     """
     changes = {key_of(name): value for name, value in (overrides or {}).items()}
     fields = {**_read_preset(preset), **_brought_along(changes), **changes}
+    say_renamed(fields.get("granularity", ""))
     fields.pop("description", None)
     settings = settings_from_dict(fields, f"preset {preset}")
     if not settings.raters:
@@ -176,14 +201,14 @@ def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Se
     Raises:
         UserError: as `load_settings`.
     """
-    return dataclasses.replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
+    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
 
 
 def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
     """What a granularity that was asked for decides besides the masks; the preset's own leaves it alone."""
     if "granularity" not in changes:
         return {}
-    profile = load_granularity(str(changes["granularity"]))
+    profile = load_granularity(current_name(str(changes["granularity"])))
     segmenter = str(changes.get("segmenter", profile.segmenter))
     if not find_segmenter(segmenter).takes_granularity:
         raise UserError(
@@ -194,6 +219,8 @@ def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
         "segmenter": profile.segmenter,
         "min_area": profile.min_area,
         "complement": profile.complement,
+        "min_pixels": profile.min_pixels,
+        "complement_rule": profile.complement_rule,
     }
 
 
@@ -269,6 +296,8 @@ def _checked(field: str, value: Any, origin: str) -> Any:
         raise UserError(f"{named}; it must be a text.")
     if field == "device" and not _DEVICE.fullmatch(value):
         raise UserError(f"{named}; it must be auto, cpu, cuda, cuda:1 or mps.")
+    if field == "granularity":
+        return current_name(value)
     return value if kind in (bool, str) else _checked_number(field, value, origin)
 
 
@@ -302,6 +331,8 @@ def _checked_number(field: str, value: Any, origin: str) -> float | int:
         raise UserError(
             f"The setting {key_of(field)} is {value!r} ({origin}); it must be a number from {low} to {high}."
         )
+    if type_of(field) is int and number != int(number):
+        raise UserError(f"The setting {key_of(field)} is {value!r} ({origin}); it must be a whole number.")
     return type_of(field)(number)  # type: ignore[no-any-return]
 
 

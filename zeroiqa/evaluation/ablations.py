@@ -22,7 +22,7 @@ from zeroiqa.runs.passes import rater_groups, release_memory
 from zeroiqa.runs.resolved import Builder, Resolved
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
-from zeroiqa.segmenters import build_segmenter, find_segmenter
+from zeroiqa.segmenters import find_segmenter, segmenter_of
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
@@ -276,14 +276,8 @@ def _cached(
 def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:
     if settings.crop == WHOLE:
         return None
-    segmenter = build_segmenter(
-        settings.segmenter,
-        min_area=settings.min_area,
-        complement=settings.complement,
-        masks=True,  # so that boxes and masks share it
-        granularity=settings.granularity,
-        options=settings.model_options,
-    )
+    shared = replace(settings.segmenter_options(), masks=True)  # by boxes and masks
+    segmenter = segmenter_of(settings.segmenter, shared)
     return CachedSegmenter(segmenter, cache, calls, masks=settings.crop == "mask")
 
 
