@@ -62,7 +62,10 @@ class FakeRater:
 
         The answer is the most probable level.
         """
-        prompt = standard.fill(view.prompt).user if standard.needs_prompt else ""
+        prompt = ""
+        if standard.needs_prompt or standard.crops_differ:
+            filled = standard.fill(view.prompt, crop=view.region is not None)
+            prompt = repr(filled) if standard.crops_differ else filled.before_image + filled.user
         facts = f"{self._number} {standard.hash} {view.pixels.shape} {prompt}"
         step = max(1, len(view.pixels) // _ROWS)
         digest = blake2b(
