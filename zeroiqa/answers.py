@@ -63,7 +63,7 @@ def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
     entry = declared(rater)
     if not entry.measures_mass or kind in ("float", "preference"):
         return None
-    rare = kind == "next-word" or entry.reads_words
+    rare = kind in ("next-word", "comparison") or entry.reads_words
     return aggregation.word_mass_threshold if rare else aggregation.mass_threshold
 
 
@@ -176,7 +176,7 @@ def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:
     entry = declared(rater)
     if rating is None or not entry.measures_mass or kind == "float":
         return None
-    if rating.value is not None and kind != "preference" and not entry.reads_words:
+    if rating.value is not None and kind not in ("preference", "comparison") and not entry.reads_words:
         return None  # a digit, from a server that tells no probabilities
     return rating.mass
 
