@@ -84,7 +84,10 @@ def check_pairs(
     off = [said for path, said in _NAMES.items() if getattr(base, path) != getattr(found.paths, path)]
     for said in off:
         _LOG.warning(
-            "%s, two images in one prompt: %s %s and is not used; rating is slower.", name, said, objection
+            "%s, two images in one prompt: the fast path %s %s and is not used; rating is slower.",
+            name,
+            said,
+            objection,
         )
     return replace(found, why={**engine.why, **dict.fromkeys(off, objection)})
 
