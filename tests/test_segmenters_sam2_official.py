@@ -200,6 +200,7 @@ def test_id_changes_with_every_parameter(tiny_sam2: Path, tmp_path: Path) -> Non
         "mask_threshold": 0.1,
         "box_nms_thresh": 0.6,
         "multimask_output": False,
+        "min_mask_region_area": 1000,
     }
     assert changed.keys() == {field.name for field in fields(base)}
     ids = [ours(tiny_sam2, parameters=base).id]

@@ -32,7 +32,11 @@ def test_the_paper_s_row_is_one_model_with_digits_on_objects() -> None:
     settings = load_settings("llm-iqa")
     assert (settings.raters, settings.standards) == (("mplug-owl3-240728",), ("quality-word-7",))
     assert (settings.readout, settings.weighting, settings.lam, settings.crop) == ("digit", "area", 1, "bbox")
-    assert (settings.segmenter, settings.granularity, settings.complement) == ("sam2.1-large", "paper", True)
+    assert (settings.segmenter, settings.granularity, settings.complement) == (
+        "sam2.1-large",
+        "default-16",
+        True,
+    )
 
 
 def test_sep_iqa_looks_at_the_whole_image_once() -> None:

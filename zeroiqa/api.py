@@ -52,6 +52,8 @@ class Overrides(TypedDict, total=False):
     granularity: str
     min_area: float
     complement: bool
+    min_pixels: int
+    complement_rule: str
     raters: Sequence[str]
     rater_weights: Sequence[float]
     mass_threshold: float
@@ -62,10 +64,13 @@ class Overrides(TypedDict, total=False):
     weighting: str
     lam: float
     normalize_areas: bool
+    formula: str
+    count_weight: float
     background: str
     max_pixels: int
     device: str
     dtype: str
+    segmenter_dtype: str
     attn: str
     load_in_8bit: bool
     trust_remote_code: bool

@@ -103,8 +103,8 @@ class ChatModel:
 
         checkpoint = self._checkpoint()
         dtype: object = self.options.dtype
-        if dtype == "auto":
-            dtype = find_dtype("auto", find_device(self.options.device))
+        if self.options.dtype.startswith("auto"):
+            dtype = find_dtype(self.options.dtype, find_device(self.options.device))
         bits = " 8bit" if self.options.load_in_8bit else ""
         weights = checkpoint.fingerprint()[:16]
         return f"chat {checkpoint.family} {weights} {str(dtype).removeprefix('torch.')}{bits}"

@@ -22,7 +22,7 @@ from zeroiqa.runs.passes import rater_groups, release_memory
 from zeroiqa.runs.resolved import Builder, Resolved
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
-from zeroiqa.segmenters import build_segmenter, find_segmenter
+from zeroiqa.segmenters import find_segmenter, segmenter_of
 from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import settings_from_dict
 
@@ -62,7 +62,7 @@ class AblationRow:
     run: RunKey = _BOXES
     standard: str = WORDS
     arithmetic: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `reaggregation`, over digit readout, area weighting and lambda 1."""
+    """Fields of `reaggregation`, over digit readout, area weighting and the mean with lambda 1."""
     published: str = ""
     """What the paper's table calls it; empty for a row of ours."""
 
@@ -276,14 +276,8 @@ def _cached(
 def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:
     if settings.crop == WHOLE:
         return None
-    segmenter = build_segmenter(
-        settings.segmenter,
-        min_area=settings.min_area,
-        complement=settings.complement,
-        masks=True,  # so that boxes and masks share it
-        granularity=settings.granularity,
-        options=settings.model_options,
-    )
+    shared = replace(settings.segmenter_options(), masks=True)  # by boxes and masks
+    segmenter = segmenter_of(settings.segmenter, shared)
     return CachedSegmenter(segmenter, cache, calls, masks=settings.crop == "mask")
 
 
@@ -294,6 +288,8 @@ def common_arithmetic(row: AblationRow) -> Iterator[tuple[str, Any]]:
         "weighting": "area",
         "lambda": 1.0,
         "normalize_areas": True,
+        "formula": "mean",
+        "count_weight": 0.0,
         **row.arithmetic,
     }.items()
 

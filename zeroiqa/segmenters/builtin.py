@@ -19,10 +19,7 @@ _EMBEDDED = {
 }
 _OURS = "zeroiqa.segmenters.sam2.official:Sam2Segmenter"
 _NETWORKS = {
-    "sam2.1-tiny": _OURS,
-    "sam2.1-small": _OURS,
-    "sam2.1-base+": _OURS,
-    "sam2.1-large": _OURS,
+    **{f"sam2.{version}-{size}": _OURS for version in (1, 0) for size in ("tiny", "small", "base+", "large")},
     "sam2": _OURS,
     "sam2-stock": "zeroiqa.segmenters.sam2.official:StockSegmenter",
     "hf-sam2": "zeroiqa.segmenters.sam2.hf:HfSam2Segmenter",
@@ -56,5 +53,6 @@ def _network(name: str, place: str, argument: str | None, options: SegmenterOpti
 
 
 def _rule(options: SegmenterOptions) -> dict[str, Any]:
-    """Which masks become regions."""
-    return {"min_area": options.min_area, "complement": options.complement, "masks": options.masks}
+    """Which masks become regions: the fields of `RegionRule`, whose module loads NumPy."""
+    names = ("min_area", "complement", "masks", "min_pixels", "complement_rule")
+    return {name: getattr(options, name) for name in names}

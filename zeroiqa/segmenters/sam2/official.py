@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.regions import regions_from_masks
 from zeroiqa.segmenters.sam2.official_network import Sam2Network
 from zeroiqa.segmenters.sam2.official_weights import (
     Sam2Checkpoint,
@@ -113,13 +112,8 @@ class StockSegmenter(Sam2Segmenter):
             self._generator = _generator(network.model, self._parameters)
         with device_errors(network.device, self._name), torch.inference_mode(), network.autocast():
             found = self._generator.generate(np.array(pixels))
-        return regions_from_masks(
-            (np.asarray(mask["segmentation"], dtype=bool) for mask in found),
-            (pixels.shape[0], pixels.shape[1]),
-            min_area=self._min_area,
-            complement=self._complement,
-            keep_masks=self._masks,
-        )
+        masks = (np.asarray(mask["segmentation"], dtype=bool) for mask in found)
+        return self._rule.regions(masks, (pixels.shape[0], pixels.shape[1]))
 
 
 def _generator(model: Any, parameters: MaskParameters) -> Any:
