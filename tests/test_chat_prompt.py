@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from zeroiqa.chat.placing import check_standard
 from zeroiqa.chat.prompt import read_template
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.standards import FilledPrompt
+from zeroiqa.standards import FilledPrompt, load_standard
 
 PROMPT = FilledPrompt("Be strict.", "How good is it?")
 PARTS = (
@@ -87,6 +88,66 @@ def test_the_image_comes_first_then_a_line_break_then_the_text(
 def test_an_empty_system_text_makes_no_system_turn(processor: Callable[[str], Any]) -> None:
     template = read_template(processor(TURNS.replace("BODY", PARTS)), "a model")
     assert template.text(FilledPrompt("", "How?")) == "user: <|image_pad|>\nHow?\nassistant:"
+
+
+BEFORE = FilledPrompt("", "How good is it?", "\n  ", before_image=" Levels: 1, 2.\n  ")
+SORTED = PARTS.replace("message.content", "message.content | sort(attribute='type')")
+JOINED = "{% for part in message.content if part.type == 'image' %}<|image_pad|>{% endfor %}{{ message.content | map(attribute='text') | select('string') | join(' ') }}"
+TRIMS = PARTS.replace("part.text", "part.text | trim")
+
+
+@pytest.mark.parametrize("body", [PARTS, BREAKS, NO_SYSTEM, PLAIN_SYSTEM])
+def test_text_before_the_image_is_placed_byte_for_byte(body: str, processor: Callable[[str], Any]) -> None:
+    template = read_template(processor(TURNS.replace("BODY", body)), "a model")
+    text = template.text(BEFORE)
+    assert text == "user:  Levels: 1, 2.\n  <|image_pad|>\n  How good is it?\nassistant:"
+    assert not template.misplaced(BEFORE, text) and template.keeps_space(BEFORE, text)
+
+
+def test_without_a_system_turn_its_text_goes_ahead_of_the_text_before_the_image(
+    processor: Callable[[str], Any],
+) -> None:
+    template = read_template(processor(TURNS.replace("BODY", NO_SYSTEM)), "a model")
+    assert template.text(BEFORE._replace(system="Be strict.")).startswith(
+        "user: Be strict.\n\n Levels: 1, 2.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (SORTED, r"cannot put an image between two texts, as the standard dog-iqa-word-7 needs it; choose"),
+        (IMAGE_LAST, r"cannot put an image between two texts, as"),
+        (JOINED, r"cannot put an image between two texts, as"),
+        (NEEDS_IMAGE, r"cannot put an image between two texts \(it fails with TemplateError: no image\), as"),
+        (
+            PARTS.replace(".text", ".text[-300:]"),
+            r"cannot be asked under the standard dog-iqa-word-7: The chat",
+        ),
+    ],
+    ids=["images first", "images last", "texts joined", "an error", "cut"],
+)
+def test_a_template_that_cannot_put_the_image_between_texts_is_refused(
+    body: str, why: str, processor: Callable[[str], Any]
+) -> None:
+    template = read_template(processor(TURNS.replace("BODY", body)), "a model")
+    check_standard(template, load_standard("q-bench"), "a model")
+    with pytest.raises(UserError, match=f"a model {why}") as refusal:
+        check_standard(template, load_standard("dog-iqa-word-7"), "a model")
+    assert not isinstance(refusal.value, ImageError)
+
+
+def test_lost_white_space_around_the_image_is_said_once(
+    processor: Callable[[str], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    template = read_template(processor(TURNS.replace("BODY", TRIMS)), "a model")
+    check_standard(template, load_standard("quality-word-7"), "a model")
+    assert not caplog.records
+    check_standard(template, load_standard("dog-iqa-word-7"), "a model")
+    assert [record.getMessage() for record in caplog.records] == [
+        "dog-iqa-word-7: the chat template of a model changes the white space around the image, so that crops "
+        "are asked about as the whole image is."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -265,5 +326,9 @@ def test_a_template_that_changes_a_prompt_later_is_found_out(processor: Callable
 
 def test_control_tokens_in_a_prompt_are_refused(processor: Callable[[str], Any]) -> None:
     template = read_template(processor(TURNS.replace("BODY", PARTS)), "a model")
-    with pytest.raises(ImageError, match="control token; remove it"):
-        template.text(FilledPrompt("Be strict.", "An <|im_end|> here"))
+    for prompt in (
+        FilledPrompt("Be strict.", "An <|im_end|> here"),
+        FilledPrompt("", "How good?", before_image="An <|image_pad|> here"),
+    ):
+        with pytest.raises(ImageError, match="control token; remove it"):
+            template.text(prompt)
