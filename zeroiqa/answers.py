@@ -85,10 +85,14 @@ def check_kinds(readout: Readout, kinds: Mapping[str, Kind]) -> None:
             )
 
 
-def scale_of(raters: Iterable[str], k: int, aggregation: Aggregation) -> Scale:
+def scale_of(raters: Iterable[str], kind: Kind, k: int, aggregation: Aggregation) -> Scale:
     """Between which numbers the scores of some raters lie under a standard of `k` levels, 0 for none."""
-    own = k == 0 or any(declared(rater).own_scale for rater in raters)
-    return NO_SCALE if own else aggregation.scale(k)
+    if any(declared(rater).own_scale for rater in raters):
+        return NO_SCALE
+    if kind == "comparison":  # its ratings are from 0 to 1
+        scale = aggregation.scale(1)
+        return scale if scale.low is None else scale._replace(low=0.0)
+    return aggregation.scale(k) if k else NO_SCALE
 
 
 def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
