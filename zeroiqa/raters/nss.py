@@ -70,7 +70,7 @@ class NssRater:
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` unless the standard asks for quality on discrete levels."""
-        if standard.aspect != "quality" or standard.kind in ("float", "preference"):
+        if standard.aspect != "quality" or standard.kind in ("float", "preference", "comparison"):
             raise UserError(
                 f"The rater nss rates quality on levels, but the standard {standard.name} has the aspect "
                 f"{standard.aspect} and the kind {standard.kind}; choose quality-word-7 or another rater."

@@ -140,7 +140,7 @@ class MplugOwl3Processor:
 
     @property
     def mistakes_second(self) -> bool:
-        """Whether the release's own processor takes the second image of a text for its first's global view."""
+        """Whether the release's own processor takes the second image of a text for a view of the first."""
         return self.version == "240728" and self.image_processor.cut
 
     def cut_picture(self, picture: Picture, *, first_tiles: bool = False) -> CutPicture:
@@ -173,7 +173,11 @@ class MplugOwl3Processor:
         return Encoded(ids, starts)
 
     def _expand(
-        self, text: str, images: Sequence[Picture | CutPicture], videos: Sequence[Sequence[Picture]], cut: bool | None
+        self,
+        text: str,
+        images: Sequence[Picture | CutPicture],
+        videos: Sequence[Sequence[Picture]],
+        cut: bool | None,
     ) -> tuple[str, list[np.ndarray[Any, Any]]]:
         """The text with the markup of its pictures, and their views in its order."""
         found = [text.count(mark) for mark in (IMAGE, VIDEO)]

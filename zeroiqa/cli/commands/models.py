@@ -185,6 +185,13 @@ def _record(card: ModelCard, presets: list[str]) -> dict[str, Any]:
     }
 
 
+_PROMPTS = {
+    "prompt": "prompt",
+    "crop_prompt": "prompt for crops of regions",
+    "weight_prompt": "prompt that weighs an answer",
+}
+
+
 def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
     return (
         card.name,
@@ -241,8 +248,18 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
         ]
         yield f"standard      {standard.name}"
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
+        if standard.comparison is not None:
+            yield from _comparison(facts)
         yield from _first_tokens(rater.first_tokens(standard))
         yield from _prompts("", facts)
+
+
+def _comparison(facts: Mapping[str, Any]) -> Iterator[str]:
+    """How prompts of two images are computed, of which `_described` has said how those of one are."""
+    paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
+    yield f"two images    {facts['passes']} prompts; fast paths {paths}"
+    for path, reason in facts["why"].items():
+        yield f"              {path} {_word(facts['paths'][path])}: {reason}"
 
 
 def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
@@ -255,8 +272,8 @@ def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
 
 
 def _prompts(note: str, facts: Mapping[str, Any]) -> Iterator[str]:
-    """The prompt exactly as it is sent; that for crops, too, where it is another."""
-    for key, whose in (("prompt", "prompt"), ("crop_prompt", "prompt for crops of regions")):
+    """Each prompt exactly as it is sent: that for crops only where it is another."""
+    for key, whose in _PROMPTS.items():
         if key in facts:
             yield f"{whose} as sent, between the lines{note}:"
             yield "-" * 72
