@@ -64,6 +64,8 @@ class Overrides(TypedDict, total=False):
     weighting: str
     lam: float
     normalize_areas: bool
+    formula: str
+    count_weight: float
     background: str
     max_pixels: int
     device: str

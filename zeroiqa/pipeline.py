@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zeroiqa.aggregate import Aggregation
+from zeroiqa.aggregate import Aggregation, Scale
+from zeroiqa.answers import check_kinds, scale_of
 from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guards.together import Failure, image_errors, together
@@ -57,6 +58,11 @@ class Method:
         entries = {name: declared(name) for name in self.raters}
         alone = (name for name, entry in entries.items() if entry.own_scale)  # ids of other models cost time
         return any(entries[name].lower_is_better(self.raters[name].id) for name in alone)
+
+    @property
+    def scales(self) -> dict[str, Scale]:
+        """Standard name -> between which numbers its scores lie."""
+        return {each.name: scale_of(self.raters, each.k, self.aggregation) for each in self.standards}
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -117,6 +123,7 @@ def assemble(
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
+    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
     return Method(
@@ -174,6 +181,7 @@ def _score(image: Image, rated: RatedImage, method: Method) -> ImageScore:
         method.aggregation,
         image.warnings,
         kinds=method.kinds,
+        scales=method.scales,
         lower_is_better=method.lower_is_better,
     )
 
@@ -202,8 +210,9 @@ def rate_images(
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """Ratings of several images, each with its regions, by one call of a rater; per image as `rate_image`.
 
-    A region whose crop is the whole image (often the complement) is not rated a second time. An image without
-    a text prompt is not asked about under the standards that need one.
+    A region whose crop is the whole image (often the complement) is not rated a second time, unless crops are
+    asked about by another prompt. An image without a text prompt is not asked about under the standards that
+    need one.
 
     Raises:
         ImageError: one of the images cannot be rated; which one is not said.
@@ -230,24 +239,25 @@ def _rate_alike(
     crop: CropMode,
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """Ratings of images that are all asked about under the same standards."""
+    differ = any(standard.crops_differ for standard in standards)
     distinct: list[View] = []
-    places = []  # of each image: the position of each of its views in `distinct`
+    places = []  # of each image, for each view: its place in `distinct`, and whether it repeats the first
     for image, regions in images:
-        whole, *crops = cut_views(image, regions, crop)
-        own = [len(distinct)]
-        distinct.append(whole)
-        for view in crops:
-            if _shows_whole_image(view, crop):
-                own.append(own[0])
-            else:
-                own.append(len(distinct))
+        own = []
+        for view in cut_views(image, regions, crop):
+            repeats = _shows_whole_image(view, crop)
+            if differ or not repeats:
                 distinct.append(view)
+            own.append((len(distinct) - 1, repeats))
         places.append(own)
     answers = rater.rate(distinct, standards) if distinct else []
     assert len(answers) == len(distinct)
     return [
         {
-            standard.name: tuple(answers[place][index] for place in own)
+            standard.name: tuple(
+                answers[own[0][0] if repeats and not standard.crops_differ else place][index]
+                for place, repeats in own
+            )
             for index, standard in enumerate(standards)
         }
         for own in places

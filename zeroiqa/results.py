@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from zeroiqa.aggregate import Aggregation, Score, aggregate
+from zeroiqa.aggregate import NO_SCALE, Aggregation, Readout, Scale, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.errors import ImageError, UnreachableError, UserError
 from zeroiqa.files.tables.render import aligned
@@ -39,6 +39,8 @@ class ImageScore:
     """Of all standards, the first one's leads; empty: those of `scores`."""
     answers: Mapping[str, Mapping[str, Answers]] = field(default_factory=dict)
     """Label -> rater -> how much of what it answers lies on the levels."""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    """Label -> between which numbers scores lie."""
     cause: str | None = None
     """Of an error: the `cause` of an `ImageError`."""
     gone: bool = False
@@ -51,7 +53,7 @@ class ImageScore:
 
     @property
     def score(self) -> float | None:
-        """The first standard's score, in [1, K] with normalised areas, or in a baseline's own unit.
+        """The first standard's score, on its `scale`, or in a baseline's own unit.
 
         Higher is better but where `lower_is_better` says otherwise. None for an error, and where the standard
         needs a text prompt that the image has not.
@@ -59,8 +61,16 @@ class ImageScore:
         return None if self._first is None else self._first.score
 
     @property
+    def scale(self) -> Scale:
+        """Between which numbers the first standard's scores lie; its ends are None where there are none.
+
+        [1, K] for the usual mean with normalised areas. Sums like those of Dog-IQA's code have no upper end.
+        """
+        return self.scales.get(self._labels[0], NO_SCALE) if self._labels else NO_SCALE
+
+    @property
     def s_global(self) -> float | None:
-        """The whole image's level, in [1, K]. None where there is no score."""
+        """The whole image's level, in [1, K] (read greedily: [0, 9]). None where there is no score."""
         return None if self._first is None else self._first.s_global
 
     @property
@@ -111,7 +121,11 @@ class ImageScore:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """The flat row, and under `regions` what each region is and adds to each score (for JSON)."""
+        """The flat row for JSON, with more under two keys.
+
+        `regions`: what each region is and adds to each score; `scales`: the two ends of each score's scale,
+        null where there is none.
+        """
         regions = [
             {
                 "kind": region.kind,
@@ -124,7 +138,8 @@ class ImageScore:
             }
             for index, region in enumerate(self.regions)
         ]
-        return {**self.to_dict(), "warnings": list(self.warnings), "regions": regions}
+        scales = {label: list(self.scales[label]) for label in self.scores if label in self.scales}
+        return {**self.to_dict(), "warnings": list(self.warnings), "scales": scales, "regions": regions}
 
     def __str__(self) -> str:
         if self.gone:
@@ -213,6 +228,7 @@ def score_rated(
     warnings: tuple[str, ...] = (),
     *,
     kinds: Mapping[str, Kind],
+    scales: Mapping[str, Scale] = {},
     lower_is_better: bool = False,
 ) -> ImageScore:
     """Arithmetic only: turn stored ratings into a result.
@@ -225,6 +241,7 @@ def score_rated(
         aggregation: How.
         warnings: Carried over, behind those on the ratings.
         kinds: Standard name -> kind.
+        scales: Standard name -> between which numbers its scores lie.
         lower_is_better: What the raters' numbers mean.
     """
     asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
@@ -247,17 +264,20 @@ def score_rated(
         for standard in asked
     }
     every = tuple(labels.values())
-    said = (*_doubts(every, answers), *warnings)
-    return ImageScore(path, scores, rated.regions, None, said, lower_is_better, every, answers)
+    said = (*_doubts(every, answers, aggregation.readout), *warnings)
+    declared = {labels[standard]: scales[standard] for standard in labels if standard in scales}
+    return ImageScore(path, scores, rated.regions, None, said, lower_is_better, every, answers, declared)
 
 
-def _doubts(labels: Sequence[str], answers: Mapping[str, Mapping[str, Answers]]) -> Iterator[str]:
+def _doubts(
+    labels: Sequence[str], answers: Mapping[str, Mapping[str, Answers]], readout: Readout
+) -> Iterator[str]:
     """What the ratings themselves give reason to say of an image."""
     for label in labels:
         if label not in answers:
             yield f"no score of {label}: the image has no text prompt"
         for rater, each in answers.get(label, {}).items():
-            yield from image_warnings(rater, label if len(labels) > 1 else "", each)
+            yield from image_warnings(rater, label if len(labels) > 1 else "", each, readout)
 
 
 def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from zeroiqa.aggregate import Aggregation, Readout, Weighting
+from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.raters import find_rater
@@ -44,7 +44,8 @@ class Settings:
     crop: CropMode
     """How a region becomes a view: its bounding box, its mask on black, or no regions at all (whole)."""
     readout: Readout
-    """How a rating becomes a number: the most probable level (digit) or the mean level (expected)."""
+    """How a rating becomes a number: the most probable level (digit), the mean level (expected), or the first
+    token that the model would say, a level or not (greedy)."""
     weighting: Weighting
     """Regions weighted by mask area, or all alike (mean)."""
     lam: float
@@ -57,6 +58,10 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
+    formula: Formula = Aggregation.formula
+    """How whole image and regions become one number: their mean, or the sums of Dog-IQA's code."""
+    count_weight: float = Aggregation.count_weight
+    """What each rated region adds to the regions' level, >= 0."""
     mass_threshold: float = Aggregation.mass_threshold
     """An image has a warning where less of the probability lies on the levels, in [0, 1]; no score moves."""
     word_mass_threshold: float = Aggregation.word_mass_threshold
@@ -93,6 +98,8 @@ class Settings:
             weighting=self.weighting,
             lam=self.lam,
             normalize_areas=self.normalize_areas,
+            formula=self.formula,
+            count_weight=self.count_weight,
             member_weights=self.rater_weights,
             mass_threshold=self.mass_threshold,
             word_mass_threshold=self.word_mass_threshold,
@@ -130,6 +137,7 @@ _KEYS = {"lam": "lambda"}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "lam": (0.0, math.inf),
     "max_pixels": (1, 2**40),
+    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
     "min_pixels": (0, 2**40),
 }
 """Least and greatest value of numbers; of all others 0 and 1."""
@@ -250,6 +258,12 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
         raise UserError(
             f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "
             "make a run of each, and `zeroiqa compare` them."
+        )
+    mute = next((name for name in settings.raters if not find_rater(name).tells_answer), None)
+    if settings.readout == "greedy" and mute is not None:
+        raise UserError(
+            f"The rater {mute} answers no text, of which the readout greedy takes the first token "
+            f"({origin}); take the readout digit or expected, or a chat model."
         )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings

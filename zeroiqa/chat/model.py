@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from zeroiqa.chat.likeliest import COUNT, LEAST_MASS, FirstToken, off_the_scale
@@ -58,6 +59,7 @@ class ChatModel:
         self._ready: ChatEngine | None = None
         self._on_load: Callable[[Result], None] | None = None
         self._readouts: dict[str, TokenReadout] = {}
+        self._checked: set[str] = set()
 
     @classmethod
     def of(cls, loaded: Loaded) -> ChatModel:
@@ -124,16 +126,15 @@ class ChatModel:
         """
         engine = self.engine
         readouts = [self.readout(standard) for standard in standards]
-        fixed = [
-            None if standard.needs_prompt else engine.template.text(standard.fill()) + readout.tail
-            for standard, readout in zip(standards, readouts, strict=True)
-        ]
+
+        @cache
+        def text(place: int, prompt: str | None, crop: bool) -> str:
+            return engine.template.text(standards[place].fill(prompt, crop=crop)) + readouts[place].tail
+
         texts = [
             [
-                known
-                if known is not None
-                else engine.template.text(standard.fill(view.prompt)) + readout.tail
-                for known, standard, readout in zip(fixed, standards, readouts, strict=True)
+                text(place, view.prompt if standard.needs_prompt else None, view.region is not None)
+                for place, standard in enumerate(standards)
             ]
             for view in views
         ]
@@ -165,7 +166,7 @@ class ChatModel:
         return torch.stack([row[0] for row in rows])
 
     def likeliest(self, views: Sequence[View], standard: Standard) -> list[tuple[tuple[str, float], ...]]:
-        """The likeliest tokens where the answer is read, for each view, with their probabilities."""
+        """The likeliest tokens where the answer is read, for each whole image, with their probabilities."""
         tail = "" if standard.kind == "float" else self.readout(standard).tail
         shares, ids = self.last_logprobs(views, standard.fill(EXAMPLE), tail).exp().topk(COUNT)
         rows: list[tuple[tuple[str, float], ...]] = []
@@ -200,8 +201,21 @@ class ChatModel:
         from zeroiqa.chat.readouts import make_readout
 
         if standard.hash not in self._readouts:
+            self.check_standard(standard)
             self._readouts[standard.hash] = make_readout(self.engine, standard)
         return self._readouts[standard.hash]
+
+    def check_standard(self, standard: Standard) -> None:
+        """See that the prompts of a standard reach the model as they are written.
+
+        Raises:
+            UserError: they do not, whatever the image.
+        """
+        from zeroiqa.chat.placing import check_standard
+
+        if standard.hash not in self._checked:
+            check_standard(self.engine.template, standard, self.engine.loaded.name)
+            self._checked.add(standard.hash)
 
     def watch(self, on_load: Callable[[Result], None]) -> None:
         """Have a function called with the known answer of each load; whatever it raises refuses the model."""

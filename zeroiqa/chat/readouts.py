@@ -1,7 +1,8 @@
 """What is read at the last position: levels as digits, levels as next words, or how the next words lean.
 
 All look at the logits of the token that follows a prompt. For digits nothing is put into the model's mouth;
-the other two continue an answer that is begun for it ("The quality of the image is ...").
+the other two continue an answer that is begun for it ("The quality of the image is ..."). Beside what is
+read, a rating keeps the most probable token of all: what the model would have said.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,12 +42,26 @@ class TokenReadout:
 
 
 def make_readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
-    """The readout of a standard of any kind but "float".
+    """The readout of a standard of any kind but "float"; its ratings hold their greedy answers, too.
 
     Raises:
         UserError: the tokenizer has no token of its own for each level, or one that says something else, or
             the model does not show its input embeddings, which "preference" needs.
     """
+    readout = _readout(engine, standard)
+    said = _token_text(engine.loaded.processor.tokenizer)
+
+    def read(logits: torch.Tensor) -> list[Rating]:
+        likeliest = logits.argmax(-1).tolist()
+        return [
+            replace(rating, answer=said(token))
+            for rating, token in zip(readout.read(logits), likeliest, strict=True)
+        ]
+
+    return replace(readout, read=read)
+
+
+def _readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
     prompt = standard.fill(_EXAMPLE)
     if standard.kind == "preference":
         weights = _preference_weights(engine, standard)
@@ -153,6 +169,11 @@ def _preference_weights(engine: ChatEngine, standard: Standard) -> torch.Tensor:
         _warn_of_parts(standard, loaded.name, [(word, len(encode(f" {word}"))) for word in words.split()])
     # each list in one go, as its authors do: every word brings the space before it
     return direction_weights(embeddings, *(encode(f" {words}") for words in lists))
+
+
+def _token_text(tokenizer: Any) -> Callable[[int], str]:
+    """A token as an answer in words, as `generate` and its callers make it: a special one is no word."""
+    return cache(lambda token: str(tokenizer.decode([token], skip_special_tokens=True)).strip())
 
 
 def _plain_encoder(tokenizer: Any) -> Callable[[str], list[int]]:

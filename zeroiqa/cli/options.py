@@ -50,7 +50,7 @@ def arithmetic_options(command: Command) -> Command:
     """How ratings become a score; nothing here needs a model."""
     return with_options(
         command,
-        setting("readout", "Most probable level, or mean level."),
+        setting("readout", "Most probable level, mean level, or the model's first answer (greedy)."),
         setting(
             "lam",
             "Weight of the regions against the whole image; inf: regions only.",
@@ -63,6 +63,15 @@ def arithmetic_options(command: Command) -> Command:
             type=click.Choice(["normalized", "literal"]),
             callback=lambda _, __, areas: None if areas is None else areas == "normalized",
             help="Divide by the sum of the areas, or take the literal inner product of the paper.",
+        ),
+        setting(
+            "formula",
+            "Mean of whole image and regions, or the sums of Dog-IQA's code, which have no upper end.",
+        ),
+        setting(
+            "count_weight",
+            "What each rated region adds to the regions' level.",
+            type=click.FloatRange(0, 1e6),
         ),
         setting(
             "rater_weights",

@@ -62,7 +62,7 @@ class AblationRow:
     run: RunKey = _BOXES
     standard: str = WORDS
     arithmetic: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `reaggregation`, over digit readout, area weighting and lambda 1."""
+    """Fields of `reaggregation`, over digit readout, area weighting and the mean with lambda 1."""
     published: str = ""
     """What the paper's table calls it; empty for a row of ours."""
 
@@ -288,6 +288,8 @@ def common_arithmetic(row: AblationRow) -> Iterator[tuple[str, Any]]:
         "weighting": "area",
         "lambda": 1.0,
         "normalize_areas": True,
+        "formula": "mean",
+        "count_weight": 0.0,
         **row.arithmetic,
     }.items()
 

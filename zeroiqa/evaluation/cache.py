@@ -196,6 +196,7 @@ def _region(record: dict[str, Any], masks: bool) -> Region:
         area=record["area"],
         kind=record["kind"],
         mask=None if mask is None else Rle((mask["size"][0], mask["size"][1]), tuple(mask["counts"])),
+        weight=record.get("weight"),  # files of earlier versions have none
     )
 
 

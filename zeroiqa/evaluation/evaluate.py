@@ -29,6 +29,8 @@ class Arithmetic(TypedDict, total=False):
     lam: float
     weighting: str
     normalize_areas: bool
+    formula: str
+    count_weight: float
     rater_weights: Sequence[float]
     members: Sequence[str]
     """Raters of the run that count; all if left out."""

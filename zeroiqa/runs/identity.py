@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 METHOD_VERSION = 2
 """Goes up with every change of the code that moves a score and is named in no id of a segmenter or rater."""
 
-ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
+ARITHMETIC = (
+    "readout",
+    "weighting",
+    "lambda",
+    "normalize_areas",
+    "formula",
+    "count_weight",
+    "rater_weights",
+)
 """The settings that `zeroiqa rescore` changes without computing anything again: they make no other run."""
 
 PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
@@ -105,8 +113,9 @@ def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
     """
     if not there["raters"]:
         return wanted
+    own = settings_from_dict(there, "the run").to_dict()  # with what an older run.json does not say
     more = tuple(there["raters"]) != wanted.raters
-    kept = {key: there[key] for key in ARITHMETIC if key in there and not (more and key == "rater_weights")}
+    kept = {key: own[key] for key in ARITHMETIC if not (more and key == "rater_weights")}
     return settings_from_dict({**wanted.to_dict(), **kept}, "the run")
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.answers import scale_of
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.raters import find_rater
@@ -18,6 +19,7 @@ from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation, Scale
     from zeroiqa.runs.resolved import Builder
 
 
@@ -77,6 +79,11 @@ class PlannedRun:
         return any(
             find_rater(name).lower_is_better(rater_id) for name, rater_id in self.identity["raters"].items()
         )
+
+    def scales(self, aggregation: Aggregation) -> dict[str, Scale]:
+        """Standard name -> between which numbers its scores lie by some arithmetic."""
+        raters = self.settings.raters
+        return {each["name"]: scale_of(raters, each["k"], aggregation) for each in self.identity["standards"]}
 
     def pending(self, raters: Sequence[str] | None = None) -> list[int]:
         """The shards that have something left to do, in plan order; for some of the raters, or for all."""

@@ -10,7 +10,8 @@ from zeroiqa.runs.run import Run, RunStatus, status
 
 
 def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatus | None = None) -> list[str]:
-    """Sentences with counts: where little of the probability lies on the levels, or prompts are missing.
+    """Sentences with counts: where little of the probability lies on the levels, answers that count are no
+    numbers, or prompts are missing.
 
     Args:
         run: The run; of its shards, those that are finished count.
@@ -23,7 +24,8 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     state = state or status(run, aggregation=aggregation)
     members = (aggregation.members if aggregation else ()) or run.settings.raters
     keys = ((rater, standard) for rater in members for standard in run.labels)
-    return list(run_warnings({key: state.answers[key] for key in keys if key in state.answers}, run.labels))
+    found = {key: state.answers[key] for key in keys if key in state.answers}
+    return list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
 
 
 def conclusion(run: Run) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.aggregate import Aggregation
+from zeroiqa.answers import check_kinds
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import shortened
 from zeroiqa.raters import find_rater
@@ -65,10 +66,11 @@ def iter_scores(
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
-    aggregation = replace(aggregation or run.settings.aggregation, lam=0.0)
+    aggregation = aggregation or run.settings.aggregation
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if find_rater(rater).gives_levels else None),)
+        value = 1.0 if find_rater(rater).gives_levels else None
+        return (Rating(logprobs=(0.0,), mass=1.0, value=value, answer="1"),)
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
@@ -83,9 +85,9 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam, normalize_areas, rater_weights, mass_threshold and
-            word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
-            choice of members drops the run's weights.
+        choices: Those settings that are arithmetic (`zeroiqa.runs.identity.ARITHMETIC`), mass_threshold and
+            word_mass_threshold; and members, names of raters. What is left out stays; a choice of members
+            drops the run's weights.
 
     Raises:
         UserError: a choice is out of its range, or a member is none of the run's raters.
@@ -110,10 +112,31 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":
         raise UserError(
-            f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; "
-            "use --readout digit."
+            f"Of {digits[0]} the run has the answered digits alone, and no probabilities of levels or other "
+            "answers; use --readout digit."
         )
+    check_kinds(settings.readout, run.kinds)
+    if settings.readout == "greedy" != run.settings.readout:
+        _check_answers(run, settings.raters)
     return replace(settings.aggregation, members=members)
+
+
+def _check_answers(run: PlannedRun, raters: Iterable[str]) -> None:
+    """Refuse to read greedily what was stored before answers were."""
+    done = sorted(set(range(run.n_shards)).difference(run.pending()))
+    for rater in raters:
+        stage = parts.rating_stage(rater)
+        old = [
+            shard
+            for shard in done
+            if not parts.keeps_answers(run.folder, stage, shard, run.revisions.generation(shard))
+        ]
+        if old:
+            raise UserError(
+                f"{len(old)} of {len(done)} parts with ratings by {rater} in {run.folder} are of an older "
+                "zeroiqa, which did not store the model's answers, so that nothing can be read greedily; "
+                "score the images again in a new folder (-o), or use --readout digit or expected."
+            )
 
 
 class _Stored(NamedTuple):
@@ -170,6 +193,7 @@ def _scores(
     run: PlannedRun, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
 ) -> Iterator[ImageScore]:
     aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
+    scales = run.scales(aggregation)
     for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
         if stored.gone:
             yield ImageScore(stored.path, gone=True, lower_is_better=lower)
@@ -189,5 +213,6 @@ def _scores(
                 aggregation,
                 stored.warnings,
                 kinds=run.kinds,
+                scales=scales,
                 lower_is_better=lower,
             )

@@ -257,7 +257,7 @@ def _tokenizer(special: tuple[str, ...]) -> Any:
     )
     texts = ["system user assistant"]
     for name in standard_names():
-        texts += load_standard(name).fill("a photo")
+        texts += [part for part in load_standard(name).fill("a photo") if isinstance(part, str)]
     tokenizer.train_from_iterator(2 * texts, trainer)
     tokenizer.add_special_tokens(list(special))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]

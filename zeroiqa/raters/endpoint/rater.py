@@ -116,6 +116,14 @@ class EndpointRater:
                 "LMDeploy, llama.cpp)."
             )
 
+        if standard.before_image:
+            _LOG.warning(
+                "%s: whether the chat template of the server %s puts the image between the two texts cannot "
+                "be seen from here.",
+                standard.name,
+                self._address.url,
+            )
+
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[ViewRatings]:
         """Ratings indexed [view][standard]; None where the answer was no level.
 
@@ -214,7 +222,8 @@ class EndpointRater:
         standards: Sequence[Standard],
         got: dict[bytes, Rating | None],
     ) -> ViewRatings:
-        prompts = [standard.fill(view.prompt) for standard in standards]
+        crop = view.region is not None
+        prompts = [standard.fill(view.prompt, crop=crop) for standard in standards]
         if any(0xD800 <= ord(character) <= 0xDFFF for character in view.prompt or ""):
             raise ImageError("The prompt holds bytes that are not Unicode and cannot be sent; correct it.")
         png = await asyncio.to_thread(encode, view.pixels)
