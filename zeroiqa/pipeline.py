@@ -126,10 +126,10 @@ def assemble(
     standards = tuple(load_standard(name) for name in settings.standards)
     if settings.standard_weights:
         check_mean({standard.name: unit_of(standard.kind, standard.k) for standard in standards})
+    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
-    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
     return Method(

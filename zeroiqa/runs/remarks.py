@@ -55,9 +55,9 @@ def conclusion(run: Run, aggregation: Aggregation | None = None) -> Iterator[str
         run: The run.
         aggregation: By which they are shown; the run's own if left out.
     """
-    done = status(run)
+    done = status(run, aggregation=aggregation)
     yield from led_alone(run, aggregation)
-    yield from remarks(run, state=done)
+    yield from remarks(run, aggregation, state=done)
     unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
     gone = f", {done.gone} gone" if done.gone else ""
     healing = f". {how_errors_heal(run)}" if done.errors else ""
