@@ -103,9 +103,7 @@ def asks_of(standards: Sequence[Standard]) -> list[Ask]:
     return asks
 
 
-def show(
-    standards: Sequence[Standard], asks: Sequence[Ask], ways: Mapping[int, PairPaths]
-) -> Showing | None:
+def show(standards: Sequence[Standard], asks: Sequence[Ask], ways: Mapping[int, PairPaths]) -> Showing | None:
     """What the prompts of a call show; None where each shows its view.
 
     Args:
@@ -163,7 +161,9 @@ def compared(standard: Standard, found: Sequence[tuple[Ask, Rating]]) -> Rating:
     return Rating((), min(rating.mass for _, rating in found), _of(standard).value(good, weights))
 
 
-def describe(engine: ChatEngine, standard: Standard, readout: ComparisonReadout, example: str) -> dict[str, Any]:
+def describe(
+    engine: ChatEngine, standard: Standard, readout: ComparisonReadout, example: str
+) -> dict[str, Any]:
     """What a comparison becomes for a model: both prompts as sent, their words' tokens, passes and paths."""
     comparison, paths = _of(standard), readout.way.paths
     described: dict[str, Any] = {
@@ -182,9 +182,7 @@ def describe(engine: ChatEngine, standard: Standard, readout: ComparisonReadout,
     if readout.weight_words is not None:
         asked = engine.template.text(standard.fill(example, weight=True))
         described["weight_prompt"] = asked + readout.weight_words.lead
-        described["weight_words"] = dict(
-            zip(comparison.weight_words, readout.weight_words.ids, strict=True)
-        )
+        described["weight_words"] = dict(zip(comparison.weight_words, readout.weight_words.ids, strict=True))
     return described
 
 

@@ -274,9 +274,7 @@ class ChatEngine:
         if collation is not None and items:  # the picture is kept once
             first = items[plain[0]].tensors
             shared = {name: value for name, value in first.items() if name not in collation.rows}
-            items = {
-                at: item._replace(tensors={**item.tensors, **shared}) for at, item in items.items()
-            }
+            items = {at: item._replace(tensors={**item.tensors, **shared}) for at, item in items.items()}
         several = None if showing is None else self._prepare_several(pixels, texts, showing, preprocessor)
         if several is not None:
             items |= several.items

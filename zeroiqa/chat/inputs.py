@@ -138,7 +138,11 @@ class Preprocessor:
 
     def _process(self, images: Sequence[Sequence[Any]], texts: Sequence[str]) -> Tensors:
         outputs = self.processor(
-            text=list(texts), images=[*map(list, images)], padding=True, return_tensors="pt", **self._specials(texts[0])
+            text=list(texts),
+            images=[*map(list, images)],
+            padding=True,
+            return_tensors="pt",
+            **self._specials(texts[0]),
         )
         return {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor)}
 

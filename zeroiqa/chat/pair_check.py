@@ -178,10 +178,17 @@ class _Trial:
         cause = next(iter(objections.values()), "")
         if base.forward and not found.paths.forward:
             why["forward"] = cause
-            _LOG.warning("%s: one forward pass of two images %s; generate is used, which is slower.", name, cause)
+            _LOG.warning(
+                "%s: one forward pass of two images %s; generate is used, which is slower.", name, cause
+            )
             return replace(found, why=why)
         for path, said in _NAMES.items():
             if getattr(base, path) != getattr(found.paths, path):
                 why[said] = cause
-                _LOG.warning("%s, two images in one prompt: %s %s and is not used; rating is slower.", name, said, cause)
+                _LOG.warning(
+                    "%s, two images in one prompt: %s %s and is not used; rating is slower.",
+                    name,
+                    said,
+                    cause,
+                )
         return replace(found, why=why)

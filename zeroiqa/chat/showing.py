@@ -127,10 +127,10 @@ def learn_join(parts: Sequence[Any], whole: Any) -> Join:
         )
     if isinstance(whole, list | tuple) and len(whole) == sum(map(len, parts)):  # one entry for each picture
         return lambda parts: [each for part in parts for each in part]
-    if isinstance(whole, list | tuple) and {len(part) for part in parts} == {len(whole)}:  # one for each layer
-        layers = [
-            learn_join([part[at] for part in parts], value) for at, value in enumerate(whole)
-        ]
+    if isinstance(whole, list | tuple) and {len(part) for part in parts} == {
+        len(whole)
+    }:  # one for each layer
+        layers = [learn_join([part[at] for part in parts], value) for at, value in enumerate(whole)]
         return lambda parts: [join([part[at] for part in parts]) for at, join in enumerate(layers)]
     raise NotJoinableError("the features of two pictures are not made of those of each")
 

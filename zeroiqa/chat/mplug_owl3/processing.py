@@ -173,7 +173,11 @@ class MplugOwl3Processor:
         return Encoded(ids, starts)
 
     def _expand(
-        self, text: str, images: Sequence[Picture | CutPicture], videos: Sequence[Sequence[Picture]], cut: bool | None
+        self,
+        text: str,
+        images: Sequence[Picture | CutPicture],
+        videos: Sequence[Sequence[Picture]],
+        cut: bool | None,
     ) -> tuple[str, list[np.ndarray[Any, Any]]]:
         """The text with the markup of its pictures, and their views in its order."""
         found = [text.count(mark) for mark in (IMAGE, VIDEO)]
