@@ -245,6 +245,7 @@ def common_settings(table: str, settings: Settings) -> str:
     if table == "official":
         formula = f"formula dog-iqa, lambda 2, count term 0.1, prompt {OFFICIAL_WORDS}"
     fineness = f" ({settings.granularity})" if find_segmenter(settings.segmenter).takes_granularity else ""
+    pixels = f" and {settings.min_pixels} pixels" if settings.min_pixels else ""
     complement = (
         f"with the complement ({settings.complement_rule})"
         if settings.complement
@@ -252,7 +253,7 @@ def common_settings(table: str, settings: Settings) -> str:
     )
     return (
         f"readout {readout}, {formula}, normalised areas, segmenter {settings.segmenter}{fineness}, "
-        f"least area {settings.min_area:g}, {complement}, rater {', '.join(settings.raters)}"
+        f"least area {settings.min_area:g}{pixels}, {complement}, rater {', '.join(settings.raters)}"
     )
 
 
