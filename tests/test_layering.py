@@ -18,6 +18,7 @@ from scripts.imports import LINE, MODULES, imported, package_of, upwards
 PACKAGE = Path(zeroiqa.__file__).parent
 
 MODELS = (
+    "zeroiqa.segmenters.eomt",
     "zeroiqa.segmenters.sam2.generation",
     "zeroiqa.segmenters.sam2.upsampling",
     "zeroiqa.segmenters.sam2.official",

@@ -85,10 +85,14 @@ def check_kinds(readout: Readout, kinds: Mapping[str, Kind]) -> None:
             )
 
 
-def scale_of(raters: Iterable[str], k: int, aggregation: Aggregation) -> Scale:
+def scale_of(raters: Iterable[str], kind: Kind, k: int, aggregation: Aggregation) -> Scale:
     """Between which numbers the scores of some raters lie under a standard of `k` levels, 0 for none."""
-    own = k == 0 or any(declared(rater).own_scale for rater in raters)
-    return NO_SCALE if own else aggregation.scale(k)
+    if any(declared(rater).own_scale for rater in raters):
+        return NO_SCALE
+    if kind == "comparison":  # its ratings are from 0 to 1
+        scale = aggregation.scale(1)
+        return scale if scale.low is None else scale._replace(low=0.0)
+    return aggregation.scale(k) if k else NO_SCALE
 
 
 def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
@@ -96,7 +100,7 @@ def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
     entry = declared(rater)
     if not entry.measures_mass or kind in ("float", "preference"):
         return None
-    rare = kind == "next-word" or entry.reads_words
+    rare = kind in ("next-word", "comparison") or entry.reads_words
     return aggregation.word_mass_threshold if rare else aggregation.mass_threshold
 
 
@@ -230,7 +234,7 @@ def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:
     entry = declared(rater)
     if rating is None or not entry.measures_mass or kind == "float":
         return None
-    if rating.value is not None and kind != "preference" and not entry.reads_words:
+    if rating.value is not None and kind not in ("preference", "comparison") and not entry.reads_words:
         return None  # a digit, from a server that tells no probabilities
     return rating.mass
 

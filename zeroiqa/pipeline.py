@@ -63,7 +63,9 @@ class Method:
     @property
     def scales(self) -> dict[str, Scale]:
         """Standard name -> between which numbers its scores lie."""
-        return {each.name: scale_of(self.raters, each.k, self.aggregation) for each in self.standards}
+        return {
+            each.name: scale_of(self.raters, each.kind, each.k, self.aggregation) for each in self.standards
+        }
 
     @property
     def kinds(self) -> dict[str, Kind]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,16 +60,16 @@ def make_comparison(engine: ChatEngine, standard: Standard, example: str) -> Com
         example: In place of an image's own text prompt.
 
     Raises:
-        UserError: the model takes one image only, or not as the standard shows them; or a word that is read is
-            several tokens.
+        UserError: the model takes one image only, or not as the standard shows them; or a word that is read
+            is several tokens.
     """
     comparison = _of(standard)
     as_run = comparison.show == "as-run"
     if as_run and not getattr(engine.loaded.processor, "mistakes_second", False):
         raise UserError(
-            f"The standard {standard.name} shows what the processor of mPLUG-Owl3-7B-240728 hands over of two "
-            f"images, and {engine.loaded.name} is another model; choose a comparison that shows both whole, "
-            "such as q-debias."
+            f"The standard {standard.name} shows what the processor of mPLUG-Owl3-7B-240728 hands over of "
+            f"two images, and {engine.loaded.name} is another model; choose a comparison that shows both "
+            "whole, such as q-debias."
         )
     prompt = standard.fill(example)
     words = _tokens(engine, prompt, standard.levels)
@@ -103,35 +103,35 @@ def asks_of(standards: Sequence[Standard]) -> list[Ask]:
     return asks
 
 
-def show(standards: Sequence[Standard], asks: Sequence[Ask], ways: Mapping[int, PairPaths]) -> Showing | None:
+def show(
+    standards: Sequence[Standard], asks: Sequence[Ask], readouts: Sequence[ComparisonReadout | None]
+) -> Showing | None:
     """What the prompts of a call show; None where each shows its view.
 
     Args:
         standards: Of the call.
         asks: Its prompts.
-        ways: Place of a comparison among the standards -> how its prompts are computed.
+        readouts: Of the standards; None for those that are no comparisons.
     """
-    if not ways:
+    comparisons = [each.comparison for each in standards if each.comparison is not None]
+    if not comparisons:
         return None
-    first = {}
-    count = 0
-    for place in ways:
-        first[place] = count
-        count += 1 + len(_of(standards[place]).degradations)
-
-    def make(pixels: Pixels) -> list[Shown]:
-        return pictures(pixels, [_of(standards[place]) for place in ways])
-
-    def shown_by(ask: Ask) -> tuple[int, ...]:
-        return () if ask.copy is None else (first[ask.standard] + 1 + ask.copy, first[ask.standard])
-
-    return Showing(make, [*map(shown_by, asks)], [ways.get(ask.standard) for ask in asks])
+    photos, count = [], 0  # where each standard's pictures begin
+    for standard in standards:
+        photos.append(count)
+        count += 0 if standard.comparison is None else 1 + len(standard.comparison.degradations)
+    shown = [
+        () if ask.copy is None else (photos[ask.standard] + 1 + ask.copy, photos[ask.standard])
+        for ask in asks
+    ]
+    ways = [None if (made := readouts[ask.standard]) is None else made.way for ask in asks]
+    return Showing(lambda pixels: pictures(pixels, comparisons), shown, ways)
 
 
 def pictures(pixels: Pixels, comparisons: Sequence[Comparison]) -> list[Shown]:
     """For each comparison the photo, then its degraded copies; comparisons that have the same share them.
 
-    A view too small to be degraded is enlarged (pixels repeated), as are those that are too small for a model.
+    A view too small to be degraded is enlarged (pixels repeated), as is one that is too small for a model.
     """
     if min(pixels.shape[:2]) < LEAST_SIDE:
         _LOG.info("A view of %d x %d pixels is enlarged to be degraded.", *pixels.shape[1::-1])

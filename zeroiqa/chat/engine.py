@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
 from threading import local
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
@@ -22,8 +21,8 @@ from zeroiqa.chat.inputs import (
     Preprocessor,
     PromptInputs,
     check_reads_images,
-    learn_collation,
     enlarged,
+    learn_collation,
     less_narrow,
 )
 from zeroiqa.chat.loading import Loaded
@@ -250,8 +249,9 @@ class ChatEngine:
             return
         waiting = []
         for window in windows:
-            submit = partial(self._pool.submit, self._prepare_apart)
-            waiting.append([submit(pixels[view], texts[view], showing) for view in window])
+            waiting.append(
+                [self._pool.submit(self._prepare_apart, pixels[v], texts[v], showing) for v in window]
+            )
             if len(waiting) > 1:
                 yield [future.result() for future in waiting.pop(0)]
         for futures in waiting:

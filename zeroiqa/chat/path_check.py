@@ -214,6 +214,7 @@ class Against:
     """How a batch is computed; None for `run_paths`."""
 
     def __call__(self, items: Sequence[PromptInputs], paths: Paths) -> str:
+        """Compare one batch."""
         groups = [list(items)] if paths.batch else [[item] for item in items]
         try:
             run = self.run or run_paths

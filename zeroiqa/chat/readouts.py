@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from zeroiqa.chat.comparing import ComparisonReadout, make_comparison
 from zeroiqa.chat.tokens import AnswerTokens, check_spelling, first_tokens, unspelled
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.types import Rating
@@ -39,6 +40,21 @@ class TokenReadout:
     """Float32 logits (views, vocabulary) -> one rating for each view."""
     answers: AnswerTokens | None = None
     """The tokens of the levels, level 1 first; None where the whole vocabulary is looked at."""
+    comparison: ComparisonReadout | None = None
+    """Of "comparison", where the rest is of the question that is answered."""
+
+    def tail_of(self, weight: bool) -> str:
+        """The tail of the question that weighs an answer, or of the one that is answered."""
+        return self._weight_words.lead if weight else self.tail
+
+    def read_of(self, weight: bool) -> Callable[[torch.Tensor], list[Rating]]:
+        """How either question is read."""
+        return (lambda logits: read_levels(logits, self._weight_words.ids)) if weight else self.read
+
+    @property
+    def _weight_words(self) -> AnswerTokens:
+        assert self.comparison is not None and self.comparison.weight_words is not None, "there is a question"
+        return self.comparison.weight_words
 
 
 def make_readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
@@ -63,6 +79,10 @@ def make_readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
 
 def _readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
     prompt = standard.fill(_EXAMPLE)
+    if standard.kind == "comparison":
+        made = make_comparison(engine, standard, _EXAMPLE)
+        words = made.words
+        return TokenReadout(words.lead, lambda logits: read_levels(logits, words.ids), words, made)
     if standard.kind == "preference":
         weights = _preference_weights(engine, standard)
         return TokenReadout(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 Join: TypeAlias = Callable[[Sequence[Any]], Any]
 """What the vision encoder gives for each of several pictures -> what it gives for all of them at once."""
+_NOT_JOINED = "the features of two pictures are not made of those of each"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def prepare_pictures(
     pictures = showing.make(pixels)
     first = {place: _first_like(pictures, place) for place in range(len(pictures))}
     read = {place: preprocessor.read(pictures[place]) for place in set(first.values())}
-    items, alone = {}, {}
+    items: dict[int, PromptInputs] = {}
+    alone: dict[int, PromptInputs] = {}
     for prompt, (shown, way) in enumerate(zip(showing.shown, showing.ways, strict=True)):
         if way is None:
             continue
@@ -125,24 +128,29 @@ def learn_join(parts: Sequence[Any], whole: Any) -> Join:
         return lambda parts: type(whole)(
             **{name: join([part[name] for part in parts]) for name, join in joins.items()}
         )
-    if isinstance(whole, list | tuple) and len(whole) == sum(map(len, parts)):  # one entry for each picture
-        return lambda parts: [each for part in parts for each in part]
-    if isinstance(whole, list | tuple) and {len(part) for part in parts} == {
-        len(whole)
-    }:  # one for each layer
-        layers = [learn_join([part[at] for part in parts], value) for at, value in enumerate(whole)]
-        return lambda parts: [join([part[at] for part in parts]) for at, join in enumerate(layers)]
-    raise NotJoinableError("the features of two pictures are not made of those of each")
+    if isinstance(whole, list | tuple):
+        counts = [len(part) for part in parts]
+        if len(whole) == sum(counts):  # an entry for each picture
+            return lambda parts: [each for part in parts for each in part]
+        if set(counts) == {len(whole)}:  # an entry for each layer
+            layers = [learn_join([part[at] for part in parts], value) for at, value in enumerate(whole)]
+            return lambda parts: [join([part[at] for part in parts]) for at, join in enumerate(layers)]
+    raise NotJoinableError(_NOT_JOINED)
 
 
 def _learn_axis(parts: Sequence[torch.Tensor], whole: torch.Tensor) -> Join:
     for axis in range(whole.ndim):
-        rest = {(*part.shape[:axis], *part.shape[axis + 1 :]) for part in parts}
-        shape = list(whole.shape)
-        shape[axis] = sum(part.shape[axis] for part in parts if part.ndim == whole.ndim)
-        if len(rest) == 1 and shape == list(whole.shape) and rest == {(*shape[:axis], *shape[axis + 1 :])}:
-            return lambda parts, axis=axis: torch.cat(list(parts), dim=axis)  # type: ignore[misc]
-    raise NotJoinableError("the features of two pictures are not made of those of each")
+        try:
+            joined = torch.cat(list(parts), dim=axis)
+        except RuntimeError:  # they differ along another axis
+            continue
+        if joined.shape == whole.shape:
+            return partial(_along, axis)
+    raise NotJoinableError(_NOT_JOINED)
+
+
+def _along(axis: int, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.cat(list(parts), dim=axis)
 
 
 def _first_like(pictures: Sequence[Shown], place: int) -> int:

@@ -103,7 +103,8 @@ def segmenter_options(command: Command) -> Command:
         setting(
             "segmenter",
             "graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
-            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
+            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER, "
+            "eomt:REPOSITORY_OR_FOLDER[,threshold=0.5].",
         ),
         setting(
             "granularity",

@@ -135,6 +135,10 @@ class ChatRater:
         if standard.kind == "float":
             return described
         readout = self.model.readout(standard)
+        if readout.comparison is not None:
+            from zeroiqa.chat.comparing import describe
+
+            return described | describe(engine, standard, readout.comparison, EXAMPLE)
         for prompt in described.keys() & {"prompt", "crop_prompt"}:
             described[prompt] += readout.tail
         if readout.answers is None:

@@ -43,7 +43,7 @@ class FakeRater:
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` for a standard without levels."""
-        if standard.kind in ("float", "preference"):
+        if standard.kind in ("float", "preference", "comparison"):
             raise UserError(
                 f"The rater fake gives levels, but the standard {standard.name} asks for another number; "
                 "choose another standard."

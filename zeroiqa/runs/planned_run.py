@@ -91,7 +91,8 @@ class PlannedRun:
     def scales(self, aggregation: Aggregation) -> dict[str, Scale]:
         """Standard name -> between which numbers its scores lie by some arithmetic."""
         raters = self.settings.raters
-        return {each["name"]: scale_of(raters, each["k"], aggregation) for each in self.identity["standards"]}
+        ks = {each["name"]: each["k"] for each in self.identity["standards"]}
+        return {name: scale_of(raters, self.kinds[name], k, aggregation) for name, k in ks.items()}
 
     def pending(self, raters: Sequence[str] | None = None) -> list[int]:
         """The shards that have something left to do, in plan order; for some of the raters, or for all."""

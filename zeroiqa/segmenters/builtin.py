@@ -33,7 +33,7 @@ def builtin_segmenters() -> Mapping[str, SegmenterEntry]:
         for name, place in _NETWORKS.items()
     }
     embedded = {name: SegmenterEntry(partial(_embedded, place)) for name, place in _EMBEDDED.items()}
-    return {**embedded, **networks}
+    return {**embedded, **networks, "eomt": SegmenterEntry(_eomt, needs_weights=True)}
 
 
 def _embedded(place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
@@ -50,6 +50,12 @@ def _network(name: str, place: str, argument: str | None, options: SegmenterOpti
         **_rule(options),
     )
     return network
+
+
+def _eomt(argument: str | None, options: SegmenterOptions) -> Segmenter:
+    place = "zeroiqa.segmenters.eomt:EomtSegmenter"
+    segmenter: Segmenter = import_attribute(place)(argument, options=options.model, **_rule(options))
+    return segmenter
 
 
 def _rule(options: SegmenterOptions) -> dict[str, Any]:

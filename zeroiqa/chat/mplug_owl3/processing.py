@@ -140,7 +140,7 @@ class MplugOwl3Processor:
 
     @property
     def mistakes_second(self) -> bool:
-        """Whether the release's own processor takes the second image of a text for its first's global view."""
+        """Whether the release's own processor takes the second image of a text for a view of the first."""
         return self.version == "240728" and self.image_processor.cut
 
     def cut_picture(self, picture: Picture, *, first_tiles: bool = False) -> CutPicture:
