@@ -95,6 +95,12 @@ def test_where_one_standard_has_no_score_there_is_none_of_fewer(missing):
         assert scored(ratings, labels=labels).score == 3.0  # without weights the first one is there
 
 
+def test_as_many_weights_as_standards_are_needed():
+    ratings = {"one": {"x": [sure(4)], "y": [sure(2)]}}
+    with pytest.raises(UserError, match="There are 3 weights for 2 standards; give one for each"):
+        scored(ratings, standard_weights=(1.0, 1.0, 1.0))
+
+
 def test_the_mean_has_a_name_that_no_standard_has():
     weights = Aggregation(standard_weights=(1.0, 1.0))
     assert score_labels(["x", "y"], Aggregation()) == ("x", "y")
@@ -294,6 +300,11 @@ def test_without_weights_the_first_of_one_aspect_leads_and_that_is_said_once(fol
     weighted = give(folder, "score", "photos", "-o", "two", *two, *("--standard-weight", 1) * 2)
     assert line not in weighted.stderr and "the run's own standard weights none" in weighted.stderr
     assert line in give(folder, "rescore", "two").stderr
+    evaluated = give(folder, "evaluate", "two", "--mos", "mos.csv", "--root", "photos", "--resamples", 0,
+                     "--format", "json", *("--standard-weight", 1) * 2)  # fmt: skip
+    means = [result.score for result in zeroiqa.load_run(folder / "two").scores(standard_weights=[1, 1])]
+    [plcc] = [row["value"] for row in json.loads(evaluated.stdout)["rows"] if row["measure"] == "PLCC"]
+    assert plcc == pytest.approx(np.corrcoef(means, range(5))[0, 1], abs=1e-6)
     scales = ("--standard", "quality-word-7", "--standard", "quality-word-5", "--standard", "q-bench")
     apart = give(folder, "score", "photos", "-o", "apart", "--rater", "fake", *scales)
     assert "quality-word-7 alone; 2 other standards have columns of their own.\n" in apart.stderr
@@ -301,6 +312,22 @@ def test_without_weights_the_first_of_one_aspect_leads_and_that_is_said_once(fol
     assert "There is no mean of quality-word-7" in refused.stderr and "Traceback" not in refused.stderr
     aspects = ("--aspect", "quality", "--aspect", "authenticity")
     assert "alone" not in give(folder, "score", "photos", "-o", "aspects", "--rater", "fake", *aspects).stderr
+
+
+def test_a_run_of_an_older_version_keeps_the_first_score_in_its_table(folder: Path):
+    """Its run.json names no weights of standards: a command that gives some shows their table, no more."""
+    command = ("score", "photos", "-o", "older", "--rater", "fake", "--standard", "quality-word-7",
+               "--standard", "quality-number-7")  # fmt: skip
+    assert give(folder, *command).returncode == 0
+    record = json.loads((folder / "older" / "run.json").read_text())
+    for fields in (record["settings"], record["arithmetic"]):
+        del fields["standard_weights"]
+    (folder / "older" / "run.json").write_text(json.dumps(record))
+    before = (folder / "older" / "scores.csv").read_bytes()
+    done = give(folder, *command, *("--standard-weight", 1) * 2, "--format", "json")
+    assert done.returncode == 0 and (folder / "older" / "scores.csv").read_bytes() == before
+    row = json.loads(done.stdout)[0]
+    assert row["score"] == pytest.approx((row["quality-word-7_score"] + row["quality-number-7_score"]) / 2)
 
 
 def test_an_image_that_one_standard_cannot_be_asked_about_is_an_error_until_it_can(folder: Path):

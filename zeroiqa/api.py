@@ -109,7 +109,8 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         method: From `load_method`; the embedded preset if left out.
 
     Returns:
-        The result; `result.score` lies in [1, 7] for the shipped presets, higher is better.
+        The result; `result.score` lies on `result.scale`, 1 to 7 for the default preset, higher is better. It
+        is that of the first standard alone, unless `standard_weights` make it the mean of all.
 
     Raises:
         ImageError: this image cannot be decoded or rated, or the prompt that a standard needs is missing.

@@ -84,8 +84,15 @@ def average(scores: Sequence[Score], aggregation: Aggregation) -> Score:
     Args:
         scores: One for each standard, by the same raters.
         aggregation: Weighs the standards, and the raters whose disagreement is that of their means.
+
+    Raises:
+        UserError: there are more or fewer weights than standards.
     """
     weights = aggregation.standard_weights
+    if len(weights) != len(scores):
+        raise UserError(
+            f"There are {len(weights)} weights for {len(scores)} standards; give one for each, in order."
+        )
 
     def mean(values: Iterable[float]) -> float:
         return round(_mean(values, weights), DECIMALS)
