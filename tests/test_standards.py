@@ -85,6 +85,18 @@ PINNED = {
         1,
         "845d9279676dbc9c87c3155525eb6d5d50289669f1c978491e54a045ea6018e1",
     ),
+    "q-debias": (
+        1,
+        "7a70aa5ca04d7fd0d8fe7fb39d6429714a34412f753ae98e9ecb4de25d538b21",
+    ),
+    "q-debias-as-run": (
+        1,
+        "7a8ef04c5dd3ee997f2964a207b9a2f5a0e763fe4a2b964afa35eef6ec4afccd",
+    ),
+    "q-debias-mean": (
+        1,
+        "a34bcd8960b0e42f049210c77dc875ba149f2c0fc439a9b504dad97a738119ff",
+    ),
     "sep-iaa": (
         1,
         "2d7104cf0f115932f66414f807b152babbd0197967336860b6946ace562d348d",
@@ -179,7 +191,7 @@ def test_float_standard_asks_for_a_decimal_number():
 
 def test_shipped_aspects_and_names():
     aspects = {name: load_standard(name).aspect for name in standard_names()}
-    methods = ("dog-iqa-", "q-align", "q-bench", "sep-iaa", "sep-iqa")
+    methods = ("dog-iqa-", "q-align", "q-bench", "q-debias", "sep-iaa", "sep-iqa")
     of_methods = {name: aspects.pop(name) for name in list(aspects) if name.startswith(methods)}
     assert set(of_methods.values()) == {"quality", "aesthetics"}
     assert set(aspects.values()) == {"quality", "authenticity", "correspondence"}
