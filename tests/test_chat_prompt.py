@@ -10,10 +10,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from zeroiqa.chat.placing import check_standard
 from zeroiqa.chat.prompt import read_template
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.standards import FilledPrompt, load_standard
+from zeroiqa.standards import FilledPrompt
 
 PROMPT = FilledPrompt("Be strict.", "How good is it?")
 PARTS = (
@@ -91,9 +90,6 @@ def test_an_empty_system_text_makes_no_system_turn(processor: Callable[[str], An
 
 
 BEFORE = FilledPrompt("", "How good is it?", "\n  ", before_image=" Levels: 1, 2.\n  ")
-SORTED = PARTS.replace("message.content", "message.content | sort(attribute='type')")
-JOINED = "{% for part in message.content if part.type == 'image' %}<|image_pad|>{% endfor %}{{ message.content | map(attribute='text') | select('string') | join(' ') }}"
-TRIMS = PARTS.replace("part.text", "part.text | trim")
 
 
 @pytest.mark.parametrize("body", [PARTS, BREAKS, NO_SYSTEM, PLAIN_SYSTEM])
@@ -111,43 +107,6 @@ def test_without_a_system_turn_its_text_goes_ahead_of_the_text_before_the_image(
     assert template.text(BEFORE._replace(system="Be strict.")).startswith(
         "user: Be strict.\n\n Levels: 1, 2.\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (SORTED, r"cannot put an image between two texts, as the standard dog-iqa-word-7 needs it; choose"),
-        (IMAGE_LAST, r"cannot put an image between two texts, as"),
-        (JOINED, r"cannot put an image between two texts, as"),
-        (NEEDS_IMAGE, r"cannot put an image between two texts \(it fails with TemplateError: no image\), as"),
-        (
-            PARTS.replace(".text", ".text[-300:]"),
-            r"cannot be asked under the standard dog-iqa-word-7: The chat",
-        ),
-    ],
-    ids=["images first", "images last", "texts joined", "an error", "cut"],
-)
-def test_a_template_that_cannot_put_the_image_between_texts_is_refused(
-    body: str, why: str, processor: Callable[[str], Any]
-) -> None:
-    template = read_template(processor(TURNS.replace("BODY", body)), "a model")
-    check_standard(template, load_standard("q-bench"), "a model")
-    with pytest.raises(UserError, match=f"a model {why}") as refusal:
-        check_standard(template, load_standard("dog-iqa-word-7"), "a model")
-    assert not isinstance(refusal.value, ImageError)
-
-
-def test_lost_white_space_around_the_image_is_said_once(
-    processor: Callable[[str], Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    template = read_template(processor(TURNS.replace("BODY", TRIMS)), "a model")
-    check_standard(template, load_standard("quality-word-7"), "a model")
-    assert not caplog.records
-    check_standard(template, load_standard("dog-iqa-word-7"), "a model")
-    assert [record.getMessage() for record in caplog.records] == [
-        "dog-iqa-word-7: the chat template of a model changes the white space around the image, so that crops "
-        "are asked about as the whole image is."
-    ]
 
 
 @pytest.mark.parametrize(
