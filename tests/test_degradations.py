@@ -85,6 +85,12 @@ def test_black_stays_black_in_fog_and_no_drop_leaves_a_picture_as_it_is() -> Non
         assert degrade("spatter", black, 1, np.random.RandomState(seed)).any() == drops
 
 
+def test_every_severity_that_is_offered_is_computed_and_differs() -> None:
+    for name, severities in SEVERITIES.items():
+        made = [degrade(name, PATCHES, each, np.random.RandomState(0)) for each in severities]
+        assert len({*map(checksum, [PATCHES, *made])}) == len(severities) + 1
+
+
 @pytest.mark.parametrize(
     ("name", "severity"), [("mist", 3), ("fog", 0), ("fog", 6), ("spatter", 4), ("saturate", 4)]
 )

@@ -95,6 +95,18 @@ PINNED = {
         1,
         "845d9279676dbc9c87c3155525eb6d5d50289669f1c978491e54a045ea6018e1",
     ),
+    "q-debias": (
+        1,
+        "7a70aa5ca04d7fd0d8fe7fb39d6429714a34412f753ae98e9ecb4de25d538b21",
+    ),
+    "q-debias-as-run": (
+        1,
+        "7a8ef04c5dd3ee997f2964a207b9a2f5a0e763fe4a2b964afa35eef6ec4afccd",
+    ),
+    "q-debias-mean": (
+        1,
+        "a34bcd8960b0e42f049210c77dc875ba149f2c0fc439a9b504dad97a738119ff",
+    ),
     "q-realign": (
         1,
         "bbf83951e7db7b8721b38da18208f1a31c2ec6c3d91ca82e4ebed739159857a5",
