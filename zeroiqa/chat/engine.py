@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from zeroiqa.chat.batching import TokenBudget, run_in_batches
-from zeroiqa.chat.forward import Forward, Paths
+from zeroiqa.chat.forward import Forward
 from zeroiqa.chat.inputs import (
     Collation,
     Preprocessor,
@@ -26,6 +26,7 @@ from zeroiqa.chat.inputs import (
 )
 from zeroiqa.chat.loading import Loaded
 from zeroiqa.chat.path_check import PathCheck, Probes
+from zeroiqa.chat.paths import Paths
 from zeroiqa.chat.prompt import ChatTemplate, read_template
 from zeroiqa.chat.tokens import AnswerTokens, level_tokens
 from zeroiqa.errors import ImageError, UserError, one_line
@@ -170,9 +171,16 @@ class ChatEngine:
         """What keeps rows apart: all where batches are off, the lengths where they have to be equal."""
         if not self.paths.batch:
             return list(range(len(rows)))
-        if self.paths.prefix == "equal" or not self.forward.pads_freely:
+        if not self.forward.pads_freely or (self.paths.prefix == "equal" and self._have_prefix(rows)):
             return [tuple(item.length for item in row.items) for row in rows]
         return None
+
+    def _have_prefix(self, rows: Sequence[PreparedView]) -> bool:
+        """Whether anything would be computed once for these views, were they of one length."""
+        paths = replace(self.paths, prefix="any")
+        return any(
+            self.forward.uses_prefix(items, paths) for items in zip(*(row.items for row in rows), strict=True)
+        )
 
     def _run_batch(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[list[AnswerT]]:
         """One batch; where it cannot be run, its views one by one, so that only the view at fault fails.
@@ -198,7 +206,7 @@ class ChatEngine:
     ) -> list[list[AnswerT]] | Exception:
         """The answers, or what the model has against the views."""
         try:
-            by_prompt = list(self._answers(rows, read))
+            by_prompt = self._answers(rows, read)
         except (UserError, MemoryError):
             raise
         except Exception as error:
@@ -207,15 +215,24 @@ class ChatEngine:
             return error
         return [list(answers) for answers in zip(*by_prompt, strict=True)]
 
-    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> Iterator[Sequence[AnswerT]]:
+    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[Sequence[AnswerT]]:
         """For each prompt the answers of the batch."""
         features = self.forward.features([row.items[0] for row in rows]) if self.paths.features else None
+        items = [row.items for row in rows]
+        found: dict[int, Sequence[AnswerT]] = {}
+        for fork in self.forward.forks(items) if self.paths.trunk != "off" else []:
+            branches = self.forward.logits_of_fork(items, fork, self.paths, features)
+            for prompt, logits in zip(fork.prompts, branches, strict=True):
+                found[prompt] = read(logits, prompt)
         for prompt in range(len(rows[0].texts)):
-            items = [row.items[prompt] for row in rows]
-            if self.paths.forward:
-                yield read(self.forward.logits(items, self.paths, features), prompt)
-            else:
-                yield read(torch.cat([self.forward.reference(item) for item in items]), prompt)
+            if prompt not in found:
+                found[prompt] = read(self._logits([row.items[prompt] for row in rows], features), prompt)
+        return [found[prompt] for prompt in sorted(found)]
+
+    def _logits(self, items: Sequence[PromptInputs], features: Any) -> torch.Tensor:
+        if self.paths.forward:
+            return self.forward.logits(items, self.paths, features)
+        return torch.cat([self.forward.reference(item) for item in items])
 
     def _prepared(
         self, windows: Sequence[Sequence[int]], pixels: Sequence[Pixels], texts: Sequence[Sequence[str]]
@@ -242,8 +259,7 @@ class ChatEngine:
         items = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
         collation = self.forward.collation
         if collation is not None:  # the picture is kept once
-            shared = {name: value for name, value in items[0].tensors.items() if name not in collation.rows}
-            items = [item._replace(tensors={**item.tensors, **shared}) for item in items]
+            items = [_with_picture_of(items[0], item, collation) for item in items]
         return PreparedView(items, pixels, texts)
 
     def _least_side(self, check: PathCheck, prompt: FilledPrompt) -> int:
@@ -275,7 +291,8 @@ class ChatEngine:
         first, like_first = (self.preprocessor.prepare(view, text) for view in views[::2])
         # some families have as many tokens for every picture: then the words behind it make the difference
         behind = self.template.text(FilledPrompt(prompt.system, f"{prompt.user} Be brief."))
-        second = self.preprocessor.prepare(views[1], behind)
+        first_again, second = (self.preprocessor.prepare(view, behind) for view in views[:2])
+        second_again = self.preprocessor.prepare(views[1], text)
         collation, no_batch = None, "the processor's batches are not made of its single views"
         try:
             batch = self.preprocessor.batch(views[:2], [text, longer])
@@ -284,7 +301,16 @@ class ChatEngine:
             )
         except Exception as error:  # a processor without batches: views run one at a time
             no_batch = f"the processor makes no batch: {one_line(error, kind=True)}"
-        return Probes(first, second, like_first), collation, no_batch
+        if collation is not None:  # the pictures are kept once, as they are of a view under its prompts
+            first_again = _with_picture_of(first, first_again, collation)
+            second_again = _with_picture_of(second, second_again, collation)
+        return Probes(first, second, like_first, first_again, second_again), collation, no_batch
+
+
+def _with_picture_of(first: PromptInputs, item: PromptInputs, collation: Collation) -> PromptInputs:
+    """A view's inputs that hold the very picture of another of its prompts."""
+    picture = {name: value for name, value in first.tensors.items() if name not in collation.rows}
+    return item._replace(tensors={**item.tensors, **picture})
 
 
 def token_budget(loaded: Loaded) -> int:
