@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import FAMILIES, NATIVE, UNLISTED, build, load_parts, tokenizer, unlisted_more  # noqa: E402
 from tests.tiny.checkpoint import write  # noqa: E402
-from zeroiqa.chat.forward import Paths  # noqa: E402
+from zeroiqa.chat.paths import Paths  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.settings import load_settings  # noqa: E402
 from zeroiqa.standards import Standard, load_standard  # noqa: E402

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from zeroiqa.chat.batching import TokenBudget, run_in_batches
-from zeroiqa.chat.forward import Forward, Paths
+from zeroiqa.chat.forward import Forward
 from zeroiqa.chat.inputs import (
     Collation,
     Preprocessor,
@@ -27,6 +27,7 @@ from zeroiqa.chat.inputs import (
 )
 from zeroiqa.chat.loading import Loaded
 from zeroiqa.chat.path_check import PathCheck, Probes
+from zeroiqa.chat.paths import Paths
 from zeroiqa.chat.prompt import ChatTemplate, read_template
 from zeroiqa.chat.showing import Encoder, PreparedPictures, Showing, prepare_pictures
 from zeroiqa.chat.tokens import AnswerTokens, level_tokens
@@ -181,9 +182,16 @@ class ChatEngine:
         """What keeps rows apart: all where batches are off, the lengths where they have to be equal."""
         if not self.paths.batch:
             return list(range(len(rows)))
-        if self.paths.prefix == "equal" or not self.forward.pads_freely:
+        if not self.forward.pads_freely or (self.paths.prefix == "equal" and self._have_prefix(rows)):
             return [tuple(item.length for item in row.items) for row in rows]
         return None
+
+    def _have_prefix(self, rows: Sequence[PreparedView]) -> bool:
+        """Whether anything would be computed once for these views, were they of one length."""
+        paths = replace(self.paths, prefix="any")
+        return any(
+            self.forward.uses_prefix(items, paths) for items in zip(*(row.items for row in rows), strict=True)
+        )
 
     def _run_batch(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[list[AnswerT]]:
         """One batch; where it cannot be run, its views one by one, so that only the view at fault fails.
@@ -209,7 +217,7 @@ class ChatEngine:
     ) -> list[list[AnswerT]] | Exception:
         """The answers, or what the model has against the views."""
         try:
-            by_prompt = list(self._answers(rows, read))
+            by_prompt = self._answers(rows, read)
         except (UserError, MemoryError):
             raise
         except Exception as error:
@@ -218,22 +226,39 @@ class ChatEngine:
             return error
         return [list(answers) for answers in zip(*by_prompt, strict=True)]
 
-    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> Iterator[Sequence[AnswerT]]:
+    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[Sequence[AnswerT]]:
         """For each prompt the answers of the batch."""
-        showing, several = rows[0].showing, [row.several for row in rows if row.several is not None]
-        encoder = Encoder(self.forward, several)
+        showing = rows[0].showing
         plain = _plain_prompts(len(rows[0].texts), showing)
-        features = None
-        if self.paths.features and plain:
-            features = self.forward.features([row.items[plain[0]] for row in rows])
-        for prompt in range(len(rows[0].texts)):
-            items = [row.items[prompt] for row in rows]
-            if showing is not None and (way := showing.ways[prompt]) is not None:
-                yield read(encoder.logits(prompt, showing.shown[prompt], way), prompt)
-            elif self.paths.forward:
-                yield read(self.forward.logits(items, self.paths, features), prompt)
-            else:
-                yield read(torch.cat([self.forward.reference(item) for item in items]), prompt)
+        of_view = self._logits_of_view([[row.items[prompt] for prompt in plain] for row in rows])
+        found = {plain[at]: read(logits, plain[at]) for at, logits in of_view}
+        if showing is not None:
+            encoder = Encoder(self.forward, [row.several for row in rows if row.several is not None])
+            for prompt, way in enumerate(showing.ways):
+                if way is not None:
+                    found[prompt] = read(encoder.logits(prompt, showing.shown[prompt], way), prompt)
+        return [found[prompt] for prompt in sorted(found)]
+
+    def _logits_of_view(self, rows: Sequence[Sequence[PromptInputs]]) -> Iterator[tuple[int, torch.Tensor]]:
+        """The logits under each prompt that shows the view itself, with the prompt's place in `rows`."""
+        prompts = range(len(rows[0]))
+        if not prompts:
+            return
+        features = self.forward.features([row[0] for row in rows]) if self.paths.features else None
+        done: set[int] = set()
+        for fork in self.forward.forks(rows) if self.paths.trunk != "off" else []:
+            yield from zip(
+                fork.prompts, self.forward.logits_of_fork(rows, fork, self.paths, features), strict=True
+            )
+            done.update(fork.prompts)
+        for prompt in prompts:
+            if prompt not in done:
+                yield prompt, self._logits([row[prompt] for row in rows], features)
+
+    def _logits(self, items: Sequence[PromptInputs], features: Any) -> torch.Tensor:
+        if self.paths.forward:
+            return self.forward.logits(items, self.paths, features)
+        return torch.cat([self.forward.reference(item) for item in items])
 
     def _prepared(
         self,
@@ -272,9 +297,8 @@ class ChatEngine:
         items = {prompt: preprocessor.prepare(pixels, texts[prompt]) for prompt in plain}
         collation = self.forward.collation
         if collation is not None and items:  # the picture is kept once
-            first = items[plain[0]].tensors
-            shared = {name: value for name, value in first.items() if name not in collation.rows}
-            items = {at: item._replace(tensors={**item.tensors, **shared}) for at, item in items.items()}
+            first = items[plain[0]]
+            items = {at: _with_picture_of(first, item, collation) for at, item in items.items()}
         several = None if showing is None else self._prepare_several(pixels, texts, showing, preprocessor)
         if several is not None:
             items |= several.items
@@ -321,7 +345,8 @@ class ChatEngine:
         first, like_first = (self.preprocessor.prepare(view, text) for view in views[::2])
         # some families have as many tokens for every picture: then the words behind it make the difference
         behind = self.template.text(FilledPrompt(prompt.system, f"{prompt.user} Be brief."))
-        second = self.preprocessor.prepare(views[1], behind)
+        first_again, second = (self.preprocessor.prepare(view, behind) for view in views[:2])
+        second_again = self.preprocessor.prepare(views[1], text)
         collation, no_batch = None, "the processor's batches are not made of its single views"
         try:
             batch = self.preprocessor.batch(views[:2], [text, longer])
@@ -330,7 +355,16 @@ class ChatEngine:
             )
         except Exception as error:  # a processor without batches: views run one at a time
             no_batch = f"the processor makes no batch: {one_line(error, kind=True)}"
-        return Probes(first, second, like_first), collation, no_batch
+        if collation is not None:  # the pictures are kept once, as they are of a view under its prompts
+            first_again = _with_picture_of(first, first_again, collation)
+            second_again = _with_picture_of(second, second_again, collation)
+        return Probes(first, second, like_first, first_again, second_again), collation, no_batch
+
+
+def _with_picture_of(first: PromptInputs, item: PromptInputs, collation: Collation) -> PromptInputs:
+    """A view's inputs that hold the very picture of another of its prompts."""
+    picture = {name: value for name, value in first.tensors.items() if name not in collation.rows}
+    return item._replace(tensors={**item.tensors, **picture})
 
 
 def _plain_prompts(count: int, showing: Showing | None) -> list[int]:

@@ -124,6 +124,7 @@ class ChatRater:
                 "batch": paths.batch,
                 "vision features": paths.features,
                 "prefix": paths.prefix,
+                "shared view": paths.trunk != "off",
                 "last position": engine.forward.last_only,
             },
             "why": dict(engine.why),

@@ -84,7 +84,9 @@ def half_size(plane: Table) -> Table:
     Args:
         plane: whole numbers 0..255, shape (height, width), both even.
     """
-    halved = cv2.sepFilter2D(plane, cv2.CV_64F, HALVING, HALVING, anchor=(3, 3), borderType=cv2.BORDER_REFLECT)
+    halved = cv2.sepFilter2D(
+        plane, cv2.CV_64F, HALVING, HALVING, anchor=(3, 3), borderType=cv2.BORDER_REFLECT
+    )
     return np.asarray(halved[::2, ::2], dtype=np.float64)
 
 
@@ -139,7 +141,12 @@ def _features(blocks: Table, grid: ShapeGrid, inside: Mask | None) -> Table:
         pairs = None if inside is None else inside & np.roll(inside, shift, (1, 2))
         index, left, right = _asymmetric_fit(products, grid, pairs)
         width = grid.width_factors[index]
-        columns += [grid.shapes[index], (right - left) * grid.mean_factors[index], left * width, right * width]
+        columns += [
+            grid.shapes[index],
+            (right - left) * grid.mean_factors[index],
+            left * width,
+            right * width,
+        ]
     return np.stack(columns, axis=1)
 
 

@@ -102,7 +102,9 @@ def _gaussian(arrays: Mapping[str, Any]) -> Gaussian:
     mean, covariance = (_numbers(name, arrays[name]) for name in names)
     if mean.size != FEATURES or covariance.shape != (FEATURES, FEATURES):
         shapes = " and ".join(" x ".join(map(str, array.shape)) for array in (mean, covariance))
-        raise ValueError(f"its arrays have {shapes} numbers in place of 1 x {FEATURES} and {FEATURES} x {FEATURES}")
+        raise ValueError(
+            f"its arrays have {shapes} numbers in place of 1 x {FEATURES} and {FEATURES} x {FEATURES}"
+        )
     values = np.linalg.eigvalsh(covariance)
     if not np.allclose(covariance, covariance.T) or values[0] < -1e-9 * abs(values[-1]):
         raise ValueError(f"its {names[1]} is no covariance")
