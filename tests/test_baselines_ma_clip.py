@@ -199,6 +199,8 @@ def test_pickled_tensors_are_read_where_that_is_allowed(clip, file, tmp_path):
         ({"visual.layer1.0.conv1.weight": None}, r"no CLIP with a ResNet .* lacks .*layer1.0.conv1.weight"),
         ({"visual.class_embedding": 3, "visual.layer1.0.conv1.weight": None}, "it has a vision transformer"),
         ({"visual.extra": 1}, "without a place in the model: visual.extra"),
+        ({"token_embedding.weight": 7}, "no CLIP with a ResNet .*its tensors have other axes"),
+        ({"visual.layer1.0.conv1.weight": ()}, "no CLIP with a ResNet .*its tensors have other axes"),
         ({"ln_final.bias": 7}, "of another shape: ln_final.bias"),
         ({"token_embedding.weight": (90, 128)}, "90 tokens; OpenAI's models have multiples of 64 and 49,408"),
     ],

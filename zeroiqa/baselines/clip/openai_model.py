@@ -138,15 +138,13 @@ def _check(name: str, tensors: Tensors) -> None:
     """Refuse another architecture, and tensors that are not those of one model."""
     try:
         wanted = shapes(tensors)
-    except (KeyError, ValueError) as error:
-        kind = (
-            "it has a vision transformer"
-            if "visual.class_embedding" in tensors
-            else f"it lacks {one_line(error)}"
-        )
+    except (KeyError, ValueError, IndexError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else "its tensors have other axes"
+        if "visual.class_embedding" in tensors:
+            why = "it has a vision transformer"
         raise UserError(
-            f"{name} is no CLIP with a ResNet under OpenAI's tensor names ({kind}); give one such as "
-            "OpenAI's RN50."
+            f"{name} is no CLIP with a ResNet under OpenAI's tensor names ({why}); give one such as OpenAI's "
+            "RN50."
         ) from error
     report = {
         "missing_keys": wanted.keys() - tensors.keys(),
