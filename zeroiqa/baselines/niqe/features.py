@@ -36,6 +36,8 @@ GRAY = (0.298936021293776, 0.587043074451121, 0.114020904255103)
 _BELL = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
 WINDOW = np.outer(_BELL, _BELL) / np.outer(_BELL, _BELL).sum()
 """7 x 7 pixels, Gaussian, of standard deviation 7/6."""
+ROUNDING = 1e-9
+"""Gray levels: what is less is the rounding of a quotient of two windows."""
 HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 """MATLAB's imresize to one half: the cubic kernel of a = -0.5, twice as wide against aliasing."""
 
@@ -121,6 +123,7 @@ def _local_contrast(plane: Table, inside: Mask | None) -> tuple[Table, Table]:
     else:
         share = np.where(inside, _windowed(inside.astype(np.float64)), 1)
         mean, power = _windowed(plane * inside) / share, _windowed(plane * plane * inside) / share
+        mean = np.where(np.abs(plane - mean) < ROUNDING, plane, mean)  # so that a flat region has no structure
     return mean, np.sqrt(np.abs(power - mean * mean))
 
 
