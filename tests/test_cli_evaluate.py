@@ -168,7 +168,7 @@ def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
         "compare",
         "run",
         "--baseline",
-        "niqe",
+        "piqe",
         "--mos",
         "opinions.csv",
         "--format",
@@ -179,8 +179,8 @@ def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
     done = zeroiqa(folder, *arguments)
     assert done.returncode == 0, done.stderr
     rows = records(done.stdout, "method", "measure")
-    assert [rows[name, "SRCC"]["better"] for name in ("run", "niqe")] == ["higher", "lower"]
-    (parts,) = (folder / "zeroiqa-runs").glob("niqe-*/ratings/*")
+    assert [rows[name, "SRCC"]["better"] for name in ("run", "piqe")] == ["higher", "lower"]
+    (parts,) = (folder / "zeroiqa-runs").glob("piqe-*/ratings/*")
     written = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
     assert zeroiqa(folder, *arguments).stdout == done.stdout
     assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == written

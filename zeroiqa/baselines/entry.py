@@ -98,7 +98,7 @@ class Baseline:
     wants: str = ""
     """What the text after the name must be, where there has to be one."""
     otherwise: str = ""
-    """Where that is to be had, or what to write instead: the end of the sentence that refuses the bare name."""
+    """Where that is to be had, and what to write instead: ends the sentence that refuses the bare name."""
     measures_mass: bool = False
     """Whether it reads an answer in words, and its measure says how probable these are."""
 

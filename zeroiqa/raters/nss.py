@@ -3,8 +3,8 @@
 Eleven measures of one picture are weighed into a quality Q, which is read on a fixed scale as a distribution
 over the levels 1..K. The only fitted object is a Gaussian over 24 pristine photographs. No measure is
 regressed on human scores; terms and weights were set by hand on development photographs (the training part of
-BIQ2021). One of the measures is a distance after NIQE, of features of its own: zeroiqa/nss/naturalness.py says
-how they differ from NIQE's.
+BIQ2021). One of the measures is a distance after NIQE, of features that depart from NIQE's; how is said in
+zeroiqa/nss/naturalness.py.
 
 Limits: it rates photographs. White backgrounds, high-key pictures, snow, night scenes and intended blur are
 rated too low; text, foliage and noise look sharp; meaning, composition, faces and the faults of generated

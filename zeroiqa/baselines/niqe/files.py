@@ -13,7 +13,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -84,11 +84,11 @@ def _mat(content: bytes) -> Mapping[str, Any]:
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
-    wanted = {name for pair in NAMES for name in pair}
+    wanted, file = {name for pair in NAMES for name in pair}, cast("Any", io.BytesIO(content))
     try:
-        sizes = {name: math.prod(shape) for name, shape, _ in whosmat(io.BytesIO(content))}
+        sizes = {name: math.prod(shape) for name, shape, _ in whosmat(file)}
         small = [name for name in wanted & sizes.keys() if sizes[name] <= FEATURES**2]
-        loaded = loadmat(io.BytesIO(content), variable_names=small) if small else {}
+        loaded = loadmat(file, variable_names=small) if small else {}
     except MatReadError as error:
         raise ValueError(str(error)) from error
     return {name: loaded.get(name) for name in sizes}
@@ -102,9 +102,8 @@ def _gaussian(arrays: Mapping[str, Any]) -> Gaussian:
     mean, covariance = (_numbers(name, arrays[name]) for name in names)
     if mean.size != FEATURES or covariance.shape != (FEATURES, FEATURES):
         shapes = " and ".join(" x ".join(map(str, array.shape)) for array in (mean, covariance))
-        raise ValueError(
-            f"its arrays have {shapes} numbers in place of 1 x {FEATURES} and {FEATURES} x {FEATURES}"
-        )
+        wanted = f"1 x {FEATURES} and {FEATURES} x {FEATURES}"
+        raise ValueError(f"its mean and its covariance have {shapes} numbers in place of {wanted}")
     values = np.linalg.eigvalsh(covariance)
     if not np.allclose(covariance, covariance.T) or values[0] < -1e-9 * abs(values[-1]):
         raise ValueError(f"its {names[1]} is no covariance")

@@ -83,7 +83,7 @@ def niqe(pixels: Pixels, pristine: Gaussian, *, inside: Mask | None = None) -> f
 
 
 def _squared_length(gap: Table, covariance: Table) -> float:
-    """gap^T pinv(covariance) gap; where the covariance has an inverse, this is it, the same on every processor."""
+    """gap^T pinv(covariance) gap; where there is an inverse, by one that is the same on every processor."""
     values = np.linalg.eigvalsh(covariance)
     least = len(values) * np.finfo(np.float64).eps
     if values[0] > least * values[-1]:
