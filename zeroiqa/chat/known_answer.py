@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib import metadata, resources
 from itertools import chain
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 Status: TypeAlias = Literal["recorded", "same", "different", "not recorded"]
 STANDARD = "quality-word-7"
-"""Under which the views are rated."""
+"""Under which the views are rated at every load."""
+EXAMPLE = "a photo of a cat"
+"""In place of an image's own text prompt, where a prompt is shown or tried."""
 _TOLERANCES = {"float32": 1e-3}
 _TOLERANCE = 2e-2
 _ROUNDING = 1e-3
@@ -152,6 +154,7 @@ def check(
     dtype: str,
     folder: Path | None = None,
     shipped: Mapping[tuple[str, str], KnownAnswer] | None = None,
+    standard: Standard | None = None,
 ) -> Result:
     """Let a rater answer, and compare with the known answer; where there is none, record this one.
 
@@ -161,12 +164,14 @@ def check(
         dtype: "float32", "bfloat16", ...
         folder: In place of `cache_folder()`.
         shipped: In place of `shipped_answers()`.
+        standard: One with levels, in place of `STANDARD`; each has a record of its own.
 
     Raises:
         UserError: the model answers with something that is no probability.
     """
-    given = _ask(rater, fingerprint, dtype)
-    path = (folder or cache_folder()) / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', fingerprint)}-{dtype}.json"
+    given = _ask(rater, fingerprint, dtype, standard or load_standard(STANDARD))
+    own = "" if standard is None or standard.name == STANDARD else f"-{standard.hash[:16]}"
+    path = (folder or cache_folder()) / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', fingerprint)}-{dtype}{own}.json"
     known = (shipped_answers() if shipped is None else shipped).get((fingerprint, dtype))
     source = "the package"
     if known is None or known.question != given.question:
@@ -203,8 +208,8 @@ def enforce(result: Result, model: str) -> None:
     )
 
 
-def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> KnownAnswer:
-    views, standard = built_in_views(), load_standard(STANDARD)
+def _ask(rater: _CanRate, fingerprint: str, dtype: str, standard: Standard) -> KnownAnswer:
+    views = [replace(view, prompt=EXAMPLE if standard.needs_prompt else None) for view in built_in_views()]
     try:
         ratings = [
             rater.rate([view], [standard])[0][0] for view in views
