@@ -31,14 +31,14 @@ from zeroiqa.types import View
 
 ROOT = Path(__file__).parents[1]
 NAMED = """
-native niqe piqe log-laplacian clip-iqa clipscore pickscore vqascore lmm-raters
+native niqe piqe log-laplacian clip-iqa ma-clip clipscore pickscore vqascore lmm-raters
 pyiqa brisque ilniqe clip-iqa+ nima cnniqa wadiqam-nr dbcnn hyperiqa musiq liqe tres q-align aesthetic
 external biqi bliinds-ii qac bpri hosa bmpri higrade-1 higrade-2 stairiqa mgqa blipscore imagereward hpsv2
 external fga-blip2 hps stairreward fid is kid
 published-only ceiq dsiqa gmlf sisblim cornia diivine friquee re-iqa contrique metaiqa p2p-bm amff-net
 published-only ma-agiqa ipce sf-iqa flip-score
 """
-"""What the papers name: where it is computed, then the names."""
+"""What the papers name, and newer ones: where it is computed, then the names."""
 KINDS = {name: line.split()[0] for line in NAMED.splitlines() for name in line.split()[1:]}
 MEASURED = [name for name, kind in KINDS.items() if kind == "native" and name != "lmm-raters"]
 LOWER = {"niqe", "piqe", "brisque", "ilniqe", "fid", "kid"}

@@ -220,6 +220,7 @@ def test_ablations_print_their_table_and_what_was_shared(folder: Path) -> None:
     done = zeroiqa(folder, *arguments)
     assert done.returncode == 0, done.stderr
     assert "boxes and whole image, word standard" in done.stdout
+    assert "7 rows of 2 runs; 3 of them are rescored from ratings of other rows." in done.stdout
     assert f"{IMAGES * 5 * 3} ratings computed, {IMAGES * 5} shared" in done.stdout
     assert "Left out: whole image, free number. The rater fake gives levels" in done.stdout
     again = zeroiqa(folder, *arguments)

@@ -56,12 +56,16 @@ def test_list_has_a_line_for_each_model(tmp_path: Path) -> None:
         "parameters",
         "bfloat16",
         "presets",
+        "fine-tuned",
+        "on",
     ]
     assert [line.split()[0] for line in lines] == list(model_cards())
     (small,) = (line for line in lines if line.startswith("smolvlm-500m "))
     assert small.split() == ["smolvlm-500m", SMALL, "Apache-2.0", "yes", "0.51", "B", "0.9", "GiB", "small"]
     (researchers,) = (line for line in lines if line.startswith("qwen2.5-vl-3b "))
     assert "Qwen Research" in researchers and " no " in researchers
+    trained = {line.split()[0] for line in lines if line.endswith("KonIQ, SPAQ, KADID, AGIQA-20K, AVA, LSVQ")}
+    assert trained == {"q-realign-mini", "q-realign-lite", "q-realign-pro"}
 
 
 def test_list_as_json_says_the_same_and_more(tmp_path: Path) -> None:
@@ -71,6 +75,7 @@ def test_list_as_json_says_the_same_and_more(tmp_path: Path) -> None:
     assert by_name["gemma3-4b"]["gated"] is True
     assert by_name["qwen2.5-vl-7b"]["presets"] == ["ensemble", "fast"]
     assert by_name["smolvlm-500m"]["memory_bf16_gib"] == 0.95
+    assert by_name["smolvlm-500m"]["trained_on"] == [] and "KonIQ" in by_name["q-realign-pro"]["trained_on"]
 
 
 def test_pull_brings_a_model_and_says_how_to_rate_with_it(hub: Hub, tmp_path: Path) -> None:

@@ -188,6 +188,40 @@ def test_dog_iqas_prompts_are_the_official_token_ids(tokenizer: Any) -> None:
         assert len(_ids(processor, text, (640, 480))) == count + 24
 
 
+Q_DEBIAS_STARTS = [28, 40, 52, 65, 77, 89, 97, 122, 130]
+
+
+def test_q_debias_prompts_are_those_of_its_code(tokenizer: Any) -> None:
+    """Lengths and places of 240728's own processor for a picture cut 2 x 3, as its authors run it."""
+    words = tokenizer(["Yes", "No", "Good", "Poor"], add_special_tokens=False)["input_ids"]
+    assert words == [[9454], [2753], [15216], [84103]]
+    processor = MplugOwl3Processor(tokenizer, MplugOwl3ImageProcessor(14), "240728")
+    template, picture = read_template(processor, "mPLUG-Owl3"), Image.new("RGB", (640, 480))
+    stem = tokenizer("The quality of the image is", add_special_tokens=False)["input_ids"]
+    for name, length, starts, views in (("-as-run", 164, 9, 9), ("", 225, 14, 14)):
+        standard = load_standard(f"q-debias{name}")
+        photo = processor.cut_picture(picture, first_tiles=name != "")
+        for weight in (False, True):
+            text = template.text(standard.fill(weight=weight))
+            given = processor(text, images=[[processor.cut_picture(picture), photo]])
+            ids = given["input_ids"][0].tolist()
+            assert ids[:3] == [151644, 8948, 198] and ids[-3:] == [151644, 77091, 198]
+            assert all(ids[at : at + len(stem)] != stem for at in range(len(ids)))
+            found = given["image_starts"][0].nonzero()[:, 0].tolist()
+            assert len(ids) == length - 12 * weight and len(found) == starts
+            assert found[: 9 if name else 8] == Q_DEBIAS_STARTS[: 9 if name else 8]
+            assert len(given["pixel_values"]) == views
+
+
+def test_only_240728_mistakes_a_second_picture(tokenizer: Any) -> None:
+    picture = Image.new("RGB", (640, 480))
+    for version, cut in (("241101", True), ("240728", False)):
+        processor = MplugOwl3Processor(tokenizer, MplugOwl3ImageProcessor(14, cut), version)
+        assert not processor.mistakes_second
+        with pytest.raises(ValueError, match="Only mPLUG-Owl3-7B-240728"):
+            processor.cut_picture(picture, first_tiles=True)
+
+
 def _ids(processor: MplugOwl3Processor, text: str, size: tuple[int, int]) -> list[int]:
     ids: list[int] = processor(text, images=[Image.new("RGB", size)])["input_ids"][0].tolist()
     return ids

@@ -7,17 +7,18 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
+from zeroiqa.comparison import COMPARISON_KEYS, Comparison, read_comparison
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.files.keys import Keys
 from zeroiqa.suggestions import did_you_mean
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
-Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference"]
+Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference", "comparison"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
@@ -27,6 +28,7 @@ _PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
     "float": ("k",),
     "next-word": (),
     "preference": (),
+    "comparison": (),
 }
 """What a kind's texts may hold, beside the image's text prompt."""
 _OBLIGATORY = ("levels", "k")
@@ -42,6 +44,7 @@ _SCALE_KEYS: dict[Kind, tuple[str, ...]] = {
     "float": ("k",),
     "next-word": ("levels", "answer"),
     "preference": ("positive", "negative", "candidates", "answer"),
+    "comparison": ("levels", *COMPARISON_KEYS),
 }
 """Keys of a file besides those that every kind has."""
 _TURN_KEYS = ("before_image", "after_image", "user")
@@ -87,14 +90,16 @@ class Standard:
     kind: Kind
     """What stands for a level: a word, a bare number or a sentence, each with its digit; "float" asks for a
     decimal number. Of an answer that is begun, "next-word" compares the words of the levels as the next one,
-    "preference" how the likeliest next words lean (SeP-IQA)."""
+    "preference" how the likeliest next words lean (SeP-IQA). "comparison" compares two words, too, about the
+    image beside degraded copies of itself (Q-Debias)."""
     levels: tuple[str, ...]
     """The words or sentences, level 1 first; empty for "number", "float" and "preference"."""
     k: int
-    """Number of levels, from 2 to 9: each is a single digit, and so a single token. 0 for "preference"."""
+    """Number of levels, from 2 to 9: each is a single digit, and so a single token. 0 where the answer
+    is a number without levels: any for "preference", from 0 to 1 for "comparison"."""
     system: str
     """Template of the system message, with placeholders in braces; may be empty where an answer is
-    begun, and where text stands before the image."""
+    begun, where text stands before the image, and of "comparison"."""
     user: str
     """Template of the user message, with placeholders in braces."""
     answer: str = ""
@@ -113,6 +118,8 @@ class Standard:
     """Between the levels of {levels}; None for the kind's own (", " for words, "; " for sentences)."""
     crops: UserTurn | None = None
     """The user turn for crops of regions; None where it is that of the whole image."""
+    comparison: Comparison | None = None
+    """Of "comparison": the degraded copies, and how their answers are weighted."""
 
     @property
     def hash(self) -> str:
@@ -135,6 +142,7 @@ class Standard:
                 "negative": self.negative,
                 "candidates": self.candidates,
             }
+        content |= {"comparison": asdict(self.comparison)} if self.comparison else {}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
     def _unusual(self) -> dict[str, object]:
@@ -171,12 +179,13 @@ class Standard:
         """Whether an image with this text prompt, or without one, can be rated under the standard."""
         return not self.needs_prompt or bool(prompt and prompt.strip())
 
-    def fill(self, prompt: str | None = None, *, crop: bool = False) -> FilledPrompt:
+    def fill(self, prompt: str | None = None, *, crop: bool = False, weight: bool = False) -> FilledPrompt:
         """Put the levels, the scale and the image's text prompt into the templates.
 
         Args:
             prompt: The image's text prompt, taken over unchanged; ignored unless `needs_prompt`.
             crop: Whether the crop of a region is asked about, rather than the whole image.
+            weight: Whether to ask what weighs the answer of a comparison.
 
         Raises:
             ImageError: `needs_prompt`, and the prompt is missing or blank.
@@ -186,13 +195,14 @@ class Standard:
                 f"The standard {self.name} compares the image with its text prompt, but this image has none; "
                 "give the prompts in a CSV column or a sidecar file, or choose another standard."
             )
-        turn = self.turn(crop=crop)
+        turn, compared = self.turn(crop=crop), self.comparison
         return FilledPrompt(
             system=self._filled(self.system, prompt),
-            user=self._filled(turn.user, prompt),
+            user=self._filled(compared.weight_question if weight and compared else turn.user, prompt),
             after_image=turn.after_image,
             answer=self.answer,
             before_image=self._filled(turn.before_image, prompt),
+            images=2 if compared else 1,
         )
 
     def _filled(self, template: str, prompt: str | None) -> str:
@@ -288,14 +298,14 @@ def _standard(keys: Keys) -> Standard:
     keys.refuse_unknown(known, f"a standard of kind {kind}")
     levels = _levels(keys) if "levels" in own else ()
     whole = _turn(keys, UserTurn("", "\n", ""))
-    needs_no_system = continued or whole.before_image
+    needs_no_system = continued or whole.before_image or kind == "comparison"
     standard = Standard(
         name=keys.path.stem,
         version=keys.integer("version", 1),
         aspect=aspect,
         kind=kind,
         levels=levels,
-        k=keys.integer("k", 2, 9) if "k" in own else len(levels),
+        k=keys.integer("k", 2, 9) if "k" in own else 0 if kind == "comparison" else len(levels),
         system="" if needs_no_system and "system" not in keys.content else keys.text("system"),
         user=whole.user,
         answer=_answer(keys) if continued else "",
@@ -306,6 +316,7 @@ def _standard(keys: Keys) -> Standard:
         before_image=whole.before_image,
         separator=keys.text("separator", blank=True) if "separator" in keys.content else None,
         crops=_crops(keys, whole) if "crops" in keys.content else None,
+        comparison=read_comparison(keys, levels) if kind == "comparison" else None,
     )
     if kind == "preference" and sorted(standard.positive.split()) == sorted(standard.negative.split()):
         raise keys.wrong("positive, negative", "they hold the same words", "give opposites")
@@ -370,6 +381,8 @@ def _check_placeholders(keys: Keys, standard: Standard) -> None:
         if crop and not standard.crops_differ:
             continue
         texts = {f"{table}{key}": text for key, text in turn._asdict().items() if key != "after_image"}
+        if standard.comparison is not None and not crop:
+            texts["weight.user"] = standard.comparison.weight_question
         texts = {"system": standard.system, **{key: text for key, text in texts.items() if text}}
         for key, text in texts.items():
             _refuse_unknown_placeholders(keys, key, text, (*own, "prompt"))

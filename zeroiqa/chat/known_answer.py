@@ -73,7 +73,7 @@ class KnownAnswer:
     question: str
     """SHA-256 of the views and of the standard: an answer to another question is not compared."""
     probabilities: tuple[tuple[float, ...], ...]
-    """P(level k) for each view, in [0, 1]; empty where the model named no level."""
+    """P(level k) for each view, in [0, 1]; of a comparison its number; empty where no level was named."""
     mass: tuple[float, ...]
     """P(the answer is a level) for each view, in [0, 1]."""
     made_with: str
@@ -216,7 +216,7 @@ def _ask(rater: _CanRate, fingerprint: str, dtype: str, standard: Standard) -> K
         ]  # alone: no batch to round differently
     except ImageError as error:  # it is the model's fault, not an image's
         raise UserError(f"The model cannot rate the built-in views in {dtype}: {error}") from error
-    probabilities = tuple(tuple(map(math.exp, rating.logprobs)) if rating else () for rating in ratings)
+    probabilities = tuple(_probabilities(rating, standard) for rating in ratings)
     mass = tuple(rating.mass if rating else 0.0 for rating in ratings)
     numbers = [*mass, *(number for of_view in probabilities for number in of_view)]
     if not all(map(math.isfinite, numbers)):
@@ -225,6 +225,14 @@ def _ask(rater: _CanRate, fingerprint: str, dtype: str, standard: Standard) -> K
             "use --dtype bfloat16 or float32, and download it again if that does not help."
         )
     return KnownAnswer(fingerprint, dtype, _question(views, standard), probabilities, mass, _versions())
+
+
+def _probabilities(rating: Rating | None, standard: Standard) -> tuple[float, ...]:
+    if rating is None:
+        return ()
+    if standard.comparison is not None and rating.value is not None:
+        return (rating.value,)
+    return tuple(map(math.exp, rating.logprobs))
 
 
 def _question(views: Sequence[View], standard: Standard) -> str:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 
@@ -16,6 +16,9 @@ from zeroiqa.chat.forward import LEAST_PREFIX, Forward, Paths, PrefixUse
 from zeroiqa.chat.inputs import PromptInputs
 from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
+
+Run: TypeAlias = Callable[[Forward, Sequence[PromptInputs], Paths], torch.Tensor]
+"""A batch by some paths -> float32 logits (views, vocabulary)."""
 
 _LOG = logging.getLogger(__name__)
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-5  # of log-probabilities in float32; relative to the largest logit
@@ -58,8 +61,8 @@ class PathCheck:
             UserError: `generate` itself gives no numbers, or memory does not suffice for one view.
         """
         items = (probes.first, probes.second)
-        expected = {id(item): self._reference(item) for item in probes}
-        against = _Against(self, expected)
+        expected = {id(item): self.reference(item) for item in probes}
+        against = Against(self, expected)
         self.forward.learn_options(probes.first)
         if not self.forward.last_only:
             self.why["last position"] = "the model computes the logits of every position"
@@ -78,9 +81,9 @@ class PathCheck:
                 raise
             _LOG.info("%s: generate fails with %s: %s", self.model, type(error).__name__, error)
             return False
-        return not paths.forward or not _Against(self, expected)((item,), paths)
+        return not paths.forward or not Against(self, expected)((item,), paths)
 
-    def _choose_batch(self, items: Sequence[PromptInputs], against: _Against) -> Paths:
+    def _choose_batch(self, items: Sequence[PromptInputs], against: Against) -> Paths:
         objections: dict[bool, list[str]] = {True: [], False: []}
         batches = (True, False) if self.forward.collation is not None else (False,)
         positions = (True, False) if self.forward.takes_positions else (False,)
@@ -101,7 +104,7 @@ class PathCheck:
         self.why.update(dict.fromkeys(("batch", "vision features", "prefix"), "needs the forward pass"))
         return Paths()
 
-    def _choose_features(self, probes: Probes, paths: Paths, against: _Against) -> Paths:
+    def _choose_features(self, probes: Probes, paths: Paths, against: Against) -> Paths:
         if not self.forward.takes_features:
             self.why["vision features"] = "the vision encoder cannot be run apart from the model"
             return paths
@@ -122,7 +125,7 @@ class PathCheck:
         )
         return bool(torch.equal(own, other))
 
-    def _choose_prefix(self, probes: Probes, paths: Paths, against: _Against) -> Paths:
+    def _choose_prefix(self, probes: Probes, paths: Paths, against: Against) -> Paths:
         if not self.forward.uses_prefix([probes.first], replace(paths, prefix="any")):
             self.why["prefix"] = f"fewer than {LEAST_PREFIX} tokens come before the image"
             return paths
@@ -153,7 +156,7 @@ class PathCheck:
         self._warn("prefix", path, _joined(objections))
         return paths
 
-    def _try_prefix(self, probes: Probes, paths: Paths, against: _Against) -> Paths | list[str]:
+    def _try_prefix(self, probes: Probes, paths: Paths, against: Against) -> Paths | list[str]:
         """The path in the layout of a row's inputs that holds, or what speaks against each."""
         other = probes.second if paths.prefix == "any" else probes.like_first
         objections = []
@@ -172,7 +175,12 @@ class PathCheck:
         self.why[name] = cause
         _LOG.warning("%s: %s %s and is not used; rating is slower.", self.model, path, cause)
 
-    def _reference(self, item: PromptInputs) -> torch.Tensor:
+    def reference(self, item: PromptInputs) -> torch.Tensor:
+        """The logits of `generate`.
+
+        Raises:
+            UserError: it gives no numbers, or memory does not suffice.
+        """
         try:
             logits = self.forward.reference(item)
         except Exception as error:
@@ -196,16 +204,21 @@ class PathCheck:
 
 
 @dataclass(frozen=True)
-class _Against:
+class Against:
     """What speaks against a path: "" where it computes what `generate` computed."""
 
     check: PathCheck
     expected: dict[int, torch.Tensor]
+    """By the identity of the inputs."""
+    run: Run | None = None
+    """How a batch is computed; None for `run_paths`."""
 
     def __call__(self, items: Sequence[PromptInputs], paths: Paths) -> str:
+        """Compare one batch."""
         groups = [list(items)] if paths.batch else [[item] for item in items]
         try:
-            found = torch.cat([run_paths(self.check.forward, group, paths) for group in groups])
+            run = self.run or run_paths
+            found = torch.cat([run(self.check.forward, group, paths) for group in groups])
         except Exception as error:
             if is_device_gone(error):
                 raise

@@ -24,6 +24,8 @@ def check_standard(template: ChatTemplate, standard: Standard, model: str) -> No
         UserError: a part of a prompt is refused or lost, or the image is not where it belongs.
     """
     prompts = dict.fromkeys(standard.fill(_EXAMPLE, crop=crop) for crop in (False, True))
+    for prompt in prompts:
+        check_images(template, prompt, model)
     texts = {prompt: _written(template, prompt, standard, model) for prompt in prompts}
     if not all(template.keeps_space(prompt, text) for prompt, text in texts.items()):
         same = len(texts) > 1 and len(set(texts.values())) == 1
@@ -34,6 +36,35 @@ def check_standard(template: ChatTemplate, standard: Standard, model: str) -> No
             model,
             alike,
         )
+
+
+def check_images(template: ChatTemplate, prompt: FilledPrompt, model: str) -> None:
+    """See that a template writes something for each of several images.
+
+    Raises:
+        UserError: it takes one image only.
+    """
+    if prompt.images == 1:
+        return
+    try:
+        one, all_ = (template.text(prompt._replace(images=images)) for images in (1, prompt.images))
+    except UserError:
+        raise
+    except Exception as error:
+        raise no_two_images(model, f"its chat template fails with {one_line(error, kind=True)}") from error
+    counts = [text.count(template.image) if template.image else 0 for text in (one, all_)]
+    if one == all_ or counts[1] != prompt.images * counts[0]:
+        raise no_two_images(
+            model, f"its chat template writes {counts[1] or 'no more'} placeholders for {prompt.images}"
+        )
+
+
+def no_two_images(model: str, why: str) -> UserError:
+    """The sentence about a model that takes one image only."""
+    return UserError(
+        f"{model} takes no two images in one prompt ({why.rstrip('.')}); choose another model, or a standard "
+        "that shows one image."
+    )
 
 
 def _written(template: ChatTemplate, prompt: FilledPrompt, standard: Standard, model: str) -> str:

@@ -158,13 +158,13 @@ def layout(
         system_turn: Whether there is one; else its text is put before the image.
         plain: Whether its content is a text rather than a list of parts.
         line_break: Between the image and the user's text.
-        image: Whether there is one.
+        image: Whether its images are there.
     """
     before = prompt.before_image
     if prompt.system and not system_turn:
         before = f"{prompt.system}\n\n{before}"
     user: list[Message] = [{"type": "text", "text": before}] if before else []
-    user += [{"type": "image"}] if image else []
+    user += [{"type": "image"} for _ in range(prompt.images if image else 0)]
     user.append({"type": "text", "text": line_break + prompt.user})
     if not (prompt.system and system_turn):
         return [{"role": "user", "content": user}]

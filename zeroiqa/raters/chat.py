@@ -17,6 +17,7 @@ from zeroiqa.chat.likeliest import FirstToken
 from zeroiqa.chat.model import ChatModel
 from zeroiqa.errors import UserError
 from zeroiqa.types import Rating
+from zeroiqa.weights.cards import trained_on
 from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class ChatRater:
         described: dict[str, Any] = {
             "model": loaded.name,
             "family": loaded.family,
+            "trained_on": list(trained_on(loaded.name)),
             "fingerprint": loaded.fingerprint,
             "device": str(loaded.device),
             "dtype": str(loaded.dtype).removeprefix("torch."),
@@ -134,6 +136,10 @@ class ChatRater:
         if standard.kind == "float":
             return described
         readout = self.model.readout(standard)
+        if readout.comparison is not None:
+            from zeroiqa.chat.comparing import describe
+
+            return described | describe(engine, standard, readout.comparison, EXAMPLE)
         for prompt in described.keys() & {"prompt", "crop_prompt"}:
             described[prompt] += readout.tail
         if readout.answers is None:

@@ -43,7 +43,7 @@ class FakeRater:
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` for a standard without levels."""
-        if standard.kind in ("float", "preference"):
+        if standard.kind in ("float", "preference", "comparison"):
             raise UserError(
                 f"The rater fake gives levels, but the standard {standard.name} asks for another number; "
                 "choose another standard."
@@ -58,7 +58,10 @@ class FakeRater:
         return [[self._draw(view, standard) for standard in standards] for view in views]
 
     def _draw(self, view: View, standard: Standard) -> Rating:
-        """P(level k) is proportional to the fourth power of a hashed byte: some levels stand out."""
+        """P(level k) is proportional to the fourth power of a hashed byte: some levels stand out.
+
+        The answer is the most probable level.
+        """
         prompt = ""
         if standard.needs_prompt or standard.crops_differ:
             filled = standard.fill(view.prompt, crop=view.region is not None)
@@ -71,4 +74,5 @@ class FakeRater:
         *drawn, outside = digest.digest()
         weights = [(byte + 1) ** 4 for byte in drawn[: standard.k]]
         logprobs = tuple(math.log(weight / sum(weights)) for weight in weights)
-        return Rating(logprobs, mass=1 - outside / 2560)
+        answer = str(1 + weights.index(max(weights)))
+        return Rating(logprobs, mass=1 - outside / 2560, answer=answer)

@@ -37,8 +37,9 @@ def models(context: click.Context, style: str) -> None:
     """List the models that rate by name, and the presets that use them.
 
     Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
-    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. Raters
-    that installed packages offer come last.
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. A
+    model that was fine-tuned on human scores names their databases; all others are training-free. Raters that
+    installed packages offer come last.
     """
     if context.invoked_subcommand is not None:
         return
@@ -55,7 +56,16 @@ def models(context: click.Context, style: str) -> None:
         ]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
-    head = ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets")
+    head = (
+        "name",
+        "repository",
+        "licence",
+        "commercial",
+        "parameters",
+        "bfloat16",
+        "presets",
+        "fine-tuned on",
+    )
     for line in aligned([head, *(_cells(card, users.get(card.name, [])) for card in cards)]):
         say(line)
     if offered:
@@ -170,8 +180,16 @@ def _record(card: ModelCard, presets: list[str]) -> dict[str, Any]:
         "gated": card.gated,
         "parameters_billions": card.parameters,
         "memory_bf16_gib": round(card.memory_bf16_gib, 2),
+        "trained_on": list(card.trained_on),
         "presets": presets,
     }
+
+
+_PROMPTS = {
+    "prompt": "prompt",
+    "crop_prompt": "prompt for crops of regions",
+    "weight_prompt": "prompt that weighs an answer",
+}
 
 
 def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
@@ -183,6 +201,7 @@ def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
         f"{card.parameters:6.2f} B",
         f"{card.memory_bf16_gib:4.1f} GiB",
         ", ".join(presets),
+        ", ".join(card.trained_on),
     )
 
 
@@ -215,6 +234,8 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
     paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
     yield f"model         {facts['model']}"
     yield f"family        {facts['family']}"
+    if facts["trained_on"]:
+        yield f"fine-tuned    on human scores of {', '.join(facts['trained_on'])}: not training-free"
     yield f"weights       {facts['fingerprint']}"
     yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
     yield f"fast paths    {paths}"
@@ -231,8 +252,18 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
         if levels and standard.name != STANDARD:
             yield f"known answer  {rater.model.compare_with_known_answer(standard)}"
+        if standard.comparison is not None:
+            yield from _comparison(facts)
         yield from _first_tokens(rater.first_tokens(standard))
         yield from _prompts("", facts)
+
+
+def _comparison(facts: Mapping[str, Any]) -> Iterator[str]:
+    """How prompts of two images are computed, of which `_described` has said how those of one are."""
+    paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
+    yield f"two images    {facts['passes']} prompts; fast paths {paths}"
+    for path, reason in facts["why"].items():
+        yield f"              {path} {_word(facts['paths'][path])}: {reason}"
 
 
 def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
@@ -245,8 +276,8 @@ def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
 
 
 def _prompts(note: str, facts: Mapping[str, Any]) -> Iterator[str]:
-    """The prompt exactly as it is sent; that for crops, too, where it is another."""
-    for key, whose in (("prompt", "prompt"), ("crop_prompt", "prompt for crops of regions")):
+    """Each prompt exactly as it is sent: that for crops only where it is another."""
+    for key, whose in _PROMPTS.items():
         if key in facts:
             yield f"{whose} as sent, between the lines{note}:"
             yield "-" * 72

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from zeroiqa.standards import FilledPrompt, Standard
 
 
+_OF_WORDS = ("word", "next-word", "comparison")
+
+
 @click.command()
 @click.argument("name", required=False)
 @click.option("--prompt", help="Text prompt of an image, to fill in a standard for correspondence.")
@@ -21,7 +24,7 @@ def standards(name: str | None, prompt: str | None) -> None:
 
     if name is None:
         for each in map(load_standard, standard_names()):
-            words = ", ".join(reversed(each.levels)) if each.kind in ("word", "next-word") else ""
+            words = ", ".join(reversed(each.levels)) if each.kind in _OF_WORDS else ""
             scale = f"K = {each.k}" if each.k else ""
             say(f"{each.name:<24} {each.aspect:<15} {each.kind:<11} {scale:<6} {words}".rstrip())
         return
@@ -40,10 +43,26 @@ def _parts(standard: Standard, prompt: str) -> dict[str, str]:
         parts |= {"User, for the whole image": _user(whole), "User, for the crops of regions": _user(crop)}
     else:
         parts |= {"User": _user(whole)}
-    parts |= {"The answer begins": whole.answer}
+    parts |= {"The answer begins": whole.answer} | _compared(standard, prompt)
     return parts | {
         "Words for high quality": standard.positive,
         "Words for low quality": standard.negative,
+    }
+
+
+def _compared(standard: Standard, prompt: str) -> dict[str, str]:
+    """What a comparison shows and asks besides."""
+    comparison = standard.comparison
+    if comparison is None:
+        return {}
+    copies = ", ".join(f"{each.name} {each.severity}" for each in comparison.degradations)
+    photo = "its first two tiles" if comparison.show == "as-run" else "whole"
+    weigh = _user(standard.fill(prompt, weight=True)) if comparison.weight_question else ""
+    return {
+        "Shown with the image, one after the other": f"{copies}; the image second, {photo}",
+        "Read": " against ".join(reversed(standard.levels)),
+        "User, for the weight of an answer": weigh,
+        "Read for the weight": " against ".join(comparison.weight_words),
     }
 
 
