@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,33 @@ def test_check_compares_with_the_answer_of_the_first_load(tiny: Callable[[str], 
     assert "known answer  same: largest difference 0.0e+00" in again
     assert "level tokens  none: this standard has no levels" in again
     assert "output a score between 1 and 7 as a decimal number" in again
+
+
+def test_check_of_a_preset_shows_its_models_under_its_standards(
+    tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    from zeroiqa.standards import load_standard
+
+    preset = tmp_path / "mine.toml"
+    shipped = (resources.files("zeroiqa.presets") / "fast.toml").read_text(encoding="utf-8")
+    raters, standards = f'raters = ["hf:{tiny("smolvlm")}"]', 'standards = ["dog-iqa-word-7", "q-bench"]'
+    changed = re.sub(r"^raters = .*", raters, shipped, flags=re.M)
+    preset.write_text(re.sub(r"^standards = .*", standards, changed, flags=re.M), encoding="utf-8")
+    arguments = ["models", "check", "--preset", str(preset), "--offline"]
+    shown = CliRunner().invoke(cli, arguments).stdout
+    assert re.findall(r"^standard +(\S+)", shown, re.M) == ["dog-iqa-word-7", "q-bench"]
+    assert re.findall(r"^known answer  (\w+)", shown, re.M) == ["recorded"] * 3
+    whole, crop = (load_standard("dog-iqa-word-7").fill(crop=crop).before_image for crop in (False, True))
+    _, first, between, second, *_ = shown.split("-" * 72 + "\n")
+    assert f"{whole}<image>" in first and f"{crop}<image>" in second
+    assert between == "prompt for crops of regions as sent, between the lines:\n"
+    again = CliRunner().invoke(cli, arguments).stdout
+    assert re.findall(r"^known answer  (\w+)", again, re.M) == ["same"] * 3
+
+
+def test_check_of_nothing_asks_for_a_name() -> None:
+    done = CliRunner().invoke(cli, ["models", "check"])
+    assert "name a model, or a preset by --preset" in str(done.exception)
 
 
 def test_code_of_a_model_may_run_with_a_flag_only_and_a_warning_names_the_model(

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.chat.known_answer import EXAMPLE, built_in_views
 from zeroiqa.chat.likeliest import FirstToken
-from zeroiqa.chat.model import EXAMPLE, ChatModel
+from zeroiqa.chat.model import ChatModel
 from zeroiqa.errors import UserError
 from zeroiqa.types import Rating
 from zeroiqa.weights.cards import trained_on
@@ -149,8 +150,6 @@ class ChatRater:
 
     def first_tokens(self, standard: Standard) -> list[FirstToken]:
         """How each of the built-in pictures is answered under a standard."""
-        from zeroiqa.chat.known_answer import built_in_views
-
         views = [replace(view, prompt=EXAMPLE) for view in built_in_views()]
         likeliest = self.model.likeliest(views, standard)
         if standard.kind == "float":

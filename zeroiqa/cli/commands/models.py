@@ -228,6 +228,8 @@ def _checked(name: str, standards: Sequence[Standard], options: ModelOptions) ->
 
 def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
     """What holds for every standard, and then each of them."""
+    from zeroiqa.chat.known_answer import STANDARD
+
     facts = rater.describe(standards[0])
     paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
     yield f"model         {facts['model']}"
@@ -248,6 +250,8 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
         ]
         yield f"standard      {standard.name}"
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
+        if levels and standard.name != STANDARD:
+            yield f"known answer  {rater.model.compare_with_known_answer(standard)}"
         if standard.comparison is not None:
             yield from _comparison(facts)
         yield from _first_tokens(rater.first_tokens(standard))
