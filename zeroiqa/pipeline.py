@@ -117,7 +117,7 @@ def assemble(
     """Put what is built together with all else that the settings say.
 
     Raises:
-        UserError: a standard is unknown, or a rater cannot rate under it.
+        UserError: a standard is unknown, or a rater or the readout has nothing for it.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
     check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
