@@ -120,8 +120,8 @@ def assemble(
     """Put what is built together with all else that the settings say.
 
     Raises:
-        UserError: a standard is unknown, a rater cannot rate under it, or there is no mean where weights ask
-            for one.
+        UserError: a standard is unknown, a rater or the readout has nothing for it, or there is no mean where
+            weights ask for one.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
     if settings.standard_weights:
