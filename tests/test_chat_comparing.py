@@ -342,14 +342,27 @@ def test_paths_that_do_not_hold_for_two_images_are_said_once_and_left_out(
     assert fast is not None and fast.value == pytest.approx(slow, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("family", "encoded_apart"),
+    [("qwen3_vl", True), ("gemma3", True), ("mllama", False), ("241101", True)],
+)
 def test_fast_paths_give_what_generate_gives(
-    qwen: tuple[ChatRater, Standard], owls: Callable[[str], Owl]
+    family: str,
+    encoded_apart: bool,
+    qwen: tuple[ChatRater, Standard],
+    owls: Callable[[str], Owl],
+    tiny: Callable[[str], Path],
 ) -> None:
-    for rater, standard in (qwen, (owls("241101").rater, Q_DEBIAS)):
-        (rating,) = rater.rate([view(PHOTO)], [standard])[0]
-        assert rating is not None and rating.value == pytest.approx(
-            _by_generate(rater, standard, PHOTO), abs=1e-5
-        )
+    """Features with layers below them, windows, an image that is no part of the prompt."""
+    rater, standard = (
+        (owls(family).rater, MEAN) if family == "241101" else (ChatRater(str(tiny(family)), CPU), qwen[1])
+    )
+    photos = (PHOTO, picture(4, 150, 70))
+    rated = rater.rate([view(photo) for photo in photos], [standard])
+    assert rater.describe(standard)["paths"]["vision features"] == encoded_apart
+    for photo, (rating,) in zip(photos, rated, strict=True):
+        assert rating is not None
+        assert rating.value == pytest.approx(_by_generate(rater, standard, photo), abs=1e-5)
 
 
 def _by_generate(rater: ChatRater, standard: Standard, photo: np.ndarray) -> float:
@@ -357,12 +370,14 @@ def _by_generate(rater: ChatRater, standard: Standard, photo: np.ndarray) -> flo
     engine, comparison = rater.model.engine, standard.comparison
     assert comparison is not None
     shares: dict[bool, list[float]] = {False: [], True: []}
-    for weight, words in {False: standard.levels[::-1], True: comparison.weight_words}.items():
+    asked = {False: standard.levels[::-1], True: comparison.weight_words}
+    for weight, words in asked.items() if comparison.weight_question else [(False, asked[False])]:
         text = engine.template.text(standard.fill(weight=weight))
-        ids = [engine.preprocessor.encode(text + word)[-1] for word in words]
+        lead = engine.template.lead(standard.fill())
+        ids = [engine.preprocessor.encode(text + lead + word)[-1] for word in words]
         for copy in degraded_copies(photo, comparison.degradations):
             images = [Image.fromarray(copy), Image.fromarray(photo)]
             logits = engine.forward.reference(engine.preprocessor.prepare_several(images, text, photo))[0]
             shares[weight].append(float(logits[ids].softmax(-1)[0]))
-    u = [math.exp(share) for share in shares[True]]
+    u = [math.exp(share) for share in shares[True]] or [1.0] * len(shares[False])
     return sum(a * b for a, b in zip(u, shares[False], strict=True)) / sum(u)

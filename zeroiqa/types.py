@@ -98,7 +98,8 @@ class Rating:
     """P(the answer is a level), in [0, 1]; a low mass means that the prompt failed. 1 where nothing else than
     levels is looked at, or no probability is known; see `zeroiqa.answers`."""
     value: float | None = None
-    """The number that was answered: under a standard of kind "float", or by a baseline or head; else None."""
+    """The number that was answered: under a standard of kind "float", "preference" or "comparison", or by a
+    baseline or head; else None."""
     answer: str | None = None
     """The greedy answer: the text of the most probable token of the whole vocabulary, without the white space
     around it. None where it is not known, as of raters that answer no text."""

@@ -131,7 +131,11 @@ class _Trial:
             return PairPaths(paths), f"cannot be tried ({said})"
 
     def objection(self, way: PairPaths, wanted: Sequence[torch.Tensor], word_ids: Sequence[int]) -> str:
-        """What speaks against a way: "" where all trials, in one batch if it has batches, are as wanted."""
+        """What speaks against a way: "" where the trials are as wanted.
+
+        Two batches, if there are batches: of rows of one length, which may share a prefix though others may
+        not, and of rows of two lengths.
+        """
         rows = self.rows(way)
         by_item = {id(row.items[0]): row for row in rows}
 
@@ -141,4 +145,5 @@ class _Trial:
         items = [row.items[0] for row in rows]
         expected = {id(item): logits for item, logits in zip(items, wanted, strict=True)}
         check = replace(self.engine.check, level_ids=word_ids)
-        return Against(check, expected, run)(items, way.paths)
+        against = Against(check, expected, run)
+        return against(items[:2], way.paths) or against(items[2:], way.paths)

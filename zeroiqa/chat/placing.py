@@ -23,12 +23,17 @@ def check_standard(template: ChatTemplate, standard: Standard, model: str) -> No
     Raises:
         UserError: a part of a prompt is refused or lost, or the image is not where it belongs.
     """
-    prompts = dict.fromkeys(standard.fill(_EXAMPLE, crop=crop) for crop in (False, True))
+    weighs = standard.comparison is not None and bool(standard.comparison.weight_question)
+    prompts = dict.fromkeys(
+        standard.fill(_EXAMPLE, crop=crop, weight=weight)
+        for weight in (False, weighs)
+        for crop in (False, True)
+    )
     for prompt in prompts:
         check_images(template, prompt, model)
     texts = {prompt: _written(template, prompt, standard, model) for prompt in prompts}
     if not all(template.keeps_space(prompt, text) for prompt, text in texts.items()):
-        same = len(texts) > 1 and len(set(texts.values())) == 1
+        same = standard.crops_differ and len(set(texts.values())) == 1
         alike = ", so that crops are asked about as the whole image is" if same else ""
         _LOG.warning(
             "%s: the chat template of %s changes the white space around the image%s.",

@@ -253,13 +253,16 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
         if levels and standard.name != STANDARD:
             yield f"known answer  {rater.model.compare_with_known_answer(standard)}"
         if standard.comparison is not None:
-            yield from _comparison(facts)
+            yield from _comparison(rater, facts)
         yield from _first_tokens(rater.first_tokens(standard))
         yield from _prompts("", facts)
 
 
-def _comparison(facts: Mapping[str, Any]) -> Iterator[str]:
-    """How prompts of two images are computed, of which `_described` has said how those of one are."""
+def _comparison(rater: ChatRater, facts: Mapping[str, Any]) -> Iterator[str]:
+    """What weighs an answer, and how prompts of two images are computed."""
+    words = facts.get("weight_words", {})
+    tokens = [f"{word} is {rater.model.token_text(token)!r} ({token})" for word, token in words.items()]
+    yield f"weight tokens {', '.join(tokens) or 'none: all answers weigh the same'}"
     paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
     yield f"two images    {facts['passes']} prompts; fast paths {paths}"
     for path, reason in facts["why"].items():
