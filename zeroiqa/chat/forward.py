@@ -255,7 +255,7 @@ class Forward:
             inputs |= self._behind(rows, whole, shared, paths, cache)
         output = self._model(**{**self._lean, **inputs})
         if shared:
-            check_used(inputs[paths.cache], rows["input_ids"].shape[1], paths.cache)
+            check_used(inputs[paths.cache], shared + inputs["input_ids"].shape[1], paths.cache)
         return output, inputs.get(paths.cache), rows
 
     def _trunk(
@@ -312,16 +312,12 @@ class Forward:
         """Inputs with one value per token, as rows of [shared][padding][rest]."""
         longest = max(item.length for item in items) - shared
         laid = {}
-        for name in self._row_names() & items[0].tensors.keys():
-            parts = (item.tensors[name] for item in items)
-            laid[name] = torch.cat(
-                [
-                    torch.cat(
-                        [part[:, :shared], pad_left(part[:, shared:], longest, self._padding(name))], dim=1
-                    )
-                    for part in parts
-                ]
-            )
+        for name in self._of_rows(items[0].tensors):
+            padding = self._pad if name == "input_ids" else 0
+            parts = [item.tensors[name] for item in items]
+            rests = [pad_left(part[:, shared:], longest, padding) for part in parts]
+            begun = [part[:, :shared] for part in parts]
+            laid[name] = torch.cat([torch.cat(begun), torch.cat(rests)], dim=1)
         return self._to_device(laid)
 
     def _cut(self, item: PromptInputs, tokens: slice) -> PromptInputs:
@@ -364,9 +360,6 @@ class Forward:
 
     def _row_names(self) -> set[str]:
         return set(self.collation.rows if self.collation else ("input_ids", "attention_mask"))
-
-    def _padding(self, name: str) -> int:
-        return self._pad if name == "input_ids" else 0
 
     def _join(self, items: Sequence[Tensors]) -> Tensors:
         if len(items) == 1:
