@@ -165,6 +165,9 @@ def raters() -> dict[str, list[str]]:
 SOURCES = {
     "sep-iqa": ("sep_iqa_notebook", {"embed": "embed_2", "k": "100"}),
     "llm-iqa": ("llm_iqa_table4", {"K": "7"}),
+    "dog-iqa": ("llm_iqa_table2", {"method": "Dog-IQA v1"}),
+    "q-debias": ("q_debias_table1", {"method": "Q-Debias"}),
+    "q-realign": ("q_realign_readme", {"model": "Q-ReAlign Mini"}),
     "fast": ("pace_readme", {"method": "Qwen2.5-VL-7B"}),
     "niqe": ("llm_iqa_table2", {"method": "NIQE"}),
 }

@@ -18,6 +18,7 @@ from scripts.imports import LINE, MODULES, imported, package_of, upwards
 PACKAGE = Path(zeroiqa.__file__).parent
 
 MODELS = (
+    "zeroiqa.segmenters.eomt",
     "zeroiqa.segmenters.sam2.generation",
     "zeroiqa.segmenters.sam2.upsampling",
     "zeroiqa.segmenters.sam2.official",
@@ -32,10 +33,16 @@ MODELS = (
     "zeroiqa.chat.inputs",
     "zeroiqa.chat.forward",
     "zeroiqa.chat.path_check",
+    "zeroiqa.chat.pair_check",
+    "zeroiqa.chat.showing",
+    "zeroiqa.chat.comparing",
     "zeroiqa.chat.readouts",
     "zeroiqa.chat.mplug_owl3",
     "zeroiqa.raters.head",
     "zeroiqa.baselines.clip.model",
+    "zeroiqa.baselines.clip.openai_model",
+    "zeroiqa.baselines.clip.openai_network",
+    "zeroiqa.baselines.clip.patches",
     "zeroiqa.baselines.vqascore",
     "zeroiqa.heads.backbone",
     "zeroiqa.heads.lmm4lmm",

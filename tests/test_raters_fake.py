@@ -50,13 +50,22 @@ def test_ratings_are_distributions_for_every_standard_with_levels():
     rater = build_rater("fake")
     for name in standard_names():
         standard = load_standard(name)
-        if standard.kind in ("float", "preference"):
+        if standard.kind in ("float", "preference", "comparison"):
             continue
         rater.check(standard)
         rating = rater.rate([gradient()], [standard])[0][0]
         assert len(rating.logprobs) == standard.k
         assert math.fsum(map(math.exp, rating.logprobs)) == pytest.approx(1)
         assert 0 <= rating.mass <= 1
+
+
+def test_the_answer_is_the_most_probable_level():
+    answers = set()
+    for seed in range(20):
+        rating = rate("fake", view(seed))
+        assert rating.answer == str(rating.logprobs.index(max(rating.logprobs)) + 1)
+        answers.add(rating.answer)
+    assert len(answers) > 3
 
 
 def test_equal_views_get_equal_ratings():

@@ -33,11 +33,15 @@ def test_every_parameter_of_the_granularity_reaches_the_segmenter(tiny_sam2):
         "mask_threshold=0.5",
         "box_nms_thresh=0.1",
         "multimask_output=false",
+        "min_mask_region_area=1000",
     ]
     ids = {identity(f"paper,{change}") for change in changes} | {identity("paper"), identity("default")}
     assert len(ids) == len(changes) + 2
-    assert identity("paper") == identity("tiny"), "of a profile only the masks' parameters count here"
-    assert len({identity("paper", min_area=0.5), identity("paper", complement=False), *ids}) == len(ids) + 2
+    assert identity("paper") == identity("default-16") == identity("tiny"), (
+        "of a profile only the masks' parameters count here"
+    )
+    rules = [{"min_area": 0.5}, {"complement": False}, {"min_pixels": 1000}, {"complement_rule": "remainder"}]
+    assert len({*ids, *(identity("paper", **rule) for rule in rules)}) == len(ids) + len(rules)
 
 
 def test_a_granularity_that_is_asked_for_brings_its_segmenter_and_its_rule():
@@ -45,6 +49,15 @@ def test_a_granularity_that_is_asked_for_brings_its_segmenter_and_its_rule():
     assert (settings.segmenter, settings.complement) == ("sam2.1-small", False)
     assert load_settings("embedded", {"granularity": "coarse"}).min_area == 0.03
     assert load_settings("embedded").segmenter == "graph"
+
+
+def test_the_authors_granularity_brings_what_their_code_keeps():
+    """... and another one takes it away again, from a preset that has it."""
+    keys = ("segmenter", "min_area", "min_pixels", "complement_rule", "complement")
+    theirs, ours = ("sam2.0-large", 0.0, 1000, "remainder", True), ("sam2.1-large", 0.03, 0, "union", True)
+    for preset, granularity, wanted in (("llm-iqa", "dog-iqa", theirs), ("dog-iqa", "coarse", ours)):
+        settings = load_settings(preset, {"granularity": granularity})
+        assert tuple(getattr(settings, key) for key in keys) == wanted
 
 
 def test_what_is_asked_for_besides_goes_before_the_granularity():
@@ -55,7 +68,7 @@ def test_what_is_asked_for_besides_goes_before_the_granularity():
 
 def test_the_preset_s_own_granularity_leaves_its_other_fields_alone():
     ensemble = load_settings("ensemble")
-    assert (ensemble.segmenter, ensemble.granularity) == ("sam2.1-tiny", "paper")
+    assert (ensemble.segmenter, ensemble.granularity) == ("sam2.1-tiny", "default-16")
 
 
 @pytest.mark.parametrize("segmenter", ["graph", "grid:2x2"])

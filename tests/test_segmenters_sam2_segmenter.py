@@ -101,12 +101,15 @@ def test_id_changes_with_every_choice() -> None:
         "mask_threshold": 0.1,
         "box_nms_thresh": 0.6,
         "multimask_output": False,
+        "min_mask_region_area": 1000,
     }
     assert changed.keys() == {field.name for field in fields(PARAMETERS)}
     choices: list[dict[str, Any]] = [
         *({"parameters": replace(PARAMETERS, **{name: value})} for name, value in changed.items()),
         {"min_area": 0.02},
         {"complement": False},
+        {"min_pixels": 1000},
+        {"complement_rule": "remainder"},
         {"masks": True},
         {"options": ModelOptions(dtype="bfloat16")},
         {},

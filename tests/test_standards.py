@@ -49,6 +49,44 @@ PINNED = {
         1,
         "d73e78623a110f8a7f48cc731eca6f4c5165b766a1163352d0117beda7b87382",
     ),
+    "dog-iqa-number-7": (
+        1,
+        "f242bfa3f009c0d4dcad45302f6714aad7c4403d2e9b9f2ea7ec3929b9654b20",
+    ),
+    "dog-iqa-sentence-5": (
+        1,
+        "56e724d6211df0538a52880c7cdcc32be467114859986a417e9ca8fd11364a44",
+    ),
+    "dog-iqa-sentence-7": (
+        1,
+        "ca07afeff278e2c4f652dc5941e52cb1c632167be8dc00bb8412e2331b161f15",
+    ),
+    "dog-iqa-word-3": (
+        1,
+        "d2495f636ea520f565511877f95e5fb48d06e8cf5f5a456a81050b837c5c7290",
+    ),
+    "dog-iqa-word-5": (
+        1,
+        "0492f2a3fa7e980e56b4d80257b1a0f1b5de12e40ef5075121c76b39bca4a418",
+    ),
+    "dog-iqa-word-7": (
+        1,
+        "7708236c33b7fc805981531494a7b33920c7ddcabe8aa84700d00863ccd47857",
+    ),
+    "dog-iqa-word-9": (
+        1,
+        "08cfac2ccf5b7225b45c1b8b9708d015f2e8c18e1e5fb348da61a9f0a9cddbd4",
+    ),
+    "probe-artefacts-ab": (1, "bcf5d7ef0b5dc3c15424c7503913f71c5a515fdeb4ae922aa3d4ca53735b6893"),
+    "probe-artefacts-ba": (1, "7ec88029d46734db6283eb2643b5bcf4d8ce3d959e7314e4462c1e8ba12b58db"),
+    "probe-colour-ab": (1, "7037ee6a4eb3d28d39be15a2a5c7a367c9ce9dc0dc2b7493b040d382a2e03d4c"),
+    "probe-colour-ba": (1, "30fceac2d44c3e28ed78378f4fd7f79edd9e8f14ad614037cf04f175911e27bc"),
+    "probe-exposure-ab": (1, "ef4890762738bd9a0ef9e5369582f28b63afc9c7a34ef1f58476433f2ba33f7e"),
+    "probe-exposure-ba": (1, "216d7a3199ef4631a10e6a2ba84f7c5b7f766acfa3c59cd8dd50be490607fdb5"),
+    "probe-noise-ab": (1, "b62627528a645fee1ffdb6e871970db7c8911fd19ba997c06a4287df5a2e2e69"),
+    "probe-noise-ba": (1, "c1b4065140d09a1cbd725722be91c33eaa8004e5e3a34f3dbe6dd4ed3d346c2f"),
+    "probe-sharpness-ab": (1, "76add4406507c4e090625e0bde3536906506f1d8fa1ec30f8d6e9b041db4c89c"),
+    "probe-sharpness-ba": (1, "121685f7b11dfde8cc101d81454a8220760efbc9f008a5cab684569b006d38e0"),
     "q-align": (
         1,
         "741791e8777a054af9a2656db77035dcda31ec381c42b18db3e87d4d51afce76",
@@ -56,6 +94,18 @@ PINNED = {
     "q-bench": (
         1,
         "845d9279676dbc9c87c3155525eb6d5d50289669f1c978491e54a045ea6018e1",
+    ),
+    "q-debias": (
+        1,
+        "7a70aa5ca04d7fd0d8fe7fb39d6429714a34412f753ae98e9ecb4de25d538b21",
+    ),
+    "q-debias-as-run": (
+        1,
+        "7a8ef04c5dd3ee997f2964a207b9a2f5a0e763fe4a2b964afa35eef6ec4afccd",
+    ),
+    "q-debias-mean": (
+        1,
+        "a34bcd8960b0e42f049210c77dc875ba149f2c0fc439a9b504dad97a738119ff",
     ),
     "q-realign": (
         1,
@@ -159,7 +209,8 @@ def test_float_standard_asks_for_a_decimal_number():
 
 def test_shipped_aspects_and_names():
     aspects = {name: load_standard(name).aspect for name in standard_names()}
-    of_methods = {name: aspects.pop(name) for name in list(aspects) if name.startswith(("q-", "sep-"))}
+    methods = ("dog-iqa-", "probe-", "q-", "sep-")
+    of_methods = {name: aspects.pop(name) for name in list(aspects) if name.startswith(methods)}
     assert set(of_methods.values()) == {"quality", "aesthetics"}
     assert set(aspects.values()) == {"quality", "authenticity", "correspondence"}
     assert all(name.startswith(f"{aspect}-") for name, aspect in aspects.items())
@@ -240,10 +291,6 @@ WRONG = {
         "levels: found",
     ),
     "no {levels}": (WORD.replace("{levels}", "none"), "system, user: the placeholder {levels} is in neither"),
-    "no {scale}": (
-        NUMBER.replace("{scale}", "1 to 5"),
-        "system, user: the placeholder {scale} is in neither",
-    ),
     "no {k}": (NUMBER.replace("number", "float").replace("{scale}", ""), "the placeholder {k} is in neither"),
     "no {prompt}": (WORD.replace("quality", "correspondence"), "the placeholder {prompt} is in neither"),
     "unknown placeholder": (
@@ -293,6 +340,166 @@ def test_wrong_file_is_refused_naming_file_and_key(tmp_path, case):
     assert complaint in str(refusal.value)
 
 
+BEFORE = """
+version = 1
+aspect = "quality"
+kind = "word"
+before_image = " {levels}\\n  "
+after_image = "\\n  "
+separator = "! "
+user = "How good is it?"
+[levels]
+1 = "bad"
+2 = "good"
+[crops]
+before_image = "{levels}\\n"
+after_image = ""
+"""
+
+
+def test_text_before_the_image_is_as_written_and_another_for_crops(tmp_path):
+    standard = load_standard(write(tmp_path, BEFORE))
+    whole, crop = standard.fill(), standard.fill(crop=True)
+    assert whole == ("", "How good is it?", "\n  ", "", " 2: good! 1: bad\n  ", 1)
+    assert crop == whole._replace(after_image="", before_image="2: good! 1: bad\n")
+    assert standard.crops_differ
+    same = load_standard("quality-word-7")
+    assert not same.crops_differ and same.fill(crop=True) == same.fill()
+
+
+def test_text_prompt_may_stand_before_the_image_of_crops(tmp_path):
+    text = BEFORE.replace("quality", "correspondence").replace("{levels}", "{levels} of {prompt}")
+    standard = load_standard(write(tmp_path, text))
+    assert standard.needs_prompt
+    assert standard.fill("a {k}", crop=True).before_image == "2: good! 1: bad of a {k}\n"
+
+
+@pytest.mark.parametrize("text", [WORD, NUMBER])
+def test_question_need_not_name_the_scale(tmp_path, text):
+    assert (
+        load_standard(write(tmp_path, text.replace("{scale}", "quality"))).fill().user == "Score in quality."
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" {levels}\\n  ", "{levels}\\n  "),
+        ('"\\n  "\nseparator', '"\\n "\nseparator'),
+        ('"! "', '"; "'),
+        ('"{levels}\\n"', '"{levels}"'),
+        ('after_image = ""', 'user = "How?"'),
+        (BEFORE[BEFORE.index("[crops]") :], ""),
+    ],
+)
+def test_hash_changes_with_what_stands_around_the_image(tmp_path, old, new):
+    before = load_standard(write(tmp_path, BEFORE)).hash
+    assert old in BEFORE
+    assert load_standard(write(tmp_path, BEFORE.replace(old, new))).hash != before
+
+
+def test_hash_does_not_count_what_is_said_as_usual(tmp_path):
+    usual = WORD.replace("[levels]", 'separator = ", "\nafter_image = "\\n"\n[levels]')
+    assert load_standard(write(tmp_path, usual)).hash == load_standard(write(tmp_path, WORD)).hash
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (" {levels}\\n  ", " ", "key before_image: found ' '; give a text that is not blank"),
+        (" {levels}\\n  ", "{levles}", "key before_image: the placeholder {levles} is unknown; did you mean"),
+        (" {levels}\\n  ", "Look: ", "key system, before_image, user: the placeholder {levels} is in none"),
+        ('"\\n  "\nsep', '"so: "\nsep', "key after_image: found 'so: '; give white space"),
+        ('"! "', '""', "key separator: found ''; give a text that is not empty"),
+        ('"! "', "1", "key separator: found 1"),
+        ('"{levels}\\n"', '"Look: "', "key system, crops.before_image, crops.user: the placeholder {levels}"),
+        ('"{levels}\\n"', '"{levels} {k}"', "key crops.before_image: the placeholder {k} is unknown"),
+        ('after_image = ""', 'after_image = "x"', "key crops.after_image: found 'x'"),
+        ('after_image = ""', 'system = "x"', "key crops.system: this key is unknown; "),
+        ('after_image = ""', "user = 1", "key crops.user: found 1"),
+        (BEFORE[BEFORE.index("[crops]") :], "[crops]", "key crops: nothing in it differs"),
+        (
+            BEFORE[BEFORE.index("[levels]") :],
+            "crops = 1\n[levels]\n1 = 'a'\n2 = 'b'",
+            "crops: found 1; give a table",
+        ),
+        ('before_image = " {levels}\\n  "\n', "", "key system: it is missing"),
+    ],
+)
+def test_what_is_wrong_around_the_image_is_said(tmp_path, old, new, said):
+    assert old in BEFORE
+    path = write(tmp_path, BEFORE.replace(old, new, 1))
+    with pytest.raises(UserError) as refusal:
+        load_standard(path)
+    assert str(path) in str(refusal.value)
+    assert said in str(refusal.value)
+
+
+_SYSTEM = (
+    " You are a helpful assistant to help me evaluate the quality of the image. You will be given standards "
+    "about each quality level. The quality standard is list as follows:\n"
+)
+_STRICT = "Please strictly follow the USER's format, otherwise the result will be invalid."
+_WORD_QUESTION = (
+    "Please evaluate the quality of the image and score in quality. Only tell me the number. Do not analysis "
+    "the image."
+)
+DOG_IQA_WORDS = {
+    3: "3: Excellent! 2: Fair! 1: Poor!",
+    5: "5: Excellent! 4: Good! 3: Fair! 2: Bad! 1: Poor!",
+    7: "7: Perfect! 6: Excellent! 5: Good! 4: Fair! 3: Bad! 2: Poor! 1: Very Bad!",
+    9: "9: Perfect! 8: Excellent! 7: Very Good! 6: Good! 5: Fair! 4: Bad! 3: Poor! 2: Awful! 1: Very Bad!",
+}
+
+
+def in_turn(filled):
+    return f"{filled.before_image}<|image|>{filled.after_image}{filled.user}"
+
+
+@pytest.mark.parametrize("k", DOG_IQA_WORDS)
+def test_dog_iqas_words_are_the_official_ones_byte_for_byte(k):
+    standard, long = load_standard(f"dog-iqa-word-{k}"), " " * 20
+    for crop, indent in ((False, " " * 20), (True, " " * 24)):
+        filled = standard.fill(crop=crop)
+        assert (filled.system, filled.answer, standard.k) == ("", "", k)
+        assert in_turn(filled) == (
+            _SYSTEM
+            + DOG_IQA_WORDS[k].replace("! ", "!\n")
+            + f"\n\n{long}The higher the image quality, the higher the score should be.\n{long}{_STRICT}"
+            + f"\n{indent}<|image|>\n{indent}{_WORD_QUESTION}"
+        )
+
+
+def test_dog_iqas_number_standard_is_the_official_one_byte_for_byte():
+    standard = load_standard("dog-iqa-number-7")
+    for crop, indent in ((False, " " * 20), (True, " " * 24)):
+        assert in_turn(standard.fill(crop=crop)) == (
+            " You are a helpful assistant to help me evaluate the quality of the image. \n"
+            f"{' ' * 20}{_STRICT}\n{indent}<|image|>\n{indent}please evaluate the quality of the image and "
+            "score in [1,2,3,4,5,6,7]. Only tell me the number. Do not analysis the image."
+        )
+
+
+@pytest.mark.parametrize("k", [5, 7])
+def test_dog_iqas_sentences_stand_a_line_each_without_the_line_about_the_score(k):
+    standard = load_standard(f"dog-iqa-sentence-{k}")
+    sentences = "\n".join(f"{level}: {standard.levels[level - 1]}" for level in range(k, 0, -1))
+    firsts = ", ".join(sentence.partition("!")[0] for sentence in standard.levels)
+    assert (
+        firsts
+        == {
+            5: "Bad, Poor, Fair, Good, Excellent",
+            7: "Very Bad, Poor, Bad, Fair, Good, Excellent, Perfect",
+        }[k]
+    )
+    scale = str(list(range(1, k + 1))).replace(" ", "")
+    assert in_turn(standard.fill()) == (
+        f"{_SYSTEM}{sentences}\n\n{' ' * 20}{_STRICT}\n{' ' * 20}<|image|>\n{' ' * 20}please evaluate the "
+        f"quality of the image and score in {scale}. Only tell me the number. Do not analysis the image."
+    )
+    assert standard.crops_differ
+
+
 def test_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe\x00")
@@ -332,7 +539,7 @@ negative = "bad poor"
 
 def test_q_bench_and_q_align_compare_next_words():
     bench, align = load_standard("q-bench"), load_standard("q-align")
-    assert bench.fill() == ("", "Rate the quality of the image.", "\n", "The quality of the image is")
+    assert bench.fill()[:4] == ("", "Rate the quality of the image.", "\n", "The quality of the image is")
     assert bench.levels == ("poor", "good")
     assert align.levels == ("bad", "poor", "fair", "good", "excellent")
     assert align.fill().answer == "The quality of the image is"
@@ -340,7 +547,7 @@ def test_q_bench_and_q_align_compare_next_words():
 
 def test_sep_iqa_asks_what_its_authors_ask():
     standard = load_standard("sep-iqa")
-    assert standard.fill() == (
+    assert standard.fill()[:4] == (
         "",
         "Taking into account the details and the rationality of the image, how would you rate the quality of "
         "this image?",

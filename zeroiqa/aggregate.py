@@ -2,6 +2,10 @@
 
 per rater:   s_local = Σ a_i s_i / Σ a_i        s = (s_global + λ s_local) / (1 + λ)
 raters:      score = mean of s                  disagreement = their standard deviation
+standards:   each has a score of its own; their mean is in `zeroiqa.averaging`
+
+What Dog-IQA's authors run adds a multiple of the number of regions to s_local, and divides by nothing: see
+`combine`.
 """
 
 from __future__ import annotations
@@ -9,17 +13,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.types import Rating, Region
 
-Readout: TypeAlias = Literal["digit", "expected"]
+Readout: TypeAlias = Literal["digit", "expected", "greedy"]
 Weighting: TypeAlias = Literal["area", "mean"]
+Formula: TypeAlias = Literal["mean", "dog-iqa", "dog-iqa-first"]
+
+_NUMBERS = tuple("0123456789")
+"""Answers that are numbers."""
+NO_NUMBER = 1.0
+"""What any other answer counts as."""
 
 _LARGEST_LAMBDA = 1e6
+_LEAST_DIVISOR = 1e-6
+LARGEST_COUNT_WEIGHT = 1e6
 _LARGEST = 1e100  # number that a rater answers, or weight: sums and squares stay finite
-_DECIMALS = 12  # of every reported score: equal scores stay equal, whatever the rounding on the way to them
+DECIMALS = 12
+"""Of every reported score: equal scores stay equal, whatever the rounding on the way to them."""
+
+
+class Scale(NamedTuple):
+    """Between which numbers all scores lie; None where there is no such end."""
+
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return "no scale"
+        return f"{self.low:g} to {self.high:g}" if self.high is not None else f"from {self.low:g} on, no end"
+
+
+NO_SCALE = Scale(None, None)
 
 
 @dataclass(frozen=True)
@@ -27,7 +55,8 @@ class Aggregation:
     """The choices of the arithmetic. Every image of a comparison must be scored under the same ones."""
 
     readout: Readout = "digit"
-    """A rating as a number: its most probable level (the paper), or its mean level (not in the paper)."""
+    """A rating as a number: its most probable level (the paper), its mean level (not in the paper), or what
+    the model answers first of all that it could say (Dog-IQA's code)."""
     weighting: Weighting = "area"
     """Regions weighted by mask area, or all alike."""
     lam: float = 1.0
@@ -35,10 +64,17 @@ class Aggregation:
     normalize_areas: bool = True
     """Divide the area weights by their sum. False is the paper's literal inner product; scores may then
     leave [1, K], as areas overlap and do not cover everything. Without effect on the weighting "mean"."""
+    formula: Formula = "mean"
+    """How the whole image and the regions become one number; see `combine`."""
+    count_weight: float = 0.0
+    """What each region that has a level adds to s_local, before it is combined."""
     members: tuple[str, ...] = ()
     """The raters of the ensemble; empty means all."""
     member_weights: tuple[float, ...] = ()
     """One positive weight per rater, in the order of `members` (of the ratings, if that is empty)."""
+    standard_weights: tuple[float, ...] = ()
+    """One positive weight per standard, in their order: the score is the mean of theirs. Empty: each is by
+    itself, and the first one's leads."""
     mass_threshold: float = 0.5
     """Mass of a rating, in [0, 1], below which its image has a warning; it moves no score."""
     word_mass_threshold: float = 0.001
@@ -48,10 +84,39 @@ class Aggregation:
         """Refuse numbers that no score can be made with."""
         if not (0 <= self.lam <= _LARGEST_LAMBDA or self.lam == math.inf):
             raise UserError(f"Lambda is {self.lam}; it must be from 0 to {_LARGEST_LAMBDA:g}, or inf.")
-        if not all(0 < weight < _LARGEST for weight in self.member_weights):
-            raise UserError(f"The weights of the raters are {self.member_weights}; each must be positive.")
+        if self.formula == "dog-iqa" and self.lam < _LEAST_DIVISOR:
+            raise UserError(
+                f"Lambda is {self.lam:g}, and the formula dog-iqa divides the whole image's level by it; "
+                f"give from {_LEAST_DIVISOR:g} to {_LARGEST_LAMBDA:g}, or inf, or take the formula mean."
+            )
+        if self.formula == "dog-iqa-first" and self.lam == math.inf:
+            raise UserError(
+                "Lambda is inf, and the formula dog-iqa-first multiplies by it; give from 0 to "
+                f"{_LARGEST_LAMBDA:g}, or take the formula dog-iqa, in which inf leaves the whole image out."
+            )
+        if not 0 <= self.count_weight <= LARGEST_COUNT_WEIGHT:
+            raise UserError(
+                f"The weight of the count is {self.count_weight}; it must be from 0 to "
+                f"{LARGEST_COUNT_WEIGHT:g}."
+            )
+        for what, weights in (("raters", self.member_weights), ("standards", self.standard_weights)):
+            if not all(0 < weight < _LARGEST for weight in weights):
+                raise UserError(f"The weights of the {what} are {weights}; each must be positive.")
         if len(set(self.members)) < len(self.members):
             raise UserError(f"The raters {', '.join(self.members)} hold one twice; name each once.")
+
+    def scale(self, k: int) -> Scale:
+        """Between which numbers the scores lie, where levels from 1 to `k` are asked for.
+
+        Answers that are read greedily may be 0 or above K. Where regions count, literal areas have no scale,
+        and the formulas of Dog-IQA's code and the count have no upper end.
+        """
+        low, high = map(float, (_NUMBERS[0], _NUMBERS[-1]) if self.readout == "greedy" else (1, k))
+        if self.lam == 0:
+            return Scale(low, high)
+        if self.weighting == "area" and not self.normalize_areas:
+            return NO_SCALE
+        return Scale(low, high if self.formula == "mean" and self.count_weight == 0 else None)
 
 
 @dataclass(frozen=True)
@@ -60,21 +125,24 @@ class RaterScore:
 
     score: float
     s_global: float
-    """The whole image's level, in [1, K]."""
+    """The whole image's level, in [1, K], or [0, 9] if it is read greedily."""
     s_local: float
-    """The weighted levels of the regions; `s_global` where no region has a level."""
+    """The weighted levels of the regions, without their count; `s_global` where no region has a level."""
     regions: tuple[float | None, ...]
-    """The level of each region, in [1, K]; None where the answer was no level."""
+    """The level of each region, likewise; None where the answer was no level."""
     level: int | None = None
     """The whole image's most probable level, from 1, where the rater gives it beside a number."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One image's score, and what it is made of; all means over the raters."""
+    """One image's score under a standard, or the mean under several, and what it is made of.
+
+    All are means over the raters.
+    """
 
     score: float
-    """In [1, K] with normalised areas; higher is better."""
+    """Within `Aggregation.scale`, as of the usual mean [1, K]; higher is better."""
     s_global: float
     s_local: float
     disagreement: float
@@ -89,14 +157,18 @@ class Score:
 
 
 def read(rating: Rating, readout: Readout) -> float:
-    """The rating as a number in [1, K].
+    """The rating as a number in [1, K], or of "greedy" in [0, 9].
 
-    "digit" is the most probable level, the lower one of equals; "expected" is Σ k P(k). A rating that is a
-    number already is that number, as it was answered.
+    "digit" is the most probable level, the lower one of equals; "expected" is Σ k P(k). "greedy" is the
+    answer, if that is one of the digits 0 to 9, and else 1, as in Dog-IQA's code. That code takes whatever
+    Python's int() takes, which of one token are also numbers of several digits and digits of other scripts.
+    Here they count as 1: no standard asks for them, and a level is one digit. A rating that is a number
+    already is that number, as it was answered.
 
     Raises:
         ImageError: the probabilities do not sum to 1, as when a model's output overflowed, or the number or
             the mass is none.
+        UserError: the answer that "greedy" reads was not stored.
     """
     if not 0 <= rating.mass <= 1 + 1e-6:  # sums of rounded shares
         raise ImageError(f"A rating's mass is {rating.mass}; the rater's output is unusable.")
@@ -110,9 +182,16 @@ def read(rating: Rating, readout: Readout) -> float:
         raise ImageError(
             f"A rating's probabilities sum to {total}, not to 1; the rater's output is unusable."
         )
+    if readout == "greedy":
+        return _answered(rating)
     if readout == "digit":
         return float(_most_probable(rating))
     return _rounded(_mean(range(1, len(probabilities) + 1), probabilities))
+
+
+def is_number(answer: str) -> bool:
+    """Whether the readout "greedy" takes an answer as it is."""
+    return answer in _NUMBERS
 
 
 def region_weights(
@@ -121,6 +200,7 @@ def region_weights(
     """The factor w_i of each region's level in s_local; 0 for a region without a level.
 
     "area": a_i / Σ a_i, or the literal a_i (LLM-IQA, section 3.2). "mean": 1 / n (Table 3, experiment 4).
+    An area is the region's weight, where it has one of its own.
     The sums run over the regions that have a level.
     """
     by_area = aggregation.weighting == "area"
@@ -138,22 +218,29 @@ def local_score(levels: Sequence[float | None], weights: Sequence[float]) -> flo
     return math.fsum(_shares(levels, weights)) if any(weights) else None
 
 
-def combine(s_global: float, s_local: float, lam: float) -> float:
-    """s = (s_global + λ s_local) / (1 + λ).
+def combine(s_global: float, s_local: float, lam: float, formula: Formula = "mean") -> float:
+    """The whole image and the regions as one number, which is linear in both.
 
-    The paper's sum s_global + λ s_local (section 3.2), divided by a constant: the range becomes that of the
-    levels, and no correlation changes.
+    "mean": (s_global + λ s_local) / (1 + λ), the paper's sum s_global + λ s_local (section 3.2) divided by a
+    constant: the range becomes that of the levels, and no correlation changes.
+    "dog-iqa": s_local + s_global / λ, the authors' code (commit 9eb4120, with λ = 2).
+    "dog-iqa-first": s_global + λ s_local, its first commit (138203b, with λ = 1).
+    Of one λ and one weight of the count all three order images alike; they are multiples of each other.
     """
-    return s_local if lam == math.inf else (s_global + lam * s_local) / (1 + lam)
+    if formula == "dog-iqa-first":
+        return s_global + lam * s_local
+    if lam == math.inf:
+        return s_local
+    return s_local + s_global / lam if formula == "dog-iqa" else (s_global + lam * s_local) / (1 + lam)
 
 
 def aggregate(
     regions: Sequence[Region], ratings: Mapping[str, Sequence[Rating | None]], aggregation: Aggregation
 ) -> Score:
-    """The score of one image.
+    """The score of one image; by every formula that of the whole image where no region has a level.
 
     Args:
-        regions: The image's regions.
+        regions: The image's regions; each counts by its weight, or by its area where it has none.
         ratings: Rater name -> its ratings: the whole image first, then one per region in their order.
         aggregation: How.
 
@@ -162,7 +249,7 @@ def aggregate(
         UserError: a member of the ensemble has no ratings, or the weights do not fit the members.
     """
     weight_of = _member_weights(ratings, aggregation)
-    areas = [region.area for region in regions]
+    areas = [region.area if region.weight is None else region.weight for region in regions]
     parts = [_score_rater(name, ratings[name], areas, aggregation) for name in weight_of]
     by_rater, global_shares, region_shares = zip(*parts, strict=True)
     weights = list(weight_of.values())
@@ -209,15 +296,23 @@ def _score_rater(
 ) -> tuple[RaterScore, float, tuple[float, ...]]:
     """One rater's score, and the shares of the whole image and of each region in it."""
     whole, s_global, levels = _levels(name, ratings, aggregation.readout)
+    beside = None if whole.value is None or not whole.logprobs else _most_probable(whole)
     weights = region_weights(levels, areas, aggregation)
     s_local = local_score(levels, weights)
-    lam = 0.0 if s_local is None else aggregation.lam  # without regions the whole image is everything
-    s_local = s_global if s_local is None else s_local
-    shares = tuple(combine(0.0, share, lam) for share in _shares(levels, weights))
-    beside = None if whole.value is None or not whole.logprobs else _most_probable(whole)
-    score = _rounded(combine(s_global, s_local, lam))
+    if s_local is None:  # the whole image is everything, by every formula
+        nothing = (0.0,) * len(levels)
+        return RaterScore(_rounded(s_global), s_global, _rounded(s_global), levels, beside), s_global, nothing
+    counted = [0.0 if level is None else aggregation.count_weight for level in levels]
+
+    def combined(of_whole: float, of_regions: float) -> float:
+        return combine(of_whole, of_regions, aggregation.lam, aggregation.formula)
+
+    shares = tuple(
+        combined(0.0, share + count) for share, count in zip(_shares(levels, weights), counted, strict=True)
+    )
+    score = _rounded(combined(s_global, s_local + math.fsum(counted)))
     rated = RaterScore(score, s_global, _rounded(s_local), levels, beside)
-    return rated, combine(s_global, 0.0, lam), shares
+    return rated, combined(s_global, 0.0), shares
 
 
 def _levels(
@@ -229,6 +324,16 @@ def _levels(
         raise ImageError(f"The rater {name} gave the whole image no level; without it there is no score.")
     regions = (None if rating is None else read(rating, readout) for rating in rest)
     return whole, read(whole, readout), tuple(regions)
+
+
+def _answered(rating: Rating) -> float:
+    """The greedy answer as a number."""
+    if rating.answer is None:
+        raise UserError(
+            "A rating has no stored answer, so that there is nothing to read greedily; rate the images again "
+            "in a new run by a rater that tells its answers, or take the readout digit or expected."
+        )
+    return float(rating.answer) if is_number(rating.answer) else NO_NUMBER
 
 
 def _most_probable(rating: Rating) -> int:
@@ -266,4 +371,4 @@ def _mean_level(levels: Iterable[float | None], weights: Iterable[float]) -> flo
 
 
 def _rounded(value: float) -> float:
-    return round(value, _DECIMALS)
+    return round(value, DECIMALS)

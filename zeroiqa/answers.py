@@ -8,20 +8,23 @@ small, the image has a warning, and the run says how many images have.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.aggregate import NO_NUMBER, NO_SCALE, Aggregation, Readout, Scale, is_number
+from zeroiqa.errors import UserError
 from zeroiqa.raters import declared
 from zeroiqa.standards import standard_names
 
 if TYPE_CHECKING:
-    from zeroiqa.aggregate import Aggregation
     from zeroiqa.standards import Kind
     from zeroiqa.types import Rating
 
 USUAL_STANDARD = "quality-word-7"
 """What `zeroiqa models check` rates under by default."""
+_ANSWERED_BY_DIGIT: tuple[Kind, ...] = ("word", "number", "sentence")
+"""Kinds of standards."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Answers:
     """The smallest mass of a whole image, in [0, 1]; None where no mass is known."""
     smallest_region: float | None = None
     """The same of the regions."""
+    no_numbers: int = 0
+    """Of the images, those whose whole view the model would answer by no number."""
+    no_number_regions: int = 0
 
     def __add__(self, other: Answers) -> Answers:
         """Both together; of one rater and standard, and so of one limit."""
@@ -56,6 +62,37 @@ class Answers:
 
 _LEAST = ("smallest", "smallest_region")
 _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limit", *_LEAST))
+LATER_COUNTS = ("no_numbers", "no_number_regions")
+"""Those that older versions did not store: their ratings have no answers."""
+
+
+def check_kinds(readout: Readout, kinds: Mapping[str, Kind]) -> None:
+    """Refuse a readout that a standard has nothing for.
+
+    Args:
+        readout: How ratings become numbers.
+        kinds: Standard name -> kind.
+
+    Raises:
+        UserError: the readout is greedy, and a standard asks for no digit.
+    """
+    for name, kind in kinds.items():
+        if readout == "greedy" and kind not in _ANSWERED_BY_DIGIT:
+            raise UserError(
+                f"The readout greedy takes the digit that is answered, and the standard {name} (kind {kind}) "
+                "asks for none; take the readout digit or expected, or a standard of kind "
+                f"{', '.join(_ANSWERED_BY_DIGIT)}."
+            )
+
+
+def scale_of(raters: Iterable[str], kind: Kind, k: int, aggregation: Aggregation) -> Scale:
+    """Between which numbers the scores of some raters lie under a standard of `k` levels, 0 for none."""
+    if any(declared(rater).own_scale for rater in raters):
+        return NO_SCALE
+    if kind == "comparison":  # its ratings are from 0 to 1
+        scale = aggregation.scale(1)
+        return scale if scale.low is None else scale._replace(low=0.0)
+    return aggregation.scale(k) if k else NO_SCALE
 
 
 def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
@@ -63,7 +100,7 @@ def limit_of(rater: str, kind: Kind, aggregation: Aggregation) -> float | None:
     entry = declared(rater)
     if not entry.measures_mass or kind in ("float", "preference"):
         return None
-    rare = kind == "next-word" or entry.reads_words
+    rare = kind in ("next-word", "comparison") or entry.reads_words
     return aggregation.word_mass_threshold if rare else aggregation.mass_threshold
 
 
@@ -90,18 +127,21 @@ def count_answers(
         regions=len(regions),
         low_regions=sum(_is_low(mass, limit) for mass in known),
         unanswered=sum(rating is None for rating in ratings[1:]),
+        no_numbers=int(_is_no_number(kind, ratings[0])),
+        no_number_regions=sum(_is_no_number(kind, rating) for rating in ratings[1:]),
         smallest=whole,
         smallest_region=min(known, default=None),
     )
 
 
-def image_warnings(rater: str, label: str, answers: Answers) -> Iterator[str]:
+def image_warnings(rater: str, label: str, answers: Answers, readout: Readout = "digit") -> Iterator[str]:
     """What the reader of one image's score under one standard should know.
 
     Args:
         rater: Its name.
         label: Of the standard; empty where the run has only one.
         answers: From `count_answers`.
+        readout: How they become numbers.
     """
     levels = f"levels of {label}" if label else "levels"
     of_regions = f"of {answers.regions} regions"
@@ -115,14 +155,25 @@ def image_warnings(rater: str, label: str, answers: Answers) -> Iterator[str]:
         )
     if answers.unanswered:
         yield f"{rater}: {answers.unanswered} {of_regions} got none of the {levels} and do not count"
+    found = (
+        (answers.no_numbers, "the whole image"),
+        (answers.no_number_regions, f"{answers.no_number_regions} {of_regions}"),
+    )
+    mute = " and ".join(text for count, text in found if count)
+    if readout == "greedy" and mute:
+        under = f" under {label}" if label else ""
+        yield f"{rater}: the answer{under} for {mute} is no number and counts as {NO_NUMBER:g}"
 
 
-def run_warnings(found: Mapping[tuple[str, str], Answers], labels: Mapping[str, str]) -> Iterator[str]:
+def run_warnings(
+    found: Mapping[tuple[str, str], Answers], labels: Mapping[str, str], readout: Readout = "digit"
+) -> Iterator[str]:
     """What the reader of a run's scores should know: a line on each rater and standard that gives reason.
 
     Args:
         found: (Rater, standard) -> its answers, added up over the images.
         labels: Standard -> what its scores are called.
+        readout: How answers become numbers.
     """
     for standard, label in labels.items():
         own = [answers for (_, name), answers in found.items() if name == standard]
@@ -136,17 +187,23 @@ def run_warnings(found: Mapping[tuple[str, str], Answers], labels: Mapping[str, 
             yield f"{_low(answers, who)}, so that their scores mean little{_advice(rater, standard)}."
         if answers.unanswered:
             yield f"{answers.unanswered} of {answers.regions} regions got no level ({who}) and do not count."
+        if readout == "greedy" and (mute := _shares(answers, answers.no_numbers, answers.no_number_regions)):
+            advice = _advice(rater, standard)
+            yield f"{mute} are answered by no number ({who}) and count as {NO_NUMBER:g}{advice}."
 
 
 def _low(answers: Answers, who: str) -> str:
-    images = f"{answers.low_images} of {answers.images} images"
-    regions = f"{answers.low_regions} of {answers.regions} regions"
-    both = [text for text, count in ((images, answers.low_images), (regions, answers.low_regions)) if count]
     smallest = answers.smallest if answers.low_images else answers.smallest_region
     return (
-        f"{' and '.join(both)}: less than {answers.limit:g} of the probability lies on the levels "
-        f"(smallest {smallest:.2g}, {who})"
+        f"{_shares(answers, answers.low_images, answers.low_regions)}: less than {answers.limit:g} of the "
+        f"probability lies on the levels (smallest {smallest:.2g}, {who})"
     )
+
+
+def _shares(answers: Answers, images: int, regions: int) -> str:
+    """So many of all images and regions; empty for none."""
+    counts = ((images, answers.images, "images"), (regions, answers.regions, "regions"))
+    return " and ".join(f"{count} of {total} {what}" for count, total, what in counts if count)
 
 
 def answers_of(record: Mapping[str, Any]) -> Answers:
@@ -155,7 +212,8 @@ def answers_of(record: Mapping[str, Any]) -> Answers:
     Raises:
         KeyError, TypeError, ValueError: it is something else.
     """
-    read: dict[str, Any] = {name: int(record[name]) for name in _COUNTS}
+    later = dict.fromkeys(LATER_COUNTS, 0)
+    read: dict[str, Any] = {name: int((later | dict(record))[name]) for name in _COUNTS}
     for name in ("limit", *_LEAST):
         read[name] = None if record[name] is None else float(record[name])
     return Answers(**read)
@@ -176,9 +234,15 @@ def _mass(rater: str, kind: Kind, rating: Rating | None) -> float | None:
     entry = declared(rater)
     if rating is None or not entry.measures_mass or kind == "float":
         return None
-    if rating.value is not None and kind != "preference" and not entry.reads_words:
+    if rating.value is not None and kind not in ("preference", "comparison") and not entry.reads_words:
         return None  # a digit, from a server that tells no probabilities
     return rating.mass
+
+
+def _is_no_number(kind: Kind, rating: Rating | None) -> bool:
+    if rating is None or rating.value is not None or rating.answer is None:
+        return False
+    return kind in _ANSWERED_BY_DIGIT and not is_number(rating.answer)
 
 
 def _is_low(mass: float | None, limit: float | None) -> bool:

@@ -52,8 +52,11 @@ class Overrides(TypedDict, total=False):
     granularity: str
     min_area: float
     complement: bool
+    min_pixels: int
+    complement_rule: str
     raters: Sequence[str]
     rater_weights: Sequence[float]
+    standard_weights: Sequence[float]
     mass_threshold: float
     word_mass_threshold: float
     standards: Sequence[str]
@@ -62,10 +65,13 @@ class Overrides(TypedDict, total=False):
     weighting: str
     lam: float
     normalize_areas: bool
+    formula: str
+    count_weight: float
     background: str
     max_pixels: int
     device: str
     dtype: str
+    segmenter_dtype: str
     attn: str
     load_in_8bit: bool
     trust_remote_code: bool
@@ -103,7 +109,8 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         method: From `load_method`; the embedded preset if left out.
 
     Returns:
-        The result; `result.score` lies in [1, 7] for the shipped presets, higher is better.
+        The result; `result.score` lies on `result.scale`, 1 to 7 for the default preset, higher is better. It
+        is that of the first standard alone, unless `standard_weights` make it the mean of all.
 
     Raises:
         ImageError: this image cannot be decoded or rated, or the prompt that a standard needs is missing.

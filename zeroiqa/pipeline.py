@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zeroiqa.aggregate import Aggregation
+from zeroiqa.aggregate import Aggregation, Scale
+from zeroiqa.answers import check_kinds, scale_of
+from zeroiqa.averaging import check_mean, unit_of
 from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guards.together import Failure, image_errors, together
@@ -17,12 +19,13 @@ from zeroiqa.images.decode import DecodePolicy, parse_colour
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.raters import build_rater, declared
 from zeroiqa.results import ImageScore, score_rated, standard_labels
-from zeroiqa.segmenters import build_segmenter
+from zeroiqa.segmenters import segmenter_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind, Standard, load_standard
 from zeroiqa.types import CropMode, Image, RatedImage, Rater, Rating, Region, Segmenter, View
 from zeroiqa.views import cut_views
 from zeroiqa.weights.options import ModelOptions
+from zeroiqa.weights.replies import Replies
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,13 @@ class Method:
         return any(entries[name].lower_is_better(self.raters[name].id) for name in alone)
 
     @property
+    def scales(self) -> dict[str, Scale]:
+        """Standard name -> between which numbers its scores lie."""
+        return {
+            each.name: scale_of(self.raters, each.kind, each.k, self.aggregation) for each in self.standards
+        }
+
+    @property
     def kinds(self) -> dict[str, Kind]:
         """Standard name -> kind."""
         return {standard.name: standard.kind for standard in self.standards}
@@ -80,7 +90,7 @@ def build_method(
     built = {
         name: new_rater(name, settings, options) for name in (settings.raters if raters is None else raters)
     }
-    return assemble(settings, built, new_segmenter(settings, options), image_seconds=image_seconds)
+    return assemble(settings, built, new_segmenter(settings), image_seconds=image_seconds)
 
 
 def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
@@ -88,18 +98,16 @@ def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
     return build_rater(name, options, digits_suffice=settings.readout == "digit")
 
 
-def new_segmenter(settings: Settings, options: ModelOptions) -> Segmenter | None:
-    """Build the segmenter of some settings; None where the whole image is the only view."""
+def new_segmenter(settings: Settings, replies: Replies | None = None) -> Segmenter | None:
+    """Build the segmenter of some settings; None where the whole image is the only view.
+
+    Args:
+        settings: What to build.
+        replies: What hubs have replied already.
+    """
     if settings.crop == "whole":
         return None
-    return build_segmenter(
-        settings.segmenter,
-        min_area=settings.min_area,
-        complement=settings.complement,
-        masks=settings.crop == "mask",
-        granularity=settings.granularity,
-        options=options,
-    )
+    return segmenter_of(settings.segmenter, settings.segmenter_options(replies))
 
 
 def assemble(
@@ -112,9 +120,13 @@ def assemble(
     """Put what is built together with all else that the settings say.
 
     Raises:
-        UserError: a standard is unknown, or a rater cannot rate under it.
+        UserError: a standard is unknown, a rater cannot rate under it, or there is no mean where weights ask
+            for one.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
+    if settings.standard_weights:
+        check_mean({standard.name: unit_of(standard.kind, standard.k) for standard in standards})
+    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
@@ -175,6 +187,7 @@ def _score(image: Image, rated: RatedImage, method: Method) -> ImageScore:
         method.aggregation,
         image.warnings,
         kinds=method.kinds,
+        scales=method.scales,
         lower_is_better=method.lower_is_better,
     )
 
@@ -203,8 +216,9 @@ def rate_images(
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """Ratings of several images, each with its regions, by one call of a rater; per image as `rate_image`.
 
-    A region whose crop is the whole image (often the complement) is not rated a second time. An image without
-    a text prompt is not asked about under the standards that need one.
+    A region whose crop is the whole image (often the complement) is not rated a second time, unless crops are
+    asked about by another prompt. An image without a text prompt is not asked about under the standards that
+    need one.
 
     Raises:
         ImageError: one of the images cannot be rated; which one is not said.
@@ -231,24 +245,25 @@ def _rate_alike(
     crop: CropMode,
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """Ratings of images that are all asked about under the same standards."""
+    differ = any(standard.crops_differ for standard in standards)
     distinct: list[View] = []
-    places = []  # of each image: the position of each of its views in `distinct`
+    places = []  # of each image, for each view: its place in `distinct`, and whether it repeats the first
     for image, regions in images:
-        whole, *crops = cut_views(image, regions, crop)
-        own = [len(distinct)]
-        distinct.append(whole)
-        for view in crops:
-            if _shows_whole_image(view, crop):
-                own.append(own[0])
-            else:
-                own.append(len(distinct))
+        own = []
+        for view in cut_views(image, regions, crop):
+            repeats = _shows_whole_image(view, crop)
+            if differ or not repeats:
                 distinct.append(view)
+            own.append((len(distinct) - 1, repeats))
         places.append(own)
     answers = rater.rate(distinct, standards) if distinct else []
     assert len(answers) == len(distinct)
     return [
         {
-            standard.name: tuple(answers[place][index] for place in own)
+            standard.name: tuple(
+                answers[own[0][0] if repeats and not standard.crops_differ else place][index]
+                for place, repeats in own
+            )
             for index, standard in enumerate(standards)
         }
         for own in places

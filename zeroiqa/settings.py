@@ -7,21 +7,22 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from zeroiqa.aggregate import Aggregation, Readout, Weighting
+from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.raters import find_rater
-from zeroiqa.segmenters import find_segmenter
-from zeroiqa.segmenters.granularity import load_granularity
+from zeroiqa.segmenters import SegmenterOptions, find_segmenter
+from zeroiqa.segmenters.granularity import ComplementRule, current_name, load_granularity, say_renamed
 from zeroiqa.suggestions import did_you_mean
 from zeroiqa.types import CropMode
 from zeroiqa.weights.devices import Dtype
 from zeroiqa.weights.options import Attention, ModelOptions
+from zeroiqa.weights.replies import Replies
 
 DEFAULT_PRESET = "embedded"
 
@@ -39,11 +40,12 @@ class Settings:
     raters: tuple[str, ...]
     """Names in the registry of raters; several make an ensemble, none only finds regions."""
     standards: tuple[str, ...]
-    """Shipped names or paths of TOML files; the first one's scores lead the tables."""
+    """Shipped names or paths of TOML files; the score is that of the first one, or with weights a mean."""
     crop: CropMode
     """How a region becomes a view: its bounding box, its mask on black, or no regions at all (whole)."""
     readout: Readout
-    """How a rating becomes a number: the most probable level (digit) or the mean level (expected)."""
+    """How a rating becomes a number: the most probable level (digit), the mean level (expected), or the first
+    token that the model would say, a level or not (greedy)."""
     weighting: Weighting
     """Regions weighted by mask area, or all alike (mean)."""
     lam: float
@@ -56,12 +58,25 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
+    standard_weights: tuple[float, ...] = ()
+    """Weights of the standards, in their order: the score is the mean of theirs; empty: the first one's."""
+    formula: Formula = Aggregation.formula
+    """How whole image and regions become one number: their mean, or the sums of Dog-IQA's code."""
+    count_weight: float = Aggregation.count_weight
+    """What each rated region adds to the regions' level, >= 0."""
     mass_threshold: float = Aggregation.mass_threshold
     """An image has a warning where less of the probability lies on the levels, in [0, 1]; no score moves."""
     word_mass_threshold: float = Aggregation.word_mass_threshold
     """The same under standards that compare next words, and for VQAScore: such words may rightly be rare."""
-    granularity: str = "paper"
+    granularity: str = SegmenterOptions.granularity
     """How finely SAM 2 cuts: the name of a profile or a TOML file, with changes after commas."""
+    min_pixels: int = SegmenterOptions.min_pixels
+    """Besides min_area: a mask counts from so many pixels of the image on."""
+    complement_rule: ComplementRule = SegmenterOptions.complement_rule
+    """By what the complement is kept and weighed: the area of what no object covers (union), or the image's
+    without the sum of the objects' areas (remainder), which is less where objects overlap."""
+    segmenter_dtype: Dtype = ModelOptions.dtype
+    """Type that the segmenter computes in; auto is that of `dtype`."""
     device: str = ModelOptions.device
     """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
     dtype: Dtype = ModelOptions.dtype
@@ -85,7 +100,10 @@ class Settings:
             weighting=self.weighting,
             lam=self.lam,
             normalize_areas=self.normalize_areas,
+            formula=self.formula,
+            count_weight=self.count_weight,
             member_weights=self.rater_weights,
+            standard_weights=self.standard_weights,
             mass_threshold=self.mass_threshold,
             word_mass_threshold=self.word_mass_threshold,
         )
@@ -96,6 +114,21 @@ class Settings:
         names = (field.name for field in dataclasses.fields(ModelOptions) if field.compare)
         return ModelOptions(**{name: getattr(self, name) for name in names})
 
+    def segmenter_options(self, replies: Replies | None = None) -> SegmenterOptions:
+        """What the segmenter is built with; `replies` are what hubs have replied already."""
+        own = replace(self.model_options, replies=replies)
+        if self.segmenter_dtype != "auto":
+            own = replace(own, dtype=self.segmenter_dtype)
+        return SegmenterOptions(
+            min_area=self.min_area,
+            complement=self.complement,
+            masks=self.crop == "mask",
+            granularity=self.granularity,
+            model=own,
+            min_pixels=self.min_pixels,
+            complement_rule=self.complement_rule,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, in the presets' spelling (an infinite lambda becomes the string "inf")."""
         return {key_of(name): _plain(value) for name, value in dataclasses.asdict(self).items()}
@@ -104,7 +137,12 @@ class Settings:
 _TYPES = get_type_hints(Settings)
 _KEYS = {"lam": "lambda"}
 """Field -> what it is called outside of Python, where that is another word."""
-_BOUNDS: dict[str, tuple[float, float]] = {"lam": (0.0, math.inf), "max_pixels": (1, 2**40)}
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "lam": (0.0, math.inf),
+    "max_pixels": (1, 2**40),
+    "min_pixels": (0, 2**40),
+    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
+}
 """Least and greatest value of numbers; of all others 0 and 1."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -152,6 +190,9 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     """
     changes = {key_of(name): value for name, value in (overrides or {}).items()}
     fields = {**_read_preset(preset), **_brought_along(changes), **changes}
+    if "standards" in changes and "standard_weights" not in changes:  # the preset's are of its own standards
+        fields.pop("standard_weights", None)
+    say_renamed(fields.get("granularity", ""))
     fields.pop("description", None)
     settings = settings_from_dict(fields, f"preset {preset}")
     if not settings.raters:
@@ -165,14 +206,14 @@ def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Se
     Raises:
         UserError: as `load_settings`.
     """
-    return dataclasses.replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
+    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
 
 
 def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
     """What a granularity that was asked for decides besides the masks; the preset's own leaves it alone."""
     if "granularity" not in changes:
         return {}
-    profile = load_granularity(str(changes["granularity"]))
+    profile = load_granularity(current_name(str(changes["granularity"])))
     segmenter = str(changes.get("segmenter", profile.segmenter))
     if not find_segmenter(segmenter).takes_granularity:
         raise UserError(
@@ -183,6 +224,8 @@ def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
         "segmenter": profile.segmenter,
         "min_area": profile.min_area,
         "complement": profile.complement,
+        "min_pixels": profile.min_pixels,
+        "complement_rule": profile.complement_rule,
     }
 
 
@@ -210,16 +253,24 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             )
     values = {known[key].name: _checked(known[key].name, value, origin) for key, value in fields.items()}
     settings = Settings(**values)
-    if settings.rater_weights and len(settings.rater_weights) != len(settings.raters):
-        raise UserError(
-            f"There are {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters "
-            f"({origin}); give one weight for each rater, in the same order."
-        )
+    for what, weights in (("rater", settings.rater_weights), ("standard", settings.standard_weights)):
+        of = getattr(settings, f"{what}s")
+        if weights and len(weights) != len(of):
+            raise UserError(
+                f"There are {len(weights)} {what}_weights for {len(of)} {what}s ({origin}); give one weight "
+                f"for each {what}, in the same order."
+            )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:
         raise UserError(
             f"The rater {alone} has a scale of its own, so there is no mean of it with others ({origin}); "
             "make a run of each, and `zeroiqa compare` them."
+        )
+    mute = next((name for name in settings.raters if not find_rater(name).tells_answer), None)
+    if settings.readout == "greedy" and mute is not None:
+        raise UserError(
+            f"The rater {mute} answers no text, of which the readout greedy takes the first token "
+            f"({origin}); take the readout digit or expected, or a chat model."
         )
     settings.aggregation  # noqa: B018 -- it checks its own fields
     return settings
@@ -252,6 +303,8 @@ def _checked(field: str, value: Any, origin: str) -> Any:
         raise UserError(f"{named}; it must be a text.")
     if field == "device" and not _DEVICE.fullmatch(value):
         raise UserError(f"{named}; it must be auto, cpu, cuda, cuda:1 or mps.")
+    if field == "granularity":
+        return current_name(value)
     return value if kind in (bool, str) else _checked_number(field, value, origin)
 
 
@@ -268,7 +321,7 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
         raise UserError(f"The setting {key} has a number that is too large ({origin}).") from error
     if key == "standards" and not items:
         raise UserError(f"The setting {key} is empty ({origin}); name at least one.")
-    if key != "rater_weights" and len(set(items)) < len(items):
+    if kind is not float and len(set(items)) < len(items):
         raise UserError(
             f"The setting {key} holds a value twice: {', '.join(items)} ({origin}); name each once."
         )
@@ -285,6 +338,8 @@ def _checked_number(field: str, value: Any, origin: str) -> float | int:
         raise UserError(
             f"The setting {key_of(field)} is {value!r} ({origin}); it must be a number from {low} to {high}."
         )
+    if type_of(field) is int and number != int(number):
+        raise UserError(f"The setting {key_of(field)} is {value!r} ({origin}); it must be a whole number.")
     return type_of(field)(number)  # type: ignore[no-any-return]
 
 

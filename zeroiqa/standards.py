@@ -6,39 +6,48 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
+from zeroiqa.comparison import COMPARISON_KEYS, Comparison, read_comparison
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.files.damage import read_toml, reading
+from zeroiqa.files.keys import Keys
 from zeroiqa.suggestions import did_you_mean
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
-Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference"]
+Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference", "comparison"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_REQUIRED_PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
+_PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
     "word": ("levels", "scale"),
     "sentence": ("levels", "scale"),
     "number": ("scale",),
     "float": ("k",),
     "next-word": (),
     "preference": (),
+    "comparison": (),
 }
+"""What a kind's texts may hold, beside the image's text prompt."""
+_OBLIGATORY = ("levels", "k")
+"""Placeholders that must stand somewhere, where a kind has them."""
 _SEPARATORS: dict[Kind, str] = {"word": ", ", "sentence": "; "}
+"""Between the levels, unless a file says otherwise."""
 _CONTINUED: tuple[Kind, ...] = ("next-word", "preference")
 """Kinds whose answer is begun for the model: what counts is how it goes on."""
 _SCALE_KEYS: dict[Kind, tuple[str, ...]] = {
-    "word": ("levels",),
-    "sentence": ("levels",),
+    "word": ("levels", "separator"),
+    "sentence": ("levels", "separator"),
     "number": ("k",),
     "float": ("k",),
     "next-word": ("levels", "answer"),
     "preference": ("positive", "negative", "candidates", "answer"),
+    "comparison": ("levels", *COMPARISON_KEYS),
 }
-"""Keys of a file besides version, aspect, kind, system and user."""
+"""Keys of a file besides those that every kind has."""
+_TURN_KEYS = ("before_image", "after_image", "user")
 
 
 class FilledPrompt(NamedTuple):
@@ -57,6 +66,17 @@ class FilledPrompt(NamedTuple):
     """How many images stand one behind the other between the two texts."""
 
 
+class UserTurn(NamedTuple):
+    """The user turn of a prompt, as templates with placeholders in braces."""
+
+    before_image: str
+    """Stands before the image, as it is; empty for nothing."""
+    after_image: str
+    """White space between the image and the question."""
+    user: str
+    """The question."""
+
+
 @dataclass(frozen=True)
 class Standard:
     """One question with K levels; level 1 is the worst, level K the best."""
@@ -70,13 +90,16 @@ class Standard:
     kind: Kind
     """What stands for a level: a word, a bare number or a sentence, each with its digit; "float" asks for a
     decimal number. Of an answer that is begun, "next-word" compares the words of the levels as the next one,
-    "preference" how the likeliest next words lean (SeP-IQA)."""
+    "preference" how the likeliest next words lean (SeP-IQA). "comparison" compares two words, too, about the
+    image beside degraded copies of itself (Q-Debias)."""
     levels: tuple[str, ...]
     """The words or sentences, level 1 first; empty for "number", "float" and "preference"."""
     k: int
-    """Number of levels, from 2 to 9: each is a single digit, and so a single token. 0 for "preference"."""
+    """Number of levels, from 2 to 9: each is a single digit, and so a single token. 0 where the answer
+    is a number without levels: any for "preference", from 0 to 1 for "comparison"."""
     system: str
-    """Template of the system message, with placeholders in braces; may be empty where an answer is begun."""
+    """Template of the system message, with placeholders in braces; may be empty where an answer is
+    begun, where text stands before the image, and of "comparison"."""
     user: str
     """Template of the user message, with placeholders in braces."""
     answer: str = ""
@@ -89,6 +112,14 @@ class Standard:
     """Of "preference": words for low quality."""
     candidates: int = 0
     """Of "preference": how many of the likeliest next tokens count."""
+    before_image: str = ""
+    """Template of the user turn's text before the image, as it is, white space included; empty for none."""
+    separator: str | None = None
+    """Between the levels of {levels}; None for the kind's own (", " for words, "; " for sentences)."""
+    crops: UserTurn | None = None
+    """The user turn for crops of regions; None where it is that of the whole image."""
+    comparison: Comparison | None = None
+    """Of "comparison": the degraded copies, and how their answers are weighted."""
 
     @property
     def hash(self) -> str:
@@ -104,28 +135,57 @@ class Standard:
         }
         if self.kind in _CONTINUED:
             content |= {"answer": self.answer, "after_image": self.after_image}
+        content |= self._unusual()
         if self.kind == "preference":
             content |= {
                 "positive": self.positive,
                 "negative": self.negative,
                 "candidates": self.candidates,
             }
+        content |= {"comparison": asdict(self.comparison)} if self.comparison else {}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+    def _unusual(self) -> dict[str, object]:
+        """What counts for the hash only where it is not as usual, so that older standards keep theirs."""
+        own: dict[str, object] = {}
+        if self.before_image:
+            own["before_image"] = self.before_image
+        if self.after_image != "\n":
+            own["after_image"] = self.after_image
+        if self.separator not in (None, _SEPARATORS.get(self.kind)):
+            own["separator"] = self.separator
+        if self.crops is not None and self.crops_differ:
+            own["crops"] = self.crops._asdict()
+        return own
 
     @property
     def needs_prompt(self) -> bool:
         """Whether each image must bring the text prompt that it was generated from."""
-        return "prompt" in _placeholders(self.system + self.user)
+        turns = (self.turn(crop=crop) for crop in (False, True))
+        return "prompt" in _placeholders(self.system + "".join(map("".join, turns)))
+
+    @property
+    def crops_differ(self) -> bool:
+        """Whether the prompt for the crop of a region is another than that for the whole image."""
+        return self.turn(crop=True) != self.turn(crop=False)
+
+    def turn(self, *, crop: bool) -> UserTurn:
+        """The user turn for the crop of a region, or for the whole image."""
+        if crop and self.crops is not None:
+            return self.crops
+        return UserTurn(self.before_image, self.after_image, self.user)
 
     def suits(self, prompt: str | None) -> bool:
         """Whether an image with this text prompt, or without one, can be rated under the standard."""
         return not self.needs_prompt or bool(prompt and prompt.strip())
 
-    def fill(self, prompt: str | None = None) -> FilledPrompt:
+    def fill(self, prompt: str | None = None, *, crop: bool = False, weight: bool = False) -> FilledPrompt:
         """Put the levels, the scale and the image's text prompt into the templates.
 
         Args:
             prompt: The image's text prompt, taken over unchanged; ignored unless `needs_prompt`.
+            crop: Whether the crop of a region is asked about, rather than the whole image.
+            weight: Whether to ask what weighs the answer of a comparison.
 
         Raises:
             ImageError: `needs_prompt`, and the prompt is missing or blank.
@@ -135,18 +195,27 @@ class Standard:
                 f"The standard {self.name} compares the image with its text prompt, but this image has none; "
                 "give the prompts in a CSV column or a sidecar file, or choose another standard."
             )
+        turn, compared = self.turn(crop=crop), self.comparison
+        return FilledPrompt(
+            system=self._filled(self.system, prompt),
+            user=self._filled(compared.weight_question if weight and compared else turn.user, prompt),
+            after_image=turn.after_image,
+            answer=self.answer,
+            before_image=self._filled(turn.before_image, prompt),
+            images=2 if compared else 1,
+        )
+
+    def _filled(self, template: str, prompt: str | None) -> str:
+        """One pass over the template: braces inside a prompt are text, not placeholders."""
+        separator = _SEPARATORS.get(self.kind, "") if self.separator is None else self.separator
         numbered = (f"{level}: {text}" for level, text in reversed(list(enumerate(self.levels, start=1))))
         values = {
-            "levels": _SEPARATORS.get(self.kind, "").join(numbered),
+            "levels": separator.join(numbered),
             "scale": str(list(range(1, self.k + 1))),
             "k": str(self.k),
             "prompt": prompt or "",
         }
-        # One pass over the template: braces inside a prompt are text, not placeholders.
-        system, user = (
-            _PLACEHOLDER.sub(lambda found: values[found[1]], text) for text in (self.system, self.user)
-        )
-        return FilledPrompt(system, user, self.after_image, self.answer)
+        return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 def check_prompts(standards: Iterable[Standard], images: Sequence[tuple[str, str | None]]) -> str | None:
@@ -193,7 +262,7 @@ def load_standard(name_or_path: str | os.PathLike[str]) -> Standard:
     path = _find(name_or_path)
     with reading(path, "correct it, or name another one", "The standard"):
         content = read_toml(path)
-    return _Reader(path, content).standard()
+    return _standard(Keys("The standard", path, content))
 
 
 def _find(name_or_path: str | os.PathLike[str]) -> Path:
@@ -220,128 +289,112 @@ def _placeholders(text: str) -> list[str]:
     return _PLACEHOLDER.findall(text)
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Checks the content of one file; every complaint names the file and the key."""
+def _standard(keys: Keys) -> Standard:
+    """Read and check the content of one file."""
+    kind = cast(Kind, keys.choice("kind", get_args(Kind)))
+    aspect = cast(Aspect, keys.choice("aspect", get_args(Aspect)))
+    own, continued = _SCALE_KEYS[kind], kind in _CONTINUED
+    known = ("version", "aspect", "kind", *own, "system", *_TURN_KEYS, "crops")
+    keys.refuse_unknown(known, f"a standard of kind {kind}")
+    levels = _levels(keys) if "levels" in own else ()
+    whole = _turn(keys, UserTurn("", "\n", ""))
+    needs_no_system = continued or whole.before_image or kind == "comparison"
+    standard = Standard(
+        name=keys.path.stem,
+        version=keys.integer("version", 1),
+        aspect=aspect,
+        kind=kind,
+        levels=levels,
+        k=keys.integer("k", 2, 9) if "k" in own else 0 if kind == "comparison" else len(levels),
+        system="" if needs_no_system and "system" not in keys.content else keys.text("system"),
+        user=whole.user,
+        answer=_answer(keys) if continued else "",
+        after_image=whole.after_image,
+        positive=keys.words("positive") if "positive" in own else "",
+        negative=keys.words("negative") if "negative" in own else "",
+        candidates=keys.integer("candidates", 1) if "candidates" in own else 0,
+        before_image=whole.before_image,
+        separator=keys.text("separator", blank=True) if "separator" in keys.content else None,
+        crops=_crops(keys, whole) if "crops" in keys.content else None,
+        comparison=read_comparison(keys, levels) if kind == "comparison" else None,
+    )
+    if kind == "preference" and sorted(standard.positive.split()) == sorted(standard.negative.split()):
+        raise keys.wrong("positive, negative", "they hold the same words", "give opposites")
+    _check_placeholders(keys, standard)
+    return standard
 
-    path: Path
-    content: Mapping[str, object]
 
-    def standard(self) -> Standard:
-        kind = cast(Kind, self._choice("kind", get_args(Kind)))
-        aspect = cast(Aspect, self._choice("aspect", get_args(Aspect)))
-        own, continued = _SCALE_KEYS[kind], kind in _CONTINUED
-        optional = ("after_image",) if continued else ()
-        self._refuse_unknown_keys(("version", "aspect", "kind", *own, "system", "user", *optional))
-        levels = self._levels() if "levels" in own else ()
-        standard = Standard(
-            name=self.path.stem,
-            version=self._integer("version", 1, None),
-            aspect=aspect,
-            kind=kind,
-            levels=levels,
-            k=self._integer("k", 2, 9) if "k" in own else len(levels),
-            system="" if continued and "system" not in self.content else self._text("system"),
-            user=self._text("user"),
-            answer=self._answer() if continued else "",
-            after_image=self._break() if "after_image" in self.content else "\n",
-            positive=self._words("positive") if "positive" in own else "",
-            negative=self._words("negative") if "negative" in own else "",
-            candidates=self._integer("candidates", 1, None) if "candidates" in own else 0,
-        )
-        if kind == "preference" and sorted(standard.positive.split()) == sorted(standard.negative.split()):
-            raise self._wrong("positive, negative", "they hold the same words", "give opposites")
-        self._check_placeholders(standard)
-        return standard
+def _turn(keys: Keys, usual: UserTurn) -> UserTurn:
+    """The user turn of a table; what it leaves out is as usual, and the question must stand somewhere."""
+    given = keys.content
+    return UserTurn(
+        keys.text("before_image") if "before_image" in given else usual.before_image,
+        keys.white_space("after_image") if "after_image" in given else usual.after_image,
+        keys.text("user") if "user" in given or not usual.user else usual.user,
+    )
 
-    def _wrong(self, key: str, found: str, remedy: str) -> UserError:
-        return UserError(f"The standard {self.path}, key {key}: {found}; {remedy}.")
 
-    def _get(self, key: str) -> object:
-        if key not in self.content:
-            raise self._wrong(key, "it is missing", "add it")
-        return self.content[key]
+def _crops(keys: Keys, whole: UserTurn) -> UserTurn:
+    inner = keys.inner("crops", "of what differs for crops of regions")
+    inner.refuse_unknown(_TURN_KEYS, "this table")
+    turn = _turn(inner, whole)
+    if turn == whole:
+        raise keys.wrong("crops", "nothing in it differs from the whole image's", "leave it out")
+    return turn
 
-    def _choice(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self._get(key)
-        if value not in choices:
-            raise self._wrong(key, f"found {value!r}", f"choose one of {', '.join(choices)}")
-        return str(value)
 
-    def _integer(self, key: str, low: int, high: int | None) -> int:
-        value = self._get(key)
-        if type(value) is not int or value < low or (high is not None and value > high):
-            limits = f"from {low} to {high}" if high is not None else f"from {low} on"
-            raise self._wrong(key, f"found {value!r}", f"give a whole number {limits}")
-        return value
+def _answer(keys: Keys) -> str:
+    answer = keys.text("answer")
+    if answer != answer.strip():
+        remedy = "leave the spaces out: the next word brings its own"
+        raise keys.wrong("answer", f"{answer!r} begins or ends with white space", remedy)
+    return answer
 
-    def _text(self, key: str) -> str:
-        return self._checked_text(key, self._get(key))
 
-    def _checked_text(self, key: str, value: object) -> str:
-        if not isinstance(value, str) or not value.strip():
-            raise self._wrong(key, f"found {value!r}", "give a text that is not blank")
-        return value
+def _levels(keys: Keys) -> tuple[str, ...]:
+    table = keys.inner("levels", "from each level to its text")
+    for key in table.content:
+        if key not in set("123456789"):
+            raise table.wrong(key, "this is no level", "number the levels from 1 to at most 9")
+    k = max([2, *map(int, table.content)])
+    levels: dict[str, str] = {}
+    for level in map(str, range(1, k + 1)):
+        if level not in table.content:
+            raise table.wrong(level, "this level is missing", f"give all levels from 1 to {k}")
+        text = table.text(level)
+        folded = " ".join(text.casefold().split())
+        if folded in levels:
+            found = f"it says {text!r}, as level {levels[folded]} does"
+            raise table.wrong(level, found, "give each level its own text")
+        levels[folded] = level
+    return tuple(table.text(level) for level in levels.values())
 
-    def _answer(self) -> str:
-        answer = self._text("answer")
-        if answer != answer.strip():
-            remedy = "leave the spaces out: the next word brings its own"
-            raise self._wrong("answer", f"{answer!r} begins or ends with white space", remedy)
-        return answer
 
-    def _break(self) -> str:
-        value = self._get("after_image")
-        if not isinstance(value, str) or value.strip():
-            raise self._wrong("after_image", f"found {value!r}", "give white space or an empty text")
-        return value
-
-    def _words(self, key: str) -> str:
-        return " ".join(self._text(key).split())
-
-    def _levels(self) -> tuple[str, ...]:
-        table = self._get("levels")
-        if not isinstance(table, dict):
-            raise self._wrong("levels", f"found {table!r}", "give a table from each level to its text")
-        for key in table:
-            if key not in set("123456789"):
-                raise self._wrong(
-                    f"levels.{key}", "this is no level", "number the levels from 1 to at most 9"
-                )
-        k = max([2, *map(int, table)])
-        levels: dict[str, str] = {}
-        for level in map(str, range(1, k + 1)):
-            if level not in table:
-                raise self._wrong(
-                    f"levels.{level}", "this level is missing", f"give all levels from 1 to {k}"
-                )
-            text = self._checked_text(f"levels.{level}", table[level])
-            folded = " ".join(text.casefold().split())
-            if folded in levels:
-                found = f"it says {text!r}, as level {levels[folded]} does"
-                raise self._wrong(f"levels.{level}", found, "give each level its own text")
-            levels[folded] = level
-        return tuple(table[level] for level in levels.values())
-
-    def _refuse_unknown_keys(self, known: tuple[str, ...]) -> None:
-        for key in self.content:
-            if key not in known:
-                kind = self.content["kind"]
-                remedy = f"{did_you_mean(key, known)}a standard of kind {kind} has {', '.join(known)}"
-                raise self._wrong(key, "this key is unknown", remedy)
-
-    def _check_placeholders(self, standard: Standard) -> None:
-        required = _REQUIRED_PLACEHOLDERS[standard.kind]
-        if standard.aspect == "correspondence":
-            required += ("prompt",)
-        known = (*_REQUIRED_PLACEHOLDERS[standard.kind], "prompt")
-        for key, text in (("system", standard.system), ("user", standard.user)):
-            for name in _placeholders(text):
-                if name not in known:
-                    listed = ", ".join(f"{{{each}}}" for each in known)
-                    remedy = f"{did_you_mean(name, known)}this kind has {listed}"
-                    raise self._wrong(key, f"the placeholder {{{name}}} is unknown", remedy)
+def _check_placeholders(keys: Keys, standard: Standard) -> None:
+    """Every placeholder is known, and what must be asked stands in the prompt of the whole and of crops."""
+    own = _PLACEHOLDERS[standard.kind]
+    required = [name for name in own if name in _OBLIGATORY]
+    if standard.aspect == "correspondence":
+        required.append("prompt")
+    for table, crop in (("", False), ("crops.", True)):
+        turn = standard.turn(crop=crop)
+        if crop and not standard.crops_differ:
+            continue
+        texts = {f"{table}{key}": text for key, text in turn._asdict().items() if key != "after_image"}
+        if standard.comparison is not None and not crop:
+            texts["weight.user"] = standard.comparison.weight_question
+        texts = {"system": standard.system, **{key: text for key, text in texts.items() if text}}
+        for key, text in texts.items():
+            _refuse_unknown_placeholders(keys, key, text, (*own, "prompt"))
         for name in required:
-            if name not in _placeholders(standard.system + standard.user):
-                found = f"the placeholder {{{name}}} is in neither of them"
-                raise self._wrong("system, user", found, "put it where it belongs")
+            if name not in _placeholders("".join(texts.values())):
+                found = f"the placeholder {{{name}}} is in {'neither' if len(texts) == 2 else 'none'} of them"
+                raise keys.wrong(", ".join(texts), found, "put it where it belongs")
+
+
+def _refuse_unknown_placeholders(keys: Keys, key: str, text: str, known: Sequence[str]) -> None:
+    for name in _placeholders(text):
+        if name not in known:
+            listed = ", ".join(f"{{{each}}}" for each in known)
+            remedy = f"{did_you_mean(name, known)}this kind has {listed}"
+            raise keys.wrong(key, f"the placeholder {{{name}}} is unknown", remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ SIDES = {"240728": 60, "241101": 56}
 PATCH = 14
 
 
-def make_tokenizer() -> Any:
-    """Qwen2's class and rules with a small vocabulary."""
+def make_tokenizer(more: Sequence[str] = ()) -> Any:
+    """Qwen2's class and rules with a small vocabulary.
+
+    Args:
+        more: Texts whose words are single tokens, too.
+    """
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
     from transformers import Qwen2Tokenizer
     from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
@@ -46,7 +51,7 @@ def make_tokenizer() -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=4000, initial_alphabet=alphabet, min_frequency=1, show_progress=False
     )
-    texts = [*WORDS]
+    texts = [*WORDS, *more]
     for name in ("quality-word-7", "correspondence-word-7", "sep-iqa"):
         filled = load_standard(name).fill("a red fox in deep snow")
         texts += [filled.system, filled.user, filled.answer]
@@ -130,17 +135,18 @@ def random_tensors(version: str, config: dict[str, Any], seed: int = 0) -> dict[
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def write(version: str, folder: Path, **changes: Any) -> Path:
+def write(version: str, folder: Path, more: Sequence[str] = (), **changes: Any) -> Path:
     """Write the checkpoint of a release.
 
     Args:
         version: 240728 or 241101.
         folder: Where to, returned.
+        more: For `make_tokenizer`.
         changes: Of entries of config.json.
     """
     from safetensors.torch import save_file
 
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(more)
     config = hub_config(version, tokenizer, **changes)
     tokenizer.save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")

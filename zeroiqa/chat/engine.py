@@ -21,6 +21,7 @@ from zeroiqa.chat.inputs import (
     Preprocessor,
     PromptInputs,
     check_reads_images,
+    enlarged,
     learn_collation,
     less_narrow,
 )
@@ -28,6 +29,7 @@ from zeroiqa.chat.loading import Loaded
 from zeroiqa.chat.path_check import PathCheck, Probes
 from zeroiqa.chat.paths import Paths
 from zeroiqa.chat.prompt import ChatTemplate, read_template
+from zeroiqa.chat.showing import Encoder, PreparedPictures, Showing, prepare_pictures
 from zeroiqa.chat.tokens import AnswerTokens, level_tokens
 from zeroiqa.errors import ImageError, UserError, one_line
 from zeroiqa.guards.limits import cores
@@ -57,6 +59,10 @@ class PreparedView(NamedTuple):
     items: list[PromptInputs]
     pixels: Pixels
     texts: Sequence[str]
+    showing: Showing | None = None
+    """What prompts of several pictures show of it."""
+    several: PreparedPictures | None = None
+    """The inputs of these."""
 
     @property
     def length(self) -> int:
@@ -88,7 +94,7 @@ class ChatEngine:
                 "one."
             ) from error
         self.forward = Forward(loaded.model, collation, loaded.device, self._pad)
-        check = PathCheck(
+        self.check = check = PathCheck(
             self.forward,
             levels.ids,
             exact=loaded.dtype == torch.float32 and not _quantised(loaded),
@@ -117,7 +123,11 @@ class ChatEngine:
         return self._levels[prompt, k]
 
     def run(
-        self, pixels: Sequence[Pixels], texts: Sequence[Sequence[str]], read: Read[AnswerT]
+        self,
+        pixels: Sequence[Pixels],
+        texts: Sequence[Sequence[str]],
+        read: Read[AnswerT],
+        showing: Showing | None = None,
     ) -> list[list[AnswerT]]:
         """Read the next token of every view under each of its prompts; the vision encoder sees a view once.
 
@@ -125,6 +135,7 @@ class ChatEngine:
             pixels: The views.
             texts: [view][prompt], as sent, up to where the answer begins; equally many for each view.
             read: Makes answers of logits; the answers must not hold on to the logits.
+            showing: Which prompts show several pictures, and which; None where each shows its view.
 
         Returns:
             Answers indexed [view][prompt].
@@ -136,7 +147,7 @@ class ChatEngine:
         order = sorted(range(len(pixels)), key=lambda view: -pixels[view].size)
         windows = [order[start : start + _WINDOW] for start in range(0, len(order), _WINDOW)]
         answers: dict[int, list[AnswerT]] = {}
-        for window, rows in zip(windows, self._prepared(windows, pixels, texts), strict=True):
+        for window, rows in zip(windows, self._prepared(windows, pixels, texts, showing), strict=True):
             answers.update(zip(window, self._run_window(rows, read), strict=True))
         return [answers[view] for view in range(len(pixels))]
 
@@ -194,7 +205,7 @@ class ChatEngine:
             return [answers for row in rows for answers in self._run_batch([row], read)]
         (row,) = rows
         for pixels in less_narrow(row.pixels):
-            again = self._try_batch([self._prepare(pixels, row.texts)], read)
+            again = self._try_batch([self._prepare(pixels, row.texts, row.showing)], read)
             if not isinstance(again, Exception):
                 size = row.pixels.shape[1::-1]
                 _LOG.info("A view of %d x %d pixels is enlarged for %s.", *size, self.loaded.name)
@@ -217,17 +228,32 @@ class ChatEngine:
 
     def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[Sequence[AnswerT]]:
         """For each prompt the answers of the batch."""
-        features = self.forward.features([row.items[0] for row in rows]) if self.paths.features else None
-        items = [row.items for row in rows]
-        found: dict[int, Sequence[AnswerT]] = {}
-        for fork in self.forward.forks(items) if self.paths.trunk != "off" else []:
-            branches = self.forward.logits_of_fork(items, fork, self.paths, features)
-            for prompt, logits in zip(fork.prompts, branches, strict=True):
-                found[prompt] = read(logits, prompt)
-        for prompt in range(len(rows[0].texts)):
-            if prompt not in found:
-                found[prompt] = read(self._logits([row.items[prompt] for row in rows], features), prompt)
+        showing = rows[0].showing
+        plain = _plain_prompts(len(rows[0].texts), showing)
+        of_view = self._logits_of_view([[row.items[prompt] for prompt in plain] for row in rows])
+        found = {plain[at]: read(logits, plain[at]) for at, logits in of_view}
+        if showing is not None:
+            encoder = Encoder(self.forward, [row.several for row in rows if row.several is not None])
+            for prompt, way in enumerate(showing.ways):
+                if way is not None:
+                    found[prompt] = read(encoder.logits(prompt, showing.shown[prompt], way), prompt)
         return [found[prompt] for prompt in sorted(found)]
+
+    def _logits_of_view(self, rows: Sequence[Sequence[PromptInputs]]) -> Iterator[tuple[int, torch.Tensor]]:
+        """The logits under each prompt that shows the view itself, with the prompt's place in `rows`."""
+        prompts = range(len(rows[0]))
+        if not prompts:
+            return
+        features = self.forward.features([row[0] for row in rows]) if self.paths.features else None
+        done: set[int] = set()
+        for fork in self.forward.forks(rows) if self.paths.trunk != "off" else []:
+            yield from zip(
+                fork.prompts, self.forward.logits_of_fork(rows, fork, self.paths, features), strict=True
+            )
+            done.update(fork.prompts)
+        for prompt in prompts:
+            if prompt not in done:
+                yield prompt, self._logits([row[prompt] for row in rows], features)
 
     def _logits(self, items: Sequence[PromptInputs], features: Any) -> torch.Tensor:
         if self.paths.forward:
@@ -235,32 +261,60 @@ class ChatEngine:
         return torch.cat([self.forward.reference(item) for item in items])
 
     def _prepared(
-        self, windows: Sequence[Sequence[int]], pixels: Sequence[Pixels], texts: Sequence[Sequence[str]]
+        self,
+        windows: Sequence[Sequence[int]],
+        pixels: Sequence[Pixels],
+        texts: Sequence[Sequence[str]],
+        showing: Showing | None,
     ) -> Iterator[list[PreparedView]]:
         """The inputs of each window; on a GPU the next window is prepared while it computes."""
         if self._pool is None:
             for window in windows:
-                yield [self._prepare(pixels[view], texts[view]) for view in window]
+                yield [self._prepare(pixels[view], texts[view], showing) for view in window]
             return
         waiting = []
         for window in windows:
-            waiting.append([self._pool.submit(self._prepare_apart, pixels[v], texts[v]) for v in window])
+            waiting.append(
+                [self._pool.submit(self._prepare_apart, pixels[v], texts[v], showing) for v in window]
+            )
             if len(waiting) > 1:
                 yield [future.result() for future in waiting.pop(0)]
         for futures in waiting:
             yield [future.result() for future in futures]
 
-    def _prepare_apart(self, pixels: Pixels, texts: Sequence[str]) -> PreparedView:
-        return self._prepare(pixels, texts, self.here())
+    def _prepare_apart(self, pixels: Pixels, texts: Sequence[str], showing: Showing | None) -> PreparedView:
+        return self._prepare(pixels, texts, showing, self.here())
 
     def _prepare(
-        self, pixels: Pixels, texts: Sequence[str], preprocessor: Preprocessor | None = None
+        self,
+        pixels: Pixels,
+        texts: Sequence[str],
+        showing: Showing | None = None,
+        preprocessor: Preprocessor | None = None,
     ) -> PreparedView:
-        items = [(preprocessor or self.preprocessor).prepare(pixels, text) for text in texts]
+        preprocessor = preprocessor or self.preprocessor
+        plain = _plain_prompts(len(texts), showing)
+        items = {prompt: preprocessor.prepare(pixels, texts[prompt]) for prompt in plain}
         collation = self.forward.collation
-        if collation is not None:  # the picture is kept once
-            items = [_with_picture_of(items[0], item, collation) for item in items]
-        return PreparedView(items, pixels, texts)
+        if collation is not None and items:  # the picture is kept once
+            first = items[plain[0]]
+            items = {at: _with_picture_of(first, item, collation) for at, item in items.items()}
+        several = None if showing is None else self._prepare_several(pixels, texts, showing, preprocessor)
+        if several is not None:
+            items |= several.items
+        return PreparedView([items[at] for at in range(len(texts))], pixels, texts, showing, several)
+
+    def _prepare_several(
+        self, pixels: Pixels, texts: Sequence[str], showing: Showing, preprocessor: Preprocessor
+    ) -> PreparedPictures:
+        """Where the processor refuses the shape of a view, its pictures are made of it enlarged."""
+        try:
+            return prepare_pictures(preprocessor, pixels, texts, showing)
+        except ImageError:
+            larger = enlarged(pixels, preprocessor.least_side)
+            if larger is pixels:
+                raise
+            return prepare_pictures(preprocessor, larger, texts, showing)
 
     def _least_side(self, check: PathCheck, prompt: FilledPrompt) -> int:
         """From which side on, in pixels, the model can rate views: some fail where a view is one token."""
@@ -311,6 +365,11 @@ def _with_picture_of(first: PromptInputs, item: PromptInputs, collation: Collati
     """A view's inputs that hold the very picture of another of its prompts."""
     picture = {name: value for name, value in first.tensors.items() if name not in collation.rows}
     return item._replace(tensors={**item.tensors, **picture})
+
+
+def _plain_prompts(count: int, showing: Showing | None) -> list[int]:
+    """The prompts that show the view itself."""
+    return [at for at in range(count) if showing is None or showing.ways[at] is None]
 
 
 def token_budget(loaded: Loaded) -> int:

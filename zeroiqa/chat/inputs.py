@@ -30,6 +30,14 @@ class NotJoinableError(ValueError):
     """Views whose inputs have no common batch; each is run alone."""
 
 
+class Shown(NamedTuple):
+    """A picture of a prompt that shows several."""
+
+    pixels: Pixels
+    first_tiles: bool = False
+    """Whether only its first two tiles are seen: see `MplugOwl3Processor.cut_picture`."""
+
+
 class PromptInputs(NamedTuple):
     """One view under one prompt."""
 
@@ -82,27 +90,66 @@ class Preprocessor:
         if min(pixels.shape[:2]) < self.least_side:
             pixels = enlarged(pixels, self.least_side)
         try:
-            return self._prepare(pixels, text)
+            return self._prepare([PilImage.fromarray(pixels)], text)
         except Exception as first:
             larger = enlarged(pixels, max(_LEAST_SIDE, self.least_side))
             if larger is pixels:
                 raise self.refusal(pixels, first) from first
         _LOG.info("A view of %d x %d pixels is enlarged for %s.", *pixels.shape[1::-1], self.model)
         try:
-            return self._prepare(larger, text)
+            return self._prepare([PilImage.fromarray(larger)], text)
         except Exception as second:
             raise self.refusal(pixels, second) from second
 
+    def read(self, picture: Shown) -> Any:
+        """A picture in the form that the processor takes; one that cuts pictures cuts it here, once.
+
+        Raises:
+            ImageError: the processor does not take it.
+        """
+        pixels = picture.pixels
+        if min(pixels.shape[:2]) < self.least_side:
+            pixels = enlarged(pixels, self.least_side)
+        image, cut = PilImage.fromarray(pixels), getattr(self.processor, "cut_picture", None)
+        if cut is None:
+            return image
+        try:
+            return cut(image, first_tiles=picture.first_tiles)
+        except Exception as error:
+            raise self.refusal(pixels, error) from error
+
+    def prepare_several(self, images: Sequence[Any], text: str, pixels: Pixels) -> PromptInputs:
+        """Make the inputs of a prompt that shows several pictures, or one that is read already.
+
+        Args:
+            images: From `read`.
+            text: With as many placeholders.
+            pixels: Named in the error.
+
+        Raises:
+            ImageError: the processor refuses them.
+        """
+        try:
+            return self._prepare(images, text)
+        except Exception as error:
+            raise self.refusal(pixels, error) from error
+
     def batch(self, pixels: Sequence[Pixels], texts: Sequence[str]) -> Tensors:
         """What the processor itself makes of several views at once: the reference for `Collation`."""
-        images = [[PilImage.fromarray(picture)] for picture in pixels]
+        return self._process([[PilImage.fromarray(picture)] for picture in pixels], texts)
+
+    def _process(self, images: Sequence[Sequence[Any]], texts: Sequence[str]) -> Tensors:
         outputs = self.processor(
-            text=list(texts), images=images, padding=True, return_tensors="pt", **self._specials(texts[0])
+            text=list(texts),
+            images=[*map(list, images)],
+            padding=True,
+            return_tensors="pt",
+            **self._specials(texts[0]),
         )
         return {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor)}
 
-    def _prepare(self, pixels: Pixels, text: str) -> PromptInputs:
-        tensors = self.batch([pixels], [text])
+    def _prepare(self, images: Sequence[Any], text: str) -> PromptInputs:
+        tensors = self._process([images], [text])
         ids = tensors["input_ids"][0].tolist()
         plain = self.encode(text)
         start = _like_plain(ids, plain, self.image_tokens)

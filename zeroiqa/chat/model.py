@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from zeroiqa.chat.likeliest import COUNT, LEAST_MASS, FirstToken, off_the_scale
@@ -18,10 +19,12 @@ from zeroiqa.weights.options import ModelOptions
 if TYPE_CHECKING:
     import torch
 
+    from zeroiqa.chat.comparing import Ask
     from zeroiqa.chat.engine import ChatEngine
     from zeroiqa.chat.known_answer import Result
     from zeroiqa.chat.loading import Loaded
     from zeroiqa.chat.readouts import TokenReadout
+    from zeroiqa.chat.showing import Showing
     from zeroiqa.chat.tokens import AnswerTokens
     from zeroiqa.standards import FilledPrompt, Standard
     from zeroiqa.types import Rating, View
@@ -58,6 +61,7 @@ class ChatModel:
         self._ready: ChatEngine | None = None
         self._on_load: Callable[[Result], None] | None = None
         self._readouts: dict[str, TokenReadout] = {}
+        self._checked: set[str] = set()
 
     @classmethod
     def of(cls, loaded: Loaded) -> ChatModel:
@@ -99,8 +103,8 @@ class ChatModel:
 
         checkpoint = self._checkpoint()
         dtype: object = self.options.dtype
-        if dtype == "auto":
-            dtype = find_dtype("auto", find_device(self.options.device))
+        if self.options.dtype.startswith("auto"):
+            dtype = find_dtype(self.options.dtype, find_device(self.options.device))
         bits = " 8bit" if self.options.load_in_8bit else ""
         weights = checkpoint.fingerprint()[:16]
         return f"chat {checkpoint.family} {weights} {str(dtype).removeprefix('torch.')}{bits}"
@@ -122,27 +126,35 @@ class ChatModel:
             ImageError: a view cannot be prepared, or a standard needs the image's prompt, which is missing.
             UserError: the model cannot be loaded or used, memory holds not one view, or the device is gone.
         """
+        from zeroiqa.chat.comparing import asks_of, show
+
         engine = self.engine
         readouts = [self.readout(standard) for standard in standards]
-        fixed = [
-            None if standard.needs_prompt else engine.template.text(standard.fill()) + readout.tail
-            for standard, readout in zip(standards, readouts, strict=True)
-        ]
-        texts = [
-            [
-                known
-                if known is not None
-                else engine.template.text(standard.fill(view.prompt)) + readout.tail
-                for known, standard, readout in zip(fixed, standards, readouts, strict=True)
-            ]
-            for view in views
-        ]
-        return engine.run(
-            [view.pixels for view in views], texts, lambda logits, prompt: readouts[prompt].read(logits)
+        asks = asks_of(standards)
+
+        @cache
+        def text(place: int, prompt: str | None, crop: bool, weight: bool) -> str:
+            filled = standards[place].fill(prompt, crop=crop, weight=weight)
+            return engine.template.text(filled) + readouts[place].tail_of(weight)
+
+        def sent(ask: Ask, view: View) -> str:
+            prompt = view.prompt if standards[ask.standard].needs_prompt else None
+            return text(ask.standard, prompt, view.region is not None, ask.weight)
+
+        answers = engine.run(
+            [view.pixels for view in views],
+            [[sent(ask, view) for ask in asks] for view in views],
+            lambda logits, at: readouts[asks[at].standard].read_of(asks[at].weight)(logits),
+            show(standards, asks, [readout.comparison for readout in readouts]),
         )
+        return [_ratings(standards, asks, of_view) for of_view in answers]
 
     def last_logprobs(
-        self, views: Sequence[View], prompt: FilledPrompt, answer_prefix: str = ""
+        self,
+        views: Sequence[View],
+        prompt: FilledPrompt,
+        answer_prefix: str = "",
+        showing: Showing | None = None,
     ) -> torch.Tensor:
         """What the model would say next: natural log-probabilities of the whole vocabulary.
 
@@ -150,6 +162,7 @@ class ChatModel:
             views: What is shown.
             prompt: What is asked.
             answer_prefix: The beginning of the answer, put into the model's mouth.
+            showing: What a prompt of several pictures shows of a view.
 
         Returns:
             Float32 on the CPU, shape (views, vocabulary).
@@ -161,13 +174,22 @@ class ChatModel:
             [view.pixels for view in views],
             [[text]] * len(views),
             lambda logits, _: list(logits.log_softmax(-1).cpu()),
+            showing,
         )
         return torch.stack([row[0] for row in rows])
 
     def likeliest(self, views: Sequence[View], standard: Standard) -> list[tuple[tuple[str, float], ...]]:
-        """The likeliest tokens where the answer is read, for each view, with their probabilities."""
-        tail = "" if standard.kind == "float" else self.readout(standard).tail
-        shares, ids = self.last_logprobs(views, standard.fill(EXAMPLE), tail).exp().topk(COUNT)
+        """The likeliest tokens where the answer is read, for each whole image, with their probabilities.
+
+        Of a comparison: about the image beside its first copy.
+        """
+        from zeroiqa.chat.comparing import asks_of, show
+
+        tail, showing = "", None
+        if standard.kind != "float":
+            readout = self.readout(standard)
+            tail, showing = readout.tail, show([standard], asks_of([standard])[:1], [readout.comparison])
+        shares, ids = self.last_logprobs(views, standard.fill(EXAMPLE), tail, showing).exp().topk(COUNT)
         rows: list[tuple[tuple[str, float], ...]] = []
         for of_view, tokens in zip(shares.tolist(), ids.tolist(), strict=True):
             rows.append(tuple(zip(map(self.token_text, tokens), of_view, strict=True)))
@@ -200,8 +222,21 @@ class ChatModel:
         from zeroiqa.chat.readouts import make_readout
 
         if standard.hash not in self._readouts:
+            self.check_standard(standard)
             self._readouts[standard.hash] = make_readout(self.engine, standard)
         return self._readouts[standard.hash]
+
+    def check_standard(self, standard: Standard) -> None:
+        """See that the prompts of a standard reach the model as they are written.
+
+        Raises:
+            UserError: they do not, whatever the image.
+        """
+        from zeroiqa.chat.placing import check_standard
+
+        if standard.hash not in self._checked:
+            check_standard(self.engine.template, standard, self.engine.loaded.name)
+            self._checked.add(standard.hash)
 
     def watch(self, on_load: Callable[[Result], None]) -> None:
         """Have a function called with the known answer of each load; whatever it raises refuses the model."""
@@ -237,3 +272,16 @@ class ChatModel:
             view = known_answer.built_in_views()[result.mass.index(least)]
             first = FirstToken(least, self.likeliest([view], load_standard(known_answer.STANDARD))[0])
             _LOG.warning("%s", off_the_scale(loaded.name, first))
+
+
+def _ratings(standards: Sequence[Standard], asks: Sequence[Ask], answers: Sequence[Rating]) -> list[Rating]:
+    """One rating for each standard, from those of all prompts."""
+    from zeroiqa.chat.comparing import compared
+
+    found: list[list[tuple[Ask, Rating]]] = [[] for _ in standards]
+    for ask, rating in zip(asks, answers, strict=True):
+        found[ask.standard].append((ask, rating))
+    return [
+        own[0][1] if standard.comparison is None else compared(standard, own)
+        for standard, own in zip(standards, found, strict=True)
+    ]

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 
@@ -17,6 +17,9 @@ from zeroiqa.chat.inputs import PromptInputs
 from zeroiqa.chat.paths import Paths, PrefixUse, TrunkUse
 from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
+
+Run: TypeAlias = Callable[[Forward, Sequence[PromptInputs], Paths], torch.Tensor]
+"""A batch by some paths -> float32 logits (views, vocabulary)."""
 
 _LOG = logging.getLogger(__name__)
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-5  # of log-probabilities in float32; relative to the largest logit
@@ -64,7 +67,7 @@ class PathCheck:
         """
         items = (probes.first, probes.second)
         expected = {id(item): self.reference(item) for item in probes[:3]}
-        against = _Against(self, expected)
+        against = Against(self, expected)
         self.forward.learn_options(probes.first)
         if not self.forward.last_only:
             self.why["last position"] = "the model computes the logits of every position"
@@ -84,9 +87,9 @@ class PathCheck:
                 raise
             _LOG.info("%s: generate fails with %s: %s", self.model, type(error).__name__, error)
             return False
-        return not paths.forward or not _Against(self, expected)((item,), paths)
+        return not paths.forward or not Against(self, expected)((item,), paths)
 
-    def _choose_batch(self, items: Sequence[PromptInputs], against: _Against) -> Paths:
+    def _choose_batch(self, items: Sequence[PromptInputs], against: Against) -> Paths:
         objections: dict[bool, list[str]] = {True: [], False: []}
         batches = (True, False) if self.forward.collation is not None else (False,)
         positions = (True, False) if self.forward.takes_positions else (False,)
@@ -109,7 +112,7 @@ class PathCheck:
         )
         return Paths()
 
-    def _choose_features(self, probes: Probes, paths: Paths, against: _Against) -> Paths:
+    def _choose_features(self, probes: Probes, paths: Paths, against: Against) -> Paths:
         if not self.forward.takes_features:
             self.why["vision features"] = "the vision encoder cannot be run apart from the model"
             return paths
@@ -130,7 +133,7 @@ class PathCheck:
         )
         return bool(torch.equal(own, other))
 
-    def _choose_prefix(self, probes: Probes, paths: Paths, against: _Against) -> Paths:
+    def _choose_prefix(self, probes: Probes, paths: Paths, against: Against) -> Paths:
         if not self.forward.uses_prefix([probes.first], replace(paths, prefix="any")):
             self.why["prefix"] = f"fewer than {LEAST_PREFIX} tokens come before the image"
             return paths
@@ -161,7 +164,7 @@ class PathCheck:
         self._warn("prefix", path, _joined(objections))
         return paths
 
-    def _try_prefix(self, probes: Probes, paths: Paths, against: _Against) -> Paths | list[str]:
+    def _try_prefix(self, probes: Probes, paths: Paths, against: Against) -> Paths | list[str]:
         """The path in the layout of a row's inputs that holds, or what speaks against each."""
         other = probes.second if paths.prefix == "any" else probes.like_first
         objections = []
@@ -175,7 +178,7 @@ class PathCheck:
             objections.append(objection)
         return objections
 
-    def _choose_trunk(self, probes: Probes, paths: Paths, against: _Against) -> Paths:
+    def _choose_trunk(self, probes: Probes, paths: Paths, against: Against) -> Paths:
         rows = [[probes.first, probes.first_again], [probes.second_again, probes.second]]
         if len(self.forward.forks(rows)) != 1:
             self.why["shared view"] = "the prompts of a view do not part behind its image"
@@ -241,17 +244,20 @@ class PathCheck:
 
 
 @dataclass(frozen=True)
-class _Against:
+class Against:
     """What speaks against a path: "" where it computes what `generate` computed."""
 
     check: PathCheck
     expected: dict[int, torch.Tensor]
+    """By the identity of the inputs."""
+    run: Run | None = None
+    """How a batch is computed; None for `run_paths`."""
 
     def __call__(self, items: Sequence[PromptInputs], paths: Paths) -> str:
+        """Compare one batch."""
         groups = [list(items)] if paths.batch else [[item] for item in items]
-        return self._speaks(
-            items, paths, lambda: [run_paths(self.check.forward, group, paths) for group in groups]
-        )
+        run = self.run or run_paths
+        return self._speaks(items, paths, lambda: [run(self.check.forward, group, paths) for group in groups])
 
     def fork(self, rows: Sequence[Sequence[PromptInputs]], paths: Paths) -> str:
         """What speaks against sharing a pass between the prompts of each view."""

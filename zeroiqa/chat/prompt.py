@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from zeroiqa.chat.rendering import UnboundedTemplateError, bounded, variables
@@ -87,10 +88,12 @@ def _find_layout(render: Render, special: tuple[str, ...], image_token: object, 
         for system_turn, plain in _LAYOUTS:
             make = partial(layout, PROBE, system_turn, plain)
             text, error = _try(rendered, make("\n"))
-            fault = error or _fault(text, _try(rendered, make("\n", image=False))[0], image_token)
+            blind = _try(rendered, make("\n", image=False))[0]
+            fault = error or _fault(text, blind, image_token)
             if not fault:
                 breaks = f"\n{PROBE.user}" in _try(rendered, make(""))[0]
-                return ChatTemplate(rendered, system_turn, plain, breaks, special)
+                image = _image_text(text, blind, image_token)
+                return ChatTemplate(rendered, system_turn, plain, breaks, special, image)
             why = why if rendered is not render else fault
     raise UserError(
         f"The chat template of {model} takes no image together with a standard's text ({why.rstrip('.')}); "
@@ -126,6 +129,21 @@ def _fault(text: str, blind: str, image_token: object) -> str:
     if isinstance(image_token, str) and image_token and text.count(image_token) > 1:
         return f"it writes {text.count(image_token)} placeholders for one image"
     return ""
+
+
+def _image_text(text: str, blind: str, image_token: object) -> str:
+    """What a template writes for an image: what a prompt without one lacks; "" where that cannot be told."""
+    start = _alike(text, blind)
+    end = len(text) - _alike(text[start:][::-1], blind[start:][::-1])
+    found = text[start:end].strip()
+    if blind and found and not any(part in found for part in (PROBE.system, PROBE.user)):
+        return found
+    return image_token if isinstance(image_token, str) and image_token in text else ""
+
+
+def _alike(text: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
 
 
 def _without_thought(template: ChatTemplate, source: str, known: Sequence[str], model: str) -> ChatTemplate:

@@ -1,7 +1,8 @@
 """What is read at the last position: levels as digits, levels as next words, or how the next words lean.
 
 All look at the logits of the token that follows a prompt. For digits nothing is put into the model's mouth;
-the other two continue an answer that is begun for it ("The quality of the image is ...").
+the other two continue an answer that is begun for it ("The quality of the image is ..."). Beside what is
+read, a rating keeps the most probable token of all: what the model would have said.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from zeroiqa.chat.comparing import ComparisonReadout, make_comparison
 from zeroiqa.chat.tokens import AnswerTokens, check_spelling, first_tokens, unspelled
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.types import Rating
@@ -37,16 +40,49 @@ class TokenReadout:
     """Float32 logits (views, vocabulary) -> one rating for each view."""
     answers: AnswerTokens | None = None
     """The tokens of the levels, level 1 first; None where the whole vocabulary is looked at."""
+    comparison: ComparisonReadout | None = None
+    """Of "comparison", where the rest is of the question that is answered."""
+
+    def tail_of(self, weight: bool) -> str:
+        """The tail of the question that weighs an answer, or of the one that is answered."""
+        return self._weight_words.lead if weight else self.tail
+
+    def read_of(self, weight: bool) -> Callable[[torch.Tensor], list[Rating]]:
+        """How either question is read."""
+        return (lambda logits: read_levels(logits, self._weight_words.ids)) if weight else self.read
+
+    @property
+    def _weight_words(self) -> AnswerTokens:
+        assert self.comparison is not None and self.comparison.weight_words is not None, "there is a question"
+        return self.comparison.weight_words
 
 
 def make_readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
-    """The readout of a standard of any kind but "float".
+    """The readout of a standard of any kind but "float"; its ratings hold their greedy answers, too.
 
     Raises:
         UserError: the tokenizer has no token of its own for each level, or one that says something else, or
             the model does not show its input embeddings, which "preference" needs.
     """
+    readout = _readout(engine, standard)
+    said = _token_text(engine.loaded.processor.tokenizer)
+
+    def read(logits: torch.Tensor) -> list[Rating]:
+        likeliest = logits.argmax(-1).tolist()
+        return [
+            replace(rating, answer=said(token))
+            for rating, token in zip(readout.read(logits), likeliest, strict=True)
+        ]
+
+    return replace(readout, read=read)
+
+
+def _readout(engine: ChatEngine, standard: Standard) -> TokenReadout:
     prompt = standard.fill(_EXAMPLE)
+    if standard.kind == "comparison":
+        made = make_comparison(engine, standard, _EXAMPLE)
+        words = made.words
+        return TokenReadout(words.lead, lambda logits: read_levels(logits, words.ids), words, made)
     if standard.kind == "preference":
         weights = _preference_weights(engine, standard)
         return TokenReadout(
@@ -153,6 +189,11 @@ def _preference_weights(engine: ChatEngine, standard: Standard) -> torch.Tensor:
         _warn_of_parts(standard, loaded.name, [(word, len(encode(f" {word}"))) for word in words.split()])
     # each list in one go, as its authors do: every word brings the space before it
     return direction_weights(embeddings, *(encode(f" {words}") for words in lists))
+
+
+def _token_text(tokenizer: Any) -> Callable[[int], str]:
+    """A token as an answer in words, as `generate` and its callers make it: a special one is no word."""
+    return cache(lambda token: str(tokenizer.decode([token], skip_special_tokens=True)).strip())
 
 
 def _plain_encoder(tokenizer: Any) -> Callable[[str], list[int]]:

@@ -23,9 +23,9 @@ _FIELDS = ("reasoning_content", "reasoning", "thinking")
 class ChatTemplate:
     """A processor's chat template, and how it wants its messages.
 
-    The layout is the system turn, then the user turn: the image, a line break unless the prompt says
-    otherwise, the text (LLM-IQA's question in mPLUG-Owl3's documented order). Without a system turn, its text
-    is put at the start of the user turn.
+    The layout is the system turn, then the user turn: what the prompt has before the image, the image, a line
+    break unless the prompt says otherwise, the text (LLM-IQA's question in mPLUG-Owl3's documented order).
+    Without a system turn, its text is put at the start of the user turn.
     """
 
     render: Callable[..., str]
@@ -38,6 +38,8 @@ class ChatTemplate:
     """Whether the template itself puts a line break after the image."""
     special: tuple[str, ...]
     """Tokens with a meaning of their own; an image's prompt that holds one is refused."""
+    image: str = ""
+    """What it writes for an image, without white space around it; empty where that is not known."""
     opening: str = ""
     """What is still to be written before an answer: the end of a thought, the name of the turn."""
     spaced: bool = False
@@ -51,12 +53,12 @@ class ChatTemplate:
                 the template does not write it down as it is.
         """
         for token in self.special:
-            if token in prompt.user or token in prompt.system:
+            if any(token in part for part in (prompt.system, prompt.before_image, prompt.user)):
                 raise ImageError(
                     f"The prompt holds {token!r}, which this model reads as a control token; remove it."
                 )
         text = self.render(self._messages(prompt), add_generation_prompt=True, tokenize=False)
-        for part in (prompt.system, prompt.user):
+        for part in (prompt.system, prompt.before_image, prompt.user):
             if _words(part) not in _words(text):
                 raise ImageError(
                     f"The chat template changes a part of the prompt ({part.strip()[:40]!r}...), or leaves "
@@ -64,6 +66,26 @@ class ChatTemplate:
                 )
         text += self.opening
         return text.rstrip(" ") if self.spaced else text
+
+    def misplaced(self, prompt: FilledPrompt, text: str) -> bool:
+        """Whether a text from `text` has the image elsewhere than between the prompt's two parts.
+
+        Only of a prompt with a part before the image; a template may put images first, or join the texts.
+        """
+        if not prompt.before_image:
+            return False
+        ahead, found, _ = _words(text).rpartition(_words(prompt.user))
+        _, before, between = ahead.rpartition(_words(prompt.before_image))
+        image = _words(self.image)
+        return not (found and before and (image in between if image else between.strip()))
+
+    def keeps_space(self, prompt: FilledPrompt, text: str) -> bool:
+        """Whether the white space around the image is in a text from `text` as the prompt has it.
+
+        Only of a prompt with a part before the image: white space alone moves what stands next to it.
+        """
+        ahead, behind = prompt.before_image + self.image, prompt.after_image + prompt.user
+        return not prompt.before_image or (ahead in text and behind in text)
 
     def beginning(self, prompt: FilledPrompt) -> str:
         """What is put into the model's mouth: the prompt's `answer`, after what the template puts before."""
@@ -120,7 +142,9 @@ class ChatTemplate:
                 continue
 
     def _messages(self, prompt: FilledPrompt) -> list[Message]:
-        between = "" if self.breaks_line and prompt.after_image == "\n" else prompt.after_image
+        between = prompt.after_image
+        if self.breaks_line and (prompt.before_image or between == "\n"):
+            between = between.removeprefix("\n")
         return layout(prompt, self.system_turn, self.plain_system, between)
 
 
@@ -134,14 +158,15 @@ def layout(
         system_turn: Whether there is one; else its text is put before the image.
         plain: Whether its content is a text rather than a list of parts.
         line_break: Between the image and the user's text.
-        image: Whether there is one.
+        image: Whether its images are there.
     """
-    user: list[Message] = [{"type": "image"}] if image else []
+    before = prompt.before_image
+    if prompt.system and not system_turn:
+        before = f"{prompt.system}\n\n{before}"
+    user: list[Message] = [{"type": "text", "text": before}] if before else []
+    user += [{"type": "image"} for _ in range(prompt.images if image else 0)]
     user.append({"type": "text", "text": line_break + prompt.user})
-    if not prompt.system:
-        return [{"role": "user", "content": user}]
-    if not system_turn:
-        user.insert(0, {"type": "text", "text": f"{prompt.system}\n\n"})
+    if not (prompt.system and system_turn):
         return [{"role": "user", "content": user}]
     system = prompt.system if plain else [{"type": "text", "text": prompt.system}]
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]

@@ -66,6 +66,25 @@ def single_tokens(
     return None
 
 
+def one_token_each(
+    encode: Encode, prompt: str, words: Sequence[str], leads: Sequence[str], model: str
+) -> AnswerTokens:
+    """As `single_tokens`, for words that a standard names.
+
+    Raises:
+        UserError: a word is several tokens, or two are the same.
+    """
+    found = single_tokens(encode, prompt, words, leads)
+    if found is None:
+        counts = [len(encode(prompt + word)) - len(encode(prompt)) for word in words]
+        listed = ", ".join(f"{word!r} ({count})" for word, count in zip(words, counts, strict=True))
+        raise UserError(
+            f"The tokenizer of {model} has no single token for each of these words where the answer begins "
+            f"(in brackets how many tokens it has): {listed}; choose another model."
+        )
+    return found
+
+
 def first_tokens(
     encode: Encode, prompt: str, words: Sequence[str], leads: Sequence[str], model: str
 ) -> AnswerTokens:

@@ -130,7 +130,9 @@ def _plan(
     yield f"segmenter  {identities.segmenter}"
     yield from (f"rater      {identity}" for identity in identities.raters.values())
     yield from (f"standard   {standard.name}, version {standard.version}" for standard in method.standards)
-    yield f"score      {settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}"
+    score = f"{settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}"
+    averaged = len(settings.standards) if settings.standard_weights else 1
+    yield f"score      {score}{f', mean of {averaged} standards' if averaged > 1 else ''}"
     yield f"workers    {workers}"
 
 

@@ -50,7 +50,7 @@ def arithmetic_options(command: Command) -> Command:
     """How ratings become a score; nothing here needs a model."""
     return with_options(
         command,
-        setting("readout", "Most probable level, or mean level."),
+        setting("readout", "Most probable level, mean level, or the model's first answer (greedy)."),
         setting(
             "lam",
             "Weight of the regions against the whole image; inf: regions only.",
@@ -65,9 +65,23 @@ def arithmetic_options(command: Command) -> Command:
             help="Divide by the sum of the areas, or take the literal inner product of the paper.",
         ),
         setting(
+            "formula",
+            "Mean of whole image and regions, or the sums of Dog-IQA's code, which have no upper end.",
+        ),
+        setting(
+            "count_weight",
+            "What each rated region adds to the regions' level.",
+            type=click.FloatRange(0, 1e6),
+        ),
+        setting(
             "rater_weights",
             "Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
             option="--rater-weight",
+        ),
+        setting(
+            "standard_weights",
+            "Weight of a standard, in the order of the standards; repeat for each. The score is their mean.",
+            option="--standard-weight",
         ),
         setting(
             "mass_threshold",
@@ -89,12 +103,13 @@ def segmenter_options(command: Command) -> Command:
         setting(
             "segmenter",
             "graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
-            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
+            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER, "
+            "eomt:REPOSITORY_OR_FOLDER[,threshold=0.5].",
         ),
         setting(
             "granularity",
-            "How finely SAM 2 cuts: paper, default, tiny, coarse, no-complement or a TOML file; "
-            "changes after commas (paper,points_per_side=8).",
+            "How finely SAM 2 cuts: default-16, default, tiny, coarse, no-complement, dog-iqa or a TOML "
+            "file; changes after commas (default-16,points_per_side=8).",
             metavar="PROFILE",
         ),
         setting("min_area", "Smallest region, as a share of the image."),
@@ -103,6 +118,17 @@ def segmenter_options(command: Command) -> Command:
             "Whether what no object covers is one more region.",
             option="--complement/--no-complement",
         ),
+        setting(
+            "min_pixels",
+            "Smallest region in pixels, besides --min-area.",
+            type=click.IntRange(min=0),
+        ),
+        setting(
+            "complement_rule",
+            "What the rest weighs: the area that no object covers (union), or the image's without the sum of "
+            "the objects' areas (remainder).",
+        ),
+        setting("segmenter_dtype", "Type that the segmenter computes in; auto: that of --dtype."),
     )
 
 
@@ -149,7 +175,11 @@ def device_options(command: Command) -> Command:
     return with_options(
         command,
         setting("device", "Where models run: auto, cpu, cuda, cuda:1 or mps."),
-        setting("dtype", "Type of the weights; auto is bfloat16 on a GPU, float32 on the CPU."),
+        setting(
+            "dtype",
+            "Type of the weights; auto is bfloat16 on a GPU, auto-float16 float16; on the CPU "
+            "both are float32.",
+        ),
         setting("offline", "Use only weights that are on the disk."),
     )
 

@@ -144,14 +144,8 @@ class CachedRater:
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
         """As the rater; raises as it does. Views that lack the same standards share a call."""
-        keys = [
-            [
-                _key(f"{self.id}\0{each.hash}\0{view.prompt if each.needs_prompt else ''}", view.pixels)
-                for each in standards
-            ]
-            for view in views
-        ]
-        known = {key: self._cache.get(key) for row in keys for key in row}
+        keys = [[self._key(view, each) for each in standards] for view in views]
+        known = {key: _with_answer(self._cache.get(key)) for row in keys for key in row}
         unknown: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
         for place, row in enumerate(keys):
             for column, key in enumerate(row):
@@ -170,6 +164,17 @@ class CachedRater:
         self._calls.add(len(unknown), len(views) * len(standards) - len(unknown))
         with reading(_WHAT, _ADVICE):
             return [[_rating(known[key][0]) for key in row] for row in keys]
+
+    def _key(self, view: View, standard: Standard) -> bytes:
+        asked = view.prompt if standard.needs_prompt else ""
+        crop = "\0crop" if standard.crops_differ and view.region is not None else ""
+        return _key(f"{self.id}\0{standard.hash}\0{asked}{crop}", view.pixels)
+
+
+def _with_answer(stored: Any) -> Any:
+    """What is stored; None where an earlier version did so without the answer: it is computed again."""
+    old = isinstance(stored, list) and stored[0] is not None and "answer" not in stored[0]
+    return None if old else stored
 
 
 def _by_columns(cells: Iterable[tuple[int, int]]) -> dict[tuple[int, ...], list[int]]:
@@ -196,6 +201,7 @@ def _region(record: dict[str, Any], masks: bool) -> Region:
         area=record["area"],
         kind=record["kind"],
         mask=None if mask is None else Rle((mask["size"][0], mask["size"][1]), tuple(mask["counts"])),
+        weight=record.get("weight"),  # files of earlier versions have none
     )
 
 

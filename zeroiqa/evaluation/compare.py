@@ -16,7 +16,15 @@ from zeroiqa.evaluation.datasets.types import Dataset
 from zeroiqa.evaluation.external import read_externals
 from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, measured_by, published_methods
 from zeroiqa.evaluation.opinions import PathLike, rated_images
-from zeroiqa.evaluation.run_scores import check_standards, column_prefix, label_of, load, name_of, origin_of
+from zeroiqa.evaluation.run_scores import (
+    check_standards,
+    column_prefix,
+    label_of,
+    load,
+    name_of,
+    not_the_mean,
+    origin_of,
+)
 from zeroiqa.runs import Run, read_column, remarks
 
 if TYPE_CHECKING:
@@ -121,7 +129,8 @@ def _of_run(
 ) -> Iterator[ComparedMethod]:
     """The scores of a run, and of each of its raters where these are wanted."""
     raters, name = run.settings.raters, name_of(run)
-    column = f"{column_prefix(run, label_of(run, aspect, standards))}score"
+    label = label_of(run, aspect, standards)
+    column = f"{column_prefix(run, label)}score"
     columns = {name: column}
     if members and len(raters) > 1:
         columns |= {f"{name}: {rater}": f"{column}_{rater}" for rater in raters}
@@ -132,7 +141,7 @@ def _of_run(
             run,
             own,
             replace(origin_of(run, by_name=by_name), what=name),
-            tuple(f"{name}: {remark}" for remark in remarks(run)),
+            tuple(f"{name}: {remark}" for remark in (*not_the_mean(run, label), *remarks(run))),
         )
 
 

@@ -59,11 +59,16 @@ class BaselineRater:
         return self._measure.images_per_call
 
     def check(self, standard: Standard) -> None:
-        """Raise `UserError` unless the standard asks for the aspect that the baseline measures."""
+        """Raise `UserError` unless the standard asks of one image the aspect that the baseline measures."""
         if standard.aspect != self._aspect:
             raise UserError(
                 f"The baseline {self._key} measures {self._aspect}, but the standard {standard.name} has the "
                 f"aspect {standard.aspect}; choose a standard for {self._aspect} or another baseline."
+            )
+        if standard.comparison is not None:
+            raise UserError(
+                f"The baseline {self._key} looks at one image, but the standard {standard.name} shows two in "
+                "one prompt; choose another standard or a chat model."
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:

@@ -98,14 +98,18 @@ class ChatRater:
                     row[index] = rating
         for index, standard in enumerate(standards):
             if standard.kind == "float":
+                self.model.check_standard(standard)
                 for row, view in zip(ratings, views, strict=True):
                     row[index] = self._number(view, standard)
         return ratings
 
     def describe(self, standard: Standard) -> dict[str, Any]:
-        """What a standard becomes for this model: the levels' tokens, the prompt as sent, the paths used."""
+        """What a standard becomes for this model: the levels' tokens, the prompt as sent, the paths used.
+
+        The prompt is that of the whole image; "crop_prompt" is there where crops have another.
+        """
         engine = self.model.engine
-        filled = standard.fill(EXAMPLE)
+        self.model.check_standard(standard)
         loaded, paths = engine.loaded, engine.paths
         described: dict[str, Any] = {
             "model": loaded.name,
@@ -114,7 +118,7 @@ class ChatRater:
             "fingerprint": loaded.fingerprint,
             "device": str(loaded.device),
             "dtype": str(loaded.dtype).removeprefix("torch."),
-            "prompt": engine.template.text(filled),
+            "prompt": engine.template.text(standard.fill(EXAMPLE)),
             "paths": {
                 "forward": paths.forward,
                 "batch": paths.batch,
@@ -127,10 +131,17 @@ class ChatRater:
             "budget_tokens": engine.budget.tokens,
             "known_answer": self.model.known_answer,
         }
+        if standard.crops_differ:
+            described["crop_prompt"] = engine.template.text(standard.fill(EXAMPLE, crop=True))
         if standard.kind == "float":
             return described
         readout = self.model.readout(standard)
-        described["prompt"] += readout.tail
+        if readout.comparison is not None:
+            from zeroiqa.chat.comparing import describe
+
+            return described | describe(engine, standard, readout.comparison, EXAMPLE)
+        for prompt in described.keys() & {"prompt", "crop_prompt"}:
+            described[prompt] += readout.tail
         if readout.answers is None:
             return described
         levels = {str(level): token for level, token in enumerate(readout.answers.ids, start=1)}
@@ -159,9 +170,8 @@ class ChatRater:
         self.model.release()
 
     def _number(self, view: View, standard: Standard) -> Rating | None:
-        value = parse_number(
-            self.model.answer_text(view, standard.fill(view.prompt), _FLOAT_TOKENS), standard.k
-        )
+        filled = standard.fill(view.prompt, crop=view.region is not None)
+        value = parse_number(self.model.answer_text(view, filled, _FLOAT_TOKENS), standard.k)
         return None if value is None else Rating(logprobs=(), mass=1.0, value=value)
 
 

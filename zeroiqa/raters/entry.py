@@ -52,6 +52,8 @@ class RaterEntry:
     """By its id: whether its numbers fall as quality rises."""
     digits_only: Callable[[str], bool] = never
     """By its id: whether it answered levels without their probabilities."""
+    tells_answer: bool = False
+    """Whether its ratings hold the greedy answer, which the readout "greedy" takes."""
     build_for_digits: Build | None = None
     """Builds it where only the most probable level counts, if that makes a difference."""
     for_argument: Callable[[str], RaterEntry] | None = None

@@ -43,7 +43,7 @@ class FakeRater:
 
     def check(self, standard: Standard) -> None:
         """Raise `UserError` for a standard without levels."""
-        if standard.kind in ("float", "preference"):
+        if standard.kind in ("float", "preference", "comparison"):
             raise UserError(
                 f"The rater fake gives levels, but the standard {standard.name} asks for another number; "
                 "choose another standard."
@@ -58,8 +58,14 @@ class FakeRater:
         return [[self._draw(view, standard) for standard in standards] for view in views]
 
     def _draw(self, view: View, standard: Standard) -> Rating:
-        """P(level k) is proportional to the fourth power of a hashed byte: some levels stand out."""
-        prompt = standard.fill(view.prompt).user if standard.needs_prompt else ""
+        """P(level k) is proportional to the fourth power of a hashed byte: some levels stand out.
+
+        The answer is the most probable level.
+        """
+        prompt = ""
+        if standard.needs_prompt or standard.crops_differ:
+            filled = standard.fill(view.prompt, crop=view.region is not None)
+            prompt = repr(filled) if standard.crops_differ else filled.before_image + filled.user
         facts = f"{self._number} {standard.hash} {view.pixels.shape} {prompt}"
         step = max(1, len(view.pixels) // _ROWS)
         digest = blake2b(
@@ -68,4 +74,5 @@ class FakeRater:
         *drawn, outside = digest.digest()
         weights = [(byte + 1) ** 4 for byte in drawn[: standard.k]]
         logprobs = tuple(math.log(weight / sum(weights)) for weight in weights)
-        return Rating(logprobs, mass=1 - outside / 2560)
+        answer = str(1 + weights.index(max(weights)))
+        return Rating(logprobs, mass=1 - outside / 2560, answer=answer)

@@ -57,11 +57,16 @@ class HeadRater:
         return self._model.images_per_call
 
     def check(self, standard: Standard) -> None:
-        """Raise `UserError` unless the standard asks for the aspect that the head was trained for."""
+        """Raise `UserError` unless the standard asks of one image what the head was trained for."""
         if standard.aspect != self._aspect:
             raise UserError(
                 f"The head {self._name} rates {self._aspect}, but the standard {standard.name} has the "
                 f"aspect {standard.aspect}; choose a standard for {self._aspect} or another head."
+            )
+        if standard.comparison is not None:
+            raise UserError(
+                f"The head {self._name} looks at one image, but the standard {standard.name} shows two in "
+                "one prompt; choose another standard or a chat model."
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:

@@ -23,6 +23,7 @@ from zeroiqa.runs import known_answers, parts, plan
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.latest import all_left
+from zeroiqa.runs.part_checks import LaterVersionError
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, status
@@ -125,6 +126,8 @@ def _stage(run: Run, stage: str, log: Mapping[PartOf, set[tuple[int, str]]]) -> 
                 damages.append(f"{path} is not the file that was committed, by its SHA-256; {_REDO}.")
             else:
                 parts.check_part(run.folder, stage, shard, generation, run.images_of(shard))
+        except LaterVersionError as error:
+            damages.append(str(error))
         except stumbles(UserError) as error:
             damages.append(f"{path} cannot be read ({reason(error)}); {_REDO}.")
     earlier = f" and {older} of earlier generations" if older else ""

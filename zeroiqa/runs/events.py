@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zeroiqa.answers import Answers, answers_of
+from zeroiqa.answers import LATER_COUNTS, Answers, answers_of
 from zeroiqa.errors import UserError
 from zeroiqa.files.atomic import created
 from zeroiqa.files.damage import parse_json, stumbles
@@ -38,7 +38,8 @@ _LONGEST = 1e9
 """Seconds of work on one shard, of an event that is believed."""
 _ANSWERS = Record(
     dict.fromkeys(("images", "low_images", "regions", "low_regions", "unanswered", "unasked"), WHOLE)
-    | {name: perhaps(NUMBER) for name in ("limit", "smallest", "smallest_region")}
+    | {name: perhaps(NUMBER) for name in ("limit", "smallest", "smallest_region")},
+    optional=dict.fromkeys(LATER_COUNTS, WHOLE),
 )
 _PART = Record({"bytes": WHOLE, "sha256": TEXT, "errors": MapOf(ListOf(WHOLE))})
 _EVENT = Record(

@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields as dataclass_fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.errors import UserError
 from zeroiqa.raters import find_rater
 from zeroiqa.segmenters import find_segmenter
+from zeroiqa.segmenters.granularity import current_name, name_in_ids
 from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import Kind, load_standard
 
@@ -23,7 +25,16 @@ if TYPE_CHECKING:
 METHOD_VERSION = 2
 """Goes up with every change of the code that moves a score and is named in no id of a segmenter or rater."""
 
-ARITHMETIC = ("readout", "weighting", "lambda", "normalize_areas", "rater_weights")
+ARITHMETIC = (
+    "readout",
+    "weighting",
+    "lambda",
+    "normalize_areas",
+    "formula",
+    "count_weight",
+    "rater_weights",
+    "standard_weights",
+)
 """The settings that `zeroiqa rescore` changes without computing anything again: they make no other run."""
 
 PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
@@ -31,6 +42,9 @@ PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 
 WARNINGS = ("mass_threshold", "word_mass_threshold")
 """Settings that decide which images have a warning, and move no score."""
+
+LATER = ("min_pixels", "complement_rule", "segmenter_dtype")
+"""Settings that came when there were runs already: one that has its default is in no id."""
 
 _LIBRARIES = {
     "numpy": ("numpy",),
@@ -78,6 +92,14 @@ def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
     }
 
 
+def as_today(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings, or those in an id, as they are called today, with the defaults of later ones."""
+    said = {**_later_defaults(), **stored}
+    if isinstance(said.get("granularity"), str):
+        said["granularity"] = current_name(said["granularity"])
+    return said
+
+
 def without_arithmetic(identity: Mapping[str, Any]) -> dict[str, Any]:
     """The record without what decides no rating, which those of format 2 have, too."""
     return {**identity, "settings": _deciding(identity["settings"])}
@@ -92,8 +114,9 @@ def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
     """
     if not there["raters"]:
         return wanted
+    own = settings_from_dict(there, "the run").to_dict()  # with what an older run.json does not say
     more = tuple(there["raters"]) != wanted.raters
-    kept = {key: there[key] for key in ARITHMETIC if key in there and not (more and key == "rater_weights")}
+    kept = {key: own[key] for key in ARITHMETIC if not (more and key == "rater_weights")}
     return settings_from_dict({**wanted.to_dict(), **kept}, "the run")
 
 
@@ -179,12 +202,25 @@ def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]
 
 def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:
     left_out = ("standards", *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
-    return {key: value for key, value in fields.items() if key not in left_out}
+    deciding = {key: value for key, value in fields.items() if key not in left_out}
+    for key, default in _later_defaults().items():
+        if deciding.get(key) == default:
+            del deciding[key]
+    if isinstance(deciding.get("granularity"), str):
+        deciding["granularity"] = name_in_ids(deciding["granularity"])
+    return deciding
+
+
+def _later_defaults() -> dict[str, Any]:
+    return {field.name: field.default for field in dataclass_fields(Settings) if field.name in LATER}
 
 
 def _chosen(identity: Mapping[str, Any]) -> dict[str, Any]:
     """What the user has said."""
-    return {**identity["settings"], "standards": [standard["name"] for standard in identity["standards"]]}
+    return {
+        **as_today(identity["settings"]),
+        "standards": [standard["name"] for standard in identity["standards"]],
+    }
 
 
 def _resolved(identity: Mapping[str, Any]) -> dict[str, Any]:

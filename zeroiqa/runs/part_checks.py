@@ -11,10 +11,45 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zeroiqa.errors import UserError
+from zeroiqa.files.damage import shortened
+from zeroiqa.files.storage import Location
 from zeroiqa.types import Rating, Region, RegionKind, Rle
 
+VERSION = 2
+"""Of the parts, as each of them says; goes up when an older zeroiqa could misread one. Those of version 1 say
+nothing: they have regions without weights of their own, and ratings without answers."""
+FIRST_WITH_ANSWERS = 2
+_SAYS_VERSION = b"zeroiqa.part"
 _KINDS = get_args(RegionKind)
 _ROUNDING = 1e-6
+
+
+class LaterVersionError(UserError):
+    """A part that a later zeroiqa wrote: nothing is wrong with it."""
+
+
+def versioned(schema: pa.Schema) -> pa.Schema:
+    """The schema with the version of today's parts in its metadata."""
+    return schema.with_metadata({_SAYS_VERSION: str(VERSION).encode()})
+
+
+def check_version(file: pq.ParquetFile, path: Location) -> int:
+    """The version of a part that this zeroiqa reads.
+
+    Raises:
+        LaterVersionError: it is one.
+        ValueError: what it says is no version.
+    """
+    said = (file.schema_arrow.metadata or {}).get(_SAYS_VERSION, b"1")
+    if not said.isdigit() or int(said) < 1:
+        raise ValueError(f"its version is {shortened(repr(said))}")
+    if int(said) > VERSION:
+        raise LaterVersionError(
+            f"The part {path} is of version {int(said)}, which a later zeroiqa wrote; this one reads up to "
+            f"version {VERSION}: pip install -U zeroiqa."
+        )
+    return int(said)
 
 
 def check_columns(file: pq.ParquetFile, wanted: pa.Schema, lacking: Collection[str]) -> None:
@@ -55,6 +90,8 @@ def check_region(region: Region, size: tuple[int, int]) -> None:
         raise ValueError(f"a region's box is {region.box} in an image of {size[1]} x {size[0]} pixels")
     if not 0 <= region.area <= 1 + _ROUNDING:
         raise ValueError(f"a region's area is {region.area}")
+    if region.weight is not None and not 0 <= region.weight <= 1 + _ROUNDING:
+        raise ValueError(f"a region's weight is {region.weight}")
     if region.kind not in _KINDS:
         raise ValueError(f"a region is of no kind ({region.kind!r})")
     if region.mask is not None:

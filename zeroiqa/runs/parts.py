@@ -18,7 +18,16 @@ import pyarrow.parquet as pq
 from zeroiqa.files.atomic import complete, created, table, table_writer
 from zeroiqa.files.damage import reading
 from zeroiqa.files.storage import Location
-from zeroiqa.runs.part_checks import check_columns, check_rating, check_region, check_rows, numbered
+from zeroiqa.runs.part_checks import (
+    FIRST_WITH_ANSWERS,
+    check_columns,
+    check_rating,
+    check_region,
+    check_rows,
+    check_version,
+    numbered,
+    versioned,
+)
 from zeroiqa.types import Rating, Region, Rle
 
 REGIONS = "regions"
@@ -31,7 +40,7 @@ def _struct(**fields: pa.DataType) -> pa.StructType:
 
 
 def _schema(**fields: pa.DataType) -> pa.Schema:
-    return pa.schema(list(fields.items()))
+    return versioned(pa.schema(list(fields.items())))
 
 
 _INT, _FLOAT, _TEXT = (
@@ -40,8 +49,10 @@ _INT, _FLOAT, _TEXT = (
     pa.string(),
 )  # float64: nothing is lost between rating and score
 _MASK = _struct(size=pa.list_(_INT), counts=pa.list_(_INT))
-_REGION = _struct(x0=_INT, y0=_INT, x1=_INT, y1=_INT, area=_FLOAT, kind=_TEXT, mask=_MASK)
-_RATING = _struct(standard=_TEXT, view=_INT, logprobs=pa.list_(_FLOAT), mass=_FLOAT, value=_FLOAT)
+_REGION = _struct(x0=_INT, y0=_INT, x1=_INT, y1=_INT, area=_FLOAT, kind=_TEXT, mask=_MASK, weight=_FLOAT)
+_RATING = _struct(
+    standard=_TEXT, view=_INT, logprobs=pa.list_(_FLOAT), mass=_FLOAT, value=_FLOAT, answer=_TEXT
+)
 _REGIONS_SCHEMA = _schema(
     image=pa.int64(),
     width=_INT,
@@ -53,8 +64,8 @@ _REGIONS_SCHEMA = _schema(
     cause=_TEXT,
 )
 _RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING), cause=_TEXT)
-_LATER = ("content_hash", "value", "cause")
-"""Columns, and fields of a rating, that the parts of older versions lack."""
+_LATER = ("content_hash", "value", "cause", "weight", "answer")
+"""Columns, and fields of a region or rating, that the parts of older versions lack."""
 
 Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
 """Standard name -> one rating per view, the whole image first."""
@@ -234,16 +245,16 @@ def read_errors(
 def read_part(
     folder: Location, stage: str, shard: int, generation: int = 0, images: range | None = None
 ) -> pa.Table:
-    """A part as it is stored, for copies; columns that it lacks are null.
+    """A part as it is stored, for copies; columns and fields that it lacks are null.
 
     Raises:
         UserError: the part is not there or damaged, or has other images.
     """
     path = part_path(folder, stage, shard, generation)
     with _explained_damage(path), _opened(path, _schema_of(stage), images) as part:
-        rows = part.read()
+        rows, schema = part.read(), _schema_of(stage)
         deque(numbered(rows.select(["image"]).to_pylist(), images), maxlen=0)
-        return complete(rows, _schema_of(stage))
+        return complete(rows, schema).cast(schema)
 
 
 def check_part(folder: Location, stage: str, shard: int, generation: int, images: range) -> None:
@@ -253,6 +264,17 @@ def check_part(folder: Location, stage: str, shard: int, generation: int, images
             _regions_row(record)
         else:
             _ratings(record["ratings"] or [])
+
+
+def keeps_answers(folder: Location, stage: str, shard: int, generation: int = 0) -> bool:
+    """Whether a part with ratings is of a version that stores answers.
+
+    Raises:
+        UserError: the part is not there or damaged.
+    """
+    path = part_path(folder, stage, shard, generation)
+    with _explained_damage(path), table(path) as part:
+        return check_version(part, path) >= FIRST_WITH_ANSWERS
 
 
 def write_part(folder: Location, stage: str, shard: int, table: pa.Table) -> None:
@@ -302,6 +324,7 @@ def _explained_damage(path: Location) -> AbstractContextManager[None]:
 @contextmanager
 def _opened(path: Location, schema: pa.Schema, images: range | None) -> Iterator[pq.ParquetFile]:
     with table(path) as part:
+        check_version(part, path)
         check_columns(part, schema, _LATER)
         if images is not None:
             check_rows(part, images)
@@ -311,7 +334,8 @@ def _opened(path: Location, schema: pa.Schema, images: range | None) -> Iterator
 def _region_record(region: Region) -> dict[str, Any]:
     x0, y0, x1, y1 = region.box
     mask = region.mask and {"size": region.mask.size, "counts": region.mask.counts}
-    return {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "area": region.area, "kind": region.kind, "mask": mask}
+    corners = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
+    return {**corners, "area": region.area, "kind": region.kind, "mask": mask, "weight": region.weight}
 
 
 def _regions_row(record: dict[str, Any]) -> RegionsRow:
@@ -341,6 +365,7 @@ def _region(record: dict[str, Any]) -> Region:
         area=record["area"],
         kind=record["kind"],
         mask=None if mask is None else Rle((mask["size"][0], mask["size"][1]), tuple(mask["counts"])),
+        weight=record.get("weight"),
     )
 
 
@@ -352,6 +377,7 @@ def _rating_records(ratings: Ratings) -> list[dict[str, Any]]:
             "logprobs": rating and rating.logprobs,
             "mass": rating and rating.mass,
             "value": rating and rating.value,
+            "answer": rating and rating.answer,
         }
         for standard, by_view in ratings.items()
         for view, rating in enumerate(by_view)
@@ -362,8 +388,8 @@ def _ratings(records: list[dict[str, Any]]) -> Ratings:
     ratings: dict[str, list[Rating | None]] = {}
     for record in records:
         logprobs = record["logprobs"]
-        value = record.get("value")  # parts of the first days have no such field
-        rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"], value)
+        value, answer = record.get("value"), record.get("answer")  # older parts have no such fields
+        rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"], value, answer)
         if rating is not None:
             check_rating(rating)
         ratings.setdefault(record["standard"], []).append(rating)

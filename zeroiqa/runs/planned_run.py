@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.answers import scale_of
+from zeroiqa.averaging import unit_of
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.raters import find_rater
@@ -18,6 +20,7 @@ from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation, Scale
     from zeroiqa.runs.resolved import Builder
 
 
@@ -72,11 +75,24 @@ class PlannedRun:
         return (parts.REGIONS, *map(parts.rating_stage, self.settings.raters))
 
     @property
+    def units(self) -> dict[str, str]:
+        """Standard name -> what its ratings are, in a few words."""
+        return {
+            each["name"]: unit_of(self.kinds[each["name"]], each["k"]) for each in self.identity["standards"]
+        }
+
+    @property
     def lower_is_better(self) -> bool:
         """Whether its scores fall as quality rises: those of some baselines, which stand alone in a run."""
         return any(
             find_rater(name).lower_is_better(rater_id) for name, rater_id in self.identity["raters"].items()
         )
+
+    def scales(self, aggregation: Aggregation) -> dict[str, Scale]:
+        """Standard name -> between which numbers its scores lie by some arithmetic."""
+        raters = self.settings.raters
+        ks = {each["name"]: each["k"] for each in self.identity["standards"]}
+        return {name: scale_of(raters, self.kinds[name], k, aggregation) for name, k in ks.items()}
 
     def pending(self, raters: Sequence[str] | None = None) -> list[int]:
         """The shards that have something left to do, in plan order; for some of the raters, or for all."""

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from zeroiqa.files.damage import shortened
 from zeroiqa.files.schema import ANYTHING, TEXT, WHOLE, ListOf, MapOf, Record, first_wrong, one_of, perhaps
-from zeroiqa.runs.identity import run_id_of
+from zeroiqa.runs.identity import as_today, run_id_of
 from zeroiqa.runs.plan import INPUTS
 from zeroiqa.standards import Kind
 
@@ -52,12 +52,13 @@ def wrong_record(record: Any) -> str | None:
 
 
 def _disagreement(record: Mapping[str, Any]) -> str | None:
-    identity, settings = record["identity"], record["settings"]
+    identity, settings = record["identity"], as_today(record["settings"])
     if run_id_of(identity) != record["run_id"]:
         return "run_id is not the SHA-256 of identity: one of them was edited"
     if "named" not in identity["inputs"] and not {"count", "sha256"} <= identity["inputs"].keys():
         return "identity.inputs says neither what was named nor which images"
-    named = {f"identity.settings.{key}": (key, value) for key, value in identity["settings"].items()}
+    chosen = as_today(identity["settings"]).items()
+    named = {f"identity.settings.{key}": (key, value) for key, value in chosen}
     named |= {f"arithmetic.{key}": (key, value) for key, value in record.get("arithmetic", {}).items()}
     for place, (key, value) in named.items():
         if key not in settings:

@@ -61,7 +61,7 @@ class Builder:
         options = replace(settings.model_options, replies=self._replies)
         wanted = settings.raters if raters is None else raters
         built = {name: self._rater(name, settings, options) for name in wanted}
-        return assemble(settings, built, self._segmenter(settings, options), image_seconds=image_seconds)
+        return assemble(settings, built, self._segmenter(settings), image_seconds=image_seconds)
 
     def release(self) -> bool:
         """Let go of all weights; whether there may have been any.
@@ -75,18 +75,11 @@ class Builder:
         choices = (name, options, settings.readout == "digit")
         return _once(self._raters, choices, lambda: new_rater(name, settings, options))
 
-    def _segmenter(self, settings: Settings, options: ModelOptions) -> Segmenter | None:
+    def _segmenter(self, settings: Settings) -> Segmenter | None:
         if settings.crop == "whole":
             return None
-        choices = (
-            settings.segmenter,
-            options,
-            settings.min_area,
-            settings.complement,
-            settings.granularity,
-            settings.crop == "mask",
-        )
-        return _once(self._segmenters, choices, lambda: new_segmenter(settings, options))
+        choices = (settings.segmenter, settings.segmenter_options())
+        return _once(self._segmenters, choices, lambda: new_segmenter(settings, self._replies))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.aggregate import Aggregation
+from zeroiqa.answers import check_kinds
+from zeroiqa.averaging import check_mean
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import shortened
 from zeroiqa.raters import find_rater
@@ -65,10 +67,11 @@ def iter_scores(
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
-    aggregation = replace(aggregation or run.settings.aggregation, lam=0.0)
+    aggregation = aggregation or run.settings.aggregation
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        return (Rating(logprobs=(0.0,), mass=1.0, value=1.0 if find_rater(rater).gives_levels else None),)
+        value = 1.0 if find_rater(rater).gives_levels else None
+        return (Rating(logprobs=(0.0,), mass=1.0, value=value, answer="1"),)
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
@@ -83,12 +86,13 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
 
     Args:
         run: The run.
-        choices: readout, weighting, lam, normalize_areas, rater_weights, mass_threshold and
-            word_mass_threshold as in the settings; and members, names of raters. What is left out stays; a
-            choice of members drops the run's weights.
+        choices: Those settings that are arithmetic (`zeroiqa.runs.identity.ARITHMETIC`), mass_threshold and
+            word_mass_threshold; and members, names of raters. What is left out stays; a choice of members
+            drops the run's weights of raters.
 
     Raises:
-        UserError: a choice is out of its range, or a member is none of the run's raters.
+        UserError: a choice is out of its range, a member is none of the run's raters, or there is no mean of
+            the run's standards where weights ask for one.
     """
     if not run.settings.raters:
         raise UserError(
@@ -106,14 +110,37 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    if settings.standard_weights:
+        check_mean(run.units)
     ids = run.identity["raters"]
     digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":
         raise UserError(
-            f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made; "
-            "use --readout digit."
+            f"Of {digits[0]} the run has the answered digits alone, and no probabilities of levels or other "
+            "answers; use --readout digit."
         )
+    check_kinds(settings.readout, run.kinds)
+    if settings.readout == "greedy" != run.settings.readout:
+        _check_answers(run, settings.raters)
     return replace(settings.aggregation, members=members)
+
+
+def _check_answers(run: PlannedRun, raters: Iterable[str]) -> None:
+    """Refuse to read greedily what was stored before answers were."""
+    done = sorted(set(range(run.n_shards)).difference(run.pending()))
+    for rater in raters:
+        stage = parts.rating_stage(rater)
+        old = [
+            shard
+            for shard in done
+            if not parts.keeps_answers(run.folder, stage, shard, run.revisions.generation(shard))
+        ]
+        if old:
+            raise UserError(
+                f"{len(old)} of {len(done)} parts with ratings by {rater} in {run.folder} are of an older "
+                "zeroiqa, which did not store the model's answers, so that nothing can be read greedily; "
+                "score the images again in a new folder (-o), or use --readout digit or expected."
+            )
 
 
 class _Stored(NamedTuple):
@@ -170,6 +197,7 @@ def _scores(
     run: PlannedRun, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
 ) -> Iterator[ImageScore]:
     aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
+    scales = run.scales(aggregation)
     for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
         if stored.gone:
             yield ImageScore(stored.path, gone=True, lower_is_better=lower)
@@ -189,5 +217,6 @@ def _scores(
                 aggregation,
                 stored.warnings,
                 kinds=run.kinds,
+                scales=scales,
                 lower_is_better=lower,
             )

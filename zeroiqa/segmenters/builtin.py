@@ -19,10 +19,7 @@ _EMBEDDED = {
 }
 _OURS = "zeroiqa.segmenters.sam2.official:Sam2Segmenter"
 _NETWORKS = {
-    "sam2.1-tiny": _OURS,
-    "sam2.1-small": _OURS,
-    "sam2.1-base+": _OURS,
-    "sam2.1-large": _OURS,
+    **{f"sam2.{version}-{size}": _OURS for version in (1, 0) for size in ("tiny", "small", "base+", "large")},
     "sam2": _OURS,
     "sam2-stock": "zeroiqa.segmenters.sam2.official:StockSegmenter",
     "hf-sam2": "zeroiqa.segmenters.sam2.hf:HfSam2Segmenter",
@@ -36,7 +33,7 @@ def builtin_segmenters() -> Mapping[str, SegmenterEntry]:
         for name, place in _NETWORKS.items()
     }
     embedded = {name: SegmenterEntry(partial(_embedded, place)) for name, place in _EMBEDDED.items()}
-    return {**embedded, **networks}
+    return {**embedded, **networks, "eomt": SegmenterEntry(_eomt, needs_weights=True)}
 
 
 def _embedded(place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
@@ -55,6 +52,13 @@ def _network(name: str, place: str, argument: str | None, options: SegmenterOpti
     return network
 
 
+def _eomt(argument: str | None, options: SegmenterOptions) -> Segmenter:
+    place = "zeroiqa.segmenters.eomt:EomtSegmenter"
+    segmenter: Segmenter = import_attribute(place)(argument, options=options.model, **_rule(options))
+    return segmenter
+
+
 def _rule(options: SegmenterOptions) -> dict[str, Any]:
-    """Which masks become regions."""
-    return {"min_area": options.min_area, "complement": options.complement, "masks": options.masks}
+    """Which masks become regions: the fields of `RegionRule`, whose module loads NumPy."""
+    names = ("min_area", "complement", "masks", "min_pixels", "complement_rule")
+    return {name: getattr(options, name) for name in names}

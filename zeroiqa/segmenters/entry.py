@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zeroiqa.segmenters.granularity import ComplementRule
 from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ class SegmenterOptions:
     """Whether what no kept mask covers becomes the last region."""
     masks: bool = False
     """Whether the regions carry their masks; the crop mode "mask" needs them."""
-    granularity: str = "paper"
+    granularity: str = "default-16"
     """Of those that take one: a profile, see `load_granularity`; only its masks' parameters count here."""
     model: ModelOptions = ModelOptions()  # noqa: RUF009 -- frozen
     """How to load and run weights."""
+    min_pixels: int = 0
+    """Masks of fewer pixels of the image are dropped, too."""
+    complement_rule: ComplementRule = "union"
+    """By what the complement is kept and weighed, see `zeroiqa.segmenters.regions.RegionRule`."""
 
 
 @dataclass(frozen=True)

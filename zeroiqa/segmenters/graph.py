@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zeroiqa.errors import UserError
 from zeroiqa.images.opencv import cv2
-from zeroiqa.segmenters.granularity import check_min_area
-from zeroiqa.segmenters.regions import regions_from_masks
+from zeroiqa.segmenters.regions import RegionRule
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,37 +52,26 @@ class GraphSegmenter:
         self,
         argument: str | None = None,
         *,
-        min_area: float = 0.01,
-        complement: bool = True,
-        masks: bool = False,
         parameters: GraphParameters = GraphParameters(),
+        **rule: Any,
     ) -> None:
+        """Keep the choices; `rule` are fields of `RegionRule`."""
         if argument is not None:
             raise UserError(f"the segmenter graph takes no argument, but got graph:{argument}; write graph.")
-        check_min_area(min_area)
-        self._min_area = min_area
-        self._complement = complement
-        self._masks = masks
+        self._rule = RegionRule(**rule)
         self._parameters = parameters
 
     @property
     def id(self) -> str:
         """Name, version and every parameter."""
         parameters = ",".join(f"{name}={value}" for name, value in asdict(self._parameters).items())
-        rule = f"min_area={self._min_area},complement={self._complement},masks={self._masks}"
-        return f"graph-v2:{parameters},{rule}"
+        return f"graph-v2:{parameters},{self._rule.id}"
 
     def segment(self, image: Image) -> list[Region]:
         """The regions, from masks at the working resolution."""
         labels = _segments(image.pixels, self._parameters)
         largest_first = np.argsort(-np.bincount(labels.ravel()), kind="stable")
-        return regions_from_masks(
-            (labels == label for label in largest_first),
-            image.size,
-            min_area=self._min_area,
-            complement=self._complement,
-            keep_masks=self._masks,
-        )
+        return self._rule.regions((labels == label for label in largest_first), image.size)
 
     images_per_call = 1
     """Images gain nothing from company."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zeroiqa.errors import UserError
-from zeroiqa.segmenters.granularity import check_min_area
-from zeroiqa.segmenters.regions import regions_from_masks
+from zeroiqa.segmenters.regions import RegionRule
 
 if TYPE_CHECKING:
     from zeroiqa.types import Image, Region
@@ -19,39 +18,21 @@ if TYPE_CHECKING:
 class GridSegmenter:
     """Every cell but the last is an object; the last is left to the complement, so that a dry run has one."""
 
-    def __init__(
-        self,
-        argument: str | None = None,
-        *,
-        min_area: float = 0.01,
-        complement: bool = True,
-        masks: bool = False,
-    ) -> None:
-        check_min_area(min_area)
+    def __init__(self, argument: str | None = None, **rule: Any) -> None:
+        """Keep the choices; `rule` are fields of `RegionRule`."""
         self._columns, self._rows = _columns_and_rows("3x2" if argument is None else argument)
-        self._min_area = min_area
-        self._complement = complement
-        self._masks = masks
+        self._rule = RegionRule(**rule)
 
     @property
     def id(self) -> str:
         """Name, version and every parameter."""
-        return (
-            f"grid-v1:{self._columns}x{self._rows},min_area={self._min_area},"
-            f"complement={self._complement},masks={self._masks}"
-        )
+        return f"grid-v1:{self._columns}x{self._rows},{self._rule.id}"
 
     def segment(self, image: Image) -> list[Region]:
         """The cells row by row, from masks of one pixel per cell."""
         n_cells = self._rows * self._columns
         cells = np.eye(n_cells, dtype=bool).reshape(n_cells, self._rows, self._columns)
-        return regions_from_masks(
-            cells[:-1],
-            image.size,
-            min_area=self._min_area,
-            complement=self._complement,
-            keep_masks=self._masks,
-        )
+        return self._rule.regions(cells[:-1], image.size)
 
     images_per_call = 1
     """Images gain nothing from company."""

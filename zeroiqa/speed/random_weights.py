@@ -257,7 +257,11 @@ def _tokenizer(special: tuple[str, ...]) -> Any:
     )
     texts = ["system user assistant"]
     for name in standard_names():
-        texts += load_standard(name).fill("a photo")
+        standard = load_standard(name)
+        texts += [part for part in standard.fill("a photo") if isinstance(part, str)]
+        if standard.comparison is not None:  # its words stand at the beginning of an answer, without a space
+            texts += [standard.comparison.weight_question, *standard.levels]
+            texts += standard.comparison.weight_words
     tokenizer.train_from_iterator(2 * texts, trainer)
     tokenizer.add_special_tokens(list(special))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]

@@ -11,8 +11,9 @@ from zeroiqa.guards.limits import memory
 if TYPE_CHECKING:
     import torch
 
-Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16", "auto-float16"]
 
+_ON_GPUS = {"auto": "bfloat16", "auto-float16": "float16"}
 _GONE = (
     "CUDA error",
     "device-side assert",
@@ -43,7 +44,9 @@ def find_device(name: str) -> torch.device:
 
 
 def find_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type by its name; "auto" is bfloat16 on a GPU and float32 on the CPU.
+    """The type by its name; on the CPU "auto" and "auto-float16" are float32.
+
+    On a GPU "auto" is bfloat16, and "auto-float16" is float16.
 
     Raises:
         UserError: the type is unknown, or the device cannot compute in it.
@@ -53,8 +56,8 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in get_args(Dtype):
         raise UserError(f"There is no type of weights {name!r}; choose one of {', '.join(get_args(Dtype))}.")
     cuda = device.type == "cuda"
-    if name == "auto":
-        name = "float32" if device.type == "cpu" else "bfloat16"
+    if name.startswith("auto"):
+        name = "float32" if device.type == "cpu" else _ON_GPUS[name]
     if name == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(
             f"The device {device} does not compute in bfloat16; choose float16 or float32 (--dtype)."

@@ -18,7 +18,7 @@ class ModelOptions:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps; auto takes a GPU where there is one."""
     dtype: Dtype = "auto"
-    """Type of the weights; auto is bfloat16 on a GPU and float32 on the CPU."""
+    """Type of the weights; auto is bfloat16 on a GPU, auto-float16 float16, both float32 on the CPU."""
     attn: Attention = "auto"
     """Implementation of attention; auto leaves it to transformers."""
     load_in_8bit: bool = False

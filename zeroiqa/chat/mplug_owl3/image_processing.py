@@ -19,6 +19,15 @@ class TileGrid(NamedTuple):
     columns: int
 
 
+class CutPicture(NamedTuple):
+    """A picture that was cut already, for any number of texts."""
+
+    views: npt.NDArray[np.float32]
+    """(views, 3, side, side), in the order of their placeholders."""
+    grid: TileGrid | None
+    """As which it is written; None for one placeholder."""
+
+
 GRIDS = tuple(TileGrid(*grid) for grid in ((2, 2), (1, 3), (1, 4), (3, 1), (4, 1), (2, 3), (3, 2)))
 """In the order in which ties are decided; there is none of a single tile, so that every picture is cut."""
 _EPSILON = 1e-5

@@ -18,10 +18,15 @@ from torch import Tensor
 from transformers import BatchFeature, Qwen2Tokenizer
 
 from zeroiqa.chat.mplug_owl3.configuration import MplugOwl3Config, with_tensors_of
-from zeroiqa.chat.mplug_owl3.image_processing import MplugOwl3ImageProcessor, Picture, TileGrid
+from zeroiqa.chat.mplug_owl3.image_processing import (
+    CutPicture,
+    MplugOwl3ImageProcessor,
+    Picture,
+    TileGrid,
+)
 from zeroiqa.errors import UserError
 
-Pictures: TypeAlias = Sequence[Picture] | Sequence[Sequence[Picture]]
+Pictures: TypeAlias = Sequence[Picture | CutPicture] | Sequence[Sequence[Picture | CutPicture]]
 
 IMAGE, VIDEO = "<|image|>", "<|video|>"
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -133,6 +138,29 @@ class MplugOwl3Processor:
             inputs["pixel_values"] = torch.from_numpy(np.concatenate(views))
         return BatchFeature(inputs)
 
+    @property
+    def mistakes_second(self) -> bool:
+        """Whether the release's own processor takes the second image of a text for a view of the first."""
+        return self.version == "240728" and self.image_processor.cut
+
+    def cut_picture(self, picture: Picture, *, first_tiles: bool = False) -> CutPicture:
+        """Cut a picture once, to be given under several texts.
+
+        Args:
+            picture: Of any mode and size.
+            first_tiles: As 240728's own processor has a second image: written as one of a single tile and a
+                global view, in whose place the network then finds the first two tiles.
+
+        Raises:
+            ValueError: this release, or a picture that is not cut, has no such mistake.
+        """
+        views, grid = self.image_processor(picture)
+        if not first_tiles:
+            return CutPicture(views, grid)
+        if not self.mistakes_second:
+            raise ValueError("Only mPLUG-Owl3-7B-240728, cutting its pictures, mistakes a second one.")
+        return CutPicture(views[:2], TileGrid(1, 1))
+
     def encode(self, text: str) -> Encoded:
         """Token ids of an expanded text, tokenised piece by piece."""
         ids: list[int] = []
@@ -145,7 +173,11 @@ class MplugOwl3Processor:
         return Encoded(ids, starts)
 
     def _expand(
-        self, text: str, images: Sequence[Picture], videos: Sequence[Sequence[Picture]], cut: bool | None
+        self,
+        text: str,
+        images: Sequence[Picture | CutPicture],
+        videos: Sequence[Sequence[Picture]],
+        cut: bool | None,
     ) -> tuple[str, list[np.ndarray[Any, Any]]]:
         """The text with the markup of its pictures, and their views in its order."""
         found = [text.count(mark) for mark in (IMAGE, VIDEO)]
@@ -158,7 +190,8 @@ class MplugOwl3Processor:
         pieces = re.split(f"({re.escape(IMAGE)}|{re.escape(VIDEO)})", text)
         for place, piece in enumerate(pieces):
             if piece == IMAGE:
-                made, grid = self.image_processor(next(waiting_images), cut)
+                image = next(waiting_images)
+                made, grid = image if isinstance(image, CutPicture) else self.image_processor(image, cut)
                 views.append(made)
                 pieces[place] = cut_markup(self.version, grid) if grid else IMAGE
             elif piece == VIDEO:

@@ -145,7 +145,7 @@ def read_levels(answer: Completion, k: int) -> Rating | None:
     then most of the answer lies off the scale anyway, and its place on the scale is anyone's guess.
 
     Returns:
-        The rating; None where no level is listed, or too much is left open.
+        The rating, with the token that was answered; None where no level is listed, or too much is left open.
     """
     first = answer.first
     if first is None or answer.thought:
@@ -164,7 +164,11 @@ def read_levels(answer: Completion, k: int) -> Rating | None:
     unknown = min((k - len(found)) * math.exp(min(token.logprob for token in top)), left_over)
     if unknown > _UNKNOWN * (mass + unknown):
         return None
-    return Rating(tuple(logprob - total for logprob in logprobs), min(1.0, math.exp(before + total)))
+    return Rating(
+        logprobs=tuple(logprob - total for logprob in logprobs),
+        mass=min(1.0, math.exp(before + total)),
+        answer=first.token.text.strip(_MARKS),
+    )
 
 
 def read_digit(answer: Completion, k: int) -> Rating | None:

@@ -94,14 +94,17 @@ class Dialect:
         return fields
 
     def messages(self, request: ChatRequest) -> list[dict[str, Any]]:
-        """The layout of `ChatTemplate`: the system turn, then the image, a line break and the text."""
+        """The layout of `ChatTemplate`: the system turn, any text before the image, the image, the text."""
         prompt = request.prompt
         user = [
             {"type": "image_url", "image_url": {"url": request.image_url}},
             {"type": "text", "text": f"{prompt.after_image}{prompt.user}"},
         ]
+        before = prompt.before_image
         if prompt.system and not self.system_turn:
-            user.insert(0, {"type": "text", "text": f"{prompt.system}\n\n"})
+            before = f"{prompt.system}\n\n{before}"
+        if before:
+            user.insert(0, {"type": "text", "text": before})
         turn = {"role": "user", "content": user}
         if prompt.system and self.system_turn:
             return [{"role": "system", "content": prompt.system}, turn]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from zeroiqa.errors import UserError
+from zeroiqa.segmenters.sam2.cleaning import cleaned
 from zeroiqa.segmenters.sam2.upsampling import Upsampling
 from zeroiqa.weights.devices import is_out_of_memory
 
@@ -187,6 +188,8 @@ def _good(
         chosen = estimates > parameters.pred_iou_thresh
         logits, estimates, places = logits[chosen], estimates[chosen], places[chosen]
 
+    if parameters.min_mask_region_area > 0:
+        logits = cleaned(logits, parameters.min_mask_region_area)
     upsampling = Upsampling((logits.shape[1], logits.shape[2]), image_size, logits.device)
     middle, offset = parameters.mask_threshold, parameters.stability_score_offset
     inner, outer = (upsampling.extent(logits, middle + shift).pixels for shift in (offset, -offset))

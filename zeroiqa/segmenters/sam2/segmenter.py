@@ -5,15 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from zeroiqa.errors import ImageError, UserError, one_line
-from zeroiqa.segmenters.granularity import MaskParameters, check_min_area
-from zeroiqa.segmenters.regions import regions_from_masks
+from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.regions import RegionRule
 from zeroiqa.segmenters.sam2.generation import GeneratedMasks, MaskNetwork, generate_masks
 from zeroiqa.weights.devices import find_device, find_dtype, is_device_gone, is_out_of_memory
 from zeroiqa.weights.options import ModelOptions
@@ -42,28 +41,23 @@ class NetworkSegmenter(ABC):
         self,
         name: str,
         *,
-        min_area: float = 0.01,
-        complement: bool = True,
-        masks: bool = False,
         parameters: MaskParameters = MaskParameters(),  # noqa: B008 -- frozen
         options: ModelOptions = ModelOptions(),  # noqa: B008 -- frozen
+        **rule: Any,
     ) -> None:
         """Keep the choices.
 
         Args:
             name: What the user calls it.
-            min_area: Masks smaller than this fraction of the image are dropped, in [0, 1].
-            complement: Whether what no kept mask covers becomes the last region.
-            masks: Whether the regions carry their masks, at the image's size.
             parameters: Of the masks.
             options: Device, type of the computation, and whether the network may be reached for.
+            rule: Fields of `RegionRule`; masks are kept at the image's size.
 
         Raises:
             UserError: `min_area` is outside [0, 1].
         """
-        check_min_area(min_area)
         self._name = name
-        self._min_area, self._complement, self._masks = min_area, complement, masks
+        self._rule = RegionRule(**rule)
         self._parameters, self._options = parameters, options
         self._loaded: MaskNetwork | None = None
 
@@ -82,10 +76,8 @@ class NetworkSegmenter(ABC):
         Raises:
             UserError: the weights are neither on this disk nor to be had, or there is no such device or type.
         """
-        parameters = ",".join(f"{name}={value}" for name, value in asdict(self._parameters).items())
-        rule = f"min_area={self._min_area},complement={self._complement},masks={self._masks}"
         dtype = str(self._dtype()).removeprefix("torch.")
-        return f"{self.kind}:{self._weights()},dtype={dtype},{parameters},{rule}"
+        return f"{self.kind}:{self._weights()},dtype={dtype},{self._parameters.id},{self._rule.id}"
 
     @property
     def images_per_call(self) -> int:
@@ -126,14 +118,10 @@ class NetworkSegmenter(ABC):
     @torch.inference_mode()
     def _regions(self, image: Image, masks: GeneratedMasks) -> list[Region]:
         height, width = image.size
-        likely = masks.take(masks.pixels >= _SURELY_TOO_SMALL * self._min_area * height * width)
-        return regions_from_masks(
-            (likely.full_size(number, self._parameters.mask_threshold) for number in range(len(likely))),
-            image.size,
-            min_area=self._min_area,
-            complement=self._complement,
-            keep_masks=self._masks,
-        )
+        least = self._rule.least(height * width, height * width)
+        likely = masks.take(masks.pixels >= _SURELY_TOO_SMALL * (least - 1))
+        full = (likely.full_size(number, self._parameters.mask_threshold) for number in range(len(likely)))
+        return self._rule.regions(full, image.size)
 
     def release(self) -> None:
         """Let go of the weights; the next image loads them again."""
@@ -214,6 +202,6 @@ def checked(image: Image) -> Pixels:
             return image.pixels
         found = f"{pixels.dtype} of shape {pixels.shape}"
     raise ImageError(
-        "SAM 2 takes RGB pixels, uint8 of shape (height, width, 3) with at least one pixel; those of "
+        "Networks take RGB pixels, uint8 of shape (height, width, 3) with at least one pixel; those of "
         f"{image.name} are {found}."
     )
