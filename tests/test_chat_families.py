@@ -168,6 +168,7 @@ def test_every_fast_path_is_in_use_without_a_warning(family: str, models: Callab
 
     assert models(family).warnings == []
     assert (paths.forward, paths.batch, paths.features) == (True, True, True)
+    assert paths.trunk == ("picture" if family in NATIVE else "text")  # what looks at it from every token
     assert paths.prefix == ("equal" if family in PADDING_AVERSE else "any")
 
 

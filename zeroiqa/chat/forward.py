@@ -173,9 +173,11 @@ class Forward:
         Raises:
             CacheError: the model gives no cache, or does not use the one that it is given.
         """
-        trunk = self._trunk([row[fork.prompts[0]] for row in rows], fork.ends, paths, features)
+        first, *_, last = fork.prompts
+        trunk = self._trunk([row[first] for row in rows], fork.ends, paths, features)
         for prompt in fork.prompts:
-            yield self._branch(trunk, [row[prompt] for row in rows], fork.ends, paths, features)
+            own = trunk if prompt == last else trunk._replace(cache=copied(trunk.cache))
+            yield self._branch(own, [row[prompt] for row in rows], fork.ends, paths, features)
 
     def forks(self, rows: Sequence[Sequence[PromptInputs]]) -> list[Fork]:
         """The prompts of a batch that could share a pass; [view][prompt]."""
@@ -192,7 +194,19 @@ class Forward:
         Raises:
             NotJoinableError: the views have no common batch.
         """
-        inputs = self._to_device(self._join([item.tensors for item in items]))
+        return self._inputs(items, paths, pixels=True)
+
+    def _inputs(self, items: Sequence[PromptInputs], paths: Paths, *, pixels: bool) -> Tensors:
+        """The same; without the pixels where something stands for them."""
+        tensors = [
+            {
+                name: value
+                for name, value in item.tensors.items()
+                if pixels or not name.startswith("pixel_values")
+            }
+            for item in items
+        ]
+        inputs = self._to_device(self._join(tensors))
         if paths.positions:
             inputs["position_ids"] = _counted(inputs["attention_mask"])
         return inputs
@@ -232,16 +246,16 @@ class Forward:
     ) -> tuple[Any, Any, Tensors]:
         """A pass over whole rows, behind a shared prefix where there is one: output, its cache, the rows."""
         shared = self._shared(items, paths)
-        whole = self.inputs(items, paths)
+        whole = self._inputs(items, paths, pixels=features is None)
         rows = self._lay(items, shared) if shared else self._of_rows(whole)
-        inputs: dict[str, Any] = {**whole, **options}
+        inputs: dict[str, Any] = {**whole, **_as_input(features), **options}
         if shared:
             row = torch.zeros(len(items), dtype=torch.long, device=self._device)
             cache = self._prefix(items[0], shared).repeated(row)
-            inputs = {**inputs, **self._behind(rows, whole, shared, paths, cache)}
-        output = self._model(**{**self._lean, **_with_features(inputs, features)})
+            inputs |= self._behind(rows, whole, shared, paths, cache)
+        output = self._model(**{**self._lean, **inputs})
         if shared:
-            check_used(inputs[paths.cache], rows["input_ids"].shape[1], paths.cache)
+            check_used(inputs[paths.cache], shared + inputs["input_ids"].shape[1], paths.cache)
         return output, inputs.get(paths.cache), rows
 
     def _trunk(
@@ -258,17 +272,16 @@ class Forward:
     def _branch(
         self, trunk: Trunk, items: Sequence[PromptInputs], ends: Sequence[int], paths: Paths, features: Any
     ) -> torch.Tensor:
-        """Logits behind a trunk."""
+        """Logits behind a trunk, whose cache is filled up."""
         tails = self._lay(
             [self._cut(item, slice(end, None)) for item, end in zip(items, ends, strict=True)], 0
         )
         rows = {name: torch.cat([trunk.rows[name], tail], dim=1) for name, tail in tails.items()}
-        whole = self.inputs(items, paths)
-        before = trunk.rows["input_ids"].shape[1]
-        inputs = self._behind(rows, whole, before, paths, copied(trunk.cache))
-        if paths.trunk == "picture":
-            picture = {name: value for name, value in whole.items() if name not in rows}
-            inputs = _with_features({**picture, **inputs}, features)
+        looks = paths.trunk == "picture"
+        whole = self._inputs(items, paths, pixels=looks and features is None)
+        inputs = self._behind(rows, whole, trunk.rows["input_ids"].shape[1], paths, trunk.cache)
+        if looks:
+            inputs = {**whole, **_as_input(features), **inputs}
         logits: torch.Tensor = self._model(**{**self._lean, **inputs}).logits[:, -1].float()
         check_used(inputs[paths.cache], rows["input_ids"].shape[1], paths.cache)
         return logits
@@ -299,16 +312,12 @@ class Forward:
         """Inputs with one value per token, as rows of [shared][padding][rest]."""
         longest = max(item.length for item in items) - shared
         laid = {}
-        for name in self._row_names() & items[0].tensors.keys():
-            parts = (item.tensors[name] for item in items)
-            laid[name] = torch.cat(
-                [
-                    torch.cat(
-                        [part[:, :shared], pad_left(part[:, shared:], longest, self._padding(name))], dim=1
-                    )
-                    for part in parts
-                ]
-            )
+        for name in self._of_rows(items[0].tensors):
+            padding = self._pad if name == "input_ids" else 0
+            parts = [item.tensors[name] for item in items]
+            rests = [pad_left(part[:, shared:], longest, padding) for part in parts]
+            begun = [part[:, :shared] for part in parts]
+            laid[name] = torch.cat([torch.cat(begun), torch.cat(rests)], dim=1)
         return self._to_device(laid)
 
     def _cut(self, item: PromptInputs, tokens: slice) -> PromptInputs:
@@ -352,9 +361,6 @@ class Forward:
     def _row_names(self) -> set[str]:
         return set(self.collation.rows if self.collation else ("input_ids", "attention_mask"))
 
-    def _padding(self, name: str) -> int:
-        return self._pad if name == "input_ids" else 0
-
     def _join(self, items: Sequence[Tensors]) -> Tensors:
         if len(items) == 1:
             return dict(items[0])
@@ -380,12 +386,9 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _with_features(inputs: dict[str, Any], features: Any) -> dict[str, Any]:
-    """Inputs with the vision encoder's output in place of the pixels; as they are where there is none."""
-    if features is None:
-        return inputs
-    kept = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
-    return {**kept, "mm_encoder_outputs": {"image": features}}
+def _as_input(features: Any) -> dict[str, Any]:
+    """How a model takes the vision encoder's output."""
+    return {} if features is None else {"mm_encoder_outputs": {"image": features}}
 
 
 def _counted(mask: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from zeroiqa.chat.inputs import PromptInputs, Tensors
@@ -28,12 +28,11 @@ class Fork:
     """Tokens of each view's prompts that are alike; behind them comes text, equally long for all views."""
 
 
-@dataclass(frozen=True)
-class Trunk:
+class Trunk(NamedTuple):
     """The beginning of several prompts, computed for a batch of views."""
 
     cache: Any
-    """What the model knows of it; a branch takes a copy."""
+    """What the model knows of it; a branch fills it up."""
     rows: Tensors
     """Inputs with one value per token, as they were laid out: (views, padding and tokens)."""
 
