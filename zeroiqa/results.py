@@ -123,14 +123,15 @@ class ImageScore:
     def to_record(self) -> dict[str, Any]:
         """The flat row for JSON, with more under two keys.
 
-        `regions`: what each region is and adds to each score; `scales`: the two ends of each score's scale,
-        null where there is none.
+        `regions`: what each region is and adds to each score, with its weight where that is not its area;
+        `scales`: the two ends of each score's scale, null where there is none.
         """
         regions = [
             {
                 "kind": region.kind,
                 "box": list(region.box),
                 "area": region.area,
+                **({} if region.weight is None else {"weight": region.weight}),
                 "levels": {label: score.region_levels[index] for label, score in self.scores.items()},
                 "contributions": {
                     label: score.region_contributions[index] for label, score in self.scores.items()
@@ -152,7 +153,7 @@ class ImageScore:
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
-                f"    {region.kind} {region.box}, area {region.area:.0%}: "
+                f"    {region.kind} {region.box}, area {region.area:.0%}{_weighing(region)}: "
                 + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
@@ -278,6 +279,10 @@ def _doubts(
             yield f"no score of {label}: the image has no text prompt"
         for rater, each in answers.get(label, {}).items():
             yield from image_warnings(rater, label if len(labels) > 1 else "", each, readout)
+
+
+def _weighing(region: Region) -> str:
+    return "" if region.weight in (None, region.area) else f", weight {region.weight:.0%}"
 
 
 def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:
