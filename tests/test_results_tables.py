@@ -50,6 +50,18 @@ def test_the_guide_shows_what_segmentation_saves_as_measured():
     assert all(ratio["same regions"] for ratio in ratios.values())
 
 
+def test_the_guide_shows_what_a_photo_costs_by_two_profiles_as_measured():
+    measured = json.loads((FOLDER.parent / "bench" / "segmenter_profiles.json").read_text(encoding="utf-8"))
+    rows = [row for row in measured["measurements"] if row["size"] == "12 MP"]
+    assert [(row["profile"], row["points"]) for row in rows] == [("dog-iqa", 64), ("default-16", 256)]
+    (said,) = re.findall(
+        r"a photo of 12 megapixels takes (.*?)\(\[results/bench/segmenter_pro", TEXT, re.DOTALL
+    )
+    numbers = [float(number) for number in re.findall(r"\d+\.\d", said)]
+    kinds = ("seconds", "seconds in the encoder")
+    assert numbers == [round(row[kind], 1) for kind in kinds for row in rows]
+
+
 def test_the_tables_of_the_whole_chain_are_what_its_commands_printed():
     facts = json.loads((FOLDER / "evaluation.json").read_text(encoding="utf-8"))
     for name, digest in facts["tables_sha256"].items():

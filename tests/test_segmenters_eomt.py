@@ -270,10 +270,13 @@ def test_a_model_for_semantic_segmentation_is_refused(own):
 
 def test_images_must_be_prepared_as_the_network_takes_them(own):
     file = own / "preprocessor_config.json"
-    rewrite(file, do_pad=False)
-    assert f"does not bring images to the {SIDE} x {SIDE} pixels" in refusal(own)
-    rewrite(file, do_pad=True, size={"shortest_edge": 64, "longest_edge": 64})
-    assert "(shortest and longest edge 64 and 64, do_resize True, do_pad True)" in refusal(own)
+    before = segmenter(own).segment(picture(60, 50))
+    rewrite(file, do_pad=False)  # a square is what the network takes, whatever is configured
+    assert segmenter(own).segment(picture(60, 50)) == before
+    rewrite(file, size={"shortest_edge": 64, "longest_edge": 64})
+    message = refusal(own)
+    assert f"does not bring images to the {SIDE} x {SIDE} pixels" in message
+    assert "(shortest and longest edge 64 and 64, do_resize True)" in message
     file.write_text("[")
     assert "image processor" in refusal(own)
     file.unlink()

@@ -205,6 +205,7 @@ def _prepared(model: EomtModel, pixels: Pixels, name: str) -> torch.Tensor:
     prepared: torch.Tensor = model.processor(
         images=picture,
         input_data_format="channels_first",  # or three rows could be taken for the three colours
+        do_pad=True,  # whatever is configured: the network takes nothing but squares
         device=model.device if model.device.type == "cuda" else torch.device("cpu"),
         return_tensors="pt",
     )["pixel_values"]

@@ -141,11 +141,11 @@ def _check_processor(name: str, processor: Any, side: Any) -> None:
         )
     size = processor.size
     found = (size.get("shortest_edge"), size.get("longest_edge"))
-    if found != (side, side) or not processor.do_resize or not processor.do_pad:
+    if found != (side, side) or not processor.do_resize:
         raise UserError(
             f"The image processor of {name} does not bring images to the {side} x {side} pixels that its "
             f"network takes (shortest and longest edge {found[0]} and {found[1]}, do_resize "
-            f"{processor.do_resize}, do_pad {processor.do_pad}); correct {_PROCESSOR[0]}."
+            f"{processor.do_resize}); correct {_PROCESSOR[0]}."
         )
 
 
