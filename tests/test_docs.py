@@ -166,7 +166,7 @@ SOURCES = {
     "sep-iqa": ("sep_iqa_notebook", {"embed": "embed_2", "k": "100"}),
     "llm-iqa": ("llm_iqa_table4", {"K": "7"}),
     "fast": ("pace_readme", {"method": "Qwen2.5-VL-7B"}),
-    "niqe": ("llm_iqa_table2", {"method": "NIQE"}),
+    "niqe:FILE": ("llm_iqa_table2", {"method": "NIQE"}),
 }
 """Which rows of which published table the README shows."""
 
