@@ -169,7 +169,7 @@ SOURCES = {
     "q-debias": ("q_debias_table1", {"method": "Q-Debias"}),
     "q-realign": ("q_realign_readme", {"model": "Q-ReAlign Mini"}),
     "fast": ("pace_readme", {"method": "Qwen2.5-VL-7B"}),
-    "niqe": ("llm_iqa_table2", {"method": "NIQE"}),
+    "niqe:FILE": ("llm_iqa_table2", {"method": "NIQE"}),
 }
 """Which rows of which published table the README shows."""
 
