@@ -19,6 +19,7 @@ PACKAGE = Path(zeroiqa.__file__).parent
 
 MODELS = (
     "zeroiqa.segmenters.eomt",
+    "zeroiqa.segmenters.sam2.cleaning",
     "zeroiqa.segmenters.sam2.generation",
     "zeroiqa.segmenters.sam2.upsampling",
     "zeroiqa.segmenters.sam2.official",
@@ -30,6 +31,7 @@ MODELS = (
     "zeroiqa.segmenters.sam2.convert",
     "zeroiqa.raters.chat",
     "zeroiqa.chat.engine",
+    "zeroiqa.chat.memory",
     "zeroiqa.chat.inputs",
     "zeroiqa.chat.forward",
     "zeroiqa.chat.path_check",
