@@ -123,7 +123,9 @@ def _local_contrast(plane: Table, inside: Mask | None) -> tuple[Table, Table]:
     else:
         share = np.where(inside, _windowed(inside.astype(np.float64)), 1)
         mean, power = _windowed(plane * inside) / share, _windowed(plane * plane * inside) / share
-        mean = np.where(np.abs(plane - mean) < ROUNDING, plane, mean)  # so that a flat region has no structure
+        mean = np.where(
+            np.abs(plane - mean) < ROUNDING, plane, mean
+        )  # so that a flat region has no structure
     return mean, np.sqrt(np.abs(power - mean * mean))
 
 
