@@ -140,6 +140,15 @@ def test_a_part_of_a_later_version_is_named_and_not_to_be_deleted(
         assert "of version 7, which a later zeroiqa wrote" in done.stderr and "delete" not in done.stderr
 
 
+def test_a_dry_run_says_the_formula_and_the_scale(
+    made: Path, tmp_path: Path, give: Callable[..., Done]
+) -> None:
+    usual = give(tmp_path, "score", str(made / "photos"), *OPTIONS, "--dry-run").stdout
+    assert "score      digit readout, lambda 2, weighting area; from 1 to 7\n" in usual
+    summed = give(tmp_path, "score", str(made / "photos"), *OPTIONS, *SUM, "--dry-run").stdout
+    assert "weighting area, formula dog-iqa, 0.1 for each region; from 1 on\n" in summed
+
+
 @pytest.mark.parametrize("standard", ["q-bench", "sep-iqa", "quality-float"])
 def test_greedy_is_for_standards_that_are_answered_by_a_digit(
     made: Path, tmp_path: Path, give: Callable[..., Done], standard: str

@@ -109,7 +109,7 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         method: From `load_method`; the embedded preset if left out.
 
     Returns:
-        The result; `result.score` lies on `result.scale`, 1 to 7 for the default preset, higher is better. It
+        The result; higher scores are better. They lie on `result.scale`, by most presets in [1, 7]. The score
         is that of the first standard alone, unless `standard_weights` make it the mean of all.
 
     Raises:
