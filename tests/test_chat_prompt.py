@@ -89,6 +89,26 @@ def test_an_empty_system_text_makes_no_system_turn(processor: Callable[[str], An
     assert template.text(FilledPrompt("", "How?")) == "user: <|image_pad|>\nHow?\nassistant:"
 
 
+BEFORE = FilledPrompt("", "How good is it?", "\n  ", before_image=" Levels: 1, 2.\n  ")
+
+
+@pytest.mark.parametrize("body", [PARTS, BREAKS, NO_SYSTEM, PLAIN_SYSTEM])
+def test_text_before_the_image_is_placed_byte_for_byte(body: str, processor: Callable[[str], Any]) -> None:
+    template = read_template(processor(TURNS.replace("BODY", body)), "a model")
+    text = template.text(BEFORE)
+    assert text == "user:  Levels: 1, 2.\n  <|image_pad|>\n  How good is it?\nassistant:"
+    assert not template.misplaced(BEFORE, text) and template.keeps_space(BEFORE, text)
+
+
+def test_without_a_system_turn_its_text_goes_ahead_of_the_text_before_the_image(
+    processor: Callable[[str], Any],
+) -> None:
+    template = read_template(processor(TURNS.replace("BODY", NO_SYSTEM)), "a model")
+    assert template.text(BEFORE._replace(system="Be strict.")).startswith(
+        "user: Be strict.\n\n Levels: 1, 2.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("answer", "lead"),
     [("assistant: ", ""), ("assistant:", " "), ("assistant:<think></think>", "")],
@@ -265,5 +285,9 @@ def test_a_template_that_changes_a_prompt_later_is_found_out(processor: Callable
 
 def test_control_tokens_in_a_prompt_are_refused(processor: Callable[[str], Any]) -> None:
     template = read_template(processor(TURNS.replace("BODY", PARTS)), "a model")
-    with pytest.raises(ImageError, match="control token; remove it"):
-        template.text(FilledPrompt("Be strict.", "An <|im_end|> here"))
+    for prompt in (
+        FilledPrompt("Be strict.", "An <|im_end|> here"),
+        FilledPrompt("", "How good?", before_image="An <|image_pad|> here"),
+    ):
+        with pytest.raises(ImageError, match="control token; remove it"):
+            template.text(prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from zeroiqa.chat.mplug_owl3 import (  # noqa: E402
 )
 from zeroiqa.chat.mplug_owl3.configuration import VERSIONS  # noqa: E402
 from zeroiqa.chat.mplug_owl3.processing import check_tokenizer  # noqa: E402
+from zeroiqa.chat.prompt import read_template  # noqa: E402
 from zeroiqa.chat.readouts import direction_weights, read_levels, semantic_preference  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 
@@ -148,6 +150,47 @@ def test_conversations_become_the_official_token_ids(version: str, tokenizer: An
         assert given["input_ids"].tolist() == [case["input_ids"]], case["name"]
         assert given["image_starts"][0].nonzero()[:, 0].tolist() == case["image_starts"], case["name"]
         assert len(given["pixel_values"]) == case["n_views"], case["name"]
+
+
+DOG_IQA = {
+    "dog-iqa-word-3": (185, "bccb74d0256c31ef", "0dfb65804a500339"),
+    "dog-iqa-word-5": (193, "5579be0b046801e3", "0eead33b0934f6d9"),
+    "dog-iqa-word-7": (202, "a9110ae05767e3f0", "49e2a0f6495f71f0"),
+    "dog-iqa-word-9": (212, "ed79e6184bc614eb", "805e05bfd701e263"),
+    "dog-iqa-number-7": (155, "cf397f6e05056511", "1f821837adc88891"),
+    "dog-iqa-sentence-5": (265, "389b57b78a7f8bf8", "3c3ccfcc1871e788"),
+    "dog-iqa-sentence-7": (311, "bf3fe9611b3b12b2", "ceb8d9b8871344d1"),
+}
+"""Standard -> how many token ids Dog-IQA's prompt has for a picture cut 2 x 2, and the beginning of the ids'
+SHA-256, a space between them, for the whole image and for a crop: by the whole vocabulary. The official code
+has the same 202 for seven words, and 226 for 2 x 3."""
+
+
+def test_dog_iqas_prompts_are_the_official_token_ids(tokenizer: Any) -> None:
+    processor = MplugOwl3Processor(tokenizer, MplugOwl3ImageProcessor(14), "240728")
+    template = read_template(processor, "mPLUG-Owl3")
+    for name, (count, *digests) in DOG_IQA.items():
+        rows = []
+        for crop, digest in zip((False, True), digests, strict=True):
+            filled = load_standard(name).fill(crop=crop)
+            text = template.text(filled)
+            assert text == (
+                "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n"
+                f"{filled.before_image}<|image|>{filled.after_image}{filled.user}<|im_end|>\n"
+                "<|im_start|>assistant\n"
+            )
+            rows.append(ids := _ids(processor, text, (500, 500)))
+            assert sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16] == digest, (name, crop)
+        pairs = [pair for pair in zip(*rows, strict=True) if len({*pair}) > 1]
+        assert len(rows[0]) == count
+        assert pairs == [(503, 664)] * 2  # 19 spaces, 23 spaces
+        assert rows[0][8] == 1446  # " You": its space begins the turn's text
+        assert len(_ids(processor, text, (640, 480))) == count + 24
+
+
+def _ids(processor: MplugOwl3Processor, text: str, size: tuple[int, int]) -> list[int]:
+    ids: list[int] = processor(text, images=[Image.new("RGB", size)])["input_ids"][0].tolist()
+    return ids
 
 
 def test_semantic_preference_is_that_of_the_authors() -> None:

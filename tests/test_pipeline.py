@@ -77,6 +77,19 @@ def test_a_crop_that_is_the_whole_image_is_rated_once_and_used_twice() -> None:
     assert ratings[0] == ratings[1]
 
 
+def test_a_crop_that_is_the_whole_image_is_rated_again_where_crops_are_asked_otherwise() -> None:
+    method = load_method(
+        segmenter="grid:1x1", raters=["fake"], standards=["dog-iqa-word-7", "quality-word-7"]
+    )
+    rater = CountingRater()
+    image = picture()
+    (regions,) = find_regions([image], method)
+    ratings = rate_image(image, regions, rater, method)
+    assert rater.seen == 2
+    assert ratings["dog-iqa-word-7"][0] != ratings["dog-iqa-word-7"][1]
+    assert ratings["quality-word-7"][0] is ratings["quality-word-7"][1]
+
+
 def test_an_ensemble_of_one_is_its_member_and_of_two_their_mean() -> None:
     def score(*raters: str) -> float:
         return score_image(picture(), load_method(segmenter="grid", raters=raters, lam=1.0)).score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from tests.servers.process import ChatServer
 from tests.servers.rating import LEVELS, WORDS, levels_of, make_views, rate_one, rater, served, shares
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.standards import load_standard
-from zeroiqa.types import Rating, View
+from zeroiqa.types import Rating, Region, View
 
 pytest.importorskip("openai", reason="the package openai is missing: pip install 'zeroiqa[endpoint]'")
 
@@ -134,6 +135,26 @@ def test_without_a_system_turn_its_text_comes_before_the_image(server: ChatServe
     listed = distribution(view.pixels, "", f"{asked.system}\n\n\n{asked.user}")
     rating = rate_one(rater(server), view)
     assert rating is not None and rating.mass == pytest.approx(sum(levels_of(listed)))
+
+
+def test_text_before_the_image_is_a_part_of_its_own_and_another_for_crops(
+    server: ChatServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    (view,) = make_views(1)
+    standard, ours = load_standard("dog-iqa-word-7"), rater(server)
+    ours.check(standard)
+    assert "dog-iqa-word-7: whether the chat template of the server" in caplog.text
+    crop = replace(view, region=Region((0, 0, 4, 4), 0.5, "object"))
+    ours.rate([view], [standard])
+    ours.rate([crop], [standard])
+    for request, filled in zip(
+        server.requests()[-2:], (standard.fill(), standard.fill(crop=True)), strict=True
+    ):
+        assert request["roles"] == ["user"]
+        assert request["parts"] == [filled.before_image, None, filled.after_image + filled.user]
+    described = ours.describe(standard)
+    assert described["prompt"] != described["crop_prompt"]
+    assert "invalid.\n                    (the view as PNG)\n" in described["prompt"]
 
 
 def test_tokens_of_the_levels_are_asked_for_where_the_server_lists_them(server: ChatServer) -> None:

@@ -41,8 +41,8 @@ class Scale(NamedTuple):
 
     def __str__(self) -> str:
         if self.low is None:
-            return "no scale"
-        return f"{self.low:g} to {self.high:g}" if self.high is not None else f"from {self.low:g} on, no end"
+            return "on no scale"
+        return f"from {self.low:g} on" if self.high is None else f"from {self.low:g} to {self.high:g}"
 
 
 NO_SCALE = Scale(None, None)

@@ -108,7 +108,7 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         method: From `load_method`; the embedded preset if left out.
 
     Returns:
-        The result; `result.score` lies in [1, 7] for the shipped presets, higher is better.
+        The result; higher scores are better. They lie on `result.scale`, by most presets in [1, 7].
 
     Raises:
         ImageError: this image cannot be decoded or rated, or the prompt that a standard needs is missing.

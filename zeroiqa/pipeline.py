@@ -117,13 +117,13 @@ def assemble(
     """Put what is built together with all else that the settings say.
 
     Raises:
-        UserError: a standard is unknown, or a rater cannot rate under it.
+        UserError: a standard is unknown, or a rater or the readout has nothing for it.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
+    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
-    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
     return Method(

@@ -148,6 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         system, image, user = take_apart(body["messages"])
         kept = {key: value for key, value in body.items() if key != "messages"}
         self.record |= {"body": kept, "roles": [turn["role"] for turn in body["messages"]]}
+        self.record |= {"parts": [part.get("text") for part in body["messages"][-1]["content"]]}
         if number >= script.after:
             if script.always is not None:
                 return self.reply(*script.always)

@@ -28,10 +28,10 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     return list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
 
 
-def conclusion(run: Run) -> Iterator[str]:
-    """What is to be said of a run whose scores are written."""
-    done = status(run)
-    yield from remarks(run, state=done)
+def conclusion(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:
+    """What is to be said of a run whose scores are written; `aggregation` is as for `remarks`."""
+    done = status(run, aggregation=aggregation)
+    yield from remarks(run, aggregation, state=done)
     unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
     gone = f", {done.gone} gone" if done.gone else ""
     healing = f". {how_errors_heal(run)}" if done.errors else ""

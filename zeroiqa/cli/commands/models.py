@@ -66,41 +66,38 @@ def models(context: click.Context, style: str) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option(
     "--standard",
     "names",
     multiple=True,
-    default=["quality-word-7"],
-    show_default=True,
-    help="Whose prompt and levels to show; may be given several times.",
+    help="Whose prompt and levels to show; may be given several times.  [default: quality-word-7]",
 )
+@click.option("--preset", help="Check its models under its standards; NAME and --standard go before them.")
 @model_options
-def check(name: str, names: tuple[str, ...], **choices: Any) -> None:
+def check(name: str | None, names: tuple[str, ...], preset: str | None, **choices: Any) -> None:
     """Load NAME (or hf:FOLDER) and show how it rates; or ask a server (openai:URL#MODEL).
 
     That is: the fast paths that agree with the slow one, whether its answers to the three built-in pictures
     are still those of its first load, and for each standard the level tokens and their ids, how much of its
     answer to each of the pictures is a level (the mass), what it is likeliest to say first, and the prompt as
-    sent.
+    sent; that for crops of regions, too, where it is another.
     """
-    from zeroiqa.raters import build_rater, rater_names
-    from zeroiqa.raters.chat import ChatRater
-    from zeroiqa.raters.endpoint.rater import EndpointRater
+    from zeroiqa.settings import load_settings
     from zeroiqa.standards import load_standard
-    from zeroiqa.weights.cards import find_model
 
-    standards = [load_standard(standard) for standard in dict.fromkeys(names)]
-    if name.partition(":")[0] not in rater_names():
-        find_model(name)  # refuses it, and knows which model is meant
-    rater = build_rater(name, _options(choices), digits_suffice=True)
-    if not isinstance(rater, ChatRater | EndpointRater):
-        raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
-    for standard in standards:
-        rater.check(standard)
-    lines = _server(rater, standards) if isinstance(rater, EndpointRater) else _described(rater, standards)
-    for line in lines:
-        say(line)
+    raters: tuple[str, ...] = (name,) if name else ()
+    asked: tuple[str, ...] = ("quality-word-7",)
+    options = _options(choices)
+    if preset is not None:
+        settings = load_settings(preset, given(**choices))
+        raters, asked, options = raters or settings.raters, settings.standards, settings.model_options
+    if not raters:
+        raise UserError("There is nothing to check; name a model, or a preset by --preset.")
+    standards = [load_standard(standard) for standard in dict.fromkeys(names or asked)]
+    for rater in raters:
+        for line in _checked(rater, standards, options):
+            say(line)
 
 
 @models.command()
@@ -189,6 +186,27 @@ def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
     )
 
 
+def _checked(name: str, standards: Sequence[Standard], options: ModelOptions) -> Iterator[str]:
+    """How one model rates, and then it is let go of."""
+    from zeroiqa.raters import build_rater, rater_names
+    from zeroiqa.raters.chat import ChatRater
+    from zeroiqa.raters.endpoint.rater import EndpointRater
+    from zeroiqa.weights.cards import find_model
+
+    if name.partition(":")[0] not in rater_names():
+        find_model(name)  # refuses it, and knows which model is meant
+    rater = build_rater(name, options, digits_suffice=True)
+    if not isinstance(rater, ChatRater | EndpointRater):
+        raise UserError(f"The rater {name} is no model; `zeroiqa models` lists those that are.")
+    for standard in standards:
+        rater.check(standard)
+    if isinstance(rater, EndpointRater):
+        yield from _server(rater, standards)
+        return
+    yield from _described(rater, standards)
+    rater.release()
+
+
 def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
     """What holds for every standard, and then each of them."""
     facts = rater.describe(standards[0])
@@ -210,7 +228,7 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
         yield f"standard      {standard.name}"
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
         yield from _first_tokens(rater.first_tokens(standard))
-        yield from _prompt("", facts["prompt"])
+        yield from _prompts("", facts)
 
 
 def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
@@ -222,12 +240,14 @@ def _first_tokens(found: Sequence[FirstToken]) -> Iterator[str]:
         yield f"picture {number}     {mass}likeliest {listed(first.likeliest) or 'unknown'}"
 
 
-def _prompt(note: str, prompt: str) -> Iterator[str]:
-    """A prompt exactly as it is sent."""
-    yield f"prompt as sent, between the lines{note}:"
-    yield "-" * 72
-    yield prompt
-    yield "-" * 72
+def _prompts(note: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    """The prompt exactly as it is sent; that for crops, too, where it is another."""
+    for key, whose in (("prompt", "prompt"), ("crop_prompt", "prompt for crops of regions")):
+        if key in facts:
+            yield f"{whose} as sent, between the lines{note}:"
+            yield "-" * 72
+            yield facts[key]
+            yield "-" * 72
 
 
 def _server(rater: EndpointRater, standards: Sequence[Standard]) -> Iterator[str]:
@@ -239,7 +259,7 @@ def _server(rater: EndpointRater, standards: Sequence[Standard]) -> Iterator[str
     for standard in standards:
         yield f"standard      {standard.name}"
         yield from _first_tokens(rater.first_tokens(standard))
-        yield from _prompt("; the server's chat template comes on top", rater.describe(standard)["prompt"])
+        yield from _prompts("; the server's chat template comes on top", rater.describe(standard))
 
 
 def _word(use: bool | str) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from zeroiqa.cli.messages import say
+
+if TYPE_CHECKING:
+    from zeroiqa.standards import FilledPrompt, Standard
 
 
 @click.command()
@@ -21,10 +26,29 @@ def standards(name: str | None, prompt: str | None) -> None:
             say(f"{each.name:<24} {each.aspect:<15} {each.kind:<11} {scale:<6} {words}".rstrip())
         return
     standard = load_standard(name)
-    filled = standard.fill(prompt or "(the image's text prompt)" if standard.needs_prompt else None)
     say(f"{standard.name}, version {standard.version}, sha256 {standard.hash}")
-    parts = {"System": filled.system, "User": filled.user, "The answer begins": filled.answer}
-    parts |= {"Words for high quality": standard.positive, "Words for low quality": standard.negative}
-    for title, text in parts.items():
+    for title, text in _parts(standard, prompt or "(the image's text prompt)").items():
         if text:
             say(f"\n{title}:\n{text}")
+
+
+def _parts(standard: Standard, prompt: str) -> dict[str, str]:
+    """What a rater reads, part by part, each with its title."""
+    whole, crop = (standard.fill(prompt, crop=crop) for crop in (False, True))
+    parts = {"System": whole.system}
+    if standard.crops_differ:
+        parts |= {"User, for the whole image": _user(whole), "User, for the crops of regions": _user(crop)}
+    else:
+        parts |= {"User": _user(whole)}
+    parts |= {"The answer begins": whole.answer}
+    return parts | {
+        "Words for high quality": standard.positive,
+        "Words for low quality": standard.negative,
+    }
+
+
+def _user(filled: FilledPrompt) -> str:
+    """The user's text; with what stands around the image, where that is more than a line break before it."""
+    if not filled.before_image:
+        return filled.user
+    return f"{filled.before_image}(the image){filled.after_image}{filled.user}"

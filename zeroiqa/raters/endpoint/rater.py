@@ -136,16 +136,24 @@ class EndpointRater:
         return run_aside(self._rate(self._known(), views, standards))
 
     def describe(self, standard: Standard) -> dict[str, str]:
-        """What a standard becomes for this server: who answers, what is read, and the prompt."""
+        """What a standard becomes for this server: who answers, what is read, and the prompt.
+
+        The prompt is that of the whole image; "crop_prompt" is there where crops have another.
+        """
         known = self._known()
-        request = ChatRequest("(the view as PNG)", standard.fill(_EXAMPLE))
-        turns = known.dialect.messages(request)
-        return {
+
+        def prompt(crop: bool) -> str:
+            request = ChatRequest("(the view as PNG)", standard.fill(_EXAMPLE, crop=crop))
+            turns = known.dialect.messages(request)
+            return "\n".join(f"{turn['role']}: {_text(turn['content'])}" for turn in turns)
+
+        described = {
             "server": self._address.url,
             "model": known.shown,
             "reads": _reads(known.dialect),
-            "prompt": "\n".join(f"{turn['role']}: {_text(turn['content'])}" for turn in turns),
+            "prompt": prompt(crop=False),
         }
+        return described | ({"crop_prompt": prompt(crop=True)} if standard.crops_differ else {})
 
     def first_tokens(self, standard: Standard) -> list[FirstToken]:
         """How each of the built-in pictures is answered under a standard."""
