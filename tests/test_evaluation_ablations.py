@@ -59,7 +59,7 @@ def test_every_table_has_rows_and_those_of_the_paper_its_names():
     assert [row.published for row in table_rows("3", SETTINGS)] == list("12345678")
     ensemble = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake", "fake:2"]})
     assert [row.published for row in table_rows("3", ensemble)] == [*"1234567812345678", "9"]
-    sam = load_settings("embedded", {"granularity": "paper"})
+    sam = load_settings("embedded", {"granularity": "default-16"})
     assert [(row.label, row.published) for row in table_rows("5", sam)] == [
         ("default parameters", "Default"),
         ("segmenter sam2.1-tiny", "SAM Tiny"),

@@ -102,7 +102,7 @@ def segmenter_options(command: Command) -> Command:
         command,
         setting(
             "segmenter",
-            "graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
+            "graph, grid[:COLUMNSxROWS], sam2.1- or sam2.0-tiny, -small, -base+, -large [:FILE.pt], "
             "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER, "
             "eomt:REPOSITORY_OR_FOLDER[,threshold=0.5].",
         ),

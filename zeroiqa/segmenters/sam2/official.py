@@ -38,7 +38,7 @@ class Sam2Segmenter(NetworkSegmenter):
     Args:
         argument: File of the checkpoint, for the name "sam2" also a folder of config.yaml and a .pt file;
             None takes the named model from the hub.
-        name: sam2.1-tiny, sam2.1-small, sam2.1-base+, sam2.1-large, or sam2 for any checkpoint.
+        name: That of a card, such as sam2.1-tiny or sam2.0-large, or sam2 for any checkpoint.
         choices: As for `NetworkSegmenter`.
 
     Raises:
