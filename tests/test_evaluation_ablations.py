@@ -192,6 +192,7 @@ def test_the_official_table_rates_twice_and_rescores_the_rest():
         "bbox", "bbox-complement-True-complement_rule-remainder", "bbox-complement-False"
     ]  # fmt: skip
     assert found.ratings.computed == 2 * views - whole, "one of the two asks about crops in another way"
+    assert (found.segmentations.computed, found.segmentations.reused) == (5, 10), "by any rule"
     assert len(rows) == 16 and len({(row.run, row.standard) for row in rows}) == 4
     scores = {row.label: scores_of(row, found) for row in rows}
     first = scores["formula dog-iqa-first, lambda 1"]
@@ -236,7 +237,32 @@ def test_a_second_table_uses_what_the_first_one_has_found():
 
 
 def test_the_scores_are_those_of_plain_runs():
-    found = ablate(WORD_ROWS)
+    same_as_plain(ablate(WORD_ROWS))
+
+
+def test_masks_that_overlap_are_found_once_for_every_rule(tiny_sam2):
+    """Least areas, union and remainder are applied to stored masks, as the segmenter itself would have."""
+    granularity = "default-16,points_per_side=4,pred_iou_thresh=0.3,stability_score_thresh=0.3"
+    settings = load_settings(
+        "embedded",
+        {"segmenter": f"sam2:{tiny_sam2}", "raters": ["fake"], "min_pixels": 40, "granularity": granularity},
+    )
+    found = ablate(
+        [row for row in table_rows("official", settings) if row.run.segmentation], settings=settings
+    )
+    assert (found.segmentations.computed, found.segmentations.reused) == (5, 5)
+    weights = {
+        region.weight
+        for run in found.runs.values()
+        for each in runs.iter_scores(run)
+        for region in each.regions
+        if region.kind == "complement"
+    }
+    assert len(weights) == 5, "the remainder of each photo, as its masks overlap"
+    same_as_plain(found)
+
+
+def same_as_plain(found):
     for key, run in found.runs.items():
         settings = runs.load_run(run.folder).settings
         plain = runs.open_run(Path("plain") / key.name, settings, find_images(["photos"]), preset="x")

@@ -340,9 +340,12 @@ def _cached(
 def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:
     if settings.crop == WHOLE:
         return None
-    shared = replace(settings.segmenter_options(), masks=True)  # by boxes and masks
-    segmenter = segmenter_of(settings.segmenter, shared)
-    return CachedSegmenter(segmenter, cache, calls, masks=settings.crop == "mask")
+    own = replace(settings.segmenter_options(), masks=True)  # shared by boxes and masks
+    keep = settings.crop == "mask"
+    if not find_segmenter(settings.segmenter).by_rule:
+        return CachedSegmenter(segmenter_of(settings.segmenter, own), cache, calls, masks=keep)
+    every = replace(own, min_area=0.0, min_pixels=0, complement=False, complement_rule="union")
+    return CachedSegmenter(segmenter_of(settings.segmenter, every), cache, calls, masks=keep, rule=own)
 
 
 def common_arithmetic(row: AblationRow) -> Iterator[tuple[str, Any]]:

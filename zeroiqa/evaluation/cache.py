@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import reading
+from zeroiqa.rle import decode
 from zeroiqa.types import Image, Rater, Rating, Region, Rle, Segmenter, View
 
 if TYPE_CHECKING:
+    from zeroiqa.segmenters.entry import SegmenterOptions
     from zeroiqa.standards import Standard
 
 
@@ -88,7 +90,15 @@ def open_cache(path: Path) -> Iterator[ResultCache]:
 class CachedSegmenter:
     """A segmenter that segments each image once for all runs."""
 
-    def __init__(self, segmenter: Segmenter, cache: ResultCache, calls: Calls, *, masks: bool) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        cache: ResultCache,
+        calls: Calls,
+        *,
+        masks: bool,
+        rule: SegmenterOptions | None = None,
+    ) -> None:
         """Wrap.
 
         Args:
@@ -96,8 +106,11 @@ class CachedSegmenter:
             cache: What all runs share.
             calls: Gets the counts.
             masks: Whether the regions keep their masks.
+            rule: Which of the segmenter's masks, all of which it has to give then, become regions; None: all,
+                as they are.
         """
         self._segmenter, self._cache, self._calls, self._masks = segmenter, cache, calls, masks
+        self._rule = rule
         self.id = segmenter.id
         self.images_per_call = segmenter.images_per_call
 
@@ -120,7 +133,23 @@ class CachedSegmenter:
             known |= {key: json.loads(json.dumps(value)) for key, value in stored.items()}
         self._calls.add(len(new), len(keys) - len(new))
         with reading(_WHAT, _ADVICE):
-            return [[_region(record, self._masks) for record in known[key]] for key in keys]
+            return [self._regions(known[key], image) for key, image in zip(keys, images, strict=True)]
+
+    def _regions(self, records: list[dict[str, Any]], image: Image) -> list[Region]:
+        if self._rule is None:
+            return [_region(record, self._masks) for record in records]
+        from zeroiqa.segmenters.regions import regions_from_masks
+
+        stored = (_region(record, masks=True).mask for record in records)
+        return regions_from_masks(
+            (decode(mask) for mask in stored if mask is not None),
+            image.size,
+            min_area=self._rule.min_area,
+            complement=self._rule.complement,
+            keep_masks=self._masks,
+            min_pixels=self._rule.min_pixels,
+            complement_rule=self._rule.complement_rule,
+        )
 
 
 class CachedRater:

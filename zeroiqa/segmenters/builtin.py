@@ -29,11 +29,15 @@ _NETWORKS = {
 def builtin_segmenters() -> Mapping[str, SegmenterEntry]:
     """Name -> entry."""
     networks = {
-        name: SegmenterEntry(partial(_network, name, place), needs_weights=True, takes_granularity=True)
+        name: SegmenterEntry(
+            partial(_network, name, place), needs_weights=True, takes_granularity=True, by_rule=True
+        )
         for name, place in _NETWORKS.items()
     }
-    embedded = {name: SegmenterEntry(partial(_embedded, place)) for name, place in _EMBEDDED.items()}
-    return {**embedded, **networks, "eomt": SegmenterEntry(_eomt, needs_weights=True)}
+    embedded = {
+        name: SegmenterEntry(partial(_embedded, place), by_rule=True) for name, place in _EMBEDDED.items()
+    }
+    return {**embedded, **networks, "eomt": SegmenterEntry(_eomt, needs_weights=True, by_rule=True)}
 
 
 def _embedded(place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
