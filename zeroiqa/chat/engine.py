@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from threading import local
@@ -26,6 +25,7 @@ from zeroiqa.chat.inputs import (
     less_narrow,
 )
 from zeroiqa.chat.loading import Loaded
+from zeroiqa.chat.memory import device_errors, token_budget
 from zeroiqa.chat.path_check import PathCheck, Probes
 from zeroiqa.chat.paths import Paths
 from zeroiqa.chat.prompt import ChatTemplate, read_template
@@ -46,9 +46,6 @@ Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[AnswerT]]
 _LOG = logging.getLogger(__name__)
 _WINDOW = 16  # views that are prepared together; their pixels stay in memory
 _THREADS = 4  # that prepare views while a GPU computes
-_CPU_TOKENS = 1024  # measured: larger batches only add padding there
-_MOST_TOKENS = 16384  # a GPU is busy from far fewer on
-_FREE_SHARE = 0.6  # of the free memory that a batch may take
 _SIDES = (1, 28, 56, 112)  # pixels; a model needs one of them at least
 _PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
 
@@ -370,50 +367,6 @@ def _with_picture_of(first: PromptInputs, item: PromptInputs, collation: Collati
 def _plain_prompts(count: int, showing: Showing | None) -> list[int]:
     """The prompts that show the view itself."""
     return [at for at in range(count) if showing is None or showing.ways[at] is None]
-
-
-def token_budget(loaded: Loaded) -> int:
-    """Padded tokens of a batch: what the free memory of a GPU holds by a coarse estimate, little on a CPU.
-
-    An estimate that is too high costs one failed batch, after which the budget is halved.
-    """
-    if loaded.device.type != "cuda":
-        return _CPU_TOKENS
-    config = loaded.model.config
-    text, vision = config.get_text_config(), getattr(config, "vision_config", None)
-
-    def size(part: Any, name: str, otherwise: int) -> int:
-        value = getattr(part, name, None)
-        return value if isinstance(value, int) else otherwise
-
-    hidden = size(text, "hidden_size", 4096)
-    values = 12 * hidden + 4 * size(text, "intermediate_size", 4 * hidden)
-    values += 2 * hidden * size(text, "num_hidden_layers", 32)  # keys and values, at most
-    width = size(vision, "hidden_size", 1280)
-    values += 4 * (12 * width + 4 * size(vision, "intermediate_size", 4 * width))  # some 4 patches per token
-    free, _ = torch.cuda.mem_get_info(loaded.device)
-    tokens = int(_FREE_SHARE * free / (values * loaded.dtype.itemsize))
-    return min(max(tokens, 1), _MOST_TOKENS)
-
-
-@contextmanager
-def device_errors(loaded: Loaded) -> Iterator[None]:
-    """Turn the loss of a GPU into a sentence; the run stops, keeps what is done and can be resumed."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = " ".join(str(error).split())
-        if is_out_of_memory(error):
-            raise UserError(
-                f"There is not enough memory on {loaded.device} for one view with {loaded.name}; choose a "
-                "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
-            ) from error
-        if is_device_gone(error):
-            raise UserError(
-                f"The device {loaded.device} failed while {loaded.name} was rating ({text[:120]}); what is "
-                "finished is kept: repeat the command to go on."
-            ) from error
-        raise
 
 
 def _quantised(loaded: Loaded) -> bool:
