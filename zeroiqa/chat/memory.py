@@ -1,4 +1,4 @@
-"""What a device can hold of a model at work, and what is said where it cannot, or where it is gone."""
+"""How many tokens a device has room for, and what is said where it has none, or is gone."""
 
 from __future__ import annotations
 
