@@ -202,7 +202,8 @@ def test_pickled_tensors_are_read_where_that_is_allowed(clip, file, tmp_path):
         ({"token_embedding.weight": 7}, "no CLIP with a ResNet .*its tensors have other axes"),
         ({"visual.layer1.0.conv1.weight": ()}, "no CLIP with a ResNet .*its tensors have other axes"),
         ({"ln_final.bias": 7}, "of another shape: ln_final.bias"),
-        ({"token_embedding.weight": (90, 128)}, "90 tokens; OpenAI's models have multiples of 64 and 49,408"),
+        ({"positional_embedding": (5, 128)}, "49,408 tokens and texts of 5; OpenAI's models have multiples"),
+        ({"token_embedding.weight": (90, 128)}, "90 tokens and texts of 9; OpenAI's models"),
     ],
 )
 def test_tensors_of_another_model_are_refused(file, tmp_path, change, sentence):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _BYTES = 4  # of a float32
 _VOCABULARY = 49408  # of CLIP's tokenizer
+_LONGEST = 6  # tokens of a text that is asked here
 _UNUSED = ("num_batches_tracked", "input_resolution", "context_length", "vocab_size")
 """How names of tensors end that hold no weights, or none that are read here."""
 _POSITIONS = "visual.attnpool.positional_embedding"
@@ -155,9 +156,10 @@ def _check(name: str, tensors: Tensors) -> None:
     }
     check_tensors(name, report)
     channels = wanted["visual.attnpool.q_proj.bias"][0], wanted["ln_final.bias"][0]
-    vocabulary = wanted["token_embedding.weight"][0]
-    if any(number % 64 or not number for number in channels) or vocabulary < _VOCABULARY:
+    vocabulary, places = wanted["token_embedding.weight"][0], wanted["positional_embedding"][0]
+    if any(number % 64 or not number for number in channels) or vocabulary < _VOCABULARY or places < _LONGEST:
         raise UserError(
-            f"{name} has {channels[0]} and {channels[1]} channels before its features and {vocabulary:,} "
-            f"tokens; OpenAI's models have multiples of 64 and {_VOCABULARY:,} tokens: give one of them."
+            f"{name} has {channels[0]} and {channels[1]} channels before its features, {vocabulary:,} tokens "
+            f"and texts of {places}; OpenAI's models have multiples of 64, {_VOCABULARY:,} and 77: give one "
+            "of them."
         )
