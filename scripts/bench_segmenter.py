@@ -1,6 +1,7 @@
 """Time and memory of our mask generation beside the sam2 package's: same points, same masks.
 
     python scripts/bench_segmenter.py [--output results/bench/segmenter.json] [--points 4 16 64]
+    python scripts/bench_segmenter.py --profiles [--output results/bench/segmenter_profiles.json]
 
 The network is SAM 2.1 tiny with random weights; its decoder is replaced by one that costs almost nothing and
 gives the masks of a made-up scene, since those of random weights are none that a photo has. Every measurement
@@ -9,6 +10,10 @@ taken off, and the peak of the memory from the moment on when the image is encod
 what the encoder needs, both need alike. The memory of the package's generator grows with the points that go
 through the decoder together, so both are measured for several numbers of them; 64 is the package's default,
 for which it needs 17 GiB.
+
+With --profiles: what a photo costs by the profiles dog-iqa and default-16, side by side. The networks have
+their real sizes and random weights; encoder and decoder are computed and counted, and then the decoder's
+answer is replaced by the scene. How many masks and regions there are is the scene's doing, not a photo's.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ import numpy as np
 
 SIZES = {"1 MP": (866, 1155), "3 MP": (1500, 2000), "12 MP": (3000, 4000)}
 OURS, PACKAGE = "ours", "package"
+PROFILES = ("dog-iqa", "default-16")
 TARGETS = {"time outside the network": 5, "memory above the encoded image": 10}
 """Package / ours on the photo of 12 megapixels; reported, not enforced."""
 LEAST_MIB = 16.0
@@ -159,6 +165,55 @@ def run(who: str, size: str, points_per_batch: int) -> dict[str, Any]:
     }
 
 
+def run_profile(name: str, size: str) -> dict[str, Any]:
+    """What a photo costs by a profile, in this process."""
+    import torch
+    import torchvision.ops  # noqa: F401 -- its import is nobody's time
+
+    from zeroiqa.segmenters.granularity import load_granularity
+    from zeroiqa.segmenters.sam2.official import Sam2Segmenter
+    from zeroiqa.segmenters.sam2.official_network import Sam2Network
+    from zeroiqa.segmenters.sam2.official_weights import build_model, cards, package_file
+    from zeroiqa.types import Image
+    from zeroiqa.weights.options import ModelOptions
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    profile = load_granularity(name)
+    model = build_model(package_file(cards()[profile.segmenter].config)).eval()
+    decode, scene = model.sam_mask_decoder.forward, scene_masks(profile.masks.points_per_side)
+
+    def forward(**inputs: Any) -> tuple[Any, ...]:
+        decode(**inputs)
+        found: tuple[Any, ...] = scene(**inputs)
+        return found
+
+    model.sam_mask_decoder.forward = forward
+    rule = {key: getattr(profile, key) for key in ("min_area", "complement", "min_pixels", "complement_rule")}
+    options = ModelOptions(device="cpu")
+    segmenter = Sam2Segmenter(None, name=profile.segmenter, parameters=profile.masks, options=options, **rule)
+    segmenter._loaded = Sam2Network(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (*SIZES[size], 3), dtype=np.uint8)
+    encoder, decoder = Watch(), Watch()
+    encoder.wrap(model, "forward_image")
+    decoder.wrap(model.sam_prompt_encoder, "forward")
+    decoder.wrap(model.sam_mask_decoder, "forward")
+    start = time.process_time()
+    regions = segmenter.segment(Image(pixels, "noise"))
+    total = time.process_time() - start
+    return {
+        "profile": name,
+        "network": profile.segmenter,
+        "size": size,
+        "points": profile.masks.points_per_side**2,
+        "regions of the scene": len(regions),
+        "seconds": round(total, 2),
+        "seconds in the encoder": round(encoder.seconds, 2),
+        "seconds in the decoder": round(decoder.seconds, 2),
+        "seconds outside the network": round(total - encoder.seconds - decoder.seconds, 2),
+    }
+
+
 def compare(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Package / ours for every size and number of points, and whether the regions are the same."""
     ours = {(row["size"], row["points per batch"]): row for row in rows if row["who"] == OURS}
@@ -179,43 +234,71 @@ def compare(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return ratios
 
 
+def compare_profiles(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """default-16 / dog-iqa for every size."""
+    first, second = PROFILES
+    seconds = {(row["profile"], row["size"]): row["seconds"] for row in rows}
+    return {size: round(seconds[second, size] / seconds[first, size], 1) for size in SIZES}
+
+
+def measured(*arguments: str) -> dict[str, Any]:
+    """One measurement, in a process of its own."""
+    print(", ".join(arguments), file=sys.stderr)
+    command = [sys.executable, __file__, *arguments]
+    row: dict[str, Any] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
+    return row
+
+
+def manifest(option: str) -> dict[str, Any]:
+    """How the numbers came about."""
+    return {
+        "command": f"python scripts/bench_segmenter.py{option}",
+        "date": datetime.now(UTC).date().isoformat(),
+        "zeroiqa": version("zeroiqa"),
+        "machine": f"{platform.machine()}, one core of {os.cpu_count()}, shared; processor time",
+        "libraries": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "torchvision", "sam2", "numpy")},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("results/bench/segmenter.json"))
+    parser.add_argument("--output", type=Path)
     parser.add_argument(
         "--points", nargs="+", type=int, default=[4, 16, 64], help="Through the decoder together."
     )
+    parser.add_argument("--profiles", action="store_true", help=f"Compare {' and '.join(PROFILES)}.")
     parser.add_argument("--run", nargs=3, metavar=("WHO", "SIZE", "POINTS"), help="One measurement as JSON.")
+    parser.add_argument("--run-profile", nargs=2, metavar=("PROFILE", "SIZE"), help="Likewise.")
     arguments = parser.parse_args()
     if arguments.run:
         who, size, points = arguments.run
         print(json.dumps(run(who, size, int(points))))
         return
+    if arguments.run_profile:
+        print(json.dumps(run_profile(*arguments.run_profile)))
+        return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    rows = []
-    for who, size, points in itertools.product((OURS, PACKAGE), SIZES, arguments.points):
-        print(f"{who}, {size}, {points} points per batch", file=sys.stderr)
-        command = [sys.executable, __file__, "--run", who, size, str(points)]
-        rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    ratios = compare(rows)
-    for row in rows:
-        row["regions"] = len(row["regions"])
-    record = {
-        "package / ours": ratios,
-        "targets on 12 MP": TARGETS,
+    if arguments.profiles:
+        rows = [measured("--run-profile", *each) for each in itertools.product(PROFILES, SIZES)]
+        record: dict[str, Any] = {"default-16 / dog-iqa": compare_profiles(rows)}
+    else:
+        choices = itertools.product((OURS, PACKAGE), SIZES, map(str, arguments.points))
+        rows = [measured("--run", *each) for each in choices]
+        record = {"package / ours": compare(rows), "targets on 12 MP": TARGETS}
+        for row in rows:
+            row["regions"] = len(row["regions"])
+    record |= {
         "measurements": rows,
-        "manifest": {
-            "command": "python scripts/bench_segmenter.py",
-            "date": datetime.now(UTC).date().isoformat(),
-            "zeroiqa": version("zeroiqa"),
-            "machine": f"{platform.machine()}, one core of {os.cpu_count()}, shared; processor time",
-            "libraries": {"python": platform.python_version()}
-            | {name: version(name) for name in ("torch", "torchvision", "sam2", "numpy")},
-        },
+        "manifest": manifest(" --profiles" if arguments.profiles else ""),
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    name = "segmenter_profiles" if arguments.profiles else "segmenter"
+    output = arguments.output or Path(f"results/bench/{name}.json")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=2))
 
 

@@ -1,9 +1,10 @@
 """The whole chain on development photographs of BIQ2021: score, baselines, evaluate, compare, ablate.
 
-    python scripts/biq2021_evaluation.py FOLDER [--output results/biq2021] [--work WORK]
+    python scripts/biq2021_evaluation.py FOLDER PARAMETERS [--output results/biq2021] [--work WORK]
 
-FOLDER holds images/ and mos.csv (columns image, mos). The runs stay in WORK, by default a temporary folder;
-what is written to --output are the tables that the commands print, and a manifest. No opinion score is kept.
+FOLDER holds images/ and mos.csv (columns image, mos), PARAMETERS is the file of niqe:FILE. The runs stay in
+WORK, by default a temporary folder; what is written to --output are the tables that the commands print, and
+a manifest. No opinion score is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import datetime
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from pathlib import Path
 
 from zeroiqa.version import __version__
 
-BASELINES = ("niqe", "piqe", "log-laplacian")
+BASELINES = ("niqe", "niqe-kodak", "piqe", "log-laplacian")
 
 
 def zeroiqa(work: Path, *arguments: str) -> str:
@@ -29,12 +31,14 @@ def zeroiqa(work: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=work, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def tables(folder: Path, work: Path) -> dict[str, str]:
+def tables(folder: Path, parameters: Path, work: Path) -> dict[str, str]:
     """File name -> table."""
+    shutil.copy(parameters, work)  # so that no table holds a path of this machine
     images, mos = str(folder / "images"), str(folder / "mos.csv")
     zeroiqa(work, "score", images, "-o", "nss")
     for name in BASELINES:
-        zeroiqa(work, "score", images, "--baseline", name, "-o", name)
+        baseline = f"niqe:{parameters.name}" if name == "niqe" else name
+        zeroiqa(work, "score", images, "--baseline", baseline, "-o", name)
     markdown = ("--mos", mos, "--format", "markdown")
     return {
         "evaluation.md": zeroiqa(work, "evaluate", "nss", *markdown),
@@ -49,17 +53,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
+    parser.add_argument("parameters", type=Path)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "results" / "biq2021")
     parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
     work = (arguments.work or Path(tempfile.mkdtemp())).resolve()
     work.mkdir(parents=True, exist_ok=True)
-    found = tables(arguments.folder.resolve(), work)
+    found = tables(arguments.folder.resolve(), arguments.parameters, work)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name, text in found.items():
         (arguments.output / name).write_text(text, encoding="utf-8")
+    named = f"{arguments.folder.name} {arguments.parameters.name}"
     manifest = {
-        "command": f"python scripts/biq2021_evaluation.py {arguments.folder.name}",
+        "command": f"python scripts/biq2021_evaluation.py {named}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "zeroiqa": __version__,
         "python": platform.python_version(),

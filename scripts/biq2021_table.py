@@ -1,9 +1,10 @@
 """Measure the embedded rater and the classical baselines on development photographs of BIQ2021.
 
-    python scripts/biq2021_table.py FOLDER [--output results/biq2021]
+    python scripts/biq2021_table.py FOLDER PARAMETERS [--output results/biq2021]
 
-FOLDER holds images/ and mos.csv (columns image, mos). One run decodes every image once, computes every
-measure on the whole image and writes scores.csv (no opinion scores), table.csv, table.md and manifest.json.
+FOLDER holds images/ and mos.csv (columns image, mos), PARAMETERS is the file of niqe:FILE. One run decodes
+every image once, computes every measure on the whole image and writes scores.csv (no opinion scores),
+table.csv, table.md and manifest.json.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from zeroiqa.aggregate import read
-from zeroiqa.baselines import pixel_baselines
+from zeroiqa.baselines import catalogue, pixel_baselines
+from zeroiqa.baselines.niqe.files import read_parameters
+from zeroiqa.baselines.niqe.model import niqe
 from zeroiqa.errors import UserError
 from zeroiqa.files.tables.render import TextTable, cells, render
 from zeroiqa.images.decode import DecodePolicy, decode
@@ -64,25 +68,26 @@ class Row(NamedTuple):
     difference_interval: Interval | None
 
 
-def score_images(folder: Path, names: Sequence[str]) -> dict[str, list[float]]:
+def score_images(folder: Path, names: Sequence[str], parameters: Path) -> dict[str, list[float]]:
     """Every method's score of every whole image, in the method's own unit and direction."""
     rater, standard = NssRater(), load_standard("quality-word-7")
-    baselines = [(baseline, baseline.load()) for baseline in pixel_baselines()]
-    scores: dict[str, list[float]] = {RATER: [], **{baseline.name: [] for baseline, _ in baselines}}
+    baselines = {"niqe": partial(niqe, pristine=read_parameters(parameters)[0])}
+    baselines |= {baseline.name: baseline.load() for baseline in pixel_baselines()}
+    scores: dict[str, list[float]] = {RATER: [], **{name: [] for name in baselines}}
     for name in names:
         pixels = decode(folder / "images" / name).pixels
         [[rating]] = rater.rate([View(pixels, None, pixels.shape[:2])], [standard])
         assert rating is not None
         scores[RATER].append(read(rating, "expected"))
-        for baseline, compute in baselines:
-            scores[baseline.name].append(compute(pixels))
+        for baseline, compute in baselines.items():
+            scores[baseline].append(compute(pixels))
     return scores
 
 
 def turned(scores: dict[str, list[float]]) -> dict[str, list[float]]:
     """The scores so that higher is better in all."""
-    directions = {baseline.name: baseline.direction for baseline in pixel_baselines()}
-    return {name: [directions.get(name, 1) * value for value in values] for name, values in scores.items()}
+    directions = {RATER: 1, **{name: baseline.direction for name, baseline in catalogue().items()}}
+    return {name: [directions[name] * value for value in values] for name, values in scores.items()}
 
 
 def measure_agreement(scores: dict[str, list[float]], mos: list[float]) -> list[Row]:
@@ -150,8 +155,9 @@ def report(rows: Sequence[Row], images: int) -> str:
 NOTES = (
     "No regression on human scores; terms and weights hand-set on a development set (BIQ2021 training part),",
     "so BIQ2021 is in-population. Other photo sets decide. PLCC is raw, without a logistic fit.",
-    "The row nss is the expected level (1..7) of the embedded rater; NIQE uses this project's pristine model",
-    "(24 Kodak photographs); PIQE is written from the paper.",
+    "The row nss is the expected level (1..7) of the embedded rater; niqe is NIQE as published, with its",
+    "authors' parameters; niqe-kodak has the same features and our statistics of 24 Kodak photographs; PIQE",
+    "is written from the paper. Photographs are turned upright first.",
     "",
     f"Data: {DATA['name']}. {DATA['source']}.",
 )
@@ -163,7 +169,7 @@ def _text(value: float | None, interval: Interval | None, sign: str = "") -> str
     return f"{value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
 
 
-def manifest(folder: Path, output: Path, images: int) -> dict[str, Any]:
+def manifest(folder: Path, parameters: Path, output: Path, images: int) -> dict[str, Any]:
     """Where the numbers come from."""
 
     def digest(path: Path) -> str:
@@ -171,9 +177,10 @@ def manifest(folder: Path, output: Path, images: int) -> dict[str, Any]:
 
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": f"python scripts/biq2021_table.py {folder.name}",
+        "command": f"python scripts/biq2021_table.py {folder.name} {parameters.name}",
         "zeroiqa": __version__,
         "rater": NssRater().id,
+        "niqe_parameters_sha256": digest(parameters),
         "decoding": DecodePolicy().id,
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
@@ -189,13 +196,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
+    parser.add_argument("parameters", type=Path)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "results" / "biq2021")
     arguments = parser.parse_args()
     with (arguments.folder / "mos.csv").open(newline="", encoding="utf-8") as file:
         opinions = [(row["image"], float(row["mos"])) for row in csv.DictReader(file)]
     names, mos = [name for name, _ in opinions], [value for _, value in opinions]
     try:
-        scores = score_images(arguments.folder, names)
+        scores = score_images(arguments.folder, names, arguments.parameters)
         rows = measure_agreement(turned(scores), mos)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -205,7 +213,7 @@ def main() -> int:
     write_scores(output / "scores.csv", names, scores)
     write_table(output / "table.csv", rows)
     (output / "table.md").write_text(report(rows, len(names)), encoding="utf-8")
-    facts = json.dumps(manifest(arguments.folder, output, len(names)), indent=2)
+    facts = json.dumps(manifest(arguments.folder, arguments.parameters, output, len(names)), indent=2)
     (output / "manifest.json").write_text(facts + "\n", encoding="utf-8")
     print((output / "table.md").read_text(encoding="utf-8"))
     return 0

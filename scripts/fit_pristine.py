@@ -1,11 +1,12 @@
-"""Fit the statistics of pristine photographs that NIQE and the embedded rater compare with.
+"""Fit the statistics of pristine photographs that the embedded rater and niqe-kodak compare with.
 
-    python scripts/fit_pristine.py FOLDER [--output zeroiqa/nss/niqe_kodak.npz]
+    python scripts/fit_pristine.py FOLDER [--output FOLDER]
 
 FOLDER holds the 24 photographs of the Kodak PhotoCD sampler as 01.png ... 24.png (or kodim01.png ...), 768 x
 512 or 512 x 768, as published at https://r0k.us/graphics/kodak/. Their SHA-256 sums are checked. No human
-score is used: the file holds the mean and the covariance of 36 features over the sharp blocks of these
-photographs, and where they came from. The same pictures give the same bytes.
+score is used: each of the two files holds the mean and the covariance of 36 features over the sharp blocks of
+these photographs, and where they came from. The features of niqe-kodak are NIQE's as published, those of the
+embedded rater depart from them (zeroiqa/nss/naturalness.py). The same pictures give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ import io
 import sys
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zeroiqa.baselines.niqe.features import block_features, gray_levels
+from zeroiqa.baselines.niqe.measure import KODAK
+from zeroiqa.baselines.niqe.model import gaussian_of
 from zeroiqa.errors import UserError
 from zeroiqa.images.decode import decode
-from zeroiqa.nss.niqe import MODEL_FILE, block_features, build_shape_grid, scatter
+from zeroiqa.nss import naturalness
+from zeroiqa.nss.gaussian import scatter
 from zeroiqa.nss.planes import gray_plane
+from zeroiqa.nss.shapes import build_shape_grid
 
+if TYPE_CHECKING:
+    from zeroiqa.types import Pixels
+
+PACKAGE = Path(__file__).parents[1] / "zeroiqa" / "baselines" / "niqe"
 SHARP = 0.75
 """A block is kept if its mean local standard deviation reaches this share of the photograph's greatest."""
 SHA256 = {
@@ -66,23 +77,39 @@ def find_photograph(folder: Path, name: str) -> bytes:
     raise UserError(f"{folder} has no {name}; give the folder of the 24 Kodak photographs.")
 
 
-def fit(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of the model file.
+Blocks = list[np.ndarray]
+"""Of each photograph: the features of its sharp blocks, shape (blocks, 36)."""
 
-    Raises:
-        UserError: a photograph is missing or differs from the published one.
-    """
-    grid = build_shape_grid()
-    kept = []
-    for name in SHA256:
-        picture = decode(find_photograph(folder, name), name=name)
-        features, activity = block_features(gray_plane(picture.pixels), grid)
-        rows = features[activity >= SHARP * activity.max()]
+
+def fit_naturalness(photographs: list[Pixels]) -> dict[str, np.ndarray]:
+    """The arrays of the embedded rater's file; blocks without structure are left out."""
+    grid, kept = build_shape_grid(), []
+    for pixels in photographs:
+        rows = sharp(*naturalness.block_features(gray_plane(pixels), grid))
         kept.append(rows[np.isfinite(rows).all(axis=1)])
     blocks = np.concatenate(kept)
+    return facts(blocks.mean(axis=0), scatter(blocks) / (len(blocks) - 1), kept)
+
+
+def fit_niqe(photographs: list[Pixels]) -> dict[str, np.ndarray]:
+    """The arrays of niqe-kodak's file."""
+    grid = build_shape_grid()
+    kept = [sharp(*block_features(gray_levels(pixels), grid)) for pixels in photographs]
+    pristine = gaussian_of(np.concatenate(kept))
+    assert pristine is not None
+    return facts(pristine.mean, pristine.covariance, kept)
+
+
+def sharp(features: np.ndarray, activity: np.ndarray) -> np.ndarray:
+    """The features of the sharp blocks of a photograph."""
+    return features[activity >= SHARP * activity.max()]
+
+
+def facts(mean: np.ndarray, covariance: np.ndarray, kept: Blocks) -> dict[str, np.ndarray]:
+    """The arrays of a file."""
     return {
-        "mean": blocks.mean(axis=0),
-        "covariance": scatter(blocks) / (len(blocks) - 1),
+        "mean": mean,
+        "covariance": covariance,
         "photographs": np.array([f"{name} {digest}" for name, digest in SHA256.items()]),
         "blocks": np.array([len(rows) for rows in kept]),
         "source": np.array("Kodak PhotoCD photo sampler, 24 photographs released for unrestricted use"),
@@ -103,15 +130,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--output", type=Path, default=MODEL_FILE)
+    parser.add_argument("--output", type=Path, help="a folder; else each file is written into its package")
     arguments = parser.parse_args()
     try:
-        arrays = fit(arguments.folder)
+        photographs = [decode(find_photograph(arguments.folder, name), name=name).pixels for name in SHA256]
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    write(arrays, arguments.output)
-    print(f"{arguments.output}: {arrays['blocks'].sum()} blocks of {len(SHA256)} photographs")
+    for place, fit in ((naturalness.MODEL_FILE, fit_naturalness), (PACKAGE / KODAK, fit_niqe)):
+        path, arrays = (arguments.output or place.parent) / place.name, fit(photographs)
+        write(arrays, path)
+        print(f"{path}: {arrays['blocks'].sum()} blocks of {len(SHA256)} photographs")
     return 0
 
 

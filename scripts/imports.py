@@ -28,7 +28,7 @@ ORDER = (
     ("types",),
     ("rle", "metrics", "weights"),
     ("aggregate", "images"),
-    ("views", "degradations", "nss"),
+    ("averaging", "views", "degradations", "nss"),
     ("chat",),
     ("segmenters", "heads"),
     ("baselines",),

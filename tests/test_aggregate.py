@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from zeroiqa.aggregate import (
+    NO_SCALE,
     Aggregation,
+    Scale,
     aggregate,
     combine,
     failure,
@@ -27,13 +29,20 @@ K = 7
 LEVELS = st.integers(1, K)
 AREAS = st.floats(0.01, 1)
 LAMBDAS = st.one_of(st.sampled_from([0.0, 1.0, math.inf]), st.floats(0, 1e6))
-AGGREGATIONS = st.builds(
+CHOICES = {
+    "readout": st.sampled_from(["digit", "expected"]),
+    "weighting": st.sampled_from(["area", "mean"]),
+    "normalize_areas": st.booleans(),
+}
+COUNTS = st.sampled_from([0.0, 0.1, 1.0])
+SUMS = st.builds(
     Aggregation,
-    readout=st.sampled_from(["digit", "expected"]),
-    weighting=st.sampled_from(["area", "mean"]),
-    lam=LAMBDAS,
-    normalize_areas=st.booleans(),
+    formula=st.sampled_from(["dog-iqa", "dog-iqa-first"]),
+    lam=st.floats(0.1, 100),
+    count_weight=COUNTS,
+    **CHOICES,
 )
+AGGREGATIONS = st.one_of(st.builds(Aggregation, lam=LAMBDAS, count_weight=COUNTS, **CHOICES), SUMS)
 
 
 def region(area):
@@ -152,9 +161,101 @@ def test_a_better_view_never_lowers_the_score(whole, parts, aggregation):
 
 
 @given(whole=SPREADS, parts=IMAGES, aggregation=AGGREGATIONS)
-def test_normalised_scores_stay_on_the_scale(whole, parts, aggregation):
-    if aggregation.normalize_areas:
-        assert 1 <= score_of(whole, parts, aggregation).score <= K
+def test_scores_stay_on_the_scale_that_is_declared(whole, parts, aggregation):
+    score, (low, high) = score_of(whole, parts, aggregation).score, aggregation.scale(K)
+    assert low is None or low <= score
+    assert high is None or score <= high
+    usual = aggregation.formula == "mean" and aggregation.count_weight == 0
+    if usual and (aggregation.normalize_areas or aggregation.weighting == "mean"):
+        assert (low, high) == (1, K)
+
+
+@pytest.mark.parametrize(
+    ("choices", "scale"),
+    [
+        ({}, Scale(1, K)),
+        ({"readout": "greedy"}, Scale(0, 9)),
+        ({"normalize_areas": False}, NO_SCALE),
+        ({"normalize_areas": False, "lam": 0.0}, Scale(1, K)),
+        ({"normalize_areas": False, "weighting": "mean"}, Scale(1, K)),
+        ({"count_weight": 0.1}, Scale(1, None)),
+        ({"count_weight": 0.1, "lam": 0.0}, Scale(1, K)),
+        ({"formula": "dog-iqa"}, Scale(1, None)),
+        ({"formula": "dog-iqa-first", "readout": "greedy"}, Scale(0, None)),
+    ],
+)
+def test_the_scale_follows_from_the_arithmetic(choices, scale):
+    assert Aggregation(**choices).scale(K) == scale
+
+
+@given(
+    whole=SPREADS,
+    parts=st.lists(st.tuples(AREAS, SPREADS), min_size=1, max_size=6),
+    readout=st.sampled_from(["digit", "expected"]),
+)
+def test_sums_of_the_authors_code_are_multiples_of_the_mean(whole, parts, readout):
+    """Its tip is 1.5 x the mean at lambda 2, its first commit 2 x that at lambda 1; 0.1 for each region."""
+
+    def score(**choices):
+        return score_of(whole, parts, Aggregation(readout=readout, **choices)).score
+
+    tip, first = (
+        score(formula=formula, lam=lam, count_weight=0.1)
+        for formula, lam in (("dog-iqa", 2), ("dog-iqa-first", 1))
+    )
+    assert tip == pytest.approx(1.5 * score(lam=2) + 0.1 * len(parts), abs=1e-9)
+    assert first == pytest.approx(2 * score(lam=1) + 0.1 * len(parts), abs=1e-9)
+    assert score(lam=2, count_weight=0.1) == pytest.approx(tip / 1.5, abs=1e-9)
+
+
+def test_worked_example_of_the_authors_sum():
+    parts = [(0.75, certain(7)), (0.25, certain(1)), (0.5, None)]
+    score = score_of(certain(3), parts, Aggregation(formula="dog-iqa", lam=2, count_weight=0.1))
+    assert (score.score, score.s_global, score.s_local) == (pytest.approx(5.5 + 0.2 + 1.5), 3, 5.5)
+    assert score.global_contribution == 1.5
+    assert score.region_contributions == pytest.approx((5.25 + 0.1, 0.25 + 0.1, 0))
+    first = score_of(certain(3), parts, Aggregation(formula="dog-iqa-first", count_weight=0.1))
+    assert first.score == pytest.approx(3 + 5.5 + 0.2)
+
+
+@pytest.mark.parametrize("formula", ["mean", "dog-iqa", "dog-iqa-first"])
+@pytest.mark.parametrize("parts", [[], [(0.5, None)]])
+def test_by_every_formula_the_whole_image_is_everything_where_no_region_has_a_level(formula, parts):
+    score = score_of(certain(5), parts, Aggregation(formula=formula, lam=2, count_weight=0.1))
+    assert (score.score, score.s_local, score.global_contribution) == (5.0, 5.0, 5.0)
+    assert sum(score.region_contributions) == 0
+
+
+def test_infinite_lambda_leaves_the_whole_image_out_of_the_sum():
+    parts = [(1, certain(2))]
+    alone = score_of(certain(5), parts, Aggregation(formula="dog-iqa", lam=math.inf, count_weight=1))
+    assert (alone.score, alone.global_contribution) == (3.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"formula": "dog-iqa", "lam": 0.0}, "Lambda is 0, and the formula dog-iqa divides .* formula mean"),
+        ({"formula": "dog-iqa", "lam": 1e-9}, "Lambda is 1e-09, and the formula dog-iqa divides"),
+        ({"formula": "dog-iqa-first", "lam": math.inf}, "inf, and the formula dog-iqa-first multiplies"),
+        ({"count_weight": -0.1}, "weight of the count is -0.1; it must be from 0 to 1e"),
+        ({"count_weight": math.nan}, "weight of the count is nan"),
+        ({"count_weight": math.inf}, "weight of the count is inf"),
+    ],
+)
+def test_formula_that_gives_no_number_is_refused(choices, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Aggregation(**choices)
+
+
+@pytest.mark.parametrize("formula", ["mean", "dog-iqa"])
+def test_a_weight_of_its_own_stands_in_for_the_area(formula):
+    regions = [Region((0, 0, 1, 1), 0.9, "object", weight=0.25), Region((0, 0, 1, 1), 0.75, "complement")]
+    ratings = {"a": [certain(4), certain(1), certain(5)]}
+    score = aggregate(regions, ratings, Aggregation(formula=formula, lam=math.inf))
+    assert (score.score, score.region_contributions) == (4.0, (0.25, 3.75))
+    literal = aggregate(regions, ratings, Aggregation(lam=math.inf, normalize_areas=False))
+    assert literal.score == 0.25 * 1 + 0.75 * 5
 
 
 @given(whole=SPREADS, parts=IMAGES, aggregation=AGGREGATIONS)
@@ -277,6 +378,27 @@ def test_expected_is_the_mean_level():
 def test_probabilities_that_do_not_sum_to_1_are_no_score(broken, readout):
     with pytest.raises(ImageError, match="not to 1"):
         read(Rating((broken,) * K, 1.0), readout)
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [
+        *((digit, int(digit)) for digit in "0123456789"),
+        *(
+            (text, 1)
+            for text in ("", "Good", "10", "07", "-1", "5.", "+5", "\u0663", "\uff15", "\u00b2", "V")
+        ),
+    ],
+)
+def test_greedy_answer_is_its_digit_and_anything_else_1(answer, number):
+    assert read(Rating(certain(7).logprobs, 0.1, answer=answer), "greedy") == number
+
+
+def test_greedy_reads_no_rating_whose_answer_is_not_known():
+    with pytest.raises(UserError, match="no stored answer.*digit or expected") as raised:
+        aggregate([], {"a": [certain(3)]}, Aggregation(readout="greedy"))
+    assert not isinstance(raised.value, ImageError), "else the image would be a row with an error"
+    assert read(Rating((), 1.0, value=4.37), "greedy") == 4.37
 
 
 def test_mass_outside_the_scale_does_not_move_the_score():

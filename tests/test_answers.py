@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
-from zeroiqa.aggregate import Aggregation
-from zeroiqa.answers import Answers, answers_of, count_answers, image_warnings, limit_of, run_warnings
+from zeroiqa.aggregate import NO_SCALE, Aggregation, Scale
+from zeroiqa.answers import (
+    LATER_COUNTS,
+    Answers,
+    answers_of,
+    check_kinds,
+    count_answers,
+    image_warnings,
+    limit_of,
+    run_warnings,
+    scale_of,
+)
+from zeroiqa.errors import UserError
 from zeroiqa.standards import Kind
 from zeroiqa.types import Rating
 
@@ -113,6 +125,64 @@ def test_another_standard_is_part_of_the_command() -> None:
     )
     assert "`zeroiqa models check internvl3-8b --standard q-bench`" in line
     assert "internvl3-8b, q-bench)" in line
+
+
+def said(answer: str | None, value: float | None = None) -> Rating:
+    return Rating((0.0, float("-inf")), 0.9, value, answer)
+
+
+def test_answers_that_are_no_number_are_counted_and_said_where_they_count() -> None:
+    ratings = (said("Good"), said("7"), said("10"), said(None), None, said("x", 4.0), said("0"))
+    found = count_answers("fake", "word", ratings, USUAL)
+    assert (found.no_numbers, found.no_number_regions, found.regions) == (1, 1, 6)
+    label = {"quality-word-7": "quality"}
+    for readout, count in (("greedy", 1), ("digit", 0), ("expected", 0)):
+        lines = [*image_warnings("fake", "", found, readout)]
+        lines += run_warnings({("fake", "quality-word-7"): found + found}, label, readout)
+        assert sum("no number and counts as 1" in line for line in lines) == count
+        text = "2 of 2 images and 2 of 12 regions are answered by no number (fake) and count as 1."
+        assert lines.count(text) == count
+    only_regions = count_answers("fake", "word", (said("1"), said("The")), USUAL)
+    (line,) = image_warnings("fake", "sharpness", only_regions, "greedy")
+    assert line == "fake: the answer under sharpness for 1 of 1 regions is no number and counts as 1"
+    assert count_answers("fake", "next-word", ratings, USUAL).no_numbers == 0
+
+
+def test_stored_counts_of_before_there_were_answers_have_none_of_them() -> None:
+    stored = vars(count_answers("fake", "word", (said("Good"),), USUAL))
+    assert answers_of(stored).no_numbers == 1
+    older = {name: value for name, value in stored.items() if name not in LATER_COUNTS}
+    assert (answers_of(older).no_numbers, answers_of(older).images) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"),
+    [
+        ("word", True),
+        ("number", True),
+        ("sentence", True),
+        ("float", False),
+        ("next-word", False),
+        ("preference", False),
+    ],
+)
+def test_greedy_is_a_readout_of_kinds_that_are_answered_by_a_digit(kind: Kind, taken: bool) -> None:
+    check_kinds("digit", {"a": "word", "b": kind})
+    with nullcontext() if taken else pytest.raises(UserError, match=f"the standard b .kind {kind}. asks for"):
+        check_kinds("greedy", {"a": "word", "b": kind})
+
+
+@pytest.mark.parametrize(
+    ("raters", "k", "scale"),
+    [
+        (["fake", "nss"], 5, Scale(1, 5)),
+        (["fake"], 0, NO_SCALE),
+        (["baseline:piqe"], 7, NO_SCALE),
+        (["head:lmm4lmm:perception:x"], 7, NO_SCALE),
+    ],
+)
+def test_numbers_of_a_unit_of_their_own_have_no_scale(raters: list[str], k: int, scale: Scale) -> None:
+    assert scale_of(raters, k, USUAL) == scale
 
 
 def test_images_without_prompt_are_said_once_for_all_raters() -> None:

@@ -6,6 +6,32 @@ import skimage.data
 
 from tests.severity import ladder
 from zeroiqa.baselines.piqe import _blocks, _has_flat_edge, _is_noisy, piqe
+from zeroiqa.images.decode import decode
+from zeroiqa.images.opencv import cv2
+from zeroiqa.samples import folder
+
+OF_MATLAB = {
+    "astronaut.jpg": (37.692, 0.2),
+    "astronaut_dark_noisy.jpg": (59.874, 9.0),
+    "cat.jpg": (33.796, 0.5),
+    "coffee.jpg": (29.733, 0.2),
+    "coffee_compressed.jpg": (72.428, 0.3),
+    "rocket.png": (41.624, 0.4),
+}
+"""Sample -> its PIQE by pypiqe 1.2 (MIT), a port of MATLAB's piqe, and how far ours is from that."""
+
+
+@pytest.mark.parametrize("name", OF_MATLAB)
+def test_matlab_stretches_the_gray_and_mirrors_incomplete_blocks(name):
+    """With both done beforehand ours gives its number to a quarter; what is left is its odd surround."""
+    theirs, apart = OF_MATLAB[name]
+    pixels = decode(folder() / name).pixels
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    stretched = np.round(255 * (gray / gray.max())).astype(np.uint8)
+    down, right = (-side % 16 for side in gray.shape)
+    whole = np.pad(stretched, ((0, down), (0, right)), mode="symmetric")
+    assert piqe(np.repeat(whole[..., None], 3, axis=2)) == pytest.approx(theirs, abs=0.25)
+    assert piqe(pixels) == pytest.approx(theirs, abs=apart)
 
 
 def a_block(seed: int = 0) -> np.ndarray:

@@ -192,6 +192,7 @@ def test_a_sound_model_uses_every_path_without_a_warning(
         "batch": True,
         "vision features": True,
         "prefix": "any",
+        "shared view": True,
         "last position": True,
     }
     assert caplog.records == []

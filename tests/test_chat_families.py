@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 from tests.test_tiny import picture  # noqa: E402
-from tests.tiny import FAMILIES, NATIVE, UNLISTED, load_parts, unlisted_more  # noqa: E402
+from tests.tiny import FAMILIES, NATIVE, UNLISTED, build, load_parts, tokenizer, unlisted_more  # noqa: E402
 from tests.tiny.checkpoint import write  # noqa: E402
-from zeroiqa.chat.forward import Paths  # noqa: E402
+from zeroiqa.chat.paths import Paths  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
+from zeroiqa.settings import load_settings  # noqa: E402
 from zeroiqa.standards import Standard, load_standard  # noqa: E402
 from zeroiqa.types import Rating, View  # noqa: E402
 from zeroiqa.weights.options import ModelOptions  # noqa: E402
@@ -167,6 +168,7 @@ def test_every_fast_path_is_in_use_without_a_warning(family: str, models: Callab
 
     assert models(family).warnings == []
     assert (paths.forward, paths.batch, paths.features) == (True, True, True)
+    assert paths.trunk == ("picture" if family in NATIVE else "text")  # what looks at it from every token
     assert paths.prefix == ("equal" if family in PADDING_AVERSE else "any")
 
 
@@ -220,24 +222,49 @@ def test_standards_in_one_call_share_the_vision_encoder_and_rate_as_alone(
     assert 0 < together.vision * len(STANDARDS) == apart.vision
 
 
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen3_5", "internvl"])
+def test_ten_probes_are_ten_prefills_and_one_encoding(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer, "WORDS", f"{tokenizer.WORDS} A B C D E")  # as any real one has them
+    probes = [load_standard(name) for name in load_settings("probes").standards]
+    rater = ChatRater(str(build(family, tmp_path / "model")), ModelOptions(device="cpu"))
+    rater.describe(probes[0])
+    with _Calls(rater) as calls:
+        (ratings,) = rater.rate(VIEWS[:1], probes)
+
+    assert (calls.vision, calls.rows) == (1, 10)
+    assert len({rating and rating.logprobs for rating in ratings}) == 10
+    alone = numbers(rater.rate(VIEWS[:1], probes[-1:]))
+    assert difference(numbers([ratings])[:, -1:], alone) < EXACT
+
+
 class _Calls:
-    """Counts the passes of the vision encoder."""
+    """Counts the passes of the vision encoder, and the rows of those of the whole model."""
 
     def __init__(self, rater: ChatRater) -> None:
-        base = rater.model.engine.loaded.model.base_model
+        self._model = rater.model.engine.loaded.model
+        base = self._model.base_model
         names = ("visual", "vision_tower", "vision_model")
         self._encoder = next(getattr(base, name) for name in names if hasattr(base, name))
-        self.vision = 0
+        self.vision = self.rows = 0
 
     def __enter__(self) -> _Calls:
-        self._hook = self._encoder.register_forward_hook(self._count)
+        self._hooks = (
+            self._encoder.register_forward_hook(self._count),
+            self._model.register_forward_hook(self._count_rows),
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
 
     def _count(self, *arguments: object) -> None:
         self.vision += 1
+
+    def _count_rows(self, _: object, __: object, output: Any) -> None:
+        self.rows += len(output.logits)
 
 
 @pytest.mark.parametrize("family", ALL)

@@ -141,6 +141,20 @@ def test_no_numbers_are_an_error_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_rating_keeps_what_the_model_would_say_first(family: str, tiny: Callable[[str], Path]) -> None:
+    """The most probable token of all; it is as probable as `last_logprobs` has it, be it a level or not."""
+    rater = ChatRater(str(tiny(family)), CPU)
+    standards = (WORDS, ALIGN, SEP)
+    rows = rater.rate([view(3), view(4, 80, 60)], standards)
+    for column, standard in enumerate(standards):
+        tail = rater.model.readout(standard).tail
+        logprobs = rater.model.last_logprobs([view(3), view(4, 80, 60)], standard.fill(), tail)
+        for row, likeliest in zip(rows, logprobs.argmax(-1).tolist(), strict=True):
+            said = rater.loaded.processor.tokenizer.decode([likeliest], skip_special_tokens=True)
+            assert (rating := row[column]) is not None and rating.answer == said.strip()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_next_words_are_read_with_their_space_after_the_answer_that_is_begun(
     family: str, tiny: Callable[[str], Path]
 ) -> None:

@@ -168,7 +168,7 @@ def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
         "compare",
         "run",
         "--baseline",
-        "niqe",
+        "piqe",
         "--mos",
         "opinions.csv",
         "--format",
@@ -179,8 +179,8 @@ def test_a_baseline_is_scored_where_it_is_not_yet(folder: Path) -> None:
     done = zeroiqa(folder, *arguments)
     assert done.returncode == 0, done.stderr
     rows = records(done.stdout, "method", "measure")
-    assert [rows[name, "SRCC"]["better"] for name in ("run", "niqe")] == ["higher", "lower"]
-    (parts,) = (folder / "zeroiqa-runs").glob("niqe-*/ratings/*")
+    assert [rows[name, "SRCC"]["better"] for name in ("run", "piqe")] == ["higher", "lower"]
+    (parts,) = (folder / "zeroiqa-runs").glob("piqe-*/ratings/*")
     written = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
     assert zeroiqa(folder, *arguments).stdout == done.stdout
     assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == written
@@ -220,6 +220,7 @@ def test_ablations_print_their_table_and_what_was_shared(folder: Path) -> None:
     done = zeroiqa(folder, *arguments)
     assert done.returncode == 0, done.stderr
     assert "boxes and whole image, word standard" in done.stdout
+    assert "7 rows of 2 runs; 3 of them are rescored from ratings of other rows." in done.stdout
     assert f"{IMAGES * 5 * 3} ratings computed, {IMAGES * 5} shared" in done.stdout
     assert "Left out: whole image, free number. The rater fake gives levels" in done.stdout
     again = zeroiqa(folder, *arguments)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,16 @@ def test_list_has_a_line_for_each_model(tmp_path: Path) -> None:
         "parameters",
         "bfloat16",
         "presets",
+        "fine-tuned",
+        "on",
     ]
     assert [line.split()[0] for line in lines] == list(model_cards())
     (small,) = (line for line in lines if line.startswith("smolvlm-500m "))
     assert small.split() == ["smolvlm-500m", SMALL, "Apache-2.0", "yes", "0.51", "B", "0.9", "GiB", "small"]
     (researchers,) = (line for line in lines if line.startswith("qwen2.5-vl-3b "))
     assert "Qwen Research" in researchers and " no " in researchers
+    trained = {line.split()[0] for line in lines if line.endswith("KonIQ, SPAQ, KADID, AGIQA-20K, AVA, LSVQ")}
+    assert trained == {"q-realign-mini", "q-realign-lite", "q-realign-pro"}
 
 
 def test_list_as_json_says_the_same_and_more(tmp_path: Path) -> None:
@@ -70,6 +75,7 @@ def test_list_as_json_says_the_same_and_more(tmp_path: Path) -> None:
     assert by_name["gemma3-4b"]["gated"] is True
     assert by_name["qwen2.5-vl-7b"]["presets"] == ["ensemble", "fast"]
     assert by_name["smolvlm-500m"]["memory_bf16_gib"] == 0.95
+    assert by_name["smolvlm-500m"]["trained_on"] == [] and "KonIQ" in by_name["q-realign-pro"]["trained_on"]
 
 
 def test_pull_brings_a_model_and_says_how_to_rate_with_it(hub: Hub, tmp_path: Path) -> None:
@@ -177,6 +183,33 @@ def test_check_compares_with_the_answer_of_the_first_load(tiny: Callable[[str], 
     assert "known answer  same: largest difference 0.0e+00" in again
     assert "level tokens  none: this standard has no levels" in again
     assert "output a score between 1 and 7 as a decimal number" in again
+
+
+def test_check_of_a_preset_shows_its_models_under_its_standards(
+    tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    from zeroiqa.standards import load_standard
+
+    preset = tmp_path / "mine.toml"
+    shipped = (resources.files("zeroiqa.presets") / "fast.toml").read_text(encoding="utf-8")
+    raters, standards = f'raters = ["hf:{tiny("smolvlm")}"]', 'standards = ["dog-iqa-word-7", "q-bench"]'
+    changed = re.sub(r"^raters = .*", raters, shipped, flags=re.M)
+    preset.write_text(re.sub(r"^standards = .*", standards, changed, flags=re.M), encoding="utf-8")
+    arguments = ["models", "check", "--preset", str(preset), "--offline"]
+    shown = CliRunner().invoke(cli, arguments).stdout
+    assert re.findall(r"^standard +(\S+)", shown, re.M) == ["dog-iqa-word-7", "q-bench"]
+    assert re.findall(r"^known answer  (\w+)", shown, re.M) == ["recorded"] * 3
+    whole, crop = (load_standard("dog-iqa-word-7").fill(crop=crop).before_image for crop in (False, True))
+    _, first, between, second, *_ = shown.split("-" * 72 + "\n")
+    assert f"{whole}<image>" in first and f"{crop}<image>" in second
+    assert between == "prompt for crops of regions as sent, between the lines:\n"
+    again = CliRunner().invoke(cli, arguments).stdout
+    assert re.findall(r"^known answer  (\w+)", again, re.M) == ["same"] * 3
+
+
+def test_check_of_nothing_asks_for_a_name() -> None:
+    done = CliRunner().invoke(cli, ["models", "check"])
+    assert "name a model, or a preset by --preset" in str(done.exception)
 
 
 def test_code_of_a_model_may_run_with_a_flag_only_and_a_warning_names_the_model(

@@ -128,6 +128,31 @@ def test_the_threshold_is_arithmetic(starred: Path, server: ChatServer, give: Ca
     assert "less than" not in give(starred, "status", "run").stdout
 
 
+@pytest.mark.parametrize(
+    "command", ["rescore run", "evaluate run --mos mos.csv --root photos --resamples 0", "score photos"]
+)
+def test_greedy_answers_that_are_no_number_are_said_once(
+    starred: Path, server: ChatServer, give: Callable[..., Any], command: str
+) -> None:
+    own = chosen(server) if command.startswith("score") else ()
+    style = () if command.startswith("evaluate") else ("--format", "csv")
+    done = give(starred, *command.split(), *own, "--readout", "greedy", *style)
+    assert done.returncode == 0, done.stderr
+    said = f"1 of 4 images and 6 of 24 regions are answered by no number (openai:{server.url}) and count as 1"
+    assert (all_of_it := done.stdout + done.stderr).count(
+        said
+    ) == 1 and f"{said}; `zeroiqa models check" in all_of_it
+    if not command.startswith("evaluate"):
+        first, *others = csv.DictReader(done.stdout.splitlines())
+        assert (first["score"], {row["score"] for row in others}) == ("1.000000", {"7.000000"})
+        assert (
+            "the answer for the whole image and 6 of 6 regions is no number and counts as 1"
+            in first["warnings"]
+        )
+        assert all("no number" not in row["warnings"] for row in others)
+    assert "no number" not in give(starred, "rescore", "run", "--readout", "digit").stderr
+
+
 def test_a_run_of_an_older_version_is_read_as_it_is(starred: Path, give: Callable[..., Any]) -> None:
     folder = starred / "run"
     record = json.loads((folder / "run.json").read_text())

@@ -137,6 +137,35 @@ def test_a_mistake_is_one_sentence_and_leaves_no_folder(
     assert not (photos.parent / "out").exists()
 
 
+def test_the_least_area_in_pixels_and_the_weight_of_the_rest(photos: Path) -> None:
+    """Cells of a grid do not overlap: what is left weighs what its area is."""
+    rule = ("--min-area", "0", "--min-pixels", "30000", "--complement-rule", "remainder")
+    for grid, masks in (("grid:2x2", 3), ("grid:9x9", 0)):
+        out = photos.parent / grid
+        done = segment(photos.parent, "photos/cat.jpg", "-o", str(out), "--segmenter", grid, *rule)
+        assert done.returncode == 0, done.stderr
+        rows = pq.read_table(out / "regions.parquet").to_pylist()
+        rest = 0.25 if masks else 1.0
+        assert [row["weight"] for row in rows] == [*([None] * masks), rest]
+        annotations = json.loads((out / "coco.json").read_text())["annotations"]
+        assert [each.get("weight") for each in annotations] == [*([None] * masks), rest]
+
+
+def test_the_former_name_of_a_granularity_is_said_once(photos: Path, tiny_sam2: Path) -> None:
+    loose = "points_per_side=2,pred_iou_thresh=0,stability_score_thresh=0"
+    arguments = ("--segmenter", f"sam2:{tiny_sam2}", "--device", "cpu", "--no-overlays")
+    done = segment(
+        photos.parent, "photos/cat.jpg", "-o", "out", "--granularity", f"paper,{loose}", *arguments
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("The granularity paper is called default-16 now: its numbers are ours") == 1
+    again = segment(
+        photos.parent, "photos/cat.jpg", "-o", "out", "--granularity", f"default-16,{loose}", *arguments
+    )
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+    assert "paper" not in again.stderr
+
+
 def test_another_granularity_needs_another_folder(photos: Path) -> None:
     assert segment(photos.parent, "photos", "-o", "out", "--segmenter", "grid").returncode == 0
     done = segment(photos.parent, "photos", "-o", "out", "--segmenter", "grid:2x2")

@@ -165,8 +165,11 @@ def raters() -> dict[str, list[str]]:
 SOURCES = {
     "sep-iqa": ("sep_iqa_notebook", {"embed": "embed_2", "k": "100"}),
     "llm-iqa": ("llm_iqa_table4", {"K": "7"}),
+    "dog-iqa": ("llm_iqa_table2", {"method": "Dog-IQA v1"}),
+    "q-debias": ("q_debias_table1", {"method": "Q-Debias"}),
+    "q-realign": ("q_realign_readme", {"model": "Q-ReAlign Mini"}),
     "fast": ("pace_readme", {"method": "Qwen2.5-VL-7B"}),
-    "niqe": ("llm_iqa_table2", {"method": "NIQE"}),
+    "niqe:FILE": ("llm_iqa_table2", {"method": "NIQE"}),
 }
 """Which rows of which published table the README shows."""
 
@@ -179,7 +182,7 @@ def test_the_agreement_of_raters_is_what_the_linked_tables_print() -> None:
             rows = [each for each in csv.DictReader(opened) if row.items() <= each.items()]
         for dataset, number in zip(("spaq", "kadid", "agiqa3k"), numbers, strict=True):
             [printed] = {
-                each.get(f"{dataset}_srcc") or each["srcc"]
+                each.get(f"{dataset}_srcc") or each.get("srcc", "–")
                 for each in rows
                 if each.get("dataset", dataset) == dataset
             }

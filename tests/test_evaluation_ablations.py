@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 from zeroiqa.standards import load_standard
-from zeroiqa.types import View
+from zeroiqa.types import Region, View
 
 SETTINGS = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake"]})
 WORD_ROWS = [row for row in table_rows("3", SETTINGS) if row.standard != "quality-float"]
@@ -46,11 +49,17 @@ def ablate(rows, folder="out", settings=SETTINGS):
 
 
 def test_every_table_has_rows_and_those_of_the_paper_its_names():
-    assert [len(table_rows(table, SETTINGS)) for table in ("3", "4", "5", "ours")] == [8, 4, 4, 14]
+    assert [len(table_rows(table, SETTINGS)) for table in ("3", "4", "5", "ours", "official")] == [
+        8,
+        4,
+        4,
+        14,
+        16,
+    ]
     assert [row.published for row in table_rows("3", SETTINGS)] == list("12345678")
     ensemble = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake", "fake:2"]})
     assert [row.published for row in table_rows("3", ensemble)] == [*"1234567812345678", "9"]
-    sam = load_settings("embedded", {"granularity": "paper"})
+    sam = load_settings("embedded", {"granularity": "default-16"})
     assert [(row.label, row.published) for row in table_rows("5", sam)] == [
         ("default parameters", "Default"),
         ("segmenter sam2.1-tiny", "SAM Tiny"),
@@ -82,14 +91,17 @@ OVERRIDES = [
 NAMED = {
     "segmenter": r"segmenter",
     "granularity": r"parameters",
-    "complement": r"no complement",
+    "complement": r"complement",
+    "complement_rule": r"complement",
+    "formula": r"formula",
+    "count_weight": r"count term",
     "min_area": r"least area",
     "crop": r"masks|boxes|whole",
     "lambda": r"lambda|boxes|masks|whole",
     "weighting": r"by area|by mean",
     "normalize_areas": r"literal areas",
     "readout": r"readout",
-    "standard": r"standard|K =|free number",
+    "standard": r"standard|K =|free number|prompt",
 }
 """Setting -> what a label says where it is about that setting."""
 
@@ -106,7 +118,7 @@ def settings_of(row, settings):
     return {**fields, **arithmetic, "standard": row.standard, "standards": None}
 
 
-@pytest.mark.parametrize("table", ["3", "4", "5", "ours"])
+@pytest.mark.parametrize("table", ["3", "4", "5", "ours", "official"])
 @pytest.mark.parametrize("overrides", OVERRIDES, ids=lambda each: "-".join(map(str, each.values())))
 def test_two_rows_differ_only_in_what_their_labels_name(table, overrides):
     overrides = dict(overrides)
@@ -143,17 +155,10 @@ def test_a_row_that_would_be_the_common_setting_is_left_out_with_a_word():
 
 def test_without_the_complement_literal_areas_give_other_scores_and_need_no_further_run():
     """The areas do not add up to 1 where a region is too small: literal, the others count what they cover."""
-    for number in range(5):
-        pixels = np.full((64, 80, 3), 200, np.uint8)
-        pixels[8:40, 8:40] = (20, 40 * number, 90)
-        PIL.Image.fromarray(pixels).save(f"photos/{number}.png")
+    paint_squares()
     settings = load_settings("embedded", {"segmenter": "graph", "raters": ["fake"], "min_area": 0.3})
     found = ablate(table_rows("5", settings), settings=settings)
-    scores = {}
-    for row in table_rows("5", settings):
-        run = found.runs[row.run]
-        results = runs.iter_scores(run, runs.reaggregation(run, dict(common_arithmetic(row))))
-        scores[row.label] = [each.scores[run.labels[row.standard]].score for each in results]
+    scores = {row.label: scores_of(row, found) for row in table_rows("5", settings)}
     assert len(found.runs) == 2
     assert all(
         literal < normalised
@@ -174,6 +179,54 @@ def test_no_model_call_is_repeated_within_a_table():
     assert found.segmentations.reused == images
 
 
+def test_the_official_table_rates_twice_and_rescores_the_rest():
+    """One run under both prompts; without the complement nothing is rated again."""
+    paint_squares()
+    settings = load_settings("embedded", {"segmenter": "graph", "raters": ["fake"]})
+    rows = table_rows("official", settings)
+    found = ablate(rows, settings=settings)
+    regions = [each.regions for each in runs.iter_scores(found.runs[RunKey("bbox")])]
+    views = sum(1 + len(each) for each in regions)
+    whole = sum(region.box == (0, 0, 80, 64) for each in regions for region in each)
+    assert [key.name for key in found.runs] == [
+        "bbox", "bbox-complement-True-complement_rule-remainder", "bbox-complement-False"
+    ]  # fmt: skip
+    assert found.ratings.computed == 2 * views - whole, "one of the two asks about crops in another way"
+    assert (found.segmentations.computed, found.segmentations.reused) == (5, 10), "by any rule"
+    assert len(rows) == 16 and len({(row.run, row.standard) for row in rows}) == 4
+    scores = {row.label: scores_of(row, found) for row in rows}
+    first = scores["formula dog-iqa-first, lambda 1"]
+    assert scores["lambda 1"] == pytest.approx(first), "of one lambda they are multiples of each other"
+    assert scores["formula mean, lambda 1"] == pytest.approx([score / 2 for score in first])
+    counted = [0.1 * len(each) for each in regions]
+    assert np.subtract(scores["official"], scores["count term 0"]) == pytest.approx(counted)
+    assert scores["readout greedy"] == scores["official"], "the fake rater answers the likeliest level"
+    assert scores["readout expected"] != scores["official"] != scores["prompt of the paper"]
+
+
+def test_rows_that_read_what_a_rater_does_not_say_are_left_out_with_their_number():
+    both = load_settings("embedded", {"segmenter": "graph", "raters": ["fake", "nss"]})
+    labels = [row.label for row in table_rows("official", both)]
+    assert "readout greedy, fake" in labels and "readout greedy, nss" not in labels
+    assert (
+        "Left out: readout greedy (1 of 17 rows). The rater nss answers no text, whose first token they read."
+        in (left_out("official", both))
+    )
+
+
+def paint_squares():
+    for number in range(5):
+        pixels = np.full((64, 80, 3), 200, np.uint8)
+        pixels[8:40, 8:40] = (20, 40 * number, 90)
+        PIL.Image.fromarray(pixels).save(f"photos/{number}.png")
+
+
+def scores_of(row, found):
+    run = found.runs[row.run]
+    results = runs.iter_scores(run, runs.reaggregation(run, dict(common_arithmetic(row))))
+    return [each.scores[run.labels[row.standard]].score for each in results]
+
+
 def test_a_second_table_uses_what_the_first_one_has_found():
     ablate(WORD_ROWS)
     found = ablate(table_rows("4", SETTINGS), "out4")
@@ -184,7 +237,32 @@ def test_a_second_table_uses_what_the_first_one_has_found():
 
 
 def test_the_scores_are_those_of_plain_runs():
-    found = ablate(WORD_ROWS)
+    same_as_plain(ablate(WORD_ROWS))
+
+
+def test_masks_that_overlap_are_found_once_for_every_rule(tiny_sam2):
+    """Least areas, union and remainder are applied to stored masks, as the segmenter itself would have."""
+    granularity = "default-16,points_per_side=4,pred_iou_thresh=0.3,stability_score_thresh=0.3"
+    settings = load_settings(
+        "embedded",
+        {"segmenter": f"sam2:{tiny_sam2}", "raters": ["fake"], "min_pixels": 40, "granularity": granularity},
+    )
+    found = ablate(
+        [row for row in table_rows("official", settings) if row.run.segmentation], settings=settings
+    )
+    assert (found.segmentations.computed, found.segmentations.reused) == (5, 5)
+    weights = {
+        region.weight
+        for run in found.runs.values()
+        for each in runs.iter_scores(run)
+        for region in each.regions
+        if region.kind == "complement"
+    }
+    assert len(weights) == 5, "the remainder of each photo, as its masks overlap"
+    same_as_plain(found)
+
+
+def same_as_plain(found):
     for key, run in found.runs.items():
         settings = runs.load_run(run.folder).settings
         plain = runs.open_run(Path("plain") / key.name, settings, find_images(["photos"]), preset="x")
@@ -226,6 +304,26 @@ def test_a_cached_rater_tells_views_standards_and_prompts_apart(tmp_path):
         assert (calls.computed, calls.reused) == (3, 3), "one for quality, one for each of two prompts"
         other = CachedRater(FakeRater("2"), cache, calls)
         assert other.rate(views[:1], [words]) != [row[:1] for row in found[:1]]
+        crops = [views[0], replace(views[0], region=Region((0, 0, 20, 20), 1.0, "object"))]
+        official = load_standard("dog-iqa-word-7")  # which asks about crops in another way
+        assert cached.rate(crops, [words, official]) == FakeRater().rate(crops, [words, official])
+        assert len({row[1] for row in cached.rate(crops, [words, official])}) == 2
+
+
+def test_a_rating_that_was_kept_without_its_answer_is_rated_again(tmp_path):
+    words, view = load_standard("quality-word-7"), View(np.full((20, 20, 3), 90, np.uint8), None, (20, 20))
+    with open_cache(tmp_path / "memory.sqlite") as cache:
+        (expected,) = CachedRater(FakeRater(), cache, Calls()).rate([view], [words])
+    with sqlite3.connect(tmp_path / "memory.sqlite") as database:
+        (text,) = database.execute("select value from known").fetchone()
+        (record,) = json.loads(text)
+        del record["answer"]
+        database.execute("update known set value = ?", (json.dumps([record]),))
+    database.close()
+    with open_cache(tmp_path / "memory.sqlite") as cache:
+        calls = Calls()
+        assert CachedRater(FakeRater(), cache, calls).rate([view], [words]) == [expected]
+        assert calls.computed == 1
 
 
 @pytest.mark.parametrize(

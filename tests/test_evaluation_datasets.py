@@ -61,7 +61,8 @@ def test_what_is_known_of_a_database_is_complete():
     )  # fmt: skip
     for card in dataset_cards().values():
         assert card.licence and card.where.startswith("https://") and card.layout
-        assert not card.splits or sum(card.splits.values()) == card.images
+        official = [count for split, count in card.splits.items() if split not in card.name_splits]
+        assert not official or sum(official) == card.images
         assert card.scales.keys() <= {*get_args(Aspect)}
         assert all(scale.low < scale.high for scale in card.scales.values())
     assert sum(1 for card in dataset_cards().values() if card.scales["quality"].direction == -1) == 1
@@ -183,6 +184,13 @@ def test_agiqa3k_has_two_aspects_and_its_models(tmp_path):
     assert last.groups == {"model": "sd1.5", "variant": "lowcorr", "style": "anime style"}
     assert dataset.samples[0].prompt == "a cat, asleep"
     assert dataset.samples[0].groups == {"model": "AttnGAN", "variant": "normal"}
+
+
+def test_agiqa3k_as_the_authors_of_dog_iqa_evaluate_on_it_is_a_split(tmp_path):
+    layouts.agiqa3k(tmp_path)
+    dataset = read_dataset("agiqa3k", tmp_path, split="dog-iqa")
+    assert [sample.name for sample in dataset.samples] == ["AttnGAN_normal_000.jpg"]
+    assert "The dog-iqa split of AGIQA-3K has 1,484 images; 1 found" in dataset.notes[0]
 
 
 def test_aigiqa20k_is_read_from_its_three_lists(tmp_path):
@@ -321,6 +329,8 @@ def test_the_authors_own_list_of_agiqa3k_is_read_whole(dev_data, tmp_path):
         "AttnGAN": 300, "DALLE2": 290, "glide": 300, "midjourney": 592, "sd1.5": 1200, "xl2.2": 300
     }  # fmt: skip
     assert len({sample.prompt for sample in dataset.samples}) == 300
+    entries = read_dataset("agiqa3k", tmp_path, split="dog-iqa")
+    assert len(entries.samples) == 1484 and entries.notes == ()
 
 
 def generated(references: int, versions: int) -> Dataset:

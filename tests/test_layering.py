@@ -18,6 +18,8 @@ from scripts.imports import LINE, MODULES, imported, package_of, upwards
 PACKAGE = Path(zeroiqa.__file__).parent
 
 MODELS = (
+    "zeroiqa.segmenters.eomt",
+    "zeroiqa.segmenters.sam2.cleaning",
     "zeroiqa.segmenters.sam2.generation",
     "zeroiqa.segmenters.sam2.upsampling",
     "zeroiqa.segmenters.sam2.official",
@@ -29,6 +31,7 @@ MODELS = (
     "zeroiqa.segmenters.sam2.convert",
     "zeroiqa.raters.chat",
     "zeroiqa.chat.engine",
+    "zeroiqa.chat.memory",
     "zeroiqa.chat.inputs",
     "zeroiqa.chat.forward",
     "zeroiqa.chat.path_check",
@@ -39,6 +42,9 @@ MODELS = (
     "zeroiqa.chat.mplug_owl3",
     "zeroiqa.raters.head",
     "zeroiqa.baselines.clip.model",
+    "zeroiqa.baselines.clip.openai_model",
+    "zeroiqa.baselines.clip.openai_network",
+    "zeroiqa.baselines.clip.patches",
     "zeroiqa.baselines.vqascore",
     "zeroiqa.heads.backbone",
     "zeroiqa.heads.lmm4lmm",

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from zeroiqa.errors import UserError
+from zeroiqa.evaluation.methods import measured_by
 from zeroiqa.raters import build_rater, rater_names
-from zeroiqa.settings import load_settings, preset_description
-from zeroiqa.weights.cards import ModelCard, find_model, model_cards, resolve_model
+from zeroiqa.settings import load_settings, preset_description, preset_names
+from zeroiqa.weights.cards import ModelCard, find_model, model_cards, resolve_model, trained_on
 
 CARDS = model_cards()
 
@@ -82,6 +83,21 @@ def test_any_repository_or_folder_stands_after_hf() -> None:
     assert resolve_model("smolvlm-500m") == ("HuggingFaceTB/SmolVLM-500M-Instruct", "main")
     with pytest.raises(UserError, match="hf: lacks a model"):
         resolve_model("hf:")
+
+
+def test_a_model_fine_tuned_on_human_scores_says_so_under_each_of_its_names() -> None:
+    """Beside training-free ones nobody may take it for one of them: in lists, protocols and presets."""
+    trained = {name for name, card in CARDS.items() if card.trained_on}
+    assert trained == {"q-realign-mini", "q-realign-lite", "q-realign-pro"}
+    for name in trained:
+        repo = CARDS[name].repo
+        assert trained_on(name) == trained_on(f"hf:{repo}") == trained_on(f"openai:http://x/v1#{repo}") != ()
+    assert trained_on("qwen3.5-4b") == trained_on("hf:Qwen/Qwen3.5-4B") == trained_on("nss") == ()
+    said = "q-realign-mini (fine-tuned on KonIQ, SPAQ, KADID, AGIQA-20K, AVA, LSVQ)"
+    assert measured_by(["nss", "q-realign-mini"]) == f"measured here, nss, {said}"
+    for preset in preset_names():
+        is_trained = any(map(trained_on, load_settings(preset).raters))
+        assert ("fine-tuned" in preset_description(preset)) == is_trained
 
 
 @pytest.mark.parametrize("preset", ["ensemble", "fast", "small"])

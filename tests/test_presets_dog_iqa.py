@@ -6,7 +6,7 @@ processor and tokenizer of mPLUG-Owl3, which are compared with their authors' el
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +24,10 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 import zeroiqa  # noqa: E402
 from tests.tiny import mplug_owl3  # noqa: E402
 from zeroiqa.aggregate import Scale  # noqa: E402
+from zeroiqa.chat.loading import load  # noqa: E402
 from zeroiqa.chat.mplug_owl3 import MplugOwl3Processor  # noqa: E402
 from zeroiqa.segmenters.sam2 import segmenter as sam2  # noqa: E402
+from zeroiqa.weights.options import ModelOptions  # noqa: E402
 
 if TYPE_CHECKING:
     from zeroiqa.types import Mask, Pixels
@@ -196,7 +198,7 @@ def raw(masks: Sequence[Mask]) -> sam2.GeneratedMasks:
 
 
 @pytest.fixture(scope="module")
-def scored(checkpoint: Path) -> Iterator[dict[str, tuple[zeroiqa.ImageScore, Official]]]:
+def scored(checkpoint: Path) -> dict[str, tuple[zeroiqa.ImageScore, Official]]:
     """Every case by the preset and by its authors; the raw masks are given."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
@@ -224,7 +226,7 @@ def scored(checkpoint: Path) -> Iterator[dict[str, tuple[zeroiqa.ImageScore, Off
         assert (parameters.points_per_side, parameters.min_mask_region_area) == (8, 1000)
         assert (parameters.pred_iou_thresh, parameters.stability_score_thresh) == (0.9, 0.8)
         assert (parameters.stability_score_offset, parameters.box_nms_thresh) == (0.7, 0.9)
-        yield found
+        return found
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -255,3 +257,45 @@ def test_the_cases_hold_what_they_are_for(scored: dict[str, tuple[zeroiqa.ImageS
     assert apart, "the whole image and its crop, of the same pixels, are asked in two ways"
     said = [warning for mine, _ in scored.values() for warning in mine.warnings if "is no number" in warning]
     assert len(said) == sum(not set(each.answers) <= set("0123456789") for _, each in scored.values())
+
+
+def test_a_run_keeps_what_both_formulas_of_the_authors_need(
+    checkpoint: Path, tiny_sam2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real network of random weights finds the masks; its own filters would leave none of them."""
+    (tmp_path / "photos").mkdir()
+    photos = [picture(seed).repeat(3, 0).repeat(3, 1) for seed in (1, 2)]
+    for number, pixels in enumerate(photos):
+        PilImage.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    found: list[sam2.GeneratedMasks] = []
+    real = sam2.generate_masks
+
+    def generate(*arguments: Any) -> Any:
+        made = real(*arguments)
+        found.extend(made)
+        return made
+
+    monkeypatch.setattr(sam2, "generate_masks", generate)
+    loose = "pred_iou_thresh=0.5,stability_score_thresh=0,box_nms_thresh=0.7,min_mask_region_area=0"
+    run = zeroiqa.run(
+        tmp_path / "photos",
+        tmp_path / "run",
+        preset="dog-iqa",
+        segmenter=f"sam2:{tiny_sam2}",
+        granularity=f"dog-iqa,{loose}",
+        raters=[f"hf:{checkpoint}"],
+        device="cpu",
+        dtype="float32",
+        workers=1,
+    )
+    authors = Authors(load(str(checkpoint), ModelOptions(device="cpu")), checkpoint)
+    official = [
+        authors.score(pixels, [masks.full_size(number, 0.0) for number in range(len(masks))])
+        for pixels, masks in zip(photos, found, strict=True)
+    ]
+    assert min(len(each.levels) for each in official) > 3
+    stored = zeroiqa.load_run(run.folder)
+    tip = [result.score for result in stored.scores()]
+    first = [result.score for result in stored.scores(formula="dog-iqa-first", lam=1.0)]
+    assert tip == pytest.approx([each.tip for each in official], abs=1e-6)
+    assert first == pytest.approx([each.first for each in official], abs=1e-6)

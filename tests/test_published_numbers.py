@@ -52,7 +52,10 @@ ROWS = {
     "sep_iqa_readouts": 4,
     "q_bench_leaderboard": 3,
     "pace_readme": 5,
+    "ma_clip": 2,
     "q_align_model_zoo": 1,
+    "q_debias_table1": 2,
+    "q_realign_readme": 4,
     "pyiqa_benchmark": 7,
     "piq_readme": 2,
 }

@@ -55,6 +55,23 @@ def test_levels_are_normalised_among_themselves_and_their_sum_is_the_mass() -> N
     assert rating.mass == pytest.approx(0.8) and rating.value is None
 
 
+@pytest.mark.parametrize(
+    ("tokens", "answer"),
+    [
+        ({"\u01202": 0.5, "1": 0.2, "The": 0.299}, "2"),
+        ({"Good\n": 0.5, "1": 0.2, "3": 0.299}, "Good"),
+        ({"8": 0.5, "1": 0.2, "3": 0.299}, "8"),
+    ],
+)
+def test_the_token_that_was_answered_is_kept_be_it_a_level_or_not(
+    tokens: dict[str, float], answer: str
+) -> None:
+    rating = read_levels(read_answer(body(logs(**tokens))), 3)
+    assert rating is not None and rating.answer == answer
+    after_a_space = read_levels(read_answer(body(logs(**{" ": 0.9, "1": 0.1}), logs(**tokens))), 3)
+    assert after_a_space is not None and after_a_space.answer == answer
+
+
 @pytest.mark.parametrize("mark", [" ", "\u2581", "\u0120", "\n", " \n"])
 def test_level_after_a_space_is_the_same_level(mark: str) -> None:
     tokens = logs(**{"1": 0.3, f"{mark}1": 0.1, f"{mark}2": 0.4, "2": 0.1, "x": 0.1})

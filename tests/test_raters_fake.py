@@ -59,6 +59,15 @@ def test_ratings_are_distributions_for_every_standard_with_levels():
         assert 0 <= rating.mass <= 1
 
 
+def test_the_answer_is_the_most_probable_level():
+    answers = set()
+    for seed in range(20):
+        rating = rate("fake", view(seed))
+        assert rating.answer == str(rating.logprobs.index(max(rating.logprobs)) + 1)
+        answers.add(rating.answer)
+    assert len(answers) > 3
+
+
 def test_equal_views_get_equal_ratings():
     assert rate("fake", view()) == rate("fake", view())
 

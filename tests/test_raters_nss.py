@@ -17,7 +17,7 @@ from zeroiqa.errors import UserError
 from zeroiqa.images.decode import decode
 from zeroiqa.images.opencv import cv2
 from zeroiqa.nss.measures import measure
-from zeroiqa.nss.niqe import PristineModel, load_model
+from zeroiqa.nss.naturalness import PristineModel, load_model
 from zeroiqa.raters.nss import (
     LEAST_SIDE,
     MOST_PIXELS,

@@ -13,7 +13,9 @@ import pytest
 
 from tests.pages import TEXT
 from zeroiqa.aggregate import read
-from zeroiqa.baselines import pixel_baselines
+from zeroiqa.baselines import catalogue, pixel_baselines
+from zeroiqa.baselines.niqe.files import read_parameters
+from zeroiqa.baselines.niqe.model import niqe
 from zeroiqa.images.decode import decode
 from zeroiqa.metrics.measures import krcc, plcc, srcc
 from zeroiqa.raters.nss import NssRater
@@ -22,8 +24,8 @@ from zeroiqa.types import View
 
 FOLDER = Path(__file__).parents[1] / "results" / "biq2021"
 METRICS = {"srcc": srcc, "plcc": plcc, "krcc": krcc}
-METHODS = ("nss", *(baseline.name for baseline in pixel_baselines()))
-DIRECTIONS = {"nss": 1, **{baseline.name: baseline.direction for baseline in pixel_baselines()}}
+METHODS = ("nss", "niqe", *(baseline.name for baseline in pixel_baselines()))
+DIRECTIONS = {"nss": 1, **{name: baseline.direction for name, baseline in catalogue().items()}}
 
 
 def test_the_guide_shows_the_speed_of_the_fast_paths_as_measured():
@@ -48,6 +50,18 @@ def test_the_guide_shows_what_segmentation_saves_as_measured():
     numbers = [int(number) for number in re.findall(r"\d+", said) if number not in ("4", "64")]
     assert numbers == expected
     assert all(ratio["same regions"] for ratio in ratios.values())
+
+
+def test_the_guide_shows_what_a_photo_costs_by_two_profiles_as_measured():
+    measured = json.loads((FOLDER.parent / "bench" / "segmenter_profiles.json").read_text(encoding="utf-8"))
+    rows = [row for row in measured["measurements"] if row["size"] == "12 MP"]
+    assert [(row["profile"], row["points"]) for row in rows] == [("dog-iqa", 64), ("default-16", 256)]
+    (said,) = re.findall(
+        r"a photo of 12 megapixels takes (.*?)\(\[results/bench/segmenter_pro", TEXT, re.DOTALL
+    )
+    numbers = [float(number) for number in re.findall(r"\d+\.\d", said)]
+    kinds = ("seconds", "seconds in the encoder")
+    assert numbers == [round(row[kind], 1) for kind in kinds for row in rows]
 
 
 def test_the_tables_of_the_whole_chain_are_what_its_commands_printed():
@@ -142,6 +156,19 @@ def test_the_scores_are_those_that_the_code_gives(dev_data):
         for baseline in pixel_baselines():
             value = baseline.load()(pixels)
             assert value == pytest.approx(float(found[baseline.name][row]), abs=1e-6)
+        value = niqe(pixels, read_parameters(dev_data / "niqe_published_parameters.npz")[0])
+        assert value == pytest.approx(float(found["niqe"][row]), abs=1e-6)
+
+
+def test_the_photographs_that_niqe_is_compared_on_are_within_their_tolerance():
+    folder = FOLDER.parent / "niqe"
+    facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert hashlib.sha256((folder / "published.csv").read_bytes()).hexdigest() == facts["published_sha256"]
+    with (folder / "published.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    for row in rows:
+        assert float(row["as stored"]) == pytest.approx(float(row["expected"]), abs=float(row["tolerance"]))
 
 
 def test_the_machinery_of_runs_costs_what_the_guide_says_and_meets_its_targets():

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.old_parts import run_as_version_1
 from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
@@ -65,6 +66,19 @@ def test_an_image_of_several_runs_is_taken_once_from_the_first():
     runs.write_scores(merged)
     finish("whole", "a", "b", "c")
     assert repeated == 2 and scores("merged") == scores("whole")
+
+
+def test_runs_with_older_parts_are_merged_but_not_read_greedily():
+    older, newer = finish("one", "a"), finish("two", "b", "c")
+    run_as_version_1(older.folder)
+    with pytest.raises(UserError, match=r"3 of 3 parts with ratings by fake in one are of an older zeroiqa"):
+        older.scores(readout="greedy")
+    merged, _ = merge_runs([older, newer], Path("merged"))
+    runs.write_scores(merged)
+    finish("whole", "a", "b", "c")
+    assert scores("merged") == scores("whole")
+    with pytest.raises(UserError, match="no stored answer"):  # its parts are of today, though not all answers
+        list(merged.scores(readout="greedy"))
 
 
 def test_an_interrupted_merge_goes_on(monkeypatch):

@@ -3,12 +3,11 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.old_parts import as_version_1, with_version
 from zeroiqa.errors import UserError
 from zeroiqa.runs import parts
 from zeroiqa.runs.parts import RatingsRow, RegionsRow
@@ -42,7 +41,8 @@ def regions_rows(draw):
         (x0, x1), (y0, y1) = draw(spans(width)), draw(spans(height))
         area = draw(st.floats(0, 1, exclude_min=True))
         kind = draw(st.sampled_from(["object", "complement"]))
-        regions.append(Region((x0, y0, x1, y1), area, kind, draw(st.none() | masks())))
+        weight = draw(st.none() | st.floats(0, 1, exclude_min=True))
+        regions.append(Region((x0, y0, x1, y1), area, kind, draw(st.none() | masks()), weight))
     return RegionsRow(image, (height, width), tuple(regions), warnings)
 
 
@@ -50,6 +50,7 @@ ratings = st.builds(
     Rating,
     logprobs=st.lists(st.floats(max_value=0, allow_nan=False), min_size=1, max_size=7).map(tuple),
     mass=st.floats(0, 1),
+    answer=st.none() | texts,
 ) | st.builds(Rating, st.just(()), st.just(1.0), st.floats(allow_nan=False, allow_infinity=False))
 by_standard = st.dictionaries(
     texts, st.lists(st.none() | ratings, min_size=1, max_size=3).map(tuple), min_size=1, max_size=2
@@ -86,17 +87,60 @@ def test_rater_with_a_long_name_has_a_folder_of_its_own_that_file_systems_take()
     assert parts.rating_stage("fake:2") == "ratings/fake%3A2"
 
 
-def test_part_without_the_field_of_numbers_is_read(tmp_path):
-    row = RatingsRow(0, {"quality": (Rating((0.0,), 0.5), None)})
+@pytest.mark.parametrize("without", [{"weight", "answer"}, {"weight", "answer", "value"}])
+def test_parts_without_later_fields_are_read(tmp_path, without):
+    with parts.new_regions(tmp_path, 0) as add:
+        add(RegionsRow(0, (10, 10), (Region((0, 0, 5, 5), 0.25, "object", weight=0.125),)))
     with parts.new_ratings(tmp_path, "fake", 0) as add:
-        add(row)
-    path = parts.part_path(tmp_path, "ratings/fake", 0)
-    today = pq.read_table(path)
-    fields = [field for field in today.schema.field("ratings").type.value_type if field.name != "value"]
-    place = today.schema.get_field_index("ratings")
-    schema = today.schema.set(place, pa.field("ratings", pa.list_(pa.struct(fields))))
-    pq.write_table(pa.Table.from_pylist(today.to_pylist(), schema), path)
-    assert list(parts.read_ratings(tmp_path, "fake", 0)) == [row]
+        add(RatingsRow(0, {"quality": (Rating((0.0,), 0.5, answer="1"), None)}))
+    assert parts.keeps_answers(tmp_path, "ratings/fake", 0)
+    for path in tmp_path.rglob("part-*.parquet"):
+        as_version_1(path, without=frozenset(without))
+    assert not parts.keeps_answers(tmp_path, "ratings/fake", 0)
+    (segmented,), (rated,) = parts.read_regions(tmp_path, 0), parts.read_ratings(tmp_path, "fake", 0)
+    assert segmented.regions == (Region((0, 0, 5, 5), 0.25, "object"),)
+    assert rated.ratings == {"quality": (Rating((0.0,), 0.5), None)}
+    parts.write_part(tmp_path, "ratings/fake", 1, parts.read_part(tmp_path, "ratings/fake", 0))
+    (copied,) = parts.read_ratings(tmp_path, "fake", 1)
+    assert copied == rated
+
+
+READERS = {
+    "regions": lambda folder: list(parts.read_regions(folder, 0)),
+    "ratings": lambda folder: list(parts.read_ratings(folder, "fake", 0)),
+    "errors": lambda folder: parts.read_errors(folder, "ratings/fake", 0),
+    "copy": lambda folder: parts.read_part(folder, "regions", 0),
+    "answers": lambda folder: parts.keeps_answers(folder, "ratings/fake", 0),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [
+        (b"3", "of version 3, which a later zeroiqa wrote; this one reads up to version 2: pip install -U"),
+        (b"two", "cannot be read .its version is b'two'.; delete it"),
+        (b"0", "cannot be read .its version is b'0'.; delete it"),
+    ],
+)
+def test_part_of_a_later_version_is_refused_and_not_called_damaged(tmp_path, reader, version, sentence):
+    with parts.new_regions(tmp_path, 0) as add:
+        add(RegionsRow(0, (10, 10)))
+    with parts.new_ratings(tmp_path, "fake", 0) as add:
+        add(RatingsRow(0))
+    for path in tmp_path.rglob("part-*.parquet"):
+        with_version(path, version)
+    with pytest.raises(UserError, match=sentence) as raised:
+        READERS[reader](tmp_path)
+    assert ("delete" in str(raised.value)) is (version != b"3")
+
+
+@pytest.mark.parametrize("weight", [-0.5, 1.5, math.nan])
+def test_weight_that_is_no_share_of_the_image_is_damage(tmp_path, weight):
+    with parts.new_regions(tmp_path, 0) as add:
+        add(RegionsRow(0, (10, 10), (Region((0, 0, 5, 5), 0.25, "object", weight=weight),)))
+    with pytest.raises(UserError, match=f"a region's weight is {weight}"):
+        list(parts.read_regions(tmp_path, 0))
 
 
 def test_impossible_level_keeps_its_infinite_logprob(tmp_path):

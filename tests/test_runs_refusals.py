@@ -50,6 +50,26 @@ def test_other_arithmetic_is_the_same_run_which_keeps_its_own():
     assert (again.run_id, again.settings) == (run.run_id, run.settings)
 
 
+def test_run_of_before_a_granularity_had_its_name_is_the_same_run():
+    """In its settings the later ones are missing; its id, which never had them, is that of today."""
+    run = begin()
+    record = json.loads(Path("run/run.json").read_text("utf-8"))
+    later = {"min_pixels", "complement_rule", "segmenter_dtype"}
+    assert record["identity"]["settings"]["granularity"] == "paper"
+    assert not later & record["identity"]["settings"].keys()
+    settings = {key: value for key, value in record["settings"].items() if key not in later}
+    edit(settings=settings | {"granularity": "paper"})
+    assert runs.load_run(Path("run")).settings == run.settings
+    assert begin().run_id == run.run_id
+    assert "min_pixels is 0 there and 10 here" in refusal(min_pixels=10)
+    edit(settings=settings | {"granularity": "paper", "min_pixels": 10})
+    assert "settings.min_pixels is 10, where identity.settings.min_pixels is 0" in refusal()
+    edit(settings=settings | {"granularity": "coarse"})
+    assert (
+        "settings.granularity is 'coarse', where identity.settings.granularity is 'default-16'" in refusal()
+    )
+
+
 def test_run_that_holds_results_is_not_offered_for_deletion():
     begin()
     assert "delete this one, which holds no result yet" in refusal(segmenter="grid:2x2")

@@ -51,6 +51,15 @@ def test_a_granularity_that_is_asked_for_brings_its_segmenter_and_its_rule():
     assert load_settings("embedded").segmenter == "graph"
 
 
+def test_the_authors_granularity_brings_what_their_code_keeps():
+    """... and another one takes it away again, from a preset that has it."""
+    keys = ("segmenter", "min_area", "min_pixels", "complement_rule", "complement")
+    theirs, ours = ("sam2.0-large", 0.0, 1000, "remainder", True), ("sam2.1-large", 0.03, 0, "union", True)
+    for preset, granularity, wanted in (("llm-iqa", "dog-iqa", theirs), ("dog-iqa", "coarse", ours)):
+        settings = load_settings(preset, {"granularity": granularity})
+        assert tuple(getattr(settings, key) for key in keys) == wanted
+
+
 def test_what_is_asked_for_besides_goes_before_the_granularity():
     changes = {"granularity": "coarse", "segmenter": "sam2.1-base+", "min_area": 0.2, "complement": False}
     settings = load_settings("embedded", changes)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -14,9 +16,9 @@ from zeroiqa.types import Region, Rle
 SIZE = (10, 10)
 
 
-def find(masks, image_size=SIZE, *, min_area=0.01, complement=True, keep_masks=True):
+def find(masks, image_size=SIZE, *, min_area=0.01, complement=True, keep_masks=True, **rule):
     return regions_from_masks(
-        masks, image_size, min_area=min_area, complement=complement, keep_masks=keep_masks
+        masks, image_size, min_area=min_area, complement=complement, keep_masks=keep_masks, **rule
     )
 
 
@@ -150,6 +152,73 @@ def test_masks_are_not_changed():
     copies = [mask.copy() for mask in masks]
     find(masks)
     np.testing.assert_array_equal(masks, copies)
+
+
+LARGE = (50, 100)
+
+
+@pytest.mark.parametrize(
+    ("kept", "weight", "area"),
+    [
+        # pixels of each mask, from the first on -> weight and area of the rest (by the authors' get_mask.py)
+        ((), 1.0, 1.0),  # no mask: the whole image
+        ((999,), 1.0, 1.0),  # none is kept: the whole image
+        ((1000,), 0.8, 0.8),
+        ((1000, 1000), 0.6, 0.8),  # duplicates count twice
+        ((3000, 1500, 1000), None, None),  # nested, 5,500: rest below 0, though 2,000 pixels are uncovered
+        ((3000, 1000), 0.2, 0.4),  # nested; the rest of 1,000 is kept
+        ((3000, 1001), None, None),  # 999 are not
+        ((4001,), None, None),
+        ((4000,), 0.2, 0.2),
+        ((3000, 999), 0.4, 0.4),  # what is not kept is in no sum
+        ((5000,), None, None),
+    ],
+)
+def test_rest_by_the_sum_of_the_areas_is_that_of_dog_iqa(kept, weight, area):
+    masks = [first_pixels(count, LARGE) for count in kept]
+    regions = find(masks, LARGE, min_area=0, min_pixels=1000, complement_rule="remainder")
+    large = [count / 5000 for count in kept if count >= 1000]
+    assert [region.area for region in regions] == [*large, *([] if area is None else [area])]
+    assert [region.kind for region in regions[len(large) :]] == ([] if area is None else ["complement"])
+    assert [region.weight for region in regions] == [
+        *([None] * len(large)),
+        *([] if area is None else [weight]),
+    ]
+    if area is not None:
+        rest = np.logical_or.reduce([np.zeros(LARGE, bool), *masks[: len(large)]])
+        np.testing.assert_array_equal(rle.decode(regions[-1].mask), ~rest)
+
+
+@pytest.mark.parametrize("rule", ["union", "remainder"])
+def test_whole_image_is_a_region_however_small_it_is(rule):
+    (whole,) = find([first_pixels(99)], min_pixels=1000, complement_rule=rule)
+    assert (whole.box, whole.area, whole.weight) == (
+        (0, 0, 10, 10),
+        1.0,
+        1.0 if rule == "remainder" else None,
+    )
+    assert find([], min_pixels=1000, complement_rule=rule, complement=False) == []
+
+
+@pytest.mark.parametrize(("image_size", "kept"), [((999, 20), 0), ((1000, 20), 1), ((2000, 10), 1)])
+def test_pixels_are_those_of_the_image_where_masks_are_smaller(image_size, kept):
+    """A mask of 5 of 100 pixels is 999 of 19,980, and 1,000 of 20,000."""
+    regions = find([first_pixels(5)], image_size, min_area=0, min_pixels=1000, complement=False)
+    assert len(regions) == kept
+
+
+@given(mask_lists(), FRACTIONS)
+def test_rules_differ_in_the_complement_alone(case, min_area):
+    shape, masks = case
+    by_union, by_sum = (
+        find(masks, shape, min_area=min_area, complement_rule=rule) for rule in ("union", "remainder")
+    )
+    objects = [region for region in by_union if region.kind == "object"]
+    assert [region for region in by_sum if region.kind == "object"] == objects
+    for region in by_sum[len(objects) :]:
+        assert replace(region, weight=None) == by_union[-1]
+        assert 0 < region.weight <= region.area
+        assert region.weight == pytest.approx(1 - sum(each.area for each in objects))
 
 
 @given(mask_lists(), FRACTIONS)

@@ -23,7 +23,7 @@ from zeroiqa.errors import UserError  # noqa: E402
 from zeroiqa.segmenters.granularity import MaskParameters, load_granularity  # noqa: E402
 from zeroiqa.segmenters.sam2.generation import generate_masks, point_grid  # noqa: E402
 
-PAPER = load_granularity("paper").masks
+PAPER = load_granularity("default-16").masks
 SCENES = {
     "objects apart": [disc(0.3, 0.3, 0.2), rectangle(0.6, 0.1, 0.9, 0.45), disc(0.7, 0.75, 0.12)],
     "a whole with parts": [rectangle(0.1, 0.1, 0.9, 0.9), disc(0.4, 0.4, 0.25), disc(0.42, 0.4, 0.1)],

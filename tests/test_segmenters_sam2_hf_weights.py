@@ -78,8 +78,11 @@ def test_weights_in_lower_types_become_float32(own: Path) -> None:
     assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
 
 
-def test_of_a_model_for_videos_the_image_part_is_loaded(folder: Path, tmp_path: Path) -> None:
-    video = build_video(folder, tmp_path)
+@pytest.mark.parametrize("version", ["2.1", "2.0"])
+def test_of_a_model_for_videos_the_image_part_is_loaded(folder: Path, tmp_path: Path, version: str) -> None:
+    video = build_video(folder, tmp_path, version)
+    later = "occlusion_spatial_embedding_parameter"
+    assert (later in load_file(video / "model.safetensors")) == (version == "2.1")
     assert json.loads((video / "config.json").read_text())["model_type"] == "sam2_video"
     model, _ = load(find_checkpoint(str(video)), CPU)
     wanted = load_file(folder / "model.safetensors")

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from tests.tiny.sam2 import build_official, picture
-from zeroiqa import rle
+from zeroiqa import load_method, rle
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.segmenters.granularity import MaskParameters
+from zeroiqa.segmenters.granularity import MaskParameters, load_granularity
+from zeroiqa.segmenters.sam2.generation import GeneratedMasks
 from zeroiqa.segmenters.sam2.official import Sam2Segmenter, StockSegmenter
 from zeroiqa.segmenters.sam2.official_weights import cards
 from zeroiqa.types import Image, Region
@@ -121,6 +122,57 @@ def test_batch_gives_what_single_images_give(tiny_sam2: Path) -> None:
         assert_same(regions, segmenter.segment(image), image.pixels[..., 0].size)
     assert segmenter.segment_batch([]) == []
     assert segmenter.images_per_call > 1
+
+
+def drawn(size: tuple[int, int], *boxes: tuple[int, int, int, int]) -> GeneratedMasks:
+    """Masks of rectangles x0, y0, x1, y1, as the generation gives them."""
+    masks = torch.full((len(boxes), *size), -9.0)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = 9.0
+    ends, scores = torch.tensor(boxes), torch.ones(len(boxes))
+    return GeneratedMasks(
+        size, masks, ends, (masks > 0).sum((1, 2)), scores, scores, torch.ones(len(boxes), 2)
+    )
+
+
+def test_the_profile_dog_iqa_on_a_checkpoint_of_sam_2_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the Python interface; then with masks of the test's own in place of the network's."""
+    folder = build_official(tmp_path / "sam", version="2.0")
+    method = load_method(
+        "embedded",
+        granularity="dog-iqa",
+        segmenter=f"sam2:{folder}",
+        raters=["fake"],
+        device="cpu",
+        dtype="bfloat16",
+        segmenter_dtype="float32",
+    )
+    segmenter = method.segmenter
+    assert isinstance(segmenter, Sam2Segmenter)
+    assert ",dtype=float32," in segmenter.id
+    assert segmenter.id.endswith(
+        ",min_mask_region_area=1000,min_area=0.0,complement=True,masks=False,min_pixels=1000,"
+        "complement_rule=remainder"
+    )
+    image = picture(100, 100)
+    assert segmenter.segment(image)[-1].weight in (None, 1.0)  # random masks have no piece that is so large
+
+    asked = []
+    masks = drawn((100, 100), (0, 0, 40, 50), (0, 0, 40, 25), (50, 0, 90, 24), (50, 50, 77, 87))
+
+    def generated(
+        network: Any, images: Any, parameters: MaskParameters, at_once: int
+    ) -> list[GeneratedMasks]:
+        asked.append(parameters)
+        return [masks for _ in images]
+
+    monkeypatch.setattr("zeroiqa.segmenters.sam2.segmenter.generate_masks", generated)
+    first, nested, rest = segmenter.segment(image)  # 2,000 and 1,000 pixels; 960 and 999 are too small
+    assert (first.area, nested.area) == (0.2, 0.1)
+    assert (rest.kind, rest.area, rest.weight) == ("complement", 0.8, 0.7)
+    assert asked == [load_granularity("dog-iqa").masks]
 
 
 def test_small_masks_are_dropped(tiny_sam2: Path) -> None:

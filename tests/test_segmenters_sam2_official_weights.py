@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copytree
+from shutil import copy, copytree
 
 import pytest
 import torch
 
 from tests.hub import COMMIT, Hub, in_cache, serve, use
+from tests.tiny.sam2 import build_official
 from zeroiqa.errors import UserError
 from zeroiqa.segmenters.sam2.official_weights import (
     build_model,
@@ -25,6 +26,7 @@ from zeroiqa.segmenters.sam2.official_weights import (
 )
 
 CPU = torch.device("cpu")
+ONLY_2_1 = dict.fromkeys(("no_obj_embed_spatial", "obj_ptr_tpos_proj__weight", "obj_ptr_tpos_proj__bias"))
 
 
 @pytest.fixture
@@ -112,10 +114,31 @@ def test_named_model_takes_a_file(published: Path) -> None:
 
 
 def test_file_of_another_named_model_is_refused(published: Path) -> None:
-    message = refusal("sam2.1-small", published)
-    assert "does not fit the model sam2.1-small" in message
-    assert "missing (image_encoder.trunk.blocks.12." in message
-    assert "name the model of this checkpoint" in message
+    wrong = "sam2.1-small is named, but the checkpoint {0} is SAM 2.1 (tiny); write sam2.1-tiny:{0}."
+    assert refusal("sam2.1-small", published) == wrong.format(published)
+
+
+@pytest.mark.parametrize(("version", "other"), [("2.0", "2.1"), ("2.1", "2.0")])
+def test_the_version_is_told_by_the_tensors_and_another_is_refused(
+    published: Path, tmp_path: Path, version: str, other: str
+) -> None:
+    """Both versions of the published architecture, and of one of the user's own."""
+    file = published if version == "2.1" else change(Path(copy(published, tmp_path)), **ONLY_2_1)
+    assert load_model(find_checkpoint("sam2", str(file)), CPU).image_size == 1024
+    load_model(find_checkpoint(f"sam{version}-tiny", str(file)), CPU)
+    is_one = f"but the checkpoint {file} is SAM {version} (tiny); write sam{version}-tiny:{file}."
+    assert refusal(f"sam{other}-tiny", file) == f"sam{other}-tiny is named, {is_one}"
+
+    own = build_official(tmp_path / "own", version=version)
+    assert load_model(find_checkpoint("sam2", str(own)), CPU).image_size == 256
+    refused = refusal(f"sam{other}-tiny", own / "model.pt")
+    assert f"model.pt is SAM {version}; write sam2:FOLDER, where FOLDER holds" in refused
+    copy(build_official(tmp_path / "other", version=other) / "config.yaml", own)
+    refused = refusal("sam2", own)
+    assert (
+        f"{own}/config.yaml is of SAM {other}, but the checkpoint {own}/model.pt is SAM {version}" in refused
+    )
+    assert refused.endswith("; put its own config.yaml there.")
 
 
 @pytest.mark.parametrize("name", cards())

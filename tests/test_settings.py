@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from zeroiqa.errors import UserError
+from zeroiqa.segmenters.granularity import load_granularity
 from zeroiqa.settings import load_settings, preset_description, preset_names, settings_from_dict
 from zeroiqa.weights.options import ModelOptions
 
@@ -37,6 +38,21 @@ def test_the_paper_s_row_is_one_model_with_digits_on_objects() -> None:
         "default-16",
         True,
     )
+
+
+def test_dog_iqa_is_what_its_authors_run() -> None:
+    """sjtuzzq/Dog-IQA at 9eb4120: every choice of eval.py, get_mask.py and their defaults."""
+    settings = load_settings("dog-iqa")
+    assert (settings.raters, settings.standards) == (("mplug-owl3-240728",), ("dog-iqa-word-7",))
+    assert (settings.segmenter, settings.granularity) == ("sam2.0-large", "dog-iqa")
+    assert (settings.min_area, settings.min_pixels) == (0.0, 1000)
+    assert (settings.complement, settings.complement_rule) == (True, "remainder")
+    assert (settings.dtype, settings.segmenter_dtype) == ("auto-float16", "float32")
+    assert (settings.crop, settings.readout, settings.weighting) == ("bbox", "greedy", "area")
+    assert (settings.formula, settings.lam, settings.count_weight) == ("dog-iqa", 2.0, 0.1)
+    profile = load_granularity(settings.granularity)
+    for field in ("min_area", "min_pixels", "complement", "complement_rule", "segmenter"):
+        assert getattr(profile, field) == getattr(settings, field), "the profile says it a second time"
 
 
 def test_sep_iqa_looks_at_the_whole_image_once() -> None:
@@ -81,6 +97,11 @@ def test_a_preset_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"lambda": math.nan}, "lambda is nan"),
         ({"min_area": 1.5}, "min_area is 1.5"),
         ({"max_pixels": 0}, "max_pixels is 0"),
+        ({"max_pixels": 1e6 + 0.5}, "max_pixels is 1000000.5 .*; it must be a whole number"),
+        ({"min_pixels": 0.5}, "min_pixels is 0.5 .*; it must be a whole number"),
+        ({"min_pixels": -1}, "min_pixels is -1"),
+        ({"complement_rule": "sum"}, "one of union, remainder"),
+        ({"segmenter_dtype": "half"}, "segmenter_dtype is 'half'"),
         ({"max_pixels": True}, "max_pixels is True"),
         ({"crop": "box"}, "one of bbox, mask, whole"),
         ({"readout": "argmax"}, "one of digit, expected"),
@@ -97,6 +118,14 @@ def test_a_preset_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"dtype": "half"}, "one of auto, float32, bfloat16, float16"),
         ({"attn": "fast"}, "one of auto, eager, sdpa, flash_attention_2"),
         ({"offline": 1}, "true or false"),
+        ({"formula": "sum"}, "one of mean, dog-iqa, dog-iqa-first"),
+        ({"count_weight": -0.1}, "count_weight is -0.1"),
+        ({"count_weight": math.inf}, "count_weight is inf"),
+        ({"formula": "dog-iqa"}, "Lambda is 0, and the formula dog-iqa divides"),
+        ({"readout": "greedy"}, "rater nss answers no text.*digit or expected, or a chat model"),
+        ({"readout": "greedy", "raters": ["fake", "nss"]}, "rater nss answers no text"),
+        ({"readout": "greedy", "raters": ["baseline:piqe"]}, "rater baseline:piqe answers no text"),
+        ({"readout": "greedy", "raters": ["head:lmm4lmm:qa:x"]}, "head:lmm4lmm:qa:x answers no text"),
     ],
 )
 def test_a_wrong_field_is_refused_in_a_sentence_that_names_it(overrides: dict, sentence: str) -> None:

@@ -18,7 +18,7 @@ from PIL import features
 from tests.severity import DISTORTIONS, ladder, ordered_share
 from zeroiqa.images.decode import decode
 from zeroiqa.nss.measures import measure
-from zeroiqa.nss.niqe import PristineModel, load_model
+from zeroiqa.nss.naturalness import PristineModel, load_model
 from zeroiqa.raters.nss import picture_to_measure, quality
 from zeroiqa.types import View
 

@@ -77,6 +77,16 @@ PINNED = {
         1,
         "08cfac2ccf5b7225b45c1b8b9708d015f2e8c18e1e5fb348da61a9f0a9cddbd4",
     ),
+    "probe-artefacts-ab": (1, "bcf5d7ef0b5dc3c15424c7503913f71c5a515fdeb4ae922aa3d4ca53735b6893"),
+    "probe-artefacts-ba": (1, "7ec88029d46734db6283eb2643b5bcf4d8ce3d959e7314e4462c1e8ba12b58db"),
+    "probe-colour-ab": (1, "7037ee6a4eb3d28d39be15a2a5c7a367c9ce9dc0dc2b7493b040d382a2e03d4c"),
+    "probe-colour-ba": (1, "30fceac2d44c3e28ed78378f4fd7f79edd9e8f14ad614037cf04f175911e27bc"),
+    "probe-exposure-ab": (1, "ef4890762738bd9a0ef9e5369582f28b63afc9c7a34ef1f58476433f2ba33f7e"),
+    "probe-exposure-ba": (1, "216d7a3199ef4631a10e6a2ba84f7c5b7f766acfa3c59cd8dd50be490607fdb5"),
+    "probe-noise-ab": (1, "b62627528a645fee1ffdb6e871970db7c8911fd19ba997c06a4287df5a2e2e69"),
+    "probe-noise-ba": (1, "c1b4065140d09a1cbd725722be91c33eaa8004e5e3a34f3dbe6dd4ed3d346c2f"),
+    "probe-sharpness-ab": (1, "76add4406507c4e090625e0bde3536906506f1d8fa1ec30f8d6e9b041db4c89c"),
+    "probe-sharpness-ba": (1, "121685f7b11dfde8cc101d81454a8220760efbc9f008a5cab684569b006d38e0"),
     "q-align": (
         1,
         "741791e8777a054af9a2656db77035dcda31ec381c42b18db3e87d4d51afce76",
@@ -96,6 +106,14 @@ PINNED = {
     "q-debias-mean": (
         1,
         "a34bcd8960b0e42f049210c77dc875ba149f2c0fc439a9b504dad97a738119ff",
+    ),
+    "q-realign": (
+        1,
+        "bbf83951e7db7b8721b38da18208f1a31c2ec6c3d91ca82e4ebed739159857a5",
+    ),
+    "q-realign-aesthetics": (
+        1,
+        "8a8580d6e77d1b2f9f641d6ed8a8f87279a5408c0f584fc2b5b7032d6aebb646",
     ),
     "sep-iaa": (
         1,
@@ -191,7 +209,7 @@ def test_float_standard_asks_for_a_decimal_number():
 
 def test_shipped_aspects_and_names():
     aspects = {name: load_standard(name).aspect for name in standard_names()}
-    methods = ("dog-iqa-", "q-align", "q-bench", "q-debias", "sep-iaa", "sep-iqa")
+    methods = ("dog-iqa-", "probe-", "q-", "sep-")
     of_methods = {name: aspects.pop(name) for name in list(aspects) if name.startswith(methods)}
     assert set(of_methods.values()) == {"quality", "aesthetics"}
     assert set(aspects.values()) == {"quality", "authenticity", "correspondence"}

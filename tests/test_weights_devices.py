@@ -24,7 +24,9 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str) ->
 
 def test_the_type_is_float32_on_a_cpu_unless_said_otherwise() -> None:
     cpu = torch.device("cpu")
-    assert find_dtype("auto", cpu) == torch.float32
+    assert find_dtype("auto", cpu) == find_dtype("auto-float16", cpu) == torch.float32
+    gpu = torch.device("mps")  # no GPU is asked what it can do
+    assert (find_dtype("auto", gpu), find_dtype("auto-float16", gpu)) == (torch.bfloat16, torch.float16)
     assert find_dtype("bfloat16", cpu) == torch.bfloat16
     with pytest.raises(UserError, match="no type of weights 'int3'; choose one of auto, float32"):
         find_dtype("int3", cpu)

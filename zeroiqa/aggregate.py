@@ -2,6 +2,7 @@
 
 per rater:   s_local = Σ a_i s_i / Σ a_i        s = (s_global + λ s_local) / (1 + λ)
 raters:      score = mean of s                  disagreement = their standard deviation
+standards:   each has a score of its own; their mean is in `zeroiqa.averaging`
 
 What Dog-IQA's authors run adds a multiple of the number of regions to s_local, and divides by nothing: see
 `combine`.
@@ -30,7 +31,8 @@ _LARGEST_LAMBDA = 1e6
 _LEAST_DIVISOR = 1e-6
 LARGEST_COUNT_WEIGHT = 1e6
 _LARGEST = 1e100  # number that a rater answers, or weight: sums and squares stay finite
-_DECIMALS = 12  # of every reported score: equal scores stay equal, whatever the rounding on the way to them
+DECIMALS = 12
+"""Of every reported score: equal scores stay equal, whatever the rounding on the way to them."""
 
 
 class Scale(NamedTuple):
@@ -41,8 +43,8 @@ class Scale(NamedTuple):
 
     def __str__(self) -> str:
         if self.low is None:
-            return "no scale"
-        return f"{self.low:g} to {self.high:g}" if self.high is not None else f"from {self.low:g} on, no end"
+            return "on no scale"
+        return f"from {self.low:g} on" if self.high is None else f"from {self.low:g} to {self.high:g}"
 
 
 NO_SCALE = Scale(None, None)
@@ -70,6 +72,9 @@ class Aggregation:
     """The raters of the ensemble; empty means all."""
     member_weights: tuple[float, ...] = ()
     """One positive weight per rater, in the order of `members` (of the ratings, if that is empty)."""
+    standard_weights: tuple[float, ...] = ()
+    """One positive weight per standard, in their order: the score is the mean of theirs. Empty: each is by
+    itself, and the first one's leads."""
     mass_threshold: float = 0.5
     """Mass of a rating, in [0, 1], below which its image has a warning; it moves no score."""
     word_mass_threshold: float = 0.001
@@ -94,8 +99,9 @@ class Aggregation:
                 f"The weight of the count is {self.count_weight}; it must be from 0 to "
                 f"{LARGEST_COUNT_WEIGHT:g}."
             )
-        if not all(0 < weight < _LARGEST for weight in self.member_weights):
-            raise UserError(f"The weights of the raters are {self.member_weights}; each must be positive.")
+        for what, weights in (("raters", self.member_weights), ("standards", self.standard_weights)):
+            if not all(0 < weight < _LARGEST for weight in weights):
+                raise UserError(f"The weights of the {what} are {weights}; each must be positive.")
         if len(set(self.members)) < len(self.members):
             raise UserError(f"The raters {', '.join(self.members)} hold one twice; name each once.")
 
@@ -130,7 +136,10 @@ class RaterScore:
 
 @dataclass(frozen=True)
 class Score:
-    """One image's score, and what it is made of; all means over the raters."""
+    """One image's score under a standard, or the mean under several, and what it is made of.
+
+    All are means over the raters.
+    """
 
     score: float
     """Within `Aggregation.scale`, as of the usual mean [1, K]; higher is better."""
@@ -362,4 +371,4 @@ def _mean_level(levels: Iterable[float | None], weights: Iterable[float]) -> flo
 
 
 def _rounded(value: float) -> float:
-    return round(value, _DECIMALS)
+    return round(value, DECIMALS)

@@ -56,6 +56,7 @@ class Overrides(TypedDict, total=False):
     complement_rule: str
     raters: Sequence[str]
     rater_weights: Sequence[float]
+    standard_weights: Sequence[float]
     mass_threshold: float
     word_mass_threshold: float
     standards: Sequence[str]
@@ -108,7 +109,8 @@ def score(image: ImageLike, *, prompt: str | None = None, method: Method | None 
         method: From `load_method`; the embedded preset if left out.
 
     Returns:
-        The result; `result.score` lies in [1, 7] for the shipped presets, higher is better.
+        The result; higher scores are better. They lie on `result.scale`, by most presets in [1, 7]. The score
+        is that of the first standard alone, unless `standard_weights` make it the mean of all.
 
     Raises:
         ImageError: this image cannot be decoded or rated, or the prompt that a standard needs is missing.

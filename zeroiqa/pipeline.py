@@ -11,6 +11,7 @@ from functools import cached_property
 
 from zeroiqa.aggregate import Aggregation, Scale
 from zeroiqa.answers import check_kinds, scale_of
+from zeroiqa.averaging import check_mean, unit_of
 from zeroiqa.errors import UserError
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guards.together import Failure, image_errors, together
@@ -119,13 +120,16 @@ def assemble(
     """Put what is built together with all else that the settings say.
 
     Raises:
-        UserError: a standard is unknown, or a rater cannot rate under it.
+        UserError: a standard is unknown, a rater or the readout has nothing for it, or there is no mean where
+            weights ask for one.
     """
     standards = tuple(load_standard(name) for name in settings.standards)
+    if settings.standard_weights:
+        check_mean({standard.name: unit_of(standard.kind, standard.k) for standard in standards})
+    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     for rater in raters.values():
         for standard in standards:
             rater.check(standard)
-    check_kinds(settings.readout, {standard.name: standard.kind for standard in standards})
     if len({standard.name for standard in standards}) < len(standards):
         raise UserError(f"Two standards are called {standards[0].name}; give each its own name.")
     return Method(

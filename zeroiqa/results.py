@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from zeroiqa.aggregate import NO_SCALE, Aggregation, Readout, Scale, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
+from zeroiqa.averaging import average, not_averaged, score_labels
 from zeroiqa.errors import ImageError, UnreachableError, UserError
 from zeroiqa.files.tables.render import aligned
 from zeroiqa.names import harmless
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from zeroiqa.standards import Kind, Standard
+
+
+_ORDER = re.compile("-(ab|ba)$")
+"""Ends the names of standards that ask the same, but for the order of their options."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +35,15 @@ class ImageScore:
     path: str
     """Path, or the name that the caller gave."""
     scores: Mapping[str, Score] = field(default_factory=dict)
-    """Label of the standard (its aspect, or its name where an aspect occurs twice) -> score."""
+    """Label of the standard (its aspect, or its name where an aspect occurs twice) -> score. The mean of
+    several is there, too, see `zeroiqa.averaging.score_labels`."""
     regions: tuple[Region, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
     lower_is_better: bool = False
     """Whether scores fall as quality rises, as those of some baselines do."""
     labels: tuple[str, ...] = ()
-    """Of all standards, the first one's leads; empty: those of `scores`."""
+    """Of all scores, the one that leads first; empty: those of `scores`."""
     answers: Mapping[str, Mapping[str, Answers]] = field(default_factory=dict)
     """Label -> rater -> how much of what it answers lies on the levels."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
@@ -53,10 +60,11 @@ class ImageScore:
 
     @property
     def score(self) -> float | None:
-        """The first standard's score, on its `scale`, or in a baseline's own unit.
+        """The image's score, on its `scale`, or in a baseline's own unit.
 
-        Higher is better but where `lower_is_better` says otherwise. None for an error, and where the standard
-        needs a text prompt that the image has not.
+        With `standard_weights` it is the mean of all standards' scores; without, that of the first standard
+        alone, and the others' are in `scores`. Higher is better but where `lower_is_better` says otherwise.
+        None for an error, and where the first standard needs a text prompt that the image has not.
         """
         return None if self._first is None else self._first.score
 
@@ -85,11 +93,24 @@ class ImageScore:
 
     @property
     def mass(self) -> float | None:
-        """P(the answer is a level at all) for the whole image, in [0, 1]: the smallest of the raters.
+        """P(the answer is a level at all) for the whole image, in [0, 1]: the smallest of what `score` is of.
 
         None where there is no score, or no rater says it.
         """
         return self._mass(self._labels[0]) if self._first else None
+
+    @property
+    def reasons(self) -> dict[str, float]:
+        """What a mean over standards is of: question -> score, the worst first; empty where there is no mean.
+
+        A question that is put twice, with its options in both orders, is one: `probe-noise` has the mean of
+        `probe-noise-ab` and `probe-noise-ba`.
+        """
+        by_question: dict[str, list[float]] = {}
+        for label in self._labels[1:] if self._first and self._labels[0] not in self.answers else ():
+            by_question.setdefault(_ORDER.sub("", label), []).append(self.scores[label].score)
+        found = {question: sum(scores) / len(scores) for question, scores in by_question.items()}
+        return dict(sorted(found.items(), key=lambda each: each[1], reverse=self.lower_is_better))
 
     @property
     def _labels(self) -> tuple[str, ...]:
@@ -100,7 +121,9 @@ class ImageScore:
         return self.scores.get(self._labels[0]) if self.scores else None
 
     def _mass(self, label: str) -> float | None:
-        masses = (answers.smallest for answers in self.answers.get(label, {}).values())
+        """The smallest of a standard's raters; of a mean, which has no answers of its own, that of all."""
+        own = [self.answers[label]] if label in self.answers else self.answers.values()
+        masses = (answers.smallest for by_rater in own for answers in by_rater.values())
         return min((mass for mass in masses if mass is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,14 +146,15 @@ class ImageScore:
     def to_record(self) -> dict[str, Any]:
         """The flat row for JSON, with more under two keys.
 
-        `regions`: what each region is and adds to each score; `scales`: the two ends of each score's scale,
-        null where there is none.
+        `regions`: what each region is and adds to each score, with its weight where that is not its area;
+        `scales`: the two ends of each score's scale, null where there is none.
         """
         regions = [
             {
                 "kind": region.kind,
                 "box": list(region.box),
                 "area": region.area,
+                **({} if region.weight is None else {"weight": region.weight}),
                 "levels": {label: score.region_levels[index] for label, score in self.scores.items()},
                 "contributions": {
                     label: score.region_contributions[index] for label, score in self.scores.items()
@@ -149,10 +173,13 @@ class ImageScore:
         turned = " (lower is better)" if self.lower_is_better else ""
         path = harmless(self.path)
         lines = [path if self.score is None else f"{path}: {self.score:.2f}{turned}"]
+        if reasons := self.reasons:
+            worst_first = ", ".join(f"{question} {score:.2f}" for question, score in reasons.items())
+            lines.append(f"  mean of {worst_first}")
         for label, score in self.scores.items():
             lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
             lines += [
-                f"    {region.kind} {region.box}, area {region.area:.0%}: "
+                f"    {region.kind} {region.box}, area {region.area:.0%}{_weighing(region)}: "
                 + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
@@ -245,6 +272,8 @@ def score_rated(
         lower_is_better: What the raters' numbers mean.
     """
     asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
+    every = tuple(labels.values())
+    led = score_labels(every, aggregation)
     try:
         scores = {
             labels[standard]: aggregate(
@@ -254,6 +283,8 @@ def score_rated(
             )
             for standard in asked
         }
+        if lacking := not_averaged(asked, tuple(labels), aggregation):
+            raise ImageError(lacking)
     except ImageError as error:
         return ImageScore(path, error=str(error), warnings=warnings, lower_is_better=lower_is_better)
     answers = {
@@ -263,10 +294,12 @@ def score_rated(
         }
         for standard in asked
     }
-    every = tuple(labels.values())
-    said = (*_doubts(every, answers, aggregation.readout), *warnings)
     declared = {labels[standard]: scales[standard] for standard in labels if standard in scales}
-    return ImageScore(path, scores, rated.regions, None, said, lower_is_better, every, answers, declared)
+    if led != every:
+        scores = {led[0]: average(list(scores.values()), aggregation), **scores}
+        declared = {led[0]: declared[every[0]], **declared} if declared else {}
+    said = (*_doubts(every, answers, aggregation.readout), *warnings)
+    return ImageScore(path, scores, rated.regions, None, said, lower_is_better, led, answers, declared)
 
 
 def _doubts(
@@ -278,6 +311,10 @@ def _doubts(
             yield f"no score of {label}: the image has no text prompt"
         for rater, each in answers.get(label, {}).items():
             yield from image_warnings(rater, label if len(labels) > 1 else "", each, readout)
+
+
+def _weighing(region: Region) -> str:
+    return "" if region.weight in (None, region.area) else f", weight {region.weight:.0%}"
 
 
 def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Settings:
     raters: tuple[str, ...]
     """Names in the registry of raters; several make an ensemble, none only finds regions."""
     standards: tuple[str, ...]
-    """Shipped names or paths of TOML files; the first one's scores lead the tables."""
+    """Shipped names or paths of TOML files; the score is that of the first one, or with weights a mean."""
     crop: CropMode
     """How a region becomes a view: its bounding box, its mask on black, or no regions at all (whole)."""
     readout: Readout
@@ -58,6 +58,8 @@ class Settings:
     """Larger images are refused before they are decoded."""
     rater_weights: tuple[float, ...] = ()
     """Weights of the raters in an ensemble, in their order; empty means all alike."""
+    standard_weights: tuple[float, ...] = ()
+    """Weights of the standards, in their order: the score is the mean of theirs; empty: the first one's."""
     formula: Formula = Aggregation.formula
     """How whole image and regions become one number: their mean, or the sums of Dog-IQA's code."""
     count_weight: float = Aggregation.count_weight
@@ -101,6 +103,7 @@ class Settings:
             formula=self.formula,
             count_weight=self.count_weight,
             member_weights=self.rater_weights,
+            standard_weights=self.standard_weights,
             mass_threshold=self.mass_threshold,
             word_mass_threshold=self.word_mass_threshold,
         )
@@ -137,8 +140,8 @@ _KEYS = {"lam": "lambda"}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "lam": (0.0, math.inf),
     "max_pixels": (1, 2**40),
-    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
     "min_pixels": (0, 2**40),
+    "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
 }
 """Least and greatest value of numbers; of all others 0 and 1."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -187,6 +190,8 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     """
     changes = {key_of(name): value for name, value in (overrides or {}).items()}
     fields = {**_read_preset(preset), **_brought_along(changes), **changes}
+    if "standards" in changes and "standard_weights" not in changes:  # the preset's are of its own standards
+        fields.pop("standard_weights", None)
     say_renamed(fields.get("granularity", ""))
     fields.pop("description", None)
     settings = settings_from_dict(fields, f"preset {preset}")
@@ -248,11 +253,13 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             )
     values = {known[key].name: _checked(known[key].name, value, origin) for key, value in fields.items()}
     settings = Settings(**values)
-    if settings.rater_weights and len(settings.rater_weights) != len(settings.raters):
-        raise UserError(
-            f"There are {len(settings.rater_weights)} rater_weights for {len(settings.raters)} raters "
-            f"({origin}); give one weight for each rater, in the same order."
-        )
+    for what, weights in (("rater", settings.rater_weights), ("standard", settings.standard_weights)):
+        of = getattr(settings, f"{what}s")
+        if weights and len(weights) != len(of):
+            raise UserError(
+                f"There are {len(weights)} {what}_weights for {len(of)} {what}s ({origin}); give one weight "
+                f"for each {what}, in the same order."
+            )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:
         raise UserError(
@@ -314,7 +321,7 @@ def _checked_list(key: str, value: Any, origin: str) -> tuple[Any, ...]:
         raise UserError(f"The setting {key} has a number that is too large ({origin}).") from error
     if key == "standards" and not items:
         raise UserError(f"The setting {key} is empty ({origin}); name at least one.")
-    if key != "rater_weights" and len(set(items)) < len(items):
+    if kind is not float and len(set(items)) < len(items):
         raise UserError(
             f"The setting {key} holds a value twice: {', '.join(items)} ({origin}); name each once."
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 from zeroiqa.comparison import COMPARISON_KEYS, Comparison, read_comparison
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.files.damage import read_toml, reading
-from zeroiqa.files.keys import Keys
+from zeroiqa.files.keys import PLACEHOLDER, Keys, placeholders
 from zeroiqa.suggestions import did_you_mean
 
 Aspect: TypeAlias = Literal["quality", "authenticity", "correspondence", "aesthetics"]
 Kind: TypeAlias = Literal["word", "number", "sentence", "float", "next-word", "preference", "comparison"]
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDERS: dict[Kind, tuple[str, ...]] = {
     "word": ("levels", "scale"),
     "sentence": ("levels", "scale"),
@@ -161,8 +159,9 @@ class Standard:
     @property
     def needs_prompt(self) -> bool:
         """Whether each image must bring the text prompt that it was generated from."""
-        turns = (self.turn(crop=crop) for crop in (False, True))
-        return "prompt" in _placeholders(self.system + "".join(map("".join, turns)))
+        texts = [self.system, *self.turn(crop=False), *self.turn(crop=True)]
+        texts += [self.comparison.weight_question] if self.comparison else []
+        return "prompt" in placeholders("".join(texts))
 
     @property
     def crops_differ(self) -> bool:
@@ -215,7 +214,7 @@ class Standard:
             "k": str(self.k),
             "prompt": prompt or "",
         }
-        return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+        return PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 def check_prompts(standards: Iterable[Standard], images: Sequence[tuple[str, str | None]]) -> str | None:
@@ -283,10 +282,6 @@ def _shipped_folder() -> Path:
     package = Path(__file__).parent
     installed = package / "prompts"
     return installed if installed.is_dir() else package.parent / "prompts"
-
-
-def _placeholders(text: str) -> list[str]:
-    return _PLACEHOLDER.findall(text)
 
 
 def _standard(keys: Keys) -> Standard:
@@ -385,16 +380,8 @@ def _check_placeholders(keys: Keys, standard: Standard) -> None:
             texts["weight.user"] = standard.comparison.weight_question
         texts = {"system": standard.system, **{key: text for key, text in texts.items() if text}}
         for key, text in texts.items():
-            _refuse_unknown_placeholders(keys, key, text, (*own, "prompt"))
+            keys.refuse_unknown_placeholders(key, text, (*own, "prompt"), "this kind")
         for name in required:
-            if name not in _placeholders("".join(texts.values())):
+            if name not in placeholders("".join(texts.values())):
                 found = f"the placeholder {{{name}}} is in {'neither' if len(texts) == 2 else 'none'} of them"
                 raise keys.wrong(", ".join(texts), found, "put it where it belongs")
-
-
-def _refuse_unknown_placeholders(keys: Keys, key: str, text: str, known: Sequence[str]) -> None:
-    for name in _placeholders(text):
-        if name not in known:
-            listed = ", ".join(f"{{{each}}}" for each in known)
-            remedy = f"{did_you_mean(name, known)}this kind has {listed}"
-            raise keys.wrong(key, f"the placeholder {{{name}}} is unknown", remedy)

@@ -22,8 +22,8 @@ def build(folder: Path, **choices: Any) -> Path:
     return folder
 
 
-def build_video(images: Path, folder: Path) -> Path:
-    """Write the checkpoint of a video model, 3 MB, whose image part is that of `images`."""
+def build_video(images: Path, folder: Path, version: str = "2.1") -> Path:
+    """Write the checkpoint of a video model of a version, 3 MB, whose image part is that of `images`."""
     import torch
     import transformers
 
@@ -42,6 +42,8 @@ def build_video(images: Path, folder: Path) -> Path:
         mask_downsampler_embed_dim=32,
         memory_fuser_embed_dim=32,
         memory_fuser_intermediate_dim=64,
+        enable_occlusion_spatial_embedding=version == "2.1",
+        enable_temporal_pos_encoding_for_object_pointers=version == "2.1",
     )
     with torch.random.fork_rng(devices=[]):
         model = transformers.Sam2VideoModel(config)

@@ -13,7 +13,9 @@ _WIDTH = 32  # channels of neck, prompt encoder and mask decoder
 _MEMORY = 8  # channels of the memory, which images do not use
 
 
-def build_official(folder: Path, *, size: int = 256, seed: int = 0, large_masks: bool = False) -> Path:
+def build_official(
+    folder: Path, *, size: int = 256, seed: int = 0, large_masks: bool = False, version: str = "2.1"
+) -> Path:
     """Write config.yaml and model.pt, about 2 MB, into a folder, which need not exist.
 
     Args:
@@ -21,6 +23,7 @@ def build_official(folder: Path, *, size: int = 256, seed: int = 0, large_masks:
         size: Height and width of the image that the model takes, a multiple of 128.
         seed: Of the weights.
         large_masks: Masks of much of the image are as frequent as small ones.
+        version: Of SAM 2, 2.0 or 2.1.
     """
     import torch
     from omegaconf import OmegaConf
@@ -28,7 +31,7 @@ def build_official(folder: Path, *, size: int = 256, seed: int = 0, large_masks:
     from zeroiqa.segmenters.sam2.official_weights import build_model
 
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(config(size)), folder / "config.yaml")
+    OmegaConf.save(OmegaConf.create(config(size, version)), folder / "config.yaml")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(folder / "config.yaml")
@@ -38,13 +41,13 @@ def build_official(folder: Path, *, size: int = 256, seed: int = 0, large_masks:
     return folder
 
 
-def config(size: int) -> dict[str, Any]:
-    """That of sam2.1_hiera_t.yaml with fewer channels and blocks."""
+def config(size: int, version: str = "2.1") -> dict[str, Any]:
+    """That of sam2.1_hiera_t.yaml, or of 2.0's, with fewer channels and blocks."""
     from omegaconf import OmegaConf
 
     from zeroiqa.segmenters.sam2.official_weights import cards, package_file
 
-    path = package_file(cards()["sam2.1-tiny"].config)
+    path = package_file(cards()[f"sam{version}-tiny"].config)
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     model = content["model"]
     model["image_size"] = size

@@ -25,6 +25,9 @@ class PixelFunction(Protocol):
             pixels: RGB, shape (height, width, 3), uint8.
             inside: The pixels that count, shape (height, width); None for all. With it the number may be
                 None: too few count.
+
+        Raises:
+            ImageError: there is no number, as of a picture that is too small.
         """
         ...
 
@@ -83,15 +86,19 @@ class Baseline:
     data: str = ""
     """ "package:file" that `compute` reads."""
     measure: str = ""
-    """ "module:class" of a native one with weights; see `zeroiqa.baselines.measure`."""
+    """ "module:class" of a native one with weights or an argument; see `zeroiqa.baselines.measure`."""
     repo: str = ""
     """Repository of its weights on the Hugging Face hub, where no other is asked for."""
     revision: str = ""
     """Branch, commit or reference of the repository; "" is its main branch."""
     processor: str = ""
     """Repository of the processor, where that of the weights has none."""
+    weightless: bool = False
+    """Of one with `measure`: it holds no model in memory."""
     wants: str = ""
     """What the text after the name must be, where there has to be one."""
+    otherwise: str = ""
+    """Where that is to be had, and what to write instead: ends the sentence that refuses the bare name."""
     measures_mass: bool = False
     """Whether it reads an answer in words, and its measure says how probable these are."""
 
@@ -107,7 +114,7 @@ class Baseline:
     @property
     def needs_weights(self) -> bool:
         """Whether it holds a model in memory."""
-        return not self.compute
+        return not (self.compute or self.weightless)
 
     @property
     def is_measured_here(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from zeroiqa.baselines.entry import Baseline
+from zeroiqa.baselines.entry import Baseline, PixelFunction
 from zeroiqa.baselines.registry import PYIQA, code_of, find_measured
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.registry import import_attribute
@@ -52,7 +52,7 @@ class Measure(Protocol):
     def measure(self, views: Sequence[View]) -> Sequence[Measured | None]:
         """One number for each view, in their order; it depends on its view alone.
 
-        None where the mask of a view leaves too little to measure.
+        None where the mask of a view, or a region, leaves too little to measure.
 
         Raises:
             ImageError: a view cannot be measured, or its text prompt is missing.
@@ -86,8 +86,22 @@ class PixelMeasure:
     def measure(self, views: Sequence[View]) -> list[Measured | None]:
         """One number for each view, of the pixels inside of its mask; None where these are too few."""
         compute = self.baseline.load()
-        values = [compute(view.pixels, inside=view.mask) for view in views]
-        return [None if value is None else Measured(value) for value in values]
+        return [measure_pixels(compute, view) for view in views]
+
+
+def measure_pixels(compute: PixelFunction, view: View) -> Measured | None:
+    """The number of one view; None for a region that cannot be measured: its image may well be.
+
+    Raises:
+        ImageError: the whole image cannot be measured.
+    """
+    try:
+        value = compute(view.pixels, inside=view.mask)
+    except ImageError:
+        if view.region is None:
+            raise
+        return None
+    return None if value is None else Measured(value)
 
 
 def build_measure(name: str, options: ModelOptions) -> Measure:
@@ -95,7 +109,8 @@ def build_measure(name: str, options: ModelOptions) -> Measure:
 
     Args:
         name: Of a native baseline, with the folder or repository of its weights after a colon where the
-            usual ones are not meant (vqascore: the rater that is asked); or pyiqa:NAME.
+            usual ones are not meant (vqascore: the rater that is asked; niqe: the file of its parameters); or
+            pyiqa:NAME.
         options: How weights are loaded and run.
 
     Raises:
@@ -112,8 +127,11 @@ def build_measure(name: str, options: ModelOptions) -> Measure:
             raise UserError(f"The baseline {key} takes no argument, found {argument!r}; write {key} alone.")
         return PixelMeasure(baseline)
     if (colon or baseline.wants) and not argument:
-        wanted = baseline.wants or "FOLDER or owner/name"
-        raise UserError(f"The baseline {key} lacks what to run it with; write {key}:{wanted}.")
+        wanted = f"{key}:{baseline.wants or 'FOLDER or owner/name'}"
+        raise UserError(
+            f"The baseline {key} lacks what to run it with; write {wanted}{baseline.otherwise and ', '}"
+            f"{baseline.otherwise}."
+        )
     with code_of(key):
         built: Measure = import_attribute(baseline.measure)(baseline, argument, options)
     return built

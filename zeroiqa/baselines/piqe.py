@@ -3,9 +3,10 @@
 Venkatanath, Praneeth, Maruthi, Sumohana, Swarup: Blind image quality evaluation using perception based
 features, Twenty First National Conference on Communications (NCC), 2015.
 
-Written from the paper, which leaves open, and we chose: pictures are gray in 0..255; incomplete blocks at the
-right and the bottom are dropped; variances divide by n - 1; the centre of a block is its two middle columns
-and its surround the other fourteen; a block that meets both criteria adds both amounts.
+Written from the paper; MATLAB's piqe differs (see catalogue.toml). The paper leaves open, and we chose:
+pictures are gray in 0..255; incomplete blocks at the right and the bottom are dropped; variances divide by n
+- 1; the centre of a block is its two middle columns and its surround the other fourteen; a block that meets
+both criteria adds both amounts.
 """
 
 from __future__ import annotations

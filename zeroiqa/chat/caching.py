@@ -43,9 +43,14 @@ class Seen:
         Args:
             rows: A tensor of as many zeros on the device of the model.
         """
-        cache = copy.deepcopy(self.cache)
+        cache = copied(self.cache)
         cache.reorder_cache(rows)
         return cache
+
+
+def copied(cache: Any) -> Any:
+    """The same keys, values and states once more: a pass behind them changes them in place."""
+    return copy.deepcopy(cache)
 
 
 def see(model: Any, tokens: Tensors, **options: Any) -> Seen:

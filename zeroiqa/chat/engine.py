@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from threading import local
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from zeroiqa.chat.batching import TokenBudget, run_in_batches
-from zeroiqa.chat.forward import Forward, Paths
+from zeroiqa.chat.forward import Forward
 from zeroiqa.chat.inputs import (
     Collation,
     Preprocessor,
@@ -26,7 +25,9 @@ from zeroiqa.chat.inputs import (
     less_narrow,
 )
 from zeroiqa.chat.loading import Loaded
+from zeroiqa.chat.memory import device_errors, token_budget
 from zeroiqa.chat.path_check import PathCheck, Probes
+from zeroiqa.chat.paths import Paths
 from zeroiqa.chat.prompt import ChatTemplate, read_template
 from zeroiqa.chat.showing import Encoder, PreparedPictures, Showing, prepare_pictures
 from zeroiqa.chat.tokens import AnswerTokens, level_tokens
@@ -45,9 +46,6 @@ Read: TypeAlias = Callable[[torch.Tensor, int], Sequence[AnswerT]]
 _LOG = logging.getLogger(__name__)
 _WINDOW = 16  # views that are prepared together; their pixels stay in memory
 _THREADS = 4  # that prepare views while a GPU computes
-_CPU_TOKENS = 1024  # measured: larger batches only add padding there
-_MOST_TOKENS = 16384  # a GPU is busy from far fewer on
-_FREE_SHARE = 0.6  # of the free memory that a batch may take
 _SIDES = (1, 28, 56, 112)  # pixels; a model needs one of them at least
 _PROBE_SIZES = ((224, 320), (448, 336), (224, 320))  # height, width
 
@@ -181,9 +179,16 @@ class ChatEngine:
         """What keeps rows apart: all where batches are off, the lengths where they have to be equal."""
         if not self.paths.batch:
             return list(range(len(rows)))
-        if self.paths.prefix == "equal" or not self.forward.pads_freely:
+        if not self.forward.pads_freely or (self.paths.prefix == "equal" and self._have_prefix(rows)):
             return [tuple(item.length for item in row.items) for row in rows]
         return None
+
+    def _have_prefix(self, rows: Sequence[PreparedView]) -> bool:
+        """Whether anything would be computed once for these views, were they of one length."""
+        paths = replace(self.paths, prefix="any")
+        return any(
+            self.forward.uses_prefix(items, paths) for items in zip(*(row.items for row in rows), strict=True)
+        )
 
     def _run_batch(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[list[AnswerT]]:
         """One batch; where it cannot be run, its views one by one, so that only the view at fault fails.
@@ -209,7 +214,7 @@ class ChatEngine:
     ) -> list[list[AnswerT]] | Exception:
         """The answers, or what the model has against the views."""
         try:
-            by_prompt = list(self._answers(rows, read))
+            by_prompt = self._answers(rows, read)
         except (UserError, MemoryError):
             raise
         except Exception as error:
@@ -218,22 +223,39 @@ class ChatEngine:
             return error
         return [list(answers) for answers in zip(*by_prompt, strict=True)]
 
-    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> Iterator[Sequence[AnswerT]]:
+    def _answers(self, rows: Sequence[PreparedView], read: Read[AnswerT]) -> list[Sequence[AnswerT]]:
         """For each prompt the answers of the batch."""
-        showing, several = rows[0].showing, [row.several for row in rows if row.several is not None]
-        encoder = Encoder(self.forward, several)
+        showing = rows[0].showing
         plain = _plain_prompts(len(rows[0].texts), showing)
-        features = None
-        if self.paths.features and plain:
-            features = self.forward.features([row.items[plain[0]] for row in rows])
-        for prompt in range(len(rows[0].texts)):
-            items = [row.items[prompt] for row in rows]
-            if showing is not None and (way := showing.ways[prompt]) is not None:
-                yield read(encoder.logits(prompt, showing.shown[prompt], way), prompt)
-            elif self.paths.forward:
-                yield read(self.forward.logits(items, self.paths, features), prompt)
-            else:
-                yield read(torch.cat([self.forward.reference(item) for item in items]), prompt)
+        of_view = self._logits_of_view([[row.items[prompt] for prompt in plain] for row in rows])
+        found = {plain[at]: read(logits, plain[at]) for at, logits in of_view}
+        if showing is not None:
+            encoder = Encoder(self.forward, [row.several for row in rows if row.several is not None])
+            for prompt, way in enumerate(showing.ways):
+                if way is not None:
+                    found[prompt] = read(encoder.logits(prompt, showing.shown[prompt], way), prompt)
+        return [found[prompt] for prompt in sorted(found)]
+
+    def _logits_of_view(self, rows: Sequence[Sequence[PromptInputs]]) -> Iterator[tuple[int, torch.Tensor]]:
+        """The logits under each prompt that shows the view itself, with the prompt's place in `rows`."""
+        prompts = range(len(rows[0]))
+        if not prompts:
+            return
+        features = self.forward.features([row[0] for row in rows]) if self.paths.features else None
+        done: set[int] = set()
+        for fork in self.forward.forks(rows) if self.paths.trunk != "off" else []:
+            yield from zip(
+                fork.prompts, self.forward.logits_of_fork(rows, fork, self.paths, features), strict=True
+            )
+            done.update(fork.prompts)
+        for prompt in prompts:
+            if prompt not in done:
+                yield prompt, self._logits([row[prompt] for row in rows], features)
+
+    def _logits(self, items: Sequence[PromptInputs], features: Any) -> torch.Tensor:
+        if self.paths.forward:
+            return self.forward.logits(items, self.paths, features)
+        return torch.cat([self.forward.reference(item) for item in items])
 
     def _prepared(
         self,
@@ -272,9 +294,8 @@ class ChatEngine:
         items = {prompt: preprocessor.prepare(pixels, texts[prompt]) for prompt in plain}
         collation = self.forward.collation
         if collation is not None and items:  # the picture is kept once
-            first = items[plain[0]].tensors
-            shared = {name: value for name, value in first.items() if name not in collation.rows}
-            items = {at: item._replace(tensors={**item.tensors, **shared}) for at, item in items.items()}
+            first = items[plain[0]]
+            items = {at: _with_picture_of(first, item, collation) for at, item in items.items()}
         several = None if showing is None else self._prepare_several(pixels, texts, showing, preprocessor)
         if several is not None:
             items |= several.items
@@ -321,7 +342,8 @@ class ChatEngine:
         first, like_first = (self.preprocessor.prepare(view, text) for view in views[::2])
         # some families have as many tokens for every picture: then the words behind it make the difference
         behind = self.template.text(FilledPrompt(prompt.system, f"{prompt.user} Be brief."))
-        second = self.preprocessor.prepare(views[1], behind)
+        first_again, second = (self.preprocessor.prepare(view, behind) for view in views[:2])
+        second_again = self.preprocessor.prepare(views[1], text)
         collation, no_batch = None, "the processor's batches are not made of its single views"
         try:
             batch = self.preprocessor.batch(views[:2], [text, longer])
@@ -330,56 +352,21 @@ class ChatEngine:
             )
         except Exception as error:  # a processor without batches: views run one at a time
             no_batch = f"the processor makes no batch: {one_line(error, kind=True)}"
-        return Probes(first, second, like_first), collation, no_batch
+        if collation is not None:  # the pictures are kept once, as they are of a view under its prompts
+            first_again = _with_picture_of(first, first_again, collation)
+            second_again = _with_picture_of(second, second_again, collation)
+        return Probes(first, second, like_first, first_again, second_again), collation, no_batch
+
+
+def _with_picture_of(first: PromptInputs, item: PromptInputs, collation: Collation) -> PromptInputs:
+    """A view's inputs that hold the very picture of another of its prompts."""
+    picture = {name: value for name, value in first.tensors.items() if name not in collation.rows}
+    return item._replace(tensors={**item.tensors, **picture})
 
 
 def _plain_prompts(count: int, showing: Showing | None) -> list[int]:
     """The prompts that show the view itself."""
     return [at for at in range(count) if showing is None or showing.ways[at] is None]
-
-
-def token_budget(loaded: Loaded) -> int:
-    """Padded tokens of a batch: what the free memory of a GPU holds by a coarse estimate, little on a CPU.
-
-    An estimate that is too high costs one failed batch, after which the budget is halved.
-    """
-    if loaded.device.type != "cuda":
-        return _CPU_TOKENS
-    config = loaded.model.config
-    text, vision = config.get_text_config(), getattr(config, "vision_config", None)
-
-    def size(part: Any, name: str, otherwise: int) -> int:
-        value = getattr(part, name, None)
-        return value if isinstance(value, int) else otherwise
-
-    hidden = size(text, "hidden_size", 4096)
-    values = 12 * hidden + 4 * size(text, "intermediate_size", 4 * hidden)
-    values += 2 * hidden * size(text, "num_hidden_layers", 32)  # keys and values, at most
-    width = size(vision, "hidden_size", 1280)
-    values += 4 * (12 * width + 4 * size(vision, "intermediate_size", 4 * width))  # some 4 patches per token
-    free, _ = torch.cuda.mem_get_info(loaded.device)
-    tokens = int(_FREE_SHARE * free / (values * loaded.dtype.itemsize))
-    return min(max(tokens, 1), _MOST_TOKENS)
-
-
-@contextmanager
-def device_errors(loaded: Loaded) -> Iterator[None]:
-    """Turn the loss of a GPU into a sentence; the run stops, keeps what is done and can be resumed."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = " ".join(str(error).split())
-        if is_out_of_memory(error):
-            raise UserError(
-                f"There is not enough memory on {loaded.device} for one view with {loaded.name}; choose a "
-                "smaller model, 8-bit weights (--load-in-8bit) or another device (--device)."
-            ) from error
-        if is_device_gone(error):
-            raise UserError(
-                f"The device {loaded.device} failed while {loaded.name} was rating ({text[:120]}); what is "
-                "finished is kept: repeat the command to go on."
-            ) from error
-        raise
 
 
 def _quantised(loaded: Loaded) -> bool:

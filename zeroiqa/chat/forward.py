@@ -1,8 +1,4 @@
-"""One prefill, last position: the reference by `generate`, and the fast paths that are held against it.
-
-A path is a way of computing the same numbers: several views in one batch, positions given or left to the
-model, the vision encoder run once for several prompts, the tokens before the image run once for all views.
-"""
+"""One prefill, last position: the reference by `generate`, and the fast paths that are held against it."""
 
 from __future__ import annotations
 
@@ -11,17 +7,17 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any
 
 import torch
 
-from zeroiqa.chat.caching import Seen, check_used, see
+from zeroiqa.chat.caching import CacheError, Seen, check_used, copied, find_cache, see
 from zeroiqa.chat.inputs import Collation, PromptInputs, Tensors, pad_left
+from zeroiqa.chat.paths import Paths, PrefixPlan
+from zeroiqa.chat.trunk import Fork, Trunk, find_forks
 from zeroiqa.weights.checks import transformers
 from zeroiqa.weights.devices import is_device_gone
 
-PrefixUse: TypeAlias = Literal["off", "equal", "any"]
 _KEPT_PREFIXES = 8
 LEAST_PREFIX = 8
 """Tokens; below that a cache costs more than it saves."""
@@ -35,35 +31,6 @@ _LEAN: tuple[dict[str, Any], ...] = (
 """Options of a pass that computes no more than is read, as many as a model may know."""
 _INDIFFERENT = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention", "conv"}
 """Kinds of layers that compute the same wherever a row begins: padding before it is masked."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Which paths are in use."""
-
-    forward: bool = False
-    """One forward pass instead of `generate`."""
-    batch: bool = False
-    """Several views in one pass."""
-    positions: bool = False
-    """Positions are given (left padding otherwise moves numbers in bfloat16) or left to the model."""
-    features: bool = False
-    """The vision encoder runs once for all prompts."""
-    prefix: PrefixUse = "off"
-    """The tokens before the image run once; "equal": only where all rows of a batch are of one length."""
-    full_rows: bool = True
-    """Beside a prefix, further inputs of one value per token cover the whole row or only what is new."""
-    cache: str = ""
-    """The model's argument for the keys and values of the prefix."""
-
-
-class PrefixPlan(NamedTuple):
-    """How a prefix might be shared."""
-
-    most: PrefixUse
-    """The most that may be tried: windows, blocks and recurrent states see padding behind a prefix."""
-    arguments: tuple[str, ...]
-    """Names by which the model may take the cache, the likeliest first."""
 
 
 class Forward:
@@ -111,8 +78,7 @@ class Forward:
         A model that raises whatever is tried needs more than text; then the options are left to the check of
         the paths.
         """
-        ids = item.tensors["input_ids"][:, -_FEW:]
-        tokens = self._to_device({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+        tokens = self._few(item)
         for options in _LEAN:
             try:
                 logits = self._model(**tokens, **options).logits
@@ -138,6 +104,16 @@ class Forward:
         special = any(seen.cache.is_sliding) or any(seen.cache.is_linear)
         free = self.pads_freely and not special and (paths.positions or self._rope is not None)
         return PrefixPlan("any" if free else "equal", seen.arguments)
+
+    @torch.inference_mode()
+    def cache_names(self, item: PromptInputs) -> tuple[str, ...]:
+        """Names by which the model may take a cache, by what it gives back for a few tokens of text.
+
+        Raises:
+            CacheError: the model gives no cache back.
+            Exception: whatever the model raises.
+        """
+        return see(self._model, self._few(item), **self._keeping).arguments
 
     @torch.inference_mode()
     def reference(self, item: PromptInputs) -> torch.Tensor:
@@ -178,17 +154,34 @@ class Forward:
             paths: How; `forward` has to be on.
             features: From `features` for the same views in the same order; None runs the vision encoder here.
         """
-        shared = self._shared(items, paths)
-        inputs: dict[str, Any] = (
-            self._after_prefix(items, shared, paths) if shared else self.inputs(items, paths)
-        )
-        if features is not None:
-            inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
-            inputs["mm_encoder_outputs"] = {"image": features}
-        logits: torch.Tensor = self._model(**{**self._lean, **inputs}).logits[:, -1].float()
-        if shared:
-            check_used(inputs[paths.cache], shared + inputs["input_ids"].shape[1], paths.cache)
+        output, _, _ = self._run(items, paths, features)
+        logits: torch.Tensor = output.logits[:, -1].float()
         return logits
+
+    @torch.inference_mode()
+    def logits_of_fork(
+        self, rows: Sequence[Sequence[PromptInputs]], fork: Fork, paths: Paths, features: Any = None
+    ) -> Iterator[torch.Tensor]:
+        """For each prompt of a fork what `logits` gives, by one pass over what they begin with.
+
+        Args:
+            rows: [view][prompt], one batch.
+            fork: From `forks`.
+            paths: How; with `trunk`.
+            features: As in `logits`.
+
+        Raises:
+            CacheError: the model gives no cache, or does not use the one that it is given.
+        """
+        first, *_, last = fork.prompts
+        trunk = self._trunk([row[first] for row in rows], fork.ends, paths, features)
+        for prompt in fork.prompts:
+            own = trunk if prompt == last else trunk._replace(cache=copied(trunk.cache))
+            yield self._branch(own, [row[prompt] for row in rows], fork.ends, paths, features)
+
+    def forks(self, rows: Sequence[Sequence[PromptInputs]]) -> list[Fork]:
+        """The prompts of a batch that could share a pass; [view][prompt]."""
+        return find_forks(rows, self._row_names())
 
     @property
     def without_cache(self) -> dict[str, bool]:
@@ -201,7 +194,19 @@ class Forward:
         Raises:
             NotJoinableError: the views have no common batch.
         """
-        inputs = self._to_device(self._join([item.tensors for item in items]))
+        return self._inputs(items, paths, pixels=True)
+
+    def _inputs(self, items: Sequence[PromptInputs], paths: Paths, *, pixels: bool) -> Tensors:
+        """The same; without the pixels where something stands for them."""
+        tensors = [
+            {
+                name: value
+                for name, value in item.tensors.items()
+                if pixels or not name.startswith("pixel_values")
+            }
+            for item in items
+        ]
+        inputs = self._to_device(self._join(tensors))
         if paths.positions:
             inputs["position_ids"] = _counted(inputs["attention_mask"])
         return inputs
@@ -209,6 +214,16 @@ class Forward:
     def uses_prefix(self, items: Sequence[PromptInputs], paths: Paths) -> bool:
         """Whether a batch would run behind a shared prefix."""
         return self._shared(items, paths) > 0
+
+    @property
+    def _keeping(self) -> dict[str, Any]:
+        """Options of a lean pass whose keys and values are kept."""
+        return {name: value for name, value in self._lean.items() if name != "use_cache"}
+
+    def _few(self, item: PromptInputs) -> Tensors:
+        """A few tokens of text, as a model's inputs."""
+        ids = item.tensors["input_ids"][:, -_FEW:]
+        return self._to_device({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
     @property
     def _rope(self) -> Any:
@@ -226,29 +241,93 @@ class Forward:
             length = min(length, int(differing[0]) if len(differing) else length)
         return length if length >= LEAST_PREFIX else 0
 
-    def _after_prefix(self, items: Sequence[PromptInputs], shared: int, paths: Paths) -> dict[str, Any]:
-        """Inputs for what follows the prefix: rows are laid out as [prefix][padding][rest]."""
-        whole = self._to_device(self._join([item.tensors for item in items]))
-        new = whole["input_ids"].shape[1] - shared
-        rows = self._row_names()
-        inputs: dict[str, Any] = {name: value for name, value in whole.items() if name not in rows}
-        for name in rows & whole.keys():
-            laid = torch.cat(
-                [
-                    torch.cat(
-                        [tensor[:, :shared], pad_left(tensor[:, shared:], new, self._padding(name))], dim=1
-                    )
-                    for tensor in (item.tensors[name] for item in items)
-                ]
-            ).to(self._device)
-            inputs[name] = laid if name == "attention_mask" or paths.full_rows else laid[:, -new:]
-        inputs["input_ids"] = inputs["input_ids"][:, -new:]
+    def _run(
+        self, items: Sequence[PromptInputs], paths: Paths, features: Any, **options: bool
+    ) -> tuple[Any, Any, Tensors]:
+        """A pass over whole rows, behind a shared prefix where there is one: output, its cache, the rows."""
+        shared = self._shared(items, paths)
+        whole = self._inputs(items, paths, pixels=features is None)
+        rows = self._lay(items, shared) if shared else self._of_rows(whole)
+        inputs: dict[str, Any] = {**whole, **_as_input(features), **options}
+        if shared:
+            row = torch.zeros(len(items), dtype=torch.long, device=self._device)
+            cache = self._prefix(items[0], shared).repeated(row)
+            inputs |= self._behind(rows, whole, shared, paths, cache)
+        output = self._model(**{**self._lean, **inputs})
+        if shared:
+            check_used(inputs[paths.cache], shared + inputs["input_ids"].shape[1], paths.cache)
+        return output, inputs.get(paths.cache), rows
+
+    def _trunk(
+        self, items: Sequence[PromptInputs], ends: Sequence[int], paths: Paths, features: Any
+    ) -> Trunk:
+        """What the views' prompts begin with, computed."""
+        begun = [self._cut(item, slice(end)) for item, end in zip(items, ends, strict=True)]
+        output, given, rows = self._run(begun, paths, features, use_cache=True)
+        cache = find_cache(output)[1] if given is None else given
+        if cache is None:
+            raise CacheError("the model gives no cache back")
+        return Trunk(cache, rows)
+
+    def _branch(
+        self, trunk: Trunk, items: Sequence[PromptInputs], ends: Sequence[int], paths: Paths, features: Any
+    ) -> torch.Tensor:
+        """Logits behind a trunk, whose cache is filled up."""
+        tails = self._lay(
+            [self._cut(item, slice(end, None)) for item, end in zip(items, ends, strict=True)], 0
+        )
+        rows = {name: torch.cat([trunk.rows[name], tail], dim=1) for name, tail in tails.items()}
+        looks = paths.trunk == "picture"
+        whole = self._inputs(items, paths, pixels=looks and features is None)
+        inputs = self._behind(rows, whole, trunk.rows["input_ids"].shape[1], paths, trunk.cache)
+        if looks:
+            inputs = {**whole, **_as_input(features), **inputs}
+        logits: torch.Tensor = self._model(**{**self._lean, **inputs}).logits[:, -1].float()
+        check_used(inputs[paths.cache], rows["input_ids"].shape[1], paths.cache)
+        return logits
+
+    def _behind(self, rows: Tensors, whole: Tensors, cached: int, paths: Paths, cache: Any) -> dict[str, Any]:
+        """Inputs for what follows cached tokens.
+
+        Args:
+            rows: Inputs with one value per token, cached ones included, as they are laid out.
+            whole: All inputs of the same prompts, padded on the left.
+            cached: Tokens and padding of each row that are in the cache.
+            paths: How.
+            cache: Whose keys and values are filled up.
+        """
+        new = rows["input_ids"].shape[1] - cached
+        inputs: dict[str, Any] = {
+            name: laid if name == "attention_mask" or paths.full_rows else laid[:, -new:]
+            for name, laid in rows.items()
+        }
+        inputs["input_ids"] = rows["input_ids"][:, -new:]
         if self._rope is not None:
             inputs["position_ids"] = self._axes(whole)[..., -new:]
         elif paths.positions:
-            inputs["position_ids"] = _counted(inputs["attention_mask"])[:, -new:]
-        row = torch.zeros(len(items), dtype=torch.long, device=self._device)
-        return {**inputs, paths.cache: self._prefix(items[0], shared).repeated(row), "use_cache": True}
+            inputs["position_ids"] = _counted(rows["attention_mask"])[:, -new:]
+        return {**inputs, paths.cache: cache, "use_cache": True}
+
+    def _lay(self, items: Sequence[PromptInputs], shared: int) -> Tensors:
+        """Inputs with one value per token, as rows of [shared][padding][rest]."""
+        longest = max(item.length for item in items) - shared
+        laid = {}
+        for name in self._of_rows(items[0].tensors):
+            padding = self._pad if name == "input_ids" else 0
+            parts = [item.tensors[name] for item in items]
+            rests = [pad_left(part[:, shared:], longest, padding) for part in parts]
+            begun = [part[:, :shared] for part in parts]
+            laid[name] = torch.cat([torch.cat(begun), torch.cat(rests)], dim=1)
+        return self._to_device(laid)
+
+    def _cut(self, item: PromptInputs, tokens: slice) -> PromptInputs:
+        """The same view under a part of its prompt."""
+        rows = {name: value[:, tokens] for name, value in self._of_rows(item.tensors).items()}
+        return item._replace(tensors={**item.tensors, **rows})
+
+    def _of_rows(self, tensors: Tensors) -> Tensors:
+        """Those with one value per token."""
+        return {name: tensors[name] for name in self._row_names() & tensors.keys()}
 
     def _axes(self, inputs: Tensors) -> torch.Tensor:
         """Positions of several axes, for left-padded rows."""
@@ -260,9 +339,8 @@ class Forward:
         """The first tokens, computed; the last few prefixes are kept."""
         key = tuple(item.ids[:shared])
         if key not in self._prefixes:
-            rows = {name: item.tensors[name][:, :shared] for name in self._row_names() & item.tensors.keys()}
-            keep = {name: value for name, value in self._lean.items() if name != "use_cache"}
-            self._prefixes[key] = see(self._model, self._to_device(rows), **keep)
+            rows = self._of_rows(self._cut(item, slice(shared)).tensors)
+            self._prefixes[key] = see(self._model, self._to_device(rows), **self._keeping)
         self._prefixes.move_to_end(key)
         while len(self._prefixes) > _KEPT_PREFIXES:
             self._prefixes.popitem(last=False)
@@ -282,9 +360,6 @@ class Forward:
 
     def _row_names(self) -> set[str]:
         return set(self.collation.rows if self.collation else ("input_ids", "attention_mask"))
-
-    def _padding(self, name: str) -> int:
-        return self._pad if name == "input_ids" else 0
 
     def _join(self, items: Sequence[Tensors]) -> Tensors:
         if len(items) == 1:
@@ -309,6 +384,11 @@ def _silent(name: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _as_input(features: Any) -> dict[str, Any]:
+    """How a model takes the vision encoder's output."""
+    return {} if features is None else {"mm_encoder_outputs": {"image": features}}
 
 
 def _counted(mask: torch.Tensor) -> torch.Tensor:

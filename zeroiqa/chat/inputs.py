@@ -45,6 +45,8 @@ class PromptInputs(NamedTuple):
     """Every output of the processor, a batch of one."""
     image_start: int
     """Tokens before anything that stands for the image: the same for every view under the prompt."""
+    text_behind: int = 0
+    """Tokens behind everything that stands for the image, at least."""
 
     @property
     def length(self) -> int:
@@ -149,10 +151,14 @@ class Preprocessor:
     def _prepare(self, images: Sequence[Any], text: str) -> PromptInputs:
         tensors = self._process([images], [text])
         ids = tensors["input_ids"][0].tolist()
-        start = _image_start(ids, self.encode(text), self.image_tokens)
+        plain = self.encode(text)
+        start = _like_plain(ids, plain, self.image_tokens)
+        behind = _like_plain(ids[::-1], plain[::-1], self.image_tokens)
         if "image_starts" in tensors:  # what stands for an image is text there, and tells nothing
-            start = min(start, int(tensors["image_starts"][0].argmax()))
-        return PromptInputs(tensors, start)
+            starts = tensors["image_starts"][0]
+            start = min(start, int(starts.argmax()))
+            behind = min(behind, int(starts.flip(0).argmax()))
+        return PromptInputs(tensors, start, behind)
 
     def find_image_tokens(self, prepared: PromptInputs, text: str) -> frozenset[int]:
         """Ids of the special tokens that the processor put more often than they stand in the text."""
@@ -208,14 +214,14 @@ def enlarged(pixels: Pixels, least_side: int, longest_ratio: int = _LONGEST_RATI
     return np.ascontiguousarray(pixels.repeat(max(rows, 1), axis=0).repeat(max(columns, 1), axis=1))
 
 
-def _image_start(ids: Sequence[int], plain: Sequence[int], image_tokens: frozenset[int]) -> int:
+def _like_plain(ids: Sequence[int], plain: Sequence[int], image_tokens: frozenset[int]) -> int:
     """How many tokens come before the image: as long as the expanded prompt is like the plain one."""
-    start = 0
+    like = 0
     for token, same in zip(ids, plain, strict=False):
         if token != same or token in image_tokens:
             break
-        start += 1
-    return start
+        like += 1
+    return like
 
 
 @dataclass(frozen=True)

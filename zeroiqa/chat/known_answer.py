@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib import metadata, resources
 from itertools import chain
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 Status: TypeAlias = Literal["recorded", "same", "different", "not recorded"]
 STANDARD = "quality-word-7"
-"""Under which the views are rated."""
+"""Under which the views are rated at every load."""
+EXAMPLE = "a photo of a cat"
+"""In place of an image's own text prompt, where a prompt is shown or tried."""
 _TOLERANCES = {"float32": 1e-3}
 _TOLERANCE = 2e-2
 _ROUNDING = 1e-3
@@ -71,7 +73,7 @@ class KnownAnswer:
     question: str
     """SHA-256 of the views and of the standard: an answer to another question is not compared."""
     probabilities: tuple[tuple[float, ...], ...]
-    """P(level k) for each view, in [0, 1]; empty where the model named no level."""
+    """P(level k) for each view, in [0, 1]; of a comparison its number; empty where no level was named."""
     mass: tuple[float, ...]
     """P(the answer is a level) for each view, in [0, 1]."""
     made_with: str
@@ -152,6 +154,7 @@ def check(
     dtype: str,
     folder: Path | None = None,
     shipped: Mapping[tuple[str, str], KnownAnswer] | None = None,
+    standard: Standard | None = None,
 ) -> Result:
     """Let a rater answer, and compare with the known answer; where there is none, record this one.
 
@@ -161,12 +164,14 @@ def check(
         dtype: "float32", "bfloat16", ...
         folder: In place of `cache_folder()`.
         shipped: In place of `shipped_answers()`.
+        standard: One with levels, in place of `STANDARD`; each has a record of its own.
 
     Raises:
         UserError: the model answers with something that is no probability.
     """
-    given = _ask(rater, fingerprint, dtype)
-    path = (folder or cache_folder()) / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', fingerprint)}-{dtype}.json"
+    given = _ask(rater, fingerprint, dtype, standard or load_standard(STANDARD))
+    own = "" if standard is None or standard.name == STANDARD else f"-{standard.hash[:16]}"
+    path = (folder or cache_folder()) / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', fingerprint)}-{dtype}{own}.json"
     known = (shipped_answers() if shipped is None else shipped).get((fingerprint, dtype))
     source = "the package"
     if known is None or known.question != given.question:
@@ -203,15 +208,15 @@ def enforce(result: Result, model: str) -> None:
     )
 
 
-def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> KnownAnswer:
-    views, standard = built_in_views(), load_standard(STANDARD)
+def _ask(rater: _CanRate, fingerprint: str, dtype: str, standard: Standard) -> KnownAnswer:
+    views = [replace(view, prompt=EXAMPLE if standard.needs_prompt else None) for view in built_in_views()]
     try:
         ratings = [
             rater.rate([view], [standard])[0][0] for view in views
         ]  # alone: no batch to round differently
     except ImageError as error:  # it is the model's fault, not an image's
         raise UserError(f"The model cannot rate the built-in views in {dtype}: {error}") from error
-    probabilities = tuple(tuple(map(math.exp, rating.logprobs)) if rating else () for rating in ratings)
+    probabilities = tuple(_probabilities(rating, standard) for rating in ratings)
     mass = tuple(rating.mass if rating else 0.0 for rating in ratings)
     numbers = [*mass, *(number for of_view in probabilities for number in of_view)]
     if not all(map(math.isfinite, numbers)):
@@ -220,6 +225,14 @@ def _ask(rater: _CanRate, fingerprint: str, dtype: str) -> KnownAnswer:
             "use --dtype bfloat16 or float32, and download it again if that does not help."
         )
     return KnownAnswer(fingerprint, dtype, _question(views, standard), probabilities, mass, _versions())
+
+
+def _probabilities(rating: Rating | None, standard: Standard) -> tuple[float, ...]:
+    if rating is None:
+        return ()
+    if standard.comparison is not None and rating.value is not None:
+        return (rating.value,)
+    return tuple(map(math.exp, rating.logprobs))
 
 
 def _question(views: Sequence[View], standard: Standard) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from zeroiqa.chat import known_answer
 from zeroiqa.chat.likeliest import COUNT, LEAST_MASS, FirstToken, off_the_scale
 from zeroiqa.errors import UserError
 from zeroiqa.standards import load_standard
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from zeroiqa.types import Rating, View
 
 _LOG = logging.getLogger(__name__)
-
-EXAMPLE = "a photo of a cat"
-"""In place of an image's own text prompt, where a prompt is shown or tried."""
 
 
 class ChatModel:
@@ -89,7 +87,7 @@ class ChatModel:
             from zeroiqa.chat.loading import load
 
             self._ready = ChatEngine(load(self._name, self.options, self._revision))
-            self._compare_with_known_answer(self._ready.loaded)
+            self._compare_at_load(self._ready.loaded)
         return self._ready
 
     @property
@@ -189,7 +187,9 @@ class ChatModel:
         if standard.kind != "float":
             readout = self.readout(standard)
             tail, showing = readout.tail, show([standard], asks_of([standard])[:1], [readout.comparison])
-        shares, ids = self.last_logprobs(views, standard.fill(EXAMPLE), tail, showing).exp().topk(COUNT)
+        shares, ids = (
+            self.last_logprobs(views, standard.fill(known_answer.EXAMPLE), tail, showing).exp().topk(COUNT)
+        )
         rows: list[tuple[tuple[str, float], ...]] = []
         for of_view, tokens in zip(shares.tolist(), ids.tolist(), strict=True):
             rows.append(tuple(zip(map(self.token_text, tokens), of_view, strict=True)))
@@ -238,6 +238,18 @@ class ChatModel:
             check_standard(self.engine.template, standard, self.engine.loaded.name)
             self._checked.add(standard.hash)
 
+    def compare_with_known_answer(self, standard: Standard | None = None) -> Result:
+        """What the built-in views are rated under a standard with levels, beside what they were before.
+
+        Raises:
+            UserError: the answer differs from one that comes with the package.
+        """
+        loaded = self.engine.loaded
+        dtype = "8bit" if self.options.load_in_8bit else str(loaded.dtype).removeprefix("torch.")
+        result = known_answer.check(self, loaded.fingerprint, dtype, standard=standard)
+        known_answer.enforce(result, loaded.name)
+        return result
+
     def watch(self, on_load: Callable[[Result], None]) -> None:
         """Have a function called with the known answer of each load; whatever it raises refuses the model."""
         self._on_load = on_load
@@ -254,13 +266,9 @@ class ChatModel:
             )
         return self._found
 
-    def _compare_with_known_answer(self, loaded: Loaded) -> None:
-        from zeroiqa.chat import known_answer
-
-        dtype = "8bit" if self.options.load_in_8bit else str(loaded.dtype).removeprefix("torch.")
+    def _compare_at_load(self, loaded: Loaded) -> None:
         try:
-            result = known_answer.check(self, loaded.fingerprint, dtype)
-            known_answer.enforce(result, loaded.name)
+            result = self.compare_with_known_answer()
             if self._on_load is not None:
                 self._on_load(result)
         except UserError:

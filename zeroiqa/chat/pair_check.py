@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zeroiqa.chat.forward import Forward, Paths
+from zeroiqa.chat.forward import Forward
 from zeroiqa.chat.inputs import NotJoinableError, PromptInputs, Shown
 from zeroiqa.chat.path_check import Against
+from zeroiqa.chat.paths import Paths
 from zeroiqa.chat.placing import no_two_images
 from zeroiqa.chat.showing import (
     Encoder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple, TypeAlias
@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeAlias
 import torch
 
 from zeroiqa.chat.caching import CacheError
-from zeroiqa.chat.forward import LEAST_PREFIX, Forward, Paths, PrefixUse
+from zeroiqa.chat.forward import LEAST_PREFIX, Forward
 from zeroiqa.chat.inputs import PromptInputs
+from zeroiqa.chat.paths import Paths, PrefixUse, TrunkUse
 from zeroiqa.errors import UserError, one_line
 from zeroiqa.weights.devices import is_device_gone, is_out_of_memory
 
@@ -34,6 +35,10 @@ class Probes(NamedTuple):
     """Of another size than the first, under a longer prompt: rows of one length hide what padding does."""
     like_first: PromptInputs
     """Another picture of the first one's size."""
+    first_again: PromptInputs
+    """The first view under the second's prompt."""
+    second_again: PromptInputs
+    """The second view under the first's prompt."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class PathCheck:
             UserError: `generate` itself gives no numbers, or memory does not suffice for one view.
         """
         items = (probes.first, probes.second)
-        expected = {id(item): self.reference(item) for item in probes}
+        expected = {id(item): self.reference(item) for item in probes[:3]}
         against = Against(self, expected)
         self.forward.learn_options(probes.first)
         if not self.forward.last_only:
@@ -70,7 +75,8 @@ class PathCheck:
         if not paths.forward:
             return paths
         paths = self._choose_features(probes, paths, against)
-        return self._choose_prefix(probes, paths, against)
+        paths = self._choose_prefix(probes, paths, against)
+        return self._choose_trunk(probes, paths, against)
 
     def holds_for(self, item: PromptInputs, paths: Paths) -> bool:
         """Whether the model can rate this view at all, and the paths agree with `generate` on it."""
@@ -101,7 +107,9 @@ class PathCheck:
                 return paths
             objections[batch].append(objection)
         self._warn("forward", "one forward pass instead of generate", _joined(objections[False]))
-        self.why.update(dict.fromkeys(("batch", "vision features", "prefix"), "needs the forward pass"))
+        self.why.update(
+            dict.fromkeys(("batch", "vision features", "prefix", "shared view"), "needs the forward pass")
+        )
         return Paths()
 
     def _choose_features(self, probes: Probes, paths: Paths, against: Against) -> Paths:
@@ -170,16 +178,48 @@ class PathCheck:
             objections.append(objection)
         return objections
 
+    def _choose_trunk(self, probes: Probes, paths: Paths, against: Against) -> Paths:
+        rows = [[probes.first, probes.first_again], [probes.second_again, probes.second]]
+        if len(self.forward.forks(rows)) != 1:
+            self.why["shared view"] = "the prompts of a view do not part behind its image"
+            return paths
+        arguments: tuple[str, ...] = (paths.cache,)
+        layouts: tuple[bool, ...] = (paths.full_rows,)
+        if paths.prefix == "off":
+            try:
+                arguments, layouts = self.forward.cache_names(probes.first), (True, False)
+            except Exception as error:
+                if is_device_gone(error):
+                    raise
+                self.why["shared view"] = _said(error)
+                return paths
+        uses: tuple[TrunkUse, ...] = ("text", "picture")
+        objections = []
+        for argument, full_rows, use in product(arguments, layouts, uses):
+            tried = replace(paths, trunk=use, cache=argument, full_rows=full_rows)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of a name that is going
+                objection = against.fork(rows, tried)
+            if not objection:
+                return tried
+            objections.append(objection)
+        cause = _joined(objections)
+        if self.why.get("prefix") in objections:  # said once
+            self.why["shared view"] = cause
+        else:
+            self._warn("shared view", "what several prompts have in common computed once", cause)
+        return paths
+
     def _warn(self, name: str, path: str, cause: str) -> None:
         """Say once that a path is not in use, and why."""
         self.why[name] = cause
         _LOG.warning("%s: %s %s and is not used; rating is slower.", self.model, path, cause)
 
     def reference(self, item: PromptInputs) -> torch.Tensor:
-        """The logits of `generate`.
+        """What `generate` computes for one view.
 
         Raises:
-            UserError: it gives no numbers, or memory does not suffice.
+            UserError: it fails, gives no numbers, or memory does not suffice.
         """
         try:
             logits = self.forward.reference(item)
@@ -216,9 +256,26 @@ class Against:
     def __call__(self, items: Sequence[PromptInputs], paths: Paths) -> str:
         """Compare one batch."""
         groups = [list(items)] if paths.batch else [[item] for item in items]
+        run = self.run or run_paths
+        return self._speaks(items, paths, lambda: [run(self.check.forward, group, paths) for group in groups])
+
+    def fork(self, rows: Sequence[Sequence[PromptInputs]], paths: Paths) -> str:
+        """What speaks against sharing a pass between the prompts of each view."""
+        groups = [list(rows)] if paths.batch else [[row] for row in rows]
+        by_prompt = [item for group in groups for items in zip(*group, strict=True) for item in items]
+        for item in by_prompt:
+            self.expected.setdefault(id(item), self.check.reference(item))
+        return self._speaks(
+            by_prompt,
+            paths,
+            lambda: [logits for group in groups for logits in _run_fork(self.check.forward, group, paths)],
+        )
+
+    def _speaks(
+        self, items: Sequence[PromptInputs], paths: Paths, run: Callable[[], list[torch.Tensor]]
+    ) -> str:
         try:
-            run = self.run or run_paths
-            found = torch.cat([run(self.check.forward, group, paths) for group in groups])
+            found = torch.cat(run())
         except Exception as error:
             if is_device_gone(error):
                 raise
@@ -251,6 +308,14 @@ def _joined(objections: Iterable[str]) -> str:
 def run_paths(forward: Forward, items: Sequence[PromptInputs], paths: Paths) -> torch.Tensor:
     """Logits of one batch by the given paths, the vision encoder apart where they say so."""
     return forward.logits(items, paths, forward.features(items) if paths.features else None)
+
+
+def _run_fork(
+    forward: Forward, rows: Sequence[Sequence[PromptInputs]], paths: Paths
+) -> Iterator[torch.Tensor]:
+    (fork,) = forward.forks(rows)
+    features = forward.features([row[0] for row in rows]) if paths.features else None
+    return forward.logits_of_fork(rows, fork, paths, features)
 
 
 def _same_logits(found: torch.Tensor, wanted: torch.Tensor) -> bool:

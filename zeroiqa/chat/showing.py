@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 
-from zeroiqa.chat.forward import Forward, Paths
+from zeroiqa.chat.forward import Forward
 from zeroiqa.chat.inputs import NotJoinableError, Preprocessor, PromptInputs, Shown
+from zeroiqa.chat.paths import Paths
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels

@@ -99,7 +99,8 @@ def first_tokens(
             if all(firsts) and len({first[0] for first in firsts}) == len(words):
                 return AnswerTokens(lead=before, ids=tuple(first[0] for first in firsts))
     raise UserError(
-        f"Among {', '.join(words)}, two words begin with the same token for {model}; choose other words."
+        f"Among {', '.join(words)}, two words begin with the same token for {model}, so that they cannot be "
+        "told apart; choose another model, or a standard with other words."
     )
 
 

@@ -130,8 +130,16 @@ def _plan(
     yield f"segmenter  {identities.segmenter}"
     yield from (f"rater      {identity}" for identity in identities.raters.values())
     yield from (f"standard   {standard.name}, version {standard.version}" for standard in method.standards)
-    yield f"score      {settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}"
+    averaged = len(settings.standards) if settings.standard_weights else 1
+    mean = f", mean of {averaged} standards" if averaged > 1 else ""
+    yield f"score      {_arithmetic(settings)}{mean}; {next(iter(method.scales.values()))}"
     yield f"workers    {workers}"
+
+
+def _arithmetic(settings: Settings) -> str:
+    said = f"{settings.readout} readout, lambda {settings.lam:g}, weighting {settings.weighting}"
+    said += f", formula {settings.formula}" if settings.formula != "mean" else ""
+    return said + (f", {settings.count_weight:g} for each region" if settings.count_weight else "")
 
 
 def _estimate(images: int, forecast: Forecast, spending: Spending) -> Iterator[str]:

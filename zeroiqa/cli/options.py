@@ -79,6 +79,11 @@ def arithmetic_options(command: Command) -> Command:
             option="--rater-weight",
         ),
         setting(
+            "standard_weights",
+            "Weight of a standard, in the order of the standards; repeat for each. The score is their mean.",
+            option="--standard-weight",
+        ),
+        setting(
             "mass_threshold",
             "Warn where less of the probability lies on the levels; no score changes.  [default: 0.5]",
             type=_SHARE,
@@ -97,8 +102,9 @@ def segmenter_options(command: Command) -> Command:
         command,
         setting(
             "segmenter",
-            "graph, grid[:COLUMNSxROWS], sam2.1-tiny, -small, -base+ or -large [:FILE.pt], "
-            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER.",
+            "graph, grid[:COLUMNSxROWS], sam2.1- or sam2.0-tiny, -small, -base+, -large [:FILE.pt], "
+            "sam2:FILE_OR_FOLDER, sam2-stock[:NAME], hf-sam2:REPOSITORY_OR_FOLDER, "
+            "eomt:REPOSITORY_OR_FOLDER[,threshold=0.5].",
         ),
         setting(
             "granularity",

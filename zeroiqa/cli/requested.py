@@ -163,6 +163,8 @@ def _words(changes: dict[str, Any]) -> list[tuple[str, str]]:
             words.append(("areas", "normalized" if value else "literal"))
         elif key == "rater_weights":
             words.append(("weights", " ".join(f"{weight:g}" for weight in value) or "equal"))
+        elif key == "standard_weights":
+            words.append(("standard weights", " ".join(f"{weight:g}" for weight in value) or "none"))
         else:
             words.append((key, f"{value:g}" if isinstance(value, float) else str(value)))
     return words

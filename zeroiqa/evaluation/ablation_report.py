@@ -142,6 +142,7 @@ def _notes(
         yield f"{sentence}." if len(labels) == len(done.rows) else f"{'; '.join(labels)}: {sentence}."
     if any(run.lower_is_better for run in done.found.runs.values()):
         yield "Of the scores lower is better: they were turned."
+    yield _shared(done, settings)
     ratings, segmentations = done.found.ratings, done.found.segmentations
     yield (
         f"{ratings.computed} ratings computed, {ratings.reused} shared; {segmentations.computed} images "
@@ -149,6 +150,16 @@ def _notes(
     )
     yield from dataset.notes
     yield from done.left_out
+
+
+def _shared(done: FinishedTable, settings: Settings) -> str:
+    """How many of the rows needed no ratings of their own, such as an ensemble's row."""
+    rated = len({(row.run, row.standard) for row in done.rows}) * len(settings.raters)
+    rows, runs = len(done.rows), len(done.found.runs)
+    return (
+        f"{rows} rows of {runs} run{'s' * (runs > 1)}; {max(rows - rated, 0)} of them are rescored from "
+        "ratings of other rows."
+    )
 
 
 def _table(

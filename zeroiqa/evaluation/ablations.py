@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, ResultCache, open_cache
+from zeroiqa.raters import find_rater
 from zeroiqa.runs import open_run, pending, write_scores
 from zeroiqa.runs.healing import find_changes
 from zeroiqa.runs.passes import rater_groups, release_memory
@@ -23,7 +24,7 @@ from zeroiqa.runs.resolved import Builder, Resolved
 from zeroiqa.runs.run import revised
 from zeroiqa.runs.stages import method_of, run_shards
 from zeroiqa.segmenters import find_segmenter, segmenter_of
-from zeroiqa.segmenters.granularity import load_granularity
+from zeroiqa.segmenters.granularity import ComplementRule, load_granularity
 from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 REGIONS_ONLY = math.inf
 """Lambda of the rows that leave the whole image out."""
 WORDS, WHOLE = "quality-word-7", "whole"
+OFFICIAL_WORDS = "dog-iqa-word-7"
+_OFFICIAL = {"formula": "dog-iqa", "lambda": 2.0, "count_weight": 0.1}
+"""Arithmetic of Dog-IQA's code."""
+_PAPER = {"formula": "mean", "lambda": 1.0}
 
 
 class RunKey(NamedTuple):
@@ -74,17 +79,19 @@ def table_rows(table: str, settings: Settings) -> list[AblationRow]:
     own, as the paper's numbers are of one model; only Table 3 has a row of all.
 
     Args:
-        table: "3" (aggregation, crop and standard), "4" (number of levels), "5" (segmentation) or "ours"
-            (readout, lambda, areas, least area).
+        table: "3" (aggregation, crop and standard), "4" (number of levels), "5" (segmentation), "ours"
+            (readout, lambda, areas, least area) or "official" (Dog-IQA's code: formula, count term,
+            complement, prompt, readout, lambda).
         settings: The common ones; the rows of SAM 2 need a segmenter that has weights.
     """
     rows = [row for row in _one_rater(table, settings) if not _vary_nothing(row, settings)]
     if len(settings.raters) == 1:
-        return rows
+        return [row for row in rows if _can_give(settings.raters[0], row)]
     blocks = [
         replace(row, label=f"{row.label}, {rater}", arithmetic={**row.arithmetic, "members": (rater,)})
         for rater in settings.raters
         for row in rows
+        if _can_give(rater, row)
     ]
     weights = f" weighted {':'.join(f'{each:g}' for each in settings.rater_weights)}" * bool(
         settings.rater_weights
@@ -94,11 +101,20 @@ def table_rows(table: str, settings: Settings) -> list[AblationRow]:
 
 
 def left_out(table: str, settings: Settings) -> list[str]:
-    """Sentences about the rows of a table that the settings cannot give, as they have that already."""
-    return [
+    """Sentences about the rows of a table that the settings cannot give: they have that already, or a rater
+    does not answer so."""
+    rows = _one_rater(table, settings)
+    common = [
         f"Left out: {row.label}. That is the common setting here."
-        for row in _one_rater(table, settings)
+        for row in rows
         if _vary_nothing(row, settings)
+    ]
+    mute = [(rater, [row.label for row in rows if not _can_give(rater, row)]) for rater in settings.raters]
+    return common + [
+        f"Left out: {', '.join(labels)} ({len(labels)} of {len(rows)} rows). The rater {rater} answers no "
+        "text, whose first token they read."
+        for rater, labels in mute
+        if labels
     ]
 
 
@@ -109,7 +125,12 @@ def _one_rater(table: str, settings: Settings) -> list[AblationRow]:
         return [AblationRow(f"K = {k}", standard=f"quality-word-{k}", published=str(k)) for k in (3, 5, 7, 9)]
     if table == "5":
         return _segmentation_rows(settings)
-    return _own_rows()
+    return _official_rows() if table == "official" else _own_rows()
+
+
+def _can_give(rater: str, row: AblationRow) -> bool:
+    """Whether a rater's answers can be read as the row reads them."""
+    return row.arithmetic.get("readout") != "greedy" or find_rater(rater).tells_answer
 
 
 def _vary_nothing(row: AblationRow, settings: Settings) -> bool:
@@ -184,14 +205,55 @@ def _own_rows() -> list[AblationRow]:
     ]
 
 
+def _official_rows() -> list[AblationRow]:
+    """Each differs from the first in what its label says; of one lambda and count all formulas rank alike."""
+    first = {**_OFFICIAL, "formula": "dog-iqa-first", "lambda": 1.0}
+    arithmetic: dict[str, dict[str, Any]] = {
+        "readout greedy": {**_OFFICIAL, "readout": "greedy"},
+        "readout expected": {**_OFFICIAL, "readout": "expected"},
+        "formula dog-iqa-first, lambda 1": first,
+        "formula mean, lambda 1": {**_OFFICIAL, **_PAPER},
+        "count term 0": {**_OFFICIAL, "count_weight": 0.0},
+        "formula mean, lambda 0": {**_OFFICIAL, "formula": "mean", "lambda": 0},
+        **{f"lambda {lam:g}": {**_OFFICIAL, "lambda": lam} for lam in (0.25, 0.5, 1, 4, REGIONS_ONLY)},
+    }
+    complements: dict[str, tuple[tuple[str, Any], ...]] = {
+        f"complement {rule}": (("complement", True), ("complement_rule", rule))
+        for rule in get_args(ComplementRule)
+    }
+    complements["no complement"] = (("complement", False),)
+    return [
+        AblationRow("official", standard=OFFICIAL_WORDS, arithmetic=_OFFICIAL),
+        *(AblationRow(label, _BOXES, OFFICIAL_WORDS, each) for label, each in arithmetic.items()),
+        *(
+            AblationRow(label, RunKey("bbox", changes), OFFICIAL_WORDS, _OFFICIAL)
+            for label, changes in complements.items()
+        ),
+        AblationRow("prompt of the paper", standard=WORDS, arithmetic=_OFFICIAL),
+        AblationRow(
+            "prompt of the paper, formula mean, lambda 1, count term 0",
+            standard=WORDS,
+            arithmetic={**_PAPER, "count_weight": 0.0},
+        ),
+    ]
+
+
 def common_settings(table: str, settings: Settings) -> str:
     """What all rows of a table have in common but where their labels say otherwise."""
     readout = "expected" if table == "ours" else "digit"
+    formula = "lambda 1"
+    if table == "official":
+        formula = f"formula dog-iqa, lambda 2, count term 0.1, prompt {OFFICIAL_WORDS}"
     fineness = f" ({settings.granularity})" if find_segmenter(settings.segmenter).takes_granularity else ""
-    complement = "with" if settings.complement else "without"
+    pixels = f" and {settings.min_pixels} pixels" if settings.min_pixels else ""
+    complement = (
+        f"with the complement ({settings.complement_rule})"
+        if settings.complement
+        else "without the complement"
+    )
     return (
-        f"readout {readout}, lambda 1, normalised areas, segmenter {settings.segmenter}{fineness}, "
-        f"least area {settings.min_area:g}, {complement} the complement, rater {', '.join(settings.raters)}"
+        f"readout {readout}, {formula}, normalised areas, segmenter {settings.segmenter}{fineness}, "
+        f"least area {settings.min_area:g}{pixels}, {complement}, rater {', '.join(settings.raters)}"
     )
 
 
@@ -231,7 +293,9 @@ def run_ablation(
     with open_cache(cache_file) as cache:
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
-            fields |= {"crop": key.crop, "standards": list(standards)}
+            fields |= {"crop": key.crop, "standards": list(standards), "standard_weights": []}
+            if settings.readout == "greedy":  # which some standards have nothing for
+                fields["readout"] = "expected"
             own = settings_from_dict(fields, "the ablation")
             resolved = Resolved(own, builder)
             run = open_run(folder / key.name, resolved, list(sources), preset="ablation")
@@ -276,9 +340,12 @@ def _cached(
 def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:
     if settings.crop == WHOLE:
         return None
-    shared = replace(settings.segmenter_options(), masks=True)  # by boxes and masks
-    segmenter = segmenter_of(settings.segmenter, shared)
-    return CachedSegmenter(segmenter, cache, calls, masks=settings.crop == "mask")
+    own = replace(settings.segmenter_options(), masks=True)  # shared by boxes and masks
+    keep = settings.crop == "mask"
+    if not find_segmenter(settings.segmenter).by_rule:
+        return CachedSegmenter(segmenter_of(settings.segmenter, own), cache, calls, masks=keep)
+    every = replace(own, min_area=0.0, min_pixels=0, complement=False, complement_rule="union")
+    return CachedSegmenter(segmenter_of(settings.segmenter, every), cache, calls, masks=keep, rule=own)
 
 
 def common_arithmetic(row: AblationRow) -> Iterator[tuple[str, Any]]:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import reading
+from zeroiqa.rle import decode
 from zeroiqa.types import Image, Rater, Rating, Region, Rle, Segmenter, View
 
 if TYPE_CHECKING:
+    from zeroiqa.segmenters.entry import SegmenterOptions
     from zeroiqa.standards import Standard
 
 
@@ -88,7 +90,15 @@ def open_cache(path: Path) -> Iterator[ResultCache]:
 class CachedSegmenter:
     """A segmenter that segments each image once for all runs."""
 
-    def __init__(self, segmenter: Segmenter, cache: ResultCache, calls: Calls, *, masks: bool) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        cache: ResultCache,
+        calls: Calls,
+        *,
+        masks: bool,
+        rule: SegmenterOptions | None = None,
+    ) -> None:
         """Wrap.
 
         Args:
@@ -96,8 +106,11 @@ class CachedSegmenter:
             cache: What all runs share.
             calls: Gets the counts.
             masks: Whether the regions keep their masks.
+            rule: Which of the segmenter's masks, all of which it has to give then, become regions; None: all,
+                as they are.
         """
         self._segmenter, self._cache, self._calls, self._masks = segmenter, cache, calls, masks
+        self._rule = rule
         self.id = segmenter.id
         self.images_per_call = segmenter.images_per_call
 
@@ -120,7 +133,23 @@ class CachedSegmenter:
             known |= {key: json.loads(json.dumps(value)) for key, value in stored.items()}
         self._calls.add(len(new), len(keys) - len(new))
         with reading(_WHAT, _ADVICE):
-            return [[_region(record, self._masks) for record in known[key]] for key in keys]
+            return [self._regions(known[key], image) for key, image in zip(keys, images, strict=True)]
+
+    def _regions(self, records: list[dict[str, Any]], image: Image) -> list[Region]:
+        if self._rule is None:
+            return [_region(record, self._masks) for record in records]
+        from zeroiqa.segmenters.regions import regions_from_masks
+
+        stored = (_region(record, masks=True).mask for record in records)
+        return regions_from_masks(
+            (decode(mask) for mask in stored if mask is not None),
+            image.size,
+            min_area=self._rule.min_area,
+            complement=self._rule.complement,
+            keep_masks=self._masks,
+            min_pixels=self._rule.min_pixels,
+            complement_rule=self._rule.complement_rule,
+        )
 
 
 class CachedRater:
@@ -144,14 +173,8 @@ class CachedRater:
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
         """As the rater; raises as it does. Views that lack the same standards share a call."""
-        keys = [
-            [
-                _key(f"{self.id}\0{each.hash}\0{view.prompt if each.needs_prompt else ''}", view.pixels)
-                for each in standards
-            ]
-            for view in views
-        ]
-        known = {key: self._cache.get(key) for row in keys for key in row}
+        keys = [[self._key(view, each) for each in standards] for view in views]
+        known = {key: _with_answer(self._cache.get(key)) for row in keys for key in row}
         unknown: dict[bytes, tuple[int, int]] = {}  # each unknown key where it comes first
         for place, row in enumerate(keys):
             for column, key in enumerate(row):
@@ -170,6 +193,17 @@ class CachedRater:
         self._calls.add(len(unknown), len(views) * len(standards) - len(unknown))
         with reading(_WHAT, _ADVICE):
             return [[_rating(known[key][0]) for key in row] for row in keys]
+
+    def _key(self, view: View, standard: Standard) -> bytes:
+        asked = view.prompt if standard.needs_prompt else ""
+        crop = "\0crop" if standard.crops_differ and view.region is not None else ""
+        return _key(f"{self.id}\0{standard.hash}\0{asked}{crop}", view.pixels)
+
+
+def _with_answer(stored: Any) -> Any:
+    """What is stored; None where an earlier version did so without the answer: it is computed again."""
+    old = isinstance(stored, list) and stored[0] is not None and "answer" not in stored[0]
+    return None if old else stored
 
 
 def _by_columns(cells: Iterable[tuple[int, int]]) -> dict[tuple[int, ...], list[int]]:

@@ -14,9 +14,17 @@ from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.datasets.read import dataset_names, read_dataset, read_mos_file
 from zeroiqa.evaluation.datasets.types import Dataset
 from zeroiqa.evaluation.external import read_externals
-from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, published_methods
+from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, measured_by, published_methods
 from zeroiqa.evaluation.opinions import PathLike, rated_images
-from zeroiqa.evaluation.run_scores import check_standards, column_prefix, label_of, load, name_of, origin_of
+from zeroiqa.evaluation.run_scores import (
+    check_standards,
+    column_prefix,
+    label_of,
+    load,
+    name_of,
+    not_the_mean,
+    origin_of,
+)
 from zeroiqa.runs import Run, read_column, remarks
 
 if TYPE_CHECKING:
@@ -121,18 +129,19 @@ def _of_run(
 ) -> Iterator[ComparedMethod]:
     """The scores of a run, and of each of its raters where these are wanted."""
     raters, name = run.settings.raters, name_of(run)
-    column = f"{column_prefix(run, label_of(run, aspect, standards))}score"
+    label = label_of(run, aspect, standards)
+    column = f"{column_prefix(run, label)}score"
     columns = {name: column}
     if members and len(raters) > 1:
         columns |= {f"{name}: {rater}": f"{column}_{rater}" for rater in raters}
     for row, own in columns.items():
         yield _method(
             row,
-            f"measured here, {', '.join(raters)}",
+            measured_by(raters),
             run,
             own,
             replace(origin_of(run, by_name=by_name), what=name),
-            tuple(f"{name}: {remark}" for remark in remarks(run)),
+            tuple(f"{name}: {remark}" for remark in (*not_the_mean(run, label), *remarks(run))),
         )
 
 

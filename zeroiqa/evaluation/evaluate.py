@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from zeroiqa.evaluation import agreement
 from zeroiqa.evaluation.agreement import Agreement, Joined, Outlier, join, measure, pointing_up
 from zeroiqa.evaluation.formatting import number
+from zeroiqa.evaluation.methods import measured_by
 from zeroiqa.evaluation.opinions import read_opinions
 from zeroiqa.evaluation.records import NumberRecord, Report
-from zeroiqa.evaluation.run_scores import check_standards, label_of, load, name_of, origin_of, scores_of
+from zeroiqa.evaluation.run_scores import (
+    check_standards,
+    label_of,
+    load,
+    name_of,
+    not_the_mean,
+    origin_of,
+    scores_of,
+)
 from zeroiqa.files.tables.render import TextTable, cells
 from zeroiqa.runs import Run, reaggregation, remarks
 
@@ -32,6 +41,7 @@ class Arithmetic(TypedDict, total=False):
     formula: str
     count_weight: float
     rater_weights: Sequence[float]
+    standard_weights: Sequence[float]
     members: Sequence[str]
     """Raters of the run that count; all if left out."""
     mass_threshold: float
@@ -116,7 +126,7 @@ class Evaluation:
             high=interval.high if interval else None,
             n=found.images,
             left_out=None if group else self.left_out,
-            protocol=f"measured here, {', '.join(self.raters)}",
+            protocol=measured_by(self.raters),
             source=self.source,
             better="lower" if self.lower_is_better else "higher",
             resamples=self.resamples if interval else None,
@@ -174,12 +184,14 @@ def evaluate(
     people = read_opinions(dataset, root, mos, split, [origin])
     chosen = [] if standard is None else [standard]
     check_standards([loaded], aspect, chosen)
-    scored = scores_of(loaded, label_of(loaded, aspect, chosen), arithmetic)
+    aggregation = reaggregation(loaded, arithmetic) if arithmetic else None
+    label = label_of(loaded, aspect, chosen, aggregation)
+    scored = scores_of(loaded, label, aggregation)
     lower = loaded.lower_is_better
     joined = join(pointing_up(scored, lower), people, aspect, origin)
     found = measure(joined, by=group, resamples=resamples)
     turned = ["Of the scores lower is better: they were turned."] if lower else []
-    about_run = remarks(loaded, reaggregation(loaded, arithmetic) if arithmetic else None)
+    about_run = (*not_the_mean(loaded, label, aggregation), *remarks(loaded, aggregation))
     return Evaluation(
         run=name_of(loaded),
         source=str(loaded.folder),

@@ -10,6 +10,7 @@ from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.evaluation.matching import Scored
 from zeroiqa.evaluation.published import PublishedNumber, published_numbers
 from zeroiqa.metrics.measures import Metric, plcc, srcc
+from zeroiqa.weights.cards import trained_on
 
 COMPARED_BY: dict[str, Metric] = {"SRCC": srcc, "PLCC": plcc}
 """What methods are compared by."""
@@ -46,6 +47,13 @@ class ComparedMethod:
     """Where the paths of the images come from."""
     notes: tuple[str, ...] = ()
     """Sentences from reading the scores."""
+
+
+def measured_by(raters: Iterable[str]) -> str:
+    """The protocol of scores that were made here; it tells fine-tuned raters from training-free ones."""
+    named = ((rater, trained_on(rater)) for rater in raters)
+    said = (rater + (f" (fine-tuned on {', '.join(seen)})" if seen else "") for rater, seen in named)
+    return f"measured here, {', '.join(said)}"
 
 
 def published_methods(datasets: Iterable[str], aspect: str) -> list[ComparedMethod]:

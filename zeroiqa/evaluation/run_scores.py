@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zeroiqa.averaging import score_labels
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.origins import Origin
 from zeroiqa.files.storage import location
-from zeroiqa.runs import Run, iter_scores, load_run, plan, read_column, reaggregation
+from zeroiqa.runs import Run, iter_scores, load_run, plan, read_column
 
 _TRIED = 20
 """Images of a run that are looked for where it has moved with them."""
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Aggregation
     from zeroiqa.evaluation.matching import Scored
     from zeroiqa.evaluation.opinions import PathLike
     from zeroiqa.images.ref import ImageRef
@@ -35,13 +37,16 @@ def name_of(run: Run) -> str:
     return run.folder.resolve().name if isinstance(run.folder, Path) else run.folder.name
 
 
-def label_of(run: Run, aspect: str, chosen: Collection[str] = ()) -> str:
-    """What the run calls the scores of an aspect.
+def label_of(
+    run: Run, aspect: str, chosen: Collection[str] = (), aggregation: Aggregation | None = None
+) -> str:
+    """What the run calls the scores of an aspect: those of a standard, or the mean if all are of the aspect.
 
     Args:
         run: The run.
         aspect: Which opinions the scores are compared with.
         chosen: Names of standards, one of which decides where the run has several of the aspect.
+        aggregation: Says whether there is a mean; the run's own if left out.
 
     Raises:
         UserError: the run has no standard of the aspect, or several of which not one is chosen.
@@ -56,6 +61,9 @@ def label_of(run: Run, aspect: str, chosen: Collection[str] = ()) -> str:
             f"give {others or 'another run'}, or score the images under a standard for {aspect}."
         )
     named = [name for name in fitting if name in chosen]
+    leading = _leading(run, aggregation)
+    if not named and len(fitting) == len(aspects) and leading not in run.labels.values():
+        return leading
     if len(fitting) == 1:
         return run.labels[fitting[0]]
     if len(named) != 1:
@@ -75,20 +83,36 @@ def check_standards(runs: Iterable[Run], aspect: str, chosen: Collection[str]) -
             raise UserError(f"No standard {name} for {aspect} is there to choose; there are: {listed}.")
 
 
+def not_the_mean(run: Run, label: str, aggregation: Aggregation | None = None) -> tuple[str, ...]:
+    """A sentence, where a run's score is a mean over several aspects, which no opinions are of."""
+    aspects = dict.fromkeys(each["aspect"] for each in run.identity["standards"])
+    if _leading(run, aggregation) in run.labels.values() or len(aspects) == 1:
+        return ()
+    return (
+        f"The run's score is a mean over {' and '.join(aspects)}, which no opinions are of; these are the "
+        f"scores of {label}.",
+    )
+
+
 def column_prefix(run: Run, label: str) -> str:
     """What the names of a label's columns in scores.parquet begin with."""
-    return "" if label == next(iter(run.labels.values())) else f"{label}_"
+    return "" if label == _leading(run) else f"{label}_"
 
 
-def scores_of(run: Run, label: str, arithmetic: Mapping[str, Any]) -> Iterable[Scored]:
-    """Path and score of a run's images under one standard: as written, or by other arithmetic.
+def _leading(run: Run, aggregation: Aggregation | None = None) -> str:
+    """What the run calls its score: its first standard's label, or that of the mean."""
+    return score_labels(run.labels.values(), aggregation or run.settings.aggregation)[0]
+
+
+def scores_of(run: Run, label: str, aggregation: Aggregation | None) -> Iterable[Scored]:
+    """Path and score of a run's images from `label_of`: as written, or by other arithmetic.
 
     Raises:
-        UserError: the run is not finished, or the arithmetic does not fit it.
+        UserError: the run is not finished.
     """
-    if not arithmetic:
+    if aggregation is None:
         return read_column(run, f"{column_prefix(run, label)}score")
-    results = iter_scores(run, reaggregation(run, arithmetic))
+    results = iter_scores(run, aggregation)
     return (
         (each.path, each.scores[label].score if label in each.scores else None)
         for each in results

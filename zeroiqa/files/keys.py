@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from zeroiqa.errors import UserError
 from zeroiqa.suggestions import did_you_mean
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+"""What is to be filled in, in a text."""
+
+
+def placeholders(text: str) -> list[str]:
+    """Names of the placeholders of a text, in its order."""
+    return PLACEHOLDER.findall(text)
 
 
 @dataclass(frozen=True)
@@ -83,3 +92,11 @@ class Keys:
             if key not in known:
                 remedy = f"{did_you_mean(key, known)}{whose} has {', '.join(known)}"
                 raise self.wrong(key, "this key is unknown", remedy)
+
+    def refuse_unknown_placeholders(self, key: str, text: str, known: Sequence[str], whose: str) -> None:
+        """Refuse a text with any other placeholder; `whose` begins the list of those that are known."""
+        for name in placeholders(text):
+            if name not in known:
+                listed = ", ".join(f"{{{each}}}" for each in known)
+                remedy = f"{did_you_mean(name, known)}{whose} has {listed}"
+                raise self.wrong(key, f"the placeholder {{{name}}} is unknown", remedy)

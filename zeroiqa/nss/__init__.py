@@ -1,1 +1,1 @@
-"""Natural-scene statistics: NIQE and the measures beside it."""
+"""Natural-scene statistics: naturalness and the measures beside it."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroiqa.images.opencv import cv2
-from zeroiqa.nss.niqe import PristineModel, block_features, is_measurable
+from zeroiqa.nss.naturalness import PristineModel, block_features, is_measurable
 from zeroiqa.nss.planes import (
     SUPPORT,
     Plane,
@@ -44,7 +44,7 @@ class Measures:
     """Upper decile (weighted towards the centre) of the blocks' log Laplacian energy, with noise taken off
     and contrast divided out: how sharp the subject is."""
     unnatural: float
-    """Natural log of NIQE's distance to the pristine model, within 0.5..4."""
+    """Natural log of the distance to the pristine model (see `naturalness`), within 0.5..4."""
     restless: float
     """Fifth percentile of the blocks' log ratio of fine to middle detail: how busy the calmest areas are."""
     separation: float

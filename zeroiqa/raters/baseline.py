@@ -24,7 +24,7 @@ class BaselineRater:
     A rating is the same under every standard: a baseline knows one question only.
 
     Args:
-        name: As for `zeroiqa.baselines.measure.build_measure`: "niqe", "clipscore:FOLDER", "pyiqa:musiq".
+        name: As for `zeroiqa.baselines.measure.build_measure`: "piqe", "niqe:FILE", "pyiqa:musiq".
         options: How weights are loaded and run.
 
     Raises:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.chat.known_answer import EXAMPLE, built_in_views
 from zeroiqa.chat.likeliest import FirstToken
-from zeroiqa.chat.model import EXAMPLE, ChatModel
+from zeroiqa.chat.model import ChatModel
 from zeroiqa.errors import UserError
 from zeroiqa.types import Rating
+from zeroiqa.weights.cards import trained_on
 from zeroiqa.weights.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class ChatRater:
         described: dict[str, Any] = {
             "model": loaded.name,
             "family": loaded.family,
+            "trained_on": list(trained_on(loaded.name)),
             "fingerprint": loaded.fingerprint,
             "device": str(loaded.device),
             "dtype": str(loaded.dtype).removeprefix("torch."),
@@ -122,6 +125,7 @@ class ChatRater:
                 "batch": paths.batch,
                 "vision features": paths.features,
                 "prefix": paths.prefix,
+                "shared view": paths.trunk != "off",
                 "last position": engine.forward.last_only,
             },
             "why": dict(engine.why),
@@ -146,8 +150,6 @@ class ChatRater:
 
     def first_tokens(self, standard: Standard) -> list[FirstToken]:
         """How each of the built-in pictures is answered under a standard."""
-        from zeroiqa.chat.known_answer import built_in_views
-
         views = [replace(view, prompt=EXAMPLE) for view in built_in_views()]
         likeliest = self.model.likeliest(views, standard)
         if standard.kind == "float":

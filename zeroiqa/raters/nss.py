@@ -3,7 +3,8 @@
 Eleven measures of one picture are weighed into a quality Q, which is read on a fixed scale as a distribution
 over the levels 1..K. The only fitted object is a Gaussian over 24 pristine photographs. No measure is
 regressed on human scores; terms and weights were set by hand on development photographs (the training part of
-BIQ2021).
+BIQ2021). One of the measures is a distance after NIQE, of features that depart from NIQE's; how is said in
+zeroiqa/nss/naturalness.py.
 
 Limits: it rates photographs. White backgrounds, high-key pictures, snow, night scenes and intended blur are
 rated too low; text, foliage and noise look sharp; meaning, composition, faces and the faults of generated
@@ -24,7 +25,7 @@ import numpy.typing as npt
 from zeroiqa.errors import UserError
 from zeroiqa.images.opencv import cv2
 from zeroiqa.nss.measures import Measures, measure
-from zeroiqa.nss.niqe import MODEL_FILE, load_model
+from zeroiqa.nss.naturalness import MODEL_FILE, load_model
 from zeroiqa.nss.planes import mirrored, mirrored_mask
 from zeroiqa.types import Rating
 
@@ -39,7 +40,7 @@ SIDE = 512
 MOST_PIXELS = 4 * 640 * 640
 """Of the picture that is measured; images up to 4:1 stay below it at canonical size."""
 LEAST_SIDE = 288
-"""A smaller picture is continued by reflection: NIQE's distance grows with fewer than 3 x 3 blocks."""
+"""A smaller picture is continued by reflection: that distance grows with fewer than 3 x 3 blocks."""
 TAU = 0.5
 """Width of the logistic steps between the levels, in units of Q: a convention, not calibrated."""
 SHARES = (0.0, 7.5, 20.0, 38.0, 62.0, 80.0, 92.5, 100.0)

@@ -26,8 +26,9 @@ def coco_file(path: Location) -> Iterator[Callable[[int, str, tuple[int, int], t
     """Yield a function that takes id, path, size (height, width) and regions of one image after another.
 
     Masks are uncompressed run-length codes of the image's own size, upright as it is decoded; a mask of a
-    lower resolution is brought to it by the nearest pixel. Boxes are x, y, width, height; areas are in
-    pixels of the mask. The file appears when the block ends well; only the names of the images are held.
+    lower resolution is brought to it by the nearest pixel. Boxes are x, y, width, height; areas are in pixels
+    of the mask. A region that weighs other than its area has a `weight`, in (0, 1]. The file appears when the
+    block ends well; only the names of the images are held.
 
     Raises:
         UserError: the file cannot be written.
@@ -59,6 +60,7 @@ def _annotation(region: Region, size: tuple[int, int]) -> dict[str, Any]:
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": sum(mask.counts[1::2]),
         "iscrowd": 0,
+        **({} if region.weight is None else {"weight": region.weight}),
         "segmentation": {"size": list(mask.size), "counts": list(mask.counts)},
     }
 

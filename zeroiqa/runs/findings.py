@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zeroiqa.aggregate import Aggregation, failure
 from zeroiqa.answers import Answers, count_answers, limit_of
+from zeroiqa.averaging import not_averaged
 from zeroiqa.errors import printable
 from zeroiqa.runs import parts
 from zeroiqa.runs.plan import planned
@@ -39,7 +40,8 @@ def find(
 ) -> Findings:
     """Look through a part.
 
-    An image has an error if one is stored, or if its ratings give no score; see `zeroiqa.aggregate.failure`.
+    An image has an error if one is stored, or if its ratings give no score by the run's own arithmetic; see
+    `zeroiqa.aggregate.failure` and `zeroiqa.averaging.not_averaged`.
 
     Args:
         run: The run.
@@ -59,7 +61,8 @@ def find(
         stored = {image: error for image, error in stored.items() if image not in without}
         causes = {image: error.cause for image, error in stored.items() if error.cause is not None}
         return Findings({image: error.sentence for image, error in stored.items()}, causes=causes)
-    aggregation = aggregation or run.settings.aggregation
+    own, standards = run.settings.aggregation, tuple(run.labels)
+    aggregation = aggregation or own
     errors: dict[int, str] = {}
     causes = {}
     answers = {standard: Answers(limit) for standard, limit in limits(run, rater, aggregation).items()}
@@ -68,7 +71,9 @@ def find(
             continue
         if row.cause is not None:
             causes[row.image] = row.cause
-        error = row.error or (None if row.ratings is None else failure(rater, row.ratings))
+        error = row.error
+        if row.ratings is not None:
+            error = failure(rater, row.ratings) or not_averaged(row.ratings, standards, own)
         if error is not None:
             errors[row.image] = error
         elif row.ratings is not None:

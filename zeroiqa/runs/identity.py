@@ -33,6 +33,7 @@ ARITHMETIC = (
     "formula",
     "count_weight",
     "rater_weights",
+    "standard_weights",
 )
 """The settings that `zeroiqa rescore` changes without computing anything again: they make no other run."""
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.answers import scale_of
+from zeroiqa.averaging import unit_of
 from zeroiqa.files.storage import Location
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.raters import find_rater
@@ -72,6 +73,13 @@ class PlannedRun:
     def stages(self) -> tuple[str, ...]:
         """Folders that hold one part per shard, in the order in which they are filled."""
         return (parts.REGIONS, *map(parts.rating_stage, self.settings.raters))
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Standard name -> what its ratings are, in a few words."""
+        return {
+            each["name"]: unit_of(self.kinds[each["name"]], each["k"]) for each in self.identity["standards"]
+        }
 
     @property
     def lower_is_better(self) -> bool:

@@ -31,6 +31,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     "x1": _INT,
     "y1": _INT,
     "area": pa.float64(),
+    "weight": pa.float64(),
     "status": _TEXT,
     "error": _TEXT,
     "warnings": _TEXT,
@@ -53,8 +54,9 @@ def read_segmented(run: Run, shard: int) -> Iterator[tuple[Planned, RegionsRow]]
 def region_table(path: Location) -> Iterator[Callable[[Planned, RegionsRow], None]]:
     """Yield a function that takes image after image; the Parquet file appears when the block ends well.
 
-    One row per region. An image without regions has one row, too, in which they are null; if it is broken,
-    `status` is "error" or "unreachable", and `error` says why.
+    One row per region; `weight` is null where a region weighs what its area is. An image without regions has
+    one row, too, in which they are null; if it is broken, `status` is "error" or "unreachable", and `error`
+    says why.
 
     Raises:
         UserError: it cannot be written.
@@ -87,7 +89,8 @@ def _records(image: Planned, row: RegionsRow) -> Iterator[dict[str, Any]]:
     }
     for index, region in enumerate(row.regions):
         corners = dict(zip(("x0", "y0", "x1", "y1"), region.box, strict=True))
-        yield {**common, "region": index, "kind": region.kind, **corners, "area": region.area}
+        sizes = {"area": region.area, "weight": region.weight}
+        yield {**common, "region": index, "kind": region.kind, **corners, **sizes}
     if not row.regions:
         yield common
 

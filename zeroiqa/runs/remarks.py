@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import run_warnings
+from zeroiqa.averaging import have_mean
 from zeroiqa.runs.run import Run, RunStatus, status
 
 
@@ -28,10 +29,35 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     return list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
 
 
-def conclusion(run: Run) -> Iterator[str]:
-    """What is to be said of a run whose scores are written."""
-    done = status(run)
-    yield from remarks(run, state=done)
+def led_alone(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:
+    """A sentence, where the score is that of the first of several standards of one aspect.
+
+    Args:
+        run: The run.
+        aggregation: By which the scores are; the run's own if left out.
+    """
+    first, *others = (each["aspect"] for each in run.identity["standards"])
+    if (aggregation or run.settings.aggregation).standard_weights or first not in others:
+        return
+    beside = (
+        "1 other standard has columns of its own"
+        if len(others) == 1
+        else f"{len(others)} other standards have columns of their own"
+    )
+    mean = "; --standard-weight makes a mean" if have_mean(run.units) else ""
+    yield f"score is that of {next(iter(run.labels.values()))} alone; {beside}{mean}."
+
+
+def conclusion(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:
+    """What is to be said of a run whose scores are written.
+
+    Args:
+        run: The run.
+        aggregation: By which they are shown; the run's own if left out.
+    """
+    done = status(run, aggregation=aggregation)
+    yield from led_alone(run, aggregation)
+    yield from remarks(run, aggregation, state=done)
     unreachable = f", {done.unreachable} of them unreachable" if done.unreachable else ""
     gone = f", {done.gone} gone" if done.gone else ""
     healing = f". {how_errors_heal(run)}" if done.errors else ""

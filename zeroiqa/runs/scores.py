@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import check_kinds
+from zeroiqa.averaging import check_mean
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import shortened
 from zeroiqa.raters import find_rater
@@ -87,10 +88,11 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
         run: The run.
         choices: Those settings that are arithmetic (`zeroiqa.runs.identity.ARITHMETIC`), mass_threshold and
             word_mass_threshold; and members, names of raters. What is left out stays; a choice of members
-            drops the run's weights.
+            drops the run's weights of raters.
 
     Raises:
-        UserError: a choice is out of its range, or a member is none of the run's raters.
+        UserError: a choice is out of its range, a member is none of the run's raters, or there is no mean of
+            the run's standards where weights ask for one.
     """
     if not run.settings.raters:
         raise UserError(
@@ -108,6 +110,8 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    if settings.standard_weights:
+        check_mean(run.units)
     ids = run.identity["raters"]
     digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":

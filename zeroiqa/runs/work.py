@@ -129,12 +129,12 @@ class Work:
         """What is to be said when all is done: what the ratings are like, counts, and where they are."""
         run = self.run
         if self.written:
-            *sentences, last = conclusion(run)
+            *sentences, last = conclusion(run, self.aggregation)
             yield from sentences
             yield f"Nothing was to do: {last}" if self._idle else last
             return
-        done = status(run, shards=self.shards)
-        yield from remarks(run, state=done)
+        done = status(run, shards=self.shards, aggregation=self.aggregation)
+        yield from remarks(run, self.aggregation, state=done)
         yield (
             f"Slice {self.slice} is done: {counted(run.count_images(self.shards))}, {done.errors} with an "
             f"error. {all_left(run)} of {run.n_images} images are left to other slices; when they are "

@@ -29,11 +29,15 @@ _NETWORKS = {
 def builtin_segmenters() -> Mapping[str, SegmenterEntry]:
     """Name -> entry."""
     networks = {
-        name: SegmenterEntry(partial(_network, name, place), needs_weights=True, takes_granularity=True)
+        name: SegmenterEntry(
+            partial(_network, name, place), needs_weights=True, takes_granularity=True, by_rule=True
+        )
         for name, place in _NETWORKS.items()
     }
-    embedded = {name: SegmenterEntry(partial(_embedded, place)) for name, place in _EMBEDDED.items()}
-    return {**embedded, **networks}
+    embedded = {
+        name: SegmenterEntry(partial(_embedded, place), by_rule=True) for name, place in _EMBEDDED.items()
+    }
+    return {**embedded, **networks, "eomt": SegmenterEntry(_eomt, needs_weights=True, by_rule=True)}
 
 
 def _embedded(place: str, argument: str | None, options: SegmenterOptions) -> Segmenter:
@@ -50,6 +54,12 @@ def _network(name: str, place: str, argument: str | None, options: SegmenterOpti
         **_rule(options),
     )
     return network
+
+
+def _eomt(argument: str | None, options: SegmenterOptions) -> Segmenter:
+    place = "zeroiqa.segmenters.eomt:EomtSegmenter"
+    segmenter: Segmenter = import_attribute(place)(argument, options=options.model, **_rule(options))
+    return segmenter
 
 
 def _rule(options: SegmenterOptions) -> dict[str, Any]:

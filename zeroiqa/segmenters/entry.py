@@ -46,3 +46,6 @@ class SegmenterEntry:
     """Whether it is a network, which is large and runs on GPUs."""
     takes_granularity: bool = False
     """Whether it cuts as finely as the setting granularity says; the setting is refused for others."""
+    by_rule: bool = False
+    """Whether its regions are those of its masks by `zeroiqa.segmenters.regions.RegionRule`, and its masks
+    the same by every rule."""

@@ -44,7 +44,8 @@ def build_segmenter(
 
     Args:
         name: One of `segmenter_names()`, some of which take an argument after a colon ("grid:3x2",
-            "sam2.1-tiny:FILE.pt", "sam2:FILE_OR_FOLDER", "sam2-stock:NAME", "hf-sam2:REPOSITORY_OR_FOLDER").
+            "sam2.0-large:FILE.pt", "sam2:FILE_OR_FOLDER", "sam2-stock:NAME", "hf-sam2:REPOSITORY_OR_FOLDER",
+            "eomt:REPOSITORY_OR_FOLDER").
         min_area: This and the following: see `SegmenterOptions`.
         complement: As there.
         masks: As there.

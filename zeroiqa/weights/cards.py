@@ -26,7 +26,7 @@ class ModelCard:
     family: str
     """Architecture as transformers names it."""
     licence: str
-    """Licence of the weights, as the repository states it."""
+    """Licence of the weights, as the repository states it; "not seen": as others quote it."""
     commercial: Commercial
     """Whether the licence allows commercial use; "conditions": it does under conditions to be read there."""
     parameters: float
@@ -38,6 +38,9 @@ class ModelCard:
     tflop_per_view: float | None = None
     """Matrix products in 10^12 of one view, on average over those of `zeroiqa bench`, by the formulas of
     `zeroiqa.speed.flops`; None where nobody has counted."""
+    trained_on: tuple[str, ...] = ()
+    """Databases whose human scores it was fine-tuned on, so that its agreement with them says little of other
+    images; empty for a training-free rater."""
 
     @property
     def memory_bf16_gib(self) -> float:
@@ -48,7 +51,10 @@ class ModelCard:
 def model_cards() -> dict[str, ModelCard]:
     """All cards by name, in the order of models.toml."""
     text = (resources.files("zeroiqa.weights") / "models.toml").read_text(encoding="utf-8")
-    return {name: ModelCard(name=name, **fields) for name, fields in tomllib.loads(text).items()}
+    return {
+        name: ModelCard(name=name, **{**fields, "trained_on": tuple(fields.get("trained_on", ()))})
+        for name, fields in tomllib.loads(text).items()
+    }
 
 
 def find_model(name: str) -> ModelCard:
@@ -62,6 +68,18 @@ def find_model(name: str) -> ModelCard:
         return cards[name]
     hint = did_you_mean(name, cards, most=3) or f"known: {', '.join(cards)}. "
     raise UserError(f"There is no model {name!r}; {hint}Any other one is hf:REPOSITORY or hf:FOLDER.")
+
+
+def trained_on(rater: str) -> tuple[str, ...]:
+    """Databases whose human scores a rater was fine-tuned on, as far as its name tells: () for none.
+
+    Args:
+        rater: A name of models.toml, hf:REPOSITORY, or what ends in a repository's name, as a server's model.
+    """
+    found = (
+        card.trained_on for card in model_cards().values() if rater == card.name or rater.endswith(card.repo)
+    )
+    return next(found, ())
 
 
 def resolve_model(name: str) -> tuple[str, str | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,17 +62,32 @@ class ClipModel:
 
     @torch.inference_mode()
     def _unit(self, features: Any, **inputs: torch.Tensor) -> torch.Tensor:
-        try:
+        with device_errors(self.device, self.name):
             placed = {name: value.to(self.device) for name, value in inputs.items()}
             feature: torch.Tensor = features(**placed).pooler_output[0].double().cpu()
-        except RuntimeError as error:
-            if is_out_of_memory(error) or is_device_gone(error):
-                raise UserError(
-                    f"The device {self.device} failed, or its memory is full, while {self.name} was at work; "
-                    "what is finished is kept: repeat the command, with another --device if need be."
-                ) from error
-            raise
         return torch.nn.functional.normalize(feature, dim=0)
+
+
+@contextmanager
+def device_errors(device: torch.device, name: str) -> Iterator[None]:
+    """Turn the loss of a device, or of its last memory, into a sentence.
+
+    Args:
+        device: Where the model is.
+        name: The model's.
+
+    Raises:
+        UserError: in place of the device's error.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error) or is_device_gone(error):
+            raise UserError(
+                f"The device {device} failed, or its memory is full, while {name} was at work; "
+                "what is finished is kept: repeat the command, with another --device if need be."
+            ) from error
+        raise
 
 
 def middle_of(pixels: Pixels) -> Pixels:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 @click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")
 @click.option("--split", help="Only this part of the dataset, such as test.")
 @click.option(
-    "--table", "tables", multiple=True, required=True, type=click.Choice(["3", "4", "5", "ours"]),
-    help="3: aggregation, crop, standard; 4: levels; 5: segmentation; ours: readout, lambda, areas.",
+    "--table", "tables", multiple=True, required=True, type=click.Choice(["3", "4", "5", "ours", "official"]),
+    help="3: aggregation, crop, standard; 4: levels; 5: segmentation; ours: readout, lambda, areas; "
+    "official: Dog-IQA's code beside the paper (formula, count term, complement, prompt, readout, lambda).",
 )  # fmt: skip
 @click.option(
     "--rater", "raters", multiple=True,
@@ -55,7 +56,7 @@ def ablate(
     decimals: int | None,
     **choices: Any,
 ) -> None:
-    """Run the grids of LLM-IQA's Tables 3, 4 and 5 (and ours) on the images of a dataset.
+    """Run the grids of LLM-IQA's Tables 3, 4 and 5 (and others) on the images of a dataset.
 
     Every segmentation and rating that rows have in common is computed once; the runs stay in the folder, and
     other commands work on them. Published numbers of the same dataset stand beside the measured ones. Two

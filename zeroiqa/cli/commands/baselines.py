@@ -115,7 +115,7 @@ def _licence(baseline: Baseline) -> str:
     """What the user needs to know of weights, or of the package that computes it."""
     if baseline.kind == "pyiqa":
         return "pyiqa: non-commercial"
-    return _short(baseline.licence) or ("no weights" if baseline.compute else "?")
+    return _short(baseline.licence) or ("?" if baseline.needs_weights else "no weights")
 
 
 def _range(bounds: Range | None, *, rough: bool) -> str:

@@ -37,8 +37,9 @@ def models(context: click.Context, style: str) -> None:
     """List the models that rate by name, and the presets that use them.
 
     Any other chat vision-language model that transformers runs is hf:REPOSITORY or hf:FOLDER. Parameters are
-    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. Raters
-    that installed packages offer come last.
+    billions of weights; bfloat16 is their memory in that type, to which that of the computation comes. A
+    model that was fine-tuned on human scores names their databases; all others are training-free. Raters that
+    installed packages offer come last.
     """
     if context.invoked_subcommand is not None:
         return
@@ -55,7 +56,16 @@ def models(context: click.Context, style: str) -> None:
         ]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
         return
-    head = ("name", "repository", "licence", "commercial", "parameters", "bfloat16", "presets")
+    head = (
+        "name",
+        "repository",
+        "licence",
+        "commercial",
+        "parameters",
+        "bfloat16",
+        "presets",
+        "fine-tuned on",
+    )
     for line in aligned([head, *(_cells(card, users.get(card.name, [])) for card in cards)]):
         say(line)
     if offered:
@@ -170,6 +180,7 @@ def _record(card: ModelCard, presets: list[str]) -> dict[str, Any]:
         "gated": card.gated,
         "parameters_billions": card.parameters,
         "memory_bf16_gib": round(card.memory_bf16_gib, 2),
+        "trained_on": list(card.trained_on),
         "presets": presets,
     }
 
@@ -190,6 +201,7 @@ def _cells(card: ModelCard, presets: list[str]) -> tuple[str, ...]:
         f"{card.parameters:6.2f} B",
         f"{card.memory_bf16_gib:4.1f} GiB",
         ", ".join(presets),
+        ", ".join(card.trained_on),
     )
 
 
@@ -216,10 +228,14 @@ def _checked(name: str, standards: Sequence[Standard], options: ModelOptions) ->
 
 def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]:
     """What holds for every standard, and then each of them."""
+    from zeroiqa.chat.known_answer import STANDARD
+
     facts = rater.describe(standards[0])
     paths = ", ".join(f"{path} {_word(use)}" for path, use in facts["paths"].items())
     yield f"model         {facts['model']}"
     yield f"family        {facts['family']}"
+    if facts["trained_on"]:
+        yield f"fine-tuned    on human scores of {', '.join(facts['trained_on'])}: not training-free"
     yield f"weights       {facts['fingerprint']}"
     yield f"runs on       {facts['device']} in {facts['dtype']}, {facts['budget_tokens']} tokens at a time"
     yield f"fast paths    {paths}"
@@ -234,6 +250,8 @@ def _described(rater: ChatRater, standards: Sequence[Standard]) -> Iterator[str]
         ]
         yield f"standard      {standard.name}"
         yield f"level tokens  {', '.join(tokens) or 'none: this standard has no levels'}"
+        if levels and standard.name != STANDARD:
+            yield f"known answer  {rater.model.compare_with_known_answer(standard)}"
         if standard.comparison is not None:
             yield from _comparison(rater, facts)
         yield from _first_tokens(rater.first_tokens(standard))

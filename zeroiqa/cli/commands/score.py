@@ -69,10 +69,10 @@ def score(
     """Score images: files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also
     on s3:// and gs://, or - for standard input (a list of paths, or one image).
 
-    Scores run from 1 to 7, higher is better. Results go into a run folder (scores.csv, scores.parquet, every
-    rating); the same command resumes an interrupted run and computes nothing twice, but for images that had
-    an error and are other files now or can be reached again. So does -o RUN without PATHS, with the run's own
-    images and settings.
+    Scores run from 1 to 7 by most presets, higher is better. Results go into a run folder (scores.csv,
+    scores.parquet, every rating); the same command resumes an interrupted run and computes nothing twice, but
+    for images that had an error and are other files now or can be reached again. So does -o RUN without
+    PATHS, with the run's own images and settings.
 
     The same command follows folders, patterns, lists and archives: images that are new there are scored,
     missing ones get the status gone. With other arithmetic (--lambda, --readout ...) it prints the table by

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
     from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
+    from zeroiqa.types import Region
 
 
 LONGEST = 1024
@@ -145,7 +146,8 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
                 with image_errors(ref.path):
                     image = decoder.decode(ref, policy)
                     masks = sum(region.kind == "object" for region in row.regions)
-                    picture = labelled(overlay(image, row.regions, longest=LONGEST), f"{masks} masks")
+                    painted = overlay(image, row.regions, longest=LONGEST)
+                    picture = labelled(painted, f"{masks} masks", _rest(row.regions))
             except ImageError as error:
                 say(f"Warning: no overlay: {error}", err=True)
                 continue
@@ -153,6 +155,12 @@ def _draw(run: Run, shard: int, decoder: Decoder) -> int:
                 picture.save(file, "JPEG", quality=88)
         there += row.error is None
     return there
+
+
+def _rest(regions: Sequence[Region]) -> str:
+    """What is to be said of a complement that weighs other than its area."""
+    weighing = (region for region in regions if region.weight not in (None, region.area))
+    return ", ".join(f"rest: area {each.area:.0%}, weight {each.weight:.0%}" for each in weighing)
 
 
 def _picture_name(planned: Planned, revision: int) -> str:

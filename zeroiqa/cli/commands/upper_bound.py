@@ -24,8 +24,8 @@ def upper_bound(
 ) -> None:
     """Quantise people's own scores to K levels: (SRCC + PLCC) / 2 between them (LLM-IQA, Table 1).
 
-    The paper contradicts itself, so three readings are shown: eq1, its equation 1 to the letter; text, the
-    levels 0..K-1 of its text; bins, K equal bins.
+    The paper contradicts itself, so four readings are shown: official, the authors' code, whose values the
+    paper prints; eq1, its equation 1 to the letter; text, the levels 0..K-1 of its text; bins, K equal bins.
     """
     import numpy as np
 

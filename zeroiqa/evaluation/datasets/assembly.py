@@ -21,7 +21,7 @@ def assemble(card: DatasetCard, listing: Listing, tree: FileTree, split: str | N
     """
     check_names((row.name for row in listing.rows), listing.source)
     folder = next((each for each in card.folders if tree.has_images_in(each)), None)
-    chosen = [row for row in listing.rows if split is None or row.groups.get("split") == split]
+    chosen = [row for row in listing.rows if split is None or _belongs(row, card, split)]
     rated, unrated = divide(chosen)
     notes = list(card.notes + listing.notes)
     notes += check_range(rated, listing.scales, listing.source, card.inexact)
@@ -51,6 +51,12 @@ def assemble(card: DatasetCard, listing: Listing, tree: FileTree, split: str | N
         for row in found
     )
     return Dataset(card.name, samples, listing.scales, tuple(notes), root=tree.root)
+
+
+def _belongs(row: ScoreLine, card: DatasetCard, split: str) -> bool:
+    if split in card.name_splits:
+        return re.fullmatch(card.name_splits[split], row.name) is not None
+    return row.groups.get("split") == split
 
 
 def check_names(names: Iterable[str], source: str) -> None:

@@ -72,6 +72,8 @@ class DatasetCard:
     """module:function that lists the images and their scores; the default does so by `files` alone."""
     splits: Mapping[str, int] = field(default_factory=dict)
     """Number of images by official split."""
+    name_splits: Mapping[str, str] = field(default_factory=dict)
+    """Split -> regular expression on the names of its images, where no table says them."""
     name_groups: str | None = None
     """Regular expression on image names, without case; its groups are the image's."""
     distortions: tuple[str, ...] = ()

@@ -71,7 +71,7 @@ def table_listing(card: DatasetCard, tree: FileTree, split: str | None) -> Listi
 
 
 def _first(card: DatasetCard, tables: list[tuple[ScoreFile, Table]], split: str | None) -> Listing:
-    if split is not None:
+    if split is not None and split not in card.name_splits:
         with_splits = [each for each in tables if each[0].split_column is not None]
         if not with_splits:
             needed = next(file.file for file in card.files if file.split_column is not None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UserError, one_line
 from zeroiqa.segmenters.sam2.official_network import Sam2Network
 from zeroiqa.segmenters.sam2.official_weights import (
     Sam2Checkpoint,
@@ -38,7 +38,7 @@ class Sam2Segmenter(NetworkSegmenter):
     Args:
         argument: File of the checkpoint, for the name "sam2" also a folder of config.yaml and a .pt file;
             None takes the named model from the hub.
-        name: sam2.1-tiny, sam2.1-small, sam2.1-base+, sam2.1-large, or sam2 for any checkpoint.
+        name: That of a card, such as sam2.1-tiny or sam2.0-large, or sam2 for any checkpoint.
         choices: As for `NetworkSegmenter`.
 
     Raises:
@@ -111,9 +111,24 @@ class StockSegmenter(Sam2Segmenter):
         if self._generator is None:
             self._generator = _generator(network.model, self._parameters)
         with device_errors(network.device, self._name), torch.inference_mode(), network.autocast():
-            found = self._generator.generate(np.array(pixels))
+            found = self._generated(pixels)
         masks = (np.asarray(mask["segmentation"], dtype=bool) for mask in found)
         return self._rule.regions(masks, (pixels.shape[0], pixels.shape[1]))
+
+    def _generated(self, pixels: Pixels) -> list[dict[str, Any]]:
+        """The package's records; the id would be wrong where it warns that it leaves masks as they are."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "(?s).*Skipping the post-processing step", UserWarning)
+            try:
+                records: list[dict[str, Any]] = self._generator.generate(np.array(pixels))
+            except UserWarning as skipped:
+                why = one_line(skipped).partition(" Skipping")[0]
+                raise UserError(
+                    f"The package sam2 cannot clean masks here ({why}), as min_mask_region_area = "
+                    f"{self._parameters.min_mask_region_area} asks for; take {self._name}, which cleans them "
+                    "anywhere, or min_mask_region_area=0."
+                ) from skipped
+        return records
 
 
 def _generator(model: Any, parameters: MaskParameters) -> Any:

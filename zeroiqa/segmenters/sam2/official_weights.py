@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-import tomllib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import import_module, resources
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from typing import Any
 import torch
 
 from zeroiqa.errors import UserError, one_line
+from zeroiqa.segmenters.sam2.official_cards import Card, not_what_is_named, recognised
+from zeroiqa.segmenters.sam2.official_cards import cards as cards
 from zeroiqa.segmenters.sam2.official_yaml import check_numbers, check_text
 from zeroiqa.weights.devices import check_memory, is_out_of_memory
 from zeroiqa.weights.fingerprint import file_hash
@@ -33,36 +34,12 @@ from zeroiqa.weights.replies import Replies
 _MODEL = "sam2.modeling.sam2_base.SAM2Base"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHOWN = 3  # tensors of each kind in a message
-_FIRST_LAYER = "image_encoder.trunk.patch_embed.proj.weight"
-_BLOCK = re.compile(r"image_encoder\.trunk\.blocks\.(\d+)\.")
 _POSTPROCESSING = {
     "dynamic_multimask_via_stability": True,
     "dynamic_multimask_stability_delta": 0.05,
     "dynamic_multimask_stability_thresh": 0.98,
 }
 """What `build_sam2` sets: the single mask gives way to the best of three where it is not stable."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """One of the published models."""
-
-    name: str
-    """What `--segmenter` calls it."""
-    repo: str
-    """Repository on the hub, owner/name."""
-    file: str
-    """Checkpoint in the repository."""
-    config: str
-    """Configuration, a path in the package sam2."""
-    licence: str
-    """Of the checkpoint."""
-    parameters: float
-    """Millions of weights."""
-    channels: int
-    """Of the first stage of the image encoder."""
-    blocks: int
-    """Of the image encoder."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +56,6 @@ class Sam2Checkpoint:
     """The weights; None if they are still on the hub."""
     source: HubRepository | None = None
     """Where they are on the hub; None for files of the user's own."""
-
-
-@cache
-def cards() -> dict[str, Card]:
-    """The published models by name, the smallest first."""
-    text = (resources.files("zeroiqa.segmenters.sam2") / "sam2.toml").read_text(encoding="utf-8")
-    return {name: Card(name=name, **fields) for name, fields in tomllib.loads(text).items()}
 
 
 def find_checkpoint(
@@ -130,11 +100,14 @@ def load_model(checkpoint: Sam2Checkpoint, device: torch.device) -> Any:
     """
     file = checkpoint.file or _download(checkpoint)
     tensors = _read_tensors(file)
-    config = checkpoint.config or package_file(_recognised(tensors, file).config)
+    config = checkpoint.config or package_file(recognised(tensors, file).config)
     size = sum(tensor.numel() * 4 for tensor in tensors.values())
     check_memory(str(file), size, torch.device("cpu"))
     model = build_model(config)
-    _check_tensors(tensors, model.state_dict(), f"The checkpoint {file}", checkpoint.name)
+    wanted = model.state_dict()
+    if another := not_what_is_named(tensors, wanted, file, checkpoint.name):
+        raise UserError(another)
+    _check_tensors(tensors, wanted, f"The checkpoint {file}", checkpoint.name)
     model.load_state_dict(tensors)
     try:
         return model.to(device).eval()
@@ -304,26 +277,6 @@ def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
             f"{found or type(content).__name__}; give a file like sam2.1_hiera_tiny.pt."
         )
     return dict(tensors)
-
-
-def _recognised(tensors: Mapping[str, torch.Tensor], file: Path) -> Card:
-    """The published architecture that the tensors belong to, by two sizes of the image encoder."""
-    numbers = [int(match[1]) for name in tensors if (match := _BLOCK.match(name))]
-    if _FIRST_LAYER not in tensors or not numbers:
-        first = ", ".join(list(tensors)[:_SHOWN]) or "nothing"
-        raise UserError(
-            f"The checkpoint {file} is not one of SAM 2: it lacks {_FIRST_LAYER}, and begins with {first}."
-        )
-    shape, blocks = tuple(tensors[_FIRST_LAYER].shape), max(numbers) + 1
-    for card in cards().values():
-        if (shape[0], blocks) == (card.channels, card.blocks):
-            return card
-    known = ", ".join(f"{card.name} ({card.channels}, {card.blocks})" for card in cards().values())
-    raise UserError(
-        f"The checkpoint {file} is of no architecture of SAM 2.1: its {_FIRST_LAYER} is {shape} and it has "
-        f"{blocks} blocks; known are (channels, blocks): {known}. For another one give a folder with the .pt "
-        "file and its config.yaml."
-    )
 
 
 def _check_tensors(

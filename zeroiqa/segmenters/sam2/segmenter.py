@@ -202,6 +202,6 @@ def checked(image: Image) -> Pixels:
             return image.pixels
         found = f"{pixels.dtype} of shape {pixels.shape}"
     raise ImageError(
-        "SAM 2 takes RGB pixels, uint8 of shape (height, width, 3) with at least one pixel; those of "
+        "Networks take RGB pixels, uint8 of shape (height, width, 3) with at least one pixel; those of "
         f"{image.name} are {found}."
     )

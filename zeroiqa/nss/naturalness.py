@@ -1,10 +1,16 @@
-"""NIQE: how far the natural-scene statistics are from those of pristine photographs. Lower is better.
+"""Naturalness: how far a picture's statistics are from those of pristine photographs. Lower is more natural.
 
-Mittal, Soundararajan, Bovik: Making a "completely blind" image quality analyzer, IEEE Signal Processing
-Letters 20(3), 2013. The pristine statistics are ours (24 Kodak photographs, scripts/fit_pristine.py), so
-values differ from those of the authors' model, which was fitted to other photographs. Two more things differ
-from the authors' code: the first map's second feature is the variance of the coefficients, and the half-size
-scale is an area average.
+After NIQE (Mittal, Soundararajan, Bovik: Making a "completely blind" image quality analyzer, IEEE Signal
+Processing Letters 20(3), 2013), for the embedded rater alone, whose scores rest on these numbers. This is not
+NIQE; that is zeroiqa/baselines/niqe/. What departs from NIQE as published:
+
+* The statistics are those of 24 Kodak photographs (scripts/fit_pristine.py), not of the authors' 125.
+* A block's first feature is the shape of a symmetric fit, its second the variance of the coefficients. NIQE
+  takes the shape and the mean width of an asymmetric fit.
+* Neighbours are multiplied over the whole plane, which wraps around; NIQE wraps around inside each block.
+* The half-size scale is an area average; NIQE's is bicubic with antialiasing.
+* Gray is 0.299 R + 0.587 G + 0.114 B; planes have 32 bits; windows have whole weights (see `planes`).
+* A block without structure is left out; NIQE keeps those of its features that are numbers.
 """
 
 from __future__ import annotations
@@ -18,61 +24,18 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroiqa.images.opencv import cv2
-from zeroiqa.nss.planes import (
-    Plane,
-    Table,
-    block_means,
-    gray_plane,
-    local_contrast,
-    mirrored,
-    mirrored_mask,
-    normalised,
-    supported,
-)
+from zeroiqa.nss.gaussian import scatter, squared_length
+from zeroiqa.nss.planes import Plane, Table, block_means, local_contrast, normalised, supported
+from zeroiqa.nss.shapes import ShapeGrid, build_shape_grid, quotient
 
 if TYPE_CHECKING:
-    from zeroiqa.types import Mask, Pixels
+    from zeroiqa.types import Mask
 
 BLOCK = 96
 """Side in pixels of a block at the first scale; half of it at the second."""
-MODEL_FILE = Path(__file__).with_name("niqe_kodak.npz")
+MODEL_FILE = Path(__file__).with_name("naturalness_kodak.npz")
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Neighbours (down, right) whose products are described: horizontal, vertical and the two diagonals."""
-
-
-@dataclass(frozen=True, eq=False)
-class ShapeGrid:
-    """Solves the moment equation of the generalised Gaussian distribution by looking it up.
-
-    For the shape a the ratio E|x|^2 / E x^2 is G(2/a)^2 / (G(1/a) G(3/a)), rising with a (Sharifi,
-    Leon-Garcia 1995).
-    """
-
-    shapes: Table
-    """0.2, 0.201, ... 10."""
-    ratios: Table
-    """The ratio of moments of each shape, rising."""
-    mean_factors: Table
-    """G(2/a) / sqrt(G(1/a) G(3/a)): turns a difference of standard deviations into the feature eta."""
-    width_factors: Table
-    """sqrt(G(1/a) / G(3/a)): turns a standard deviation into the width b."""
-
-    def nearest(self, ratios: Table) -> npt.NDArray[np.intp]:
-        """Index of the grid's shape whose ratio is nearest to each of `ratios`."""
-        middles = (self.ratios[1:] + self.ratios[:-1]) / 2
-        return np.asarray(np.searchsorted(middles, ratios))
-
-
-def build_shape_grid() -> ShapeGrid:
-    """The grid of NIQE: shapes 0.2 to 10 in steps of 0.001."""
-    shapes = np.arange(200, 10_001) / 1000
-    gamma1, gamma2, gamma3 = (np.array([math.lgamma(n / a) for a in shapes.tolist()]) for n in (1, 2, 3))
-    return ShapeGrid(
-        shapes=shapes,
-        ratios=np.exp(2 * gamma2 - gamma1 - gamma3),
-        mean_factors=np.exp(gamma2 - (gamma1 + gamma3) / 2),
-        width_factors=np.exp((gamma1 - gamma3) / 2),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +50,7 @@ class PristineModel:
     """The lookup that the features need; built once with the model."""
 
     def distance(self, features: Table) -> float | None:
-        """NIQE's distance of the blocks of one image from this model; lower is more natural.
+        """The distance of the blocks of one image from this model; lower is more natural.
 
         sqrt((m1 - m2)^T ((C1 + C2) / 2)^-1 (m1 - m2)), with the mean and the covariance of either side.
 
@@ -102,7 +65,7 @@ class PristineModel:
             return None
         own = scatter(rows) / max(len(rows) - 1, 1)
         gap = self.mean - rows.mean(axis=0)
-        return math.sqrt(max(_squared_length(gap, (self.covariance + own) / 2), 0.0))
+        return math.sqrt(max(squared_length(gap, (self.covariance + own) / 2), 0.0))
 
 
 def load_model(path: Path = MODEL_FILE) -> PristineModel:
@@ -111,34 +74,8 @@ def load_model(path: Path = MODEL_FILE) -> PristineModel:
         return PristineModel(mean=data["mean"], covariance=data["covariance"], grid=build_shape_grid())
 
 
-def scatter(rows: Table) -> Table:
-    """Sum of the outer products of the rows with themselves, their mean taken off.
-
-    Not by a library of linear algebra, whose roundings depend on the processor.
-
-    Args:
-        rows: shape (n, features).
-
-    Returns:
-        Shape (features, features).
-    """
-    centred = rows - rows.mean(axis=0)
-    products: Table = centred[:, :, None] * centred[:, None, :]
-    return np.asarray(products.sum(axis=0), dtype=np.float64)
-
-
-def _squared_length(gap: Table, covariance: Table) -> float:
-    """gap^T covariance^-1 gap, by elimination; see `scatter` for why not by a library."""
-    rows, total = np.column_stack([covariance, gap]), 0.0
-    for step in range(len(gap)):
-        pivot = rows[step]
-        total += float(pivot[-1] ** 2 / pivot[step])
-        rows[step + 1 :] -= rows[step + 1 :, step, None] * (pivot / pivot[step])
-    return total
-
-
 def block_features(gray: Plane, grid: ShapeGrid, inside: Mask | None = None) -> tuple[Table, Table]:
-    """NIQE's features of every 96 x 96 block.
+    """The features of every 96 x 96 block.
 
     Args:
         gray: shape (height, width), whole numbers 0..255, both sides at least 96.
@@ -163,29 +100,9 @@ def block_features(gray: Plane, grid: ShapeGrid, inside: Mask | None = None) -> 
 
 
 def is_measurable(inside: Mask) -> bool:
-    """Whether any block has enough inside for NIQE's features."""
+    """Whether any block has enough inside for its features."""
     rows, columns = inside.shape[0] // BLOCK, inside.shape[1] // BLOCK
     return bool(_countable(inside[: rows * BLOCK, : columns * BLOCK]).any())
-
-
-def niqe(pixels: Pixels, model: PristineModel | None = None, *, inside: Mask | None = None) -> float | None:
-    """NIQE of an image at its own size; lower is better.
-
-    Args:
-        pixels: RGB, shape (height, width, 3), uint8. A side below 96 pixels is mirrored up to 96.
-        model: The pristine statistics; None reads the shipped ones, which costs some milliseconds.
-        inside: The pixels that count, shape (height, width); None for all.
-
-    Returns:
-        The distance; for an image without any structure e^4 = 54.6, beyond what photographs reach. None where
-        no block has enough pixels inside.
-    """
-    model = model or load_model()
-    gray, inside = gray_plane(mirrored(pixels, BLOCK)), mirrored_mask(inside, BLOCK)
-    if inside is not None and not is_measurable(inside):
-        return None
-    distance = model.distance(block_features(gray, model.grid, inside)[0])
-    return math.exp(4) if distance is None else distance
 
 
 def _halved(inside: Mask) -> Mask:
@@ -203,7 +120,7 @@ def _scale_features(gray: Plane, side: int, grid: ShapeGrid, inside: Mask | None
     mean, deviation = local_contrast(gray, inside)
     coefficients = normalised(gray, mean, deviation)
     offset, absolute, power = _moments(coefficients, side, inside)
-    ratio = _divide(absolute**2, power)
+    ratio = quotient(absolute**2, power)
     columns = [_shapes(ratio, grid), power - offset**2]
     for shift in SHIFTS:
         product = coefficients * np.roll(coefficients, shift, (0, 1))
@@ -217,8 +134,8 @@ def _product_features(product: Plane, side: int, grid: ShapeGrid, inside: Mask |
     _, absolute, power = _moments(product, side, inside)
     left = _half_deviation(np.minimum(product, 0), side, inside)
     right = _half_deviation(np.maximum(product, 0), side, inside)
-    skew = _divide(left, right)
-    ratio = _divide(absolute**2, power) * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    skew = quotient(left, right)
+    ratio = quotient(absolute**2, power) * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
     index = grid.nearest(ratio)
     width = grid.width_factors[index]
     return [_shapes(ratio, grid), (right - left) * grid.mean_factors[index], left * width, right * width]
@@ -237,11 +154,6 @@ def _half_deviation(half: Plane, side: int, inside: Mask | None) -> Table:
     power = block_means(half * half, side, inside).ravel()
     share = block_means((half != 0).astype(np.float32), side, inside).ravel()
     return np.sqrt(np.divide(power, share, out=np.zeros_like(power), where=share > 0))
-
-
-def _divide(numerator: Table, denominator: Table) -> Table:
-    """The quotient; NaN, without a warning, where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
 def _shapes(ratio: Table, grid: ShapeGrid) -> Table:
