@@ -18,6 +18,7 @@ from zeroiqa.evaluation.ablations import (
     AblationRow,
     RunKey,
     common_arithmetic,
+    common_settings,
     left_out,
     printed_row,
     run_ablation,
@@ -200,8 +201,21 @@ def test_the_official_table_rates_twice_and_rescores_the_rest():
     assert scores["formula mean, lambda 1"] == pytest.approx([score / 2 for score in first])
     counted = [0.1 * len(each) for each in regions]
     assert np.subtract(scores["official"], scores["count term 0"]) == pytest.approx(counted)
-    assert scores["readout greedy"] == scores["official"], "the fake rater answers the likeliest level"
+    assert scores["readout digit"] == scores["official"], "the fake rater answers the likeliest level"
     assert scores["readout expected"] != scores["official"] != scores["prompt of the paper"]
+
+
+def test_the_official_row_is_the_preset_of_the_authors_code():
+    """A rater that tells what it would say is read by that, as in the preset; the paper's reading is not."""
+    settings = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake"]})
+    first, *rows = table_rows("official", settings)
+    preset = load_settings("dog-iqa").to_dict()
+    assert dict(common_arithmetic(first)).items() <= preset.items()
+    assert first.standard == preset["standards"][0]
+    paper = dict(common_arithmetic(rows[-1]))
+    assert paper.items() <= load_settings("llm-iqa").to_dict().items()
+    assert rows[-1].label == "prompt of the paper, readout digit, formula mean, lambda 1, count term 0"
+    assert common_settings("official", settings).startswith("readout greedy, formula dog-iqa, lambda 2")
 
 
 def test_rows_that_read_what_a_rater_does_not_say_are_left_out_with_their_number():

@@ -28,6 +28,7 @@ from zeroiqa.segmenters.granularity import ComplementRule, load_granularity
 from zeroiqa.settings import settings_from_dict
 
 if TYPE_CHECKING:
+    from zeroiqa.aggregate import Readout
     from zeroiqa.images.ref import ImageRef
     from zeroiqa.pipeline import Method
     from zeroiqa.runs import Run
@@ -38,8 +39,9 @@ REGIONS_ONLY = math.inf
 WORDS, WHOLE = "quality-word-7", "whole"
 OFFICIAL_WORDS = "dog-iqa-word-7"
 _OFFICIAL = {"formula": "dog-iqa", "lambda": 2.0, "count_weight": 0.1}
-"""Arithmetic of Dog-IQA's code."""
+"""Arithmetic of Dog-IQA's code, but for its readout, greedy, which not every rater has."""
 _PAPER = {"formula": "mean", "lambda": 1.0}
+_READOUTS: tuple[Readout, ...] = ("greedy", "digit", "expected")
 
 
 class RunKey(NamedTuple):
@@ -125,7 +127,7 @@ def _one_rater(table: str, settings: Settings) -> list[AblationRow]:
         return [AblationRow(f"K = {k}", standard=f"quality-word-{k}", published=str(k)) for k in (3, 5, 7, 9)]
     if table == "5":
         return _segmentation_rows(settings)
-    return _official_rows() if table == "official" else _own_rows()
+    return _official_rows(_official_readout(settings)) if table == "official" else _own_rows()
 
 
 def _can_give(rater: str, row: AblationRow) -> bool:
@@ -205,44 +207,53 @@ def _own_rows() -> list[AblationRow]:
     ]
 
 
-def _official_rows() -> list[AblationRow]:
+def _official_readout(settings: Settings) -> Readout:
+    """That of Dog-IQA's code, where every rater tells what it would say."""
+    return "greedy" if all(find_rater(name).tells_answer for name in settings.raters) else "digit"
+
+
+def _official_rows(readout: Readout) -> list[AblationRow]:
     """Each differs from the first in what its label says; of one lambda and count all formulas rank alike."""
-    first = {**_OFFICIAL, "formula": "dog-iqa-first", "lambda": 1.0}
+    official = {**_OFFICIAL, "readout": readout}
     arithmetic: dict[str, dict[str, Any]] = {
-        "readout greedy": {**_OFFICIAL, "readout": "greedy"},
-        "readout expected": {**_OFFICIAL, "readout": "expected"},
-        "formula dog-iqa-first, lambda 1": first,
-        "formula mean, lambda 1": {**_OFFICIAL, **_PAPER},
-        "count term 0": {**_OFFICIAL, "count_weight": 0.0},
-        "formula mean, lambda 0": {**_OFFICIAL, "formula": "mean", "lambda": 0},
-        **{f"lambda {lam:g}": {**_OFFICIAL, "lambda": lam} for lam in (0.25, 0.5, 1, 4, REGIONS_ONLY)},
+        **{f"readout {other}": {"readout": other} for other in _READOUTS if other != readout},
+        "formula dog-iqa-first, lambda 1": {"formula": "dog-iqa-first", "lambda": 1.0},
+        "formula mean, lambda 1": _PAPER,
+        "count term 0": {"count_weight": 0.0},
+        "formula mean, lambda 0": {"formula": "mean", "lambda": 0},
+        **{f"lambda {lam:g}": {"lambda": lam} for lam in (0.25, 0.5, 1, 4, REGIONS_ONLY)},
     }
     complements: dict[str, tuple[tuple[str, Any], ...]] = {
         f"complement {rule}": (("complement", True), ("complement_rule", rule))
         for rule in get_args(ComplementRule)
     }
     complements["no complement"] = (("complement", False),)
+    digit = "" if readout == "digit" else ", readout digit"
     return [
-        AblationRow("official", standard=OFFICIAL_WORDS, arithmetic=_OFFICIAL),
-        *(AblationRow(label, _BOXES, OFFICIAL_WORDS, each) for label, each in arithmetic.items()),
+        AblationRow("official", standard=OFFICIAL_WORDS, arithmetic=official),
         *(
-            AblationRow(label, RunKey("bbox", changes), OFFICIAL_WORDS, _OFFICIAL)
+            AblationRow(label, _BOXES, OFFICIAL_WORDS, {**official, **changes})
+            for label, changes in arithmetic.items()
+        ),
+        *(
+            AblationRow(label, RunKey("bbox", changes), OFFICIAL_WORDS, official)
             for label, changes in complements.items()
         ),
-        AblationRow("prompt of the paper", standard=WORDS, arithmetic=_OFFICIAL),
+        AblationRow("prompt of the paper", standard=WORDS, arithmetic=official),
         AblationRow(
-            "prompt of the paper, formula mean, lambda 1, count term 0",
+            f"prompt of the paper{digit}, formula mean, lambda 1, count term 0",
             standard=WORDS,
-            arithmetic={**_PAPER, "count_weight": 0.0},
+            arithmetic={**_PAPER, "readout": "digit", "count_weight": 0.0},
         ),
     ]
 
 
 def common_settings(table: str, settings: Settings) -> str:
     """What all rows of a table have in common but where their labels say otherwise."""
-    readout = "expected" if table == "ours" else "digit"
+    readout: Readout = "expected" if table == "ours" else "digit"
     formula = "lambda 1"
     if table == "official":
+        readout = _official_readout(settings)
         formula = f"formula dog-iqa, lambda 2, count term 0.1, prompt {OFFICIAL_WORDS}"
     fineness = f" ({settings.granularity})" if find_segmenter(settings.segmenter).takes_granularity else ""
     pixels = f" and {settings.min_pixels} pixels" if settings.min_pixels else ""
