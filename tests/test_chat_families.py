@@ -223,7 +223,7 @@ def test_standards_in_one_call_share_the_vision_encoder_and_rate_as_alone(
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen3_5", "internvl"])
-def test_ten_probes_are_ten_prefills_and_one_encoding(
+def test_ten_probes_are_one_encoding_one_trunk_and_ten_ends(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokenizer, "WORDS", f"{tokenizer.WORDS} A B C D E")  # as any real one has them
@@ -233,7 +233,7 @@ def test_ten_probes_are_ten_prefills_and_one_encoding(
     with _Calls(rater) as calls:
         (ratings,) = rater.rate(VIEWS[:1], probes)
 
-    assert (calls.vision, calls.rows) == (1, 10)
+    assert (calls.vision, calls.rows) == (1, 1 + 10)
     assert len({rating and rating.logprobs for rating in ratings}) == 10
     alone = numbers(rater.rate(VIEWS[:1], probes[-1:]))
     assert difference(numbers([ratings])[:, -1:], alone) < EXACT

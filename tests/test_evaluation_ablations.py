@@ -24,13 +24,13 @@ from zeroiqa.evaluation.ablations import (
     run_ablation,
     table_rows,
 )
-from zeroiqa.evaluation.cache import CachedRater, Calls, open_cache
+from zeroiqa.evaluation.cache import CachedRater, CachedSegmenter, Calls, open_cache
 from zeroiqa.images.find import find_images
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.runs.executors.local import LocalExecutor
 from zeroiqa.settings import load_settings
 from zeroiqa.standards import load_standard
-from zeroiqa.types import Region, View
+from zeroiqa.types import Image, Region, View
 
 SETTINGS = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake"]})
 WORD_ROWS = [row for row in table_rows("3", SETTINGS) if row.standard != "quality-float"]
@@ -354,3 +354,29 @@ def test_a_rating_that_was_kept_without_its_answer_is_rated_again(tmp_path):
 def test_published_numbers_stand_beside_the_rows(table, row, dataset, numbers):
     """LLM-IQA, Tables 3, 4 and 5, as printed."""
     assert printed_row(table, row, dataset) == numbers
+
+
+class Weighing:
+    """Finds a region that weighs less than its area."""
+
+    id, images_per_call = "weighing", 1
+
+    def segment(self, image):
+        return [Region((0, 0, 4, 4), 0.5, "complement", weight=0.25)]
+
+    def segment_batch(self, images):
+        return [self.segment(image) for image in images]
+
+
+def test_weights_and_answers_are_kept_for_other_runs(tmp_path):
+    image, standard = Image(np.zeros((8, 8, 3), np.uint8), "a"), load_standard("quality-word-7")
+    found = []
+    for _ in range(2):
+        with open_cache(tmp_path / "memory.sqlite") as cache:
+            segmented = CachedSegmenter(Weighing(), cache, Calls(), masks=False).segment(image)
+            rated = CachedRater(FakeRater(), cache, Calls()).rate(
+                [View(image.pixels, None, (8, 8))], [standard]
+            )
+            found.append((segmented, rated))
+    assert found[0] == found[1] and found[1][0][0].weight == 0.25
+    assert found[1][1] == FakeRater().rate([View(image.pixels, None, (8, 8))], [standard])

@@ -27,6 +27,7 @@ MODELS = (
     "zeroiqa.segmenters.sam2.official_network",
     "zeroiqa.segmenters.sam2.hf",
     "zeroiqa.segmenters.sam2.hf_weights",
+    "zeroiqa.segmenters.sam2.cleaning",
     "zeroiqa.segmenters.sam2.segmenter",
     "zeroiqa.segmenters.sam2.convert",
     "zeroiqa.raters.chat",

@@ -100,7 +100,7 @@ def test_a_model_fine_tuned_on_human_scores_says_so_under_each_of_its_names() ->
         assert ("fine-tuned" in preset_description(preset)) == is_trained
 
 
-@pytest.mark.parametrize("preset", ["ensemble", "fast", "small"])
+@pytest.mark.parametrize("preset", ["ensemble", "fast", "small", "probes"])
 def test_presets_name_known_models_whose_licence_allows_commercial_use(preset: str) -> None:
     for name in load_settings(preset).raters:
         assert find_model(name).commercial != "no"

@@ -112,8 +112,13 @@ def echoing(way: str) -> list[bytes]:
     odd = json.loads(BODY)
     odd["choices"][0]["logprobs"]["content"][0]["top_logprobs"][0]["token"] = written
     odd["data"] = [{"id": written}]
+    said = json.loads(BODY)
+    said["choices"][0]["logprobs"]["content"][0]["token"] = f"{written}\ud800"
+    said["data"] = [{"id": said["model"]}]  # so that it rates
     named = good | {"model": written}
-    return [json.dumps(each).encode() for each in (filled(good), thinks, odd, named)] + [written.encode()]
+    return [json.dumps(each).encode() for each in (filled(good), thinks, odd, said, named)] + [
+        written.encode()
+    ]
 
 
 @pytest.mark.parametrize("way", ["whole", "a header in base64", "letter by letter"])

@@ -52,7 +52,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return built
 
     monkeypatch.setattr(pipeline, "build_rater", counted(pipeline.build_rater))
-    monkeypatch.setattr(pipeline, "build_segmenter", counted(pipeline.build_segmenter))
+    monkeypatch.setattr(pipeline, "segmenter_of", counted(pipeline.segmenter_of))
     return counts
 
 

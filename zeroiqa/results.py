@@ -107,7 +107,8 @@ class ImageScore:
         `probe-noise-ab` and `probe-noise-ba`.
         """
         by_question: dict[str, list[float]] = {}
-        for label in self._labels[1:] if self._first and self._labels[0] not in self.answers else ():
+        averaged = bool(self._first and self.answers) and self._labels[0] not in self.answers
+        for label in self._labels[1:] if averaged else ():
             by_question.setdefault(_ORDER.sub("", label), []).append(self.scores[label].score)
         found = {question: sum(scores) / len(scores) for question, scores in by_question.items()}
         return dict(sorted(found.items(), key=lambda each: each[1], reverse=self.lower_is_better))

@@ -174,6 +174,7 @@ def describe(
             "batch": paths.batch,
             "vision features": paths.features,
             "prefix": paths.prefix,
+            "shared view": False,  # what prompts of two images have in common is computed for each
             "last position": engine.forward.last_only,
         },
         "why": dict(readout.way.why),

@@ -63,7 +63,7 @@ def check_pairs(
     Raises:
         UserError: the model takes one picture only, or does not look at both.
     """
-    name, base = engine.loaded.name, engine.paths
+    name, base = engine.loaded.name, replace(engine.paths, trunk="off")
     trial = _Trial(engine, prompt, first_tiles)
     try:
         items = [row.items[0] for row in trial.rows(PairPaths(Paths()))]

