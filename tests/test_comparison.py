@@ -56,6 +56,8 @@ def test_the_files_of_q_debias_say_what_its_authors_send() -> None:
     assert compared is not None and compared.weight_words == ("Yes", "No") and compared.show == "whole"
     names = [(each.name, each.severity) for each in compared.degradations]
     assert names == [("zoom_blur", 3), ("spatter", 3), ("saturate", 3), ("fog", 4)]
+    asked = {name: load_standard(name).prompts for name in ("q-debias", "q-debias-mean", "quality-word-7")}
+    assert list(asked.values()) == [8, 4, 1]
     run, mean = (load_standard(f"q-debias-{name}").comparison for name in ("as-run", "mean"))
     assert run == Comparison(compared.degradations, "as-run", weight.user, ("Yes", "No"))
     assert mean == Comparison(compared.degradations)

@@ -178,7 +178,7 @@ def describe(
             "last position": engine.forward.last_only,
         },
         "why": dict(readout.way.why),
-        "passes": len(asks_of([standard])),
+        "passes": standard.prompts,
     }
     if readout.weight_words is not None:
         asked = engine.template.text(standard.fill(example, weight=True))
