@@ -191,6 +191,16 @@ def test_aspects_choose_the_word_standards_of_the_preset(photos: Path) -> None:
     assert "score,s_global" in table and "authenticity_score" in table
 
 
+@pytest.mark.parametrize("preset", ["q-debias", "q-realign", "sep-iqa"])
+def test_aspects_have_seven_levels_where_the_preset_has_other_answers(photos: Path, preset: str) -> None:
+    """No level at all, or five, of which there is no word standard of authenticity."""
+    done = zeroiqa(
+        photos.parent, "score", "photos", "--preset", preset, "--rater", "fake", "--dry-run",
+        "--aspect", "authenticity",
+    )  # fmt: skip
+    assert "authenticity-word-7, version 1" in done.stdout and not done.returncode, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -51,6 +51,11 @@ class Comparison:
     weight_words: tuple[str, ...] = ()
     """The word for "the copy counts", then the other one; empty without the question."""
 
+    @property
+    def prompts(self) -> int:
+        """How many prompts a view is asked by."""
+        return len(self.degradations) * (2 if self.weight_question else 1)
+
     def value(self, good: Sequence[float], weights: Sequence[float]) -> float:
         """The mean of the copies' answers, weighted by the softmax of the weights.
 

@@ -164,6 +164,11 @@ class Standard:
         return "prompt" in placeholders("".join(texts))
 
     @property
+    def prompts(self) -> int:
+        """How many prompts a view is asked by."""
+        return self.comparison.prompts if self.comparison else 1
+
+    @property
     def crops_differ(self) -> bool:
         """Whether the prompt for the crop of a region is another than that for the whole image."""
         return self.turn(crop=True) != self.turn(crop=False)

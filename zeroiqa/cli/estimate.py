@@ -99,7 +99,7 @@ def describe(
 
     settings = resolved.settings
     identities = identify(settings, resolved.builder.method)
-    measured = read_bench(spending.bench, identities.raters)
+    measured = read_bench(spending.bench, identities.raters, identities.method.standards)
     for line in _plan(folder, settings, sources, workers, identities, foreseen):
         say(line)
     forecast = make_forecast(sources, settings, identities.method, measured, spending)

@@ -29,8 +29,12 @@ from zeroiqa.weights.cards import model_cards, resolve_model
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
     from zeroiqa.settings import Settings
+    from zeroiqa.standards import Standard
 
-_BENCH = Record({"rater": TEXT, "views_per_second": NUMBER}, optional={"device": perhaps(TEXT)})
+_BENCH = Record(
+    {"rater": TEXT, "views_per_second": NUMBER},
+    optional={"device": perhaps(TEXT), "standard": perhaps(TEXT)},
+)
 
 Build: TypeAlias = "Callable[[Settings, Sequence[str]], Method]"
 """Builds the method of some settings with some of their raters, as `zeroiqa.pipeline.build_method` does."""
@@ -122,7 +126,9 @@ def make_forecast(
     trial = try_images(sources, settings, method)
     each, views_source = _views(settings, trial, spending)
     entries = map(find_rater, settings.raters)
-    raters = tuple(measured.get(name) or _rater_time(name, trial, spending) for name in settings.raters)
+    raters = tuple(
+        _rater_time(name, trial, measured.get(name), spending, method.standards) for name in settings.raters
+    )
     return Forecast(
         views_per_image=each,
         views_source=views_source,
@@ -141,15 +147,19 @@ def make_forecast(
     )
 
 
-def read_bench(paths: Sequence[Path], ids: Mapping[str, str]) -> dict[str, StepTime]:
+def read_bench(
+    paths: Sequence[Path], ids: Mapping[str, str], standards: Sequence[Standard] = ()
+) -> dict[str, StepTime]:
     """Rater -> how long a view took it when it was measured.
 
     Args:
         paths: What `zeroiqa bench --format json` printed, one rater a file.
         ids: Name -> id of the run's raters.
+        standards: Of the run.
 
     Raises:
-        UserError: a file is damaged, or of a rater that the run has not.
+        UserError: a file is damaged, of a rater that the run has not, or of one question where the run
+            compares each view in several prompts.
     """
     times: dict[str, StepTime] = {}
     for path in paths:
@@ -172,7 +182,15 @@ def read_bench(paths: Sequence[Path], ids: Mapping[str, str]) -> dict[str, StepT
                 f"{printable(str(path))} was measured with {label}; the run's raters are "
                 f"{', '.join(ids.values())}. Leave it out, or measure one of them."
             )
-        times[names[0]] = StepTime(names[0], 1 / rate, f"measured on {device}: {printable(str(path))}")
+        under = record.get("standard")
+        other = under if standards and under not in (None, *(each.name for each in standards)) else None
+        if other and (compared := _in_several_prompts(standards)):
+            raise UserError(
+                f"{printable(str(path))} was measured under {printable(other)}, and {compared.name} asks "
+                f"about each view in {compared.prompts} prompts; measure with --standard {compared.name}."
+            )
+        how = f"measured on {device}{f' under {printable(other)}' if other else ''}: {printable(str(path))}"
+        times[names[0]] = StepTime(names[0], 1 / rate, how)
     return times
 
 
@@ -226,15 +244,31 @@ def _memory(settings: Settings) -> str:
     )
 
 
-def _rater_time(name: str, trial: Trial, spending: Spending) -> StepTime:
-    """Measured in the trial, or by formula from what is known of the model and the device."""
-    if name in trial.raters:
+def _rater_time(
+    name: str,
+    trial: Trial,
+    measured: StepTime | None,
+    spending: Spending,
+    standards: Sequence[Standard],
+) -> StepTime:
+    """Of one view under all standards: measured by bench or in the trial, or by formula."""
+    if measured is None and name in trial.raters:
         return trial.raters[name]
+    one = measured or _time_by_formula(name, spending, standards)  # under one standard
+    if one.seconds is None or len(standards) == 1:
+        return one
+    more = f"; times {len(standards)} standards, less where they share the picture"
+    return StepTime(name, one.seconds * len(standards), one.source + more)
+
+
+def _time_by_formula(name: str, spending: Spending, standards: Sequence[Standard]) -> StepTime:
+    """From what is known of the model and the device."""
     if find_rater(name).is_server:
         return StepTime(name, None, "that is up to the server")
-    card = model_cards().get(name)
-    if card is None or card.tflop_per_view is None:
-        how = f"measure it with `zeroiqa bench --rater {name} --format json`, and give --bench FILE"
+    card, compared = model_cards().get(name), _in_several_prompts(standards)
+    if card is None or card.tflop_per_view is None or compared:
+        under = f" --standard {compared.name}" if compared else ""
+        how = f"measure it with `zeroiqa bench --rater {name}{under} --format json`, and give --bench FILE"
         return StepTime(name, None, how)
     if spending.device_type is None:
         how = "name the device (--device-type H100), or give what was measured (--bench)"
@@ -244,3 +278,8 @@ def _rater_time(name: str, trial: Trial, spending: Spending) -> StepTime:
         return StepTime(name, None, f"the peak of {spending.device_type} is not known; give --bench")
     source = f"{card.tflop_per_view:g} TFLOP / ({peak:g} TFLOP/s x {SHARE_OF_PEAK:.0%}, an assumption)"
     return StepTime(name, seconds_by_formula(card.tflop_per_view, peak), source)
+
+
+def _in_several_prompts(standards: Sequence[Standard]) -> Standard | None:
+    """The first that shows each view in several prompts, which one question's time says nothing of."""
+    return next((each for each in standards if each.prompts > 1), None)

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     "aspects",
     multiple=True,
     type=click.Choice(ASPECTS),
-    help="What to judge, by the word standard with as many levels as the preset's; repeat for several.",
+    help="What to judge, by the word standard with as many levels as the preset's (else seven); repeat for "
+    "several.",
 )
 @setting("standards", "Name or TOML file; repeat for several.", option="--standard")
 @setting("crop", "How a region is shown to the rater.")
@@ -121,13 +122,14 @@ def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:
 
 
 def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: str) -> tuple[str, ...]:
-    """The shipped standards of the aspects, with as many levels as the preset's first standard."""
+    """The shipped standards of the aspects, with as many levels as the preset's first; else with seven."""
     from zeroiqa.settings import load_settings
-    from zeroiqa.standards import load_standard
+    from zeroiqa.standards import load_standard, standard_names
 
     if chosen:
         raise click.UsageError(
             "--aspect chooses a standard for each aspect; give it or --standard, not both."
         )
     k = load_standard(load_settings(preset).standards[0]).k
-    return tuple(f"{aspect}-word-{k}" for aspect in dict.fromkeys(aspects))
+    named, seven = ([f"{aspect}-word-{each}" for aspect in dict.fromkeys(aspects)] for each in (k, 7))
+    return tuple(named if set(named) <= set(standard_names()) else seven)
