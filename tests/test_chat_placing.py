@@ -80,7 +80,7 @@ def test_lost_white_space_around_the_image_is_said_once(
     ]
 
 
-@pytest.mark.parametrize("family", ["mplug_owl3_240728", "qwen2_5_vl", "internvl"])
+@pytest.mark.parametrize("family", ["mplug_owl3_240728", "qwen2_5_vl", "internvl", "qwen3_5"])
 def test_whole_image_and_crops_are_rated_under_their_own_prompts(
     family: str, tiny: Callable[[str], Path]
 ) -> None:

@@ -237,7 +237,7 @@ class Forward:
         length = min(item.image_start for item in items)
         first = items[0].tensors["input_ids"][0, :length]
         for item in items[1:]:
-            differing = (item.tensors["input_ids"][0, :length] != first).nonzero()
+            differing = (item.tensors["input_ids"][0, :length] != first[:length]).nonzero()
             length = min(length, int(differing[0]) if len(differing) else length)
         return length if length >= LEAST_PREFIX else 0
 
