@@ -173,16 +173,19 @@ def test_greedy_is_a_readout_of_kinds_that_are_answered_by_a_digit(kind: Kind, t
 
 
 @pytest.mark.parametrize(
-    ("raters", "k", "scale"),
+    ("raters", "kind", "k", "scale"),
     [
-        (["fake", "nss"], 5, Scale(1, 5)),
-        (["fake"], 0, NO_SCALE),
-        (["baseline:piqe"], 7, NO_SCALE),
-        (["head:lmm4lmm:perception:x"], 7, NO_SCALE),
+        (["fake", "nss"], "word", 5, Scale(1, 5)),
+        (["fake"], "preference", 0, NO_SCALE),
+        (["fake"], "comparison", 0, Scale(0, 1)),
+        (["baseline:piqe"], "word", 7, NO_SCALE),
+        (["head:lmm4lmm:perception:x"], "word", 7, NO_SCALE),
     ],
 )
-def test_numbers_of_a_unit_of_their_own_have_no_scale(raters: list[str], k: int, scale: Scale) -> None:
-    assert scale_of(raters, k, USUAL) == scale
+def test_numbers_of_a_unit_of_their_own_have_no_scale(
+    raters: list[str], kind: Kind, k: int, scale: Scale
+) -> None:
+    assert scale_of(raters, kind, k, USUAL) == scale
 
 
 def test_images_without_prompt_are_said_once_for_all_raters() -> None:
