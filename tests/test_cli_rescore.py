@@ -158,3 +158,13 @@ def test_greedy_is_for_standards_that_are_answered_by_a_digit(
     assert done.returncode == 1 and not (tmp_path / "run").exists()
     assert f"takes the digit that is answered, and the standard {standard} (kind" in done.stderr
     assert "take the readout digit or expected, or a standard of kind word, number, sentence" in done.stderr
+
+
+def test_images_that_are_not_scored_yet_are_said_with_their_number(
+    there: Path, give: Callable[..., Done]
+) -> None:
+    for part in (there / "run" / "ratings" / "fake").iterdir():
+        part.unlink()
+    done = give(there, "rescore", "run", "--format", "csv")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) <= 1
+    assert done.stderr == "3 of 3 images are not scored yet; `zeroiqa score -o run` goes on with them.\n"

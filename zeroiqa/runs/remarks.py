@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.answers import run_warnings
 from zeroiqa.averaging import have_mean
+from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.run import Run, RunStatus, status
 
 
@@ -46,6 +47,15 @@ def led_alone(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]
     )
     mean = "; --standard-weight makes a mean" if have_mean(run.units) else ""
     yield f"score is that of {next(iter(run.labels.values()))} alone; {beside}{mean}."
+
+
+def lacking(run: Run) -> Iterator[str]:
+    """A sentence, where images of the run are not scored yet, and so in no table of it."""
+    if left := all_left(run):
+        yield (
+            f"{left} of {run.n_images} images are not scored yet; `zeroiqa score -o {run.folder}` goes on with "
+            "them."
+        )
 
 
 def conclusion(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:

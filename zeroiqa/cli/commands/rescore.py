@@ -34,7 +34,7 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
     from zeroiqa.cli.requested import write_table
     from zeroiqa.files.tables import csv_writer
     from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
-    from zeroiqa.runs.remarks import led_alone
+    from zeroiqa.runs.remarks import lacking, led_alone
 
     loaded = load_run(run)
     aggregation = reaggregation(loaded, given(**choices))
@@ -46,5 +46,5 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
             say(line)
     else:
         write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)
-    for line in (*led_alone(loaded, aggregation), *remarks(loaded, aggregation)):
+    for line in (*lacking(loaded), *led_alone(loaded, aggregation), *remarks(loaded, aggregation)):
         say(line, err=True)
