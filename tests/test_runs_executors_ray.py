@@ -168,4 +168,4 @@ sys.modules["ray"] = None
 
 @pytest.mark.slow
 def test_random_kills_of_actors_drivers_and_nodes_leave_every_image_with_exactly_one_row():
-    soak("ray", 8, 200)  # of which kinds they are is chance; the script goes on for as long as is wanted
+    soak("ray", 8, 200)  # of which kinds they are is chance

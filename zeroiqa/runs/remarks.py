@@ -53,8 +53,8 @@ def lacking(run: Run) -> Iterator[str]:
     """A sentence, where images of the run are not scored yet, and so in no table of it."""
     if left := all_left(run):
         yield (
-            f"{left} of {run.n_images} images are not scored yet; `zeroiqa score -o {run.folder}` goes on with "
-            "them."
+            f"{left} of {run.n_images} images are not scored yet; `zeroiqa score -o {run.folder}` goes on "
+            "with them."
         )
 
 
