@@ -19,7 +19,6 @@ PACKAGE = Path(zeroiqa.__file__).parent
 
 MODELS = (
     "zeroiqa.segmenters.eomt",
-    "zeroiqa.segmenters.sam2.cleaning",
     "zeroiqa.segmenters.sam2.generation",
     "zeroiqa.segmenters.sam2.upsampling",
     "zeroiqa.segmenters.sam2.official",

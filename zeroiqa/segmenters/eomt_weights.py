@@ -1,17 +1,15 @@
-"""Finds and loads a panoptic EoMT of transformers: completely, from safetensors, or not at all."""
+"""Finds and loads a panoptic EoMT of transformers."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroiqa.errors import UserError, one_line
-from zeroiqa.weights import checkpoint as checkpoints
-from zeroiqa.weights.checks import check_tensors, quiet_transformers, transformers
-from zeroiqa.weights.devices import check_memory, find_device, is_out_of_memory
-from zeroiqa.weights.hub import FileMissingError, HubRepository, download_file
+from zeroiqa.errors import UserError
+from zeroiqa.segmenters import from_transformers
+from zeroiqa.segmenters.from_transformers import PROCESSOR, NetworkKind
+from zeroiqa.weights.checks import quiet_transformers
+from zeroiqa.weights.devices import find_device
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +20,17 @@ if TYPE_CHECKING:
 
 _CLASSES = {"eomt": "EomtForUniversalSegmentation", "eomt_dinov3": "EomtDinov3ForUniversalSegmentation"}
 """By the name of the family in config.json."""
-_REPO = re.compile(r"\w[\w.-]*/[\w.-]+")
-_WEIGHTS = "model.safetensors"
-_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 _EXAMPLE = "tue-mps/coco_panoptic_eomt_large_640"
-_UNUSED = ("criterion.empty_weight",)  # of the loss
+_EOMT = NetworkKind(
+    title="an EoMT",
+    one="an EoMT",
+    segmenter="eomt",
+    families=tuple(_CLASSES),
+    example=_EXAMPLE,
+    smaller="a smaller model",
+    conversion="convert it with transformers' save_pretrained",
+    unused=("criterion.empty_weight",),  # of the loss
+)
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,7 @@ def find_checkpoint(name: str, *, offline: bool = False, replies: Replies | None
     Raises:
         UserError: there is no such folder or repository, or it is no EoMT.
     """
-    if not Path(name).expanduser().exists() and _REPO.fullmatch(name):
-        _fetch(HubRepository(name, replies=replies), "config.json", offline=offline)
-    found = checkpoints.find_checkpoint(name, offline=True)  # what there is on the hub has just been fetched
-    if found.family not in _CLASSES:
-        raise UserError(
-            f"{name} is a {found.family} model, not an EoMT ({' or '.join(_CLASSES)} in config.json); give "
-            f"one such as {_EXAMPLE}."
-        )
-    return found
+    return from_transformers.find_checkpoint(name, _EOMT, offline=offline, replies=replies)
 
 
 def load(checkpoint: Checkpoint, options: ModelOptions) -> EomtModel:
@@ -67,69 +63,14 @@ def load(checkpoint: Checkpoint, options: ModelOptions) -> EomtModel:
             made for something else than whole segments, or its masks would be random.
     """
     name, device = checkpoint.name, find_device(options.device)
-    if checkpoint.commit:
-        source = HubRepository(name, checkpoint.commit, replies=options.replies)
-        _fetch(source, _WEIGHTS, offline=options.offline)
-        _fetch(source, *_PROCESSOR, offline=options.offline)
-    checkpoint.check_files()
-    check_memory(name, 4 * checkpoint.count_weights(), device)
+    from_transformers.bring(checkpoint, _EOMT, device, offline=options.offline, replies=options.replies)
     with quiet_transformers():
-        processor = _load_processor(checkpoint)
-        network = _load_network(checkpoint, device)
+        processor = from_transformers.load_processor(checkpoint, "EomtImageProcessor")
+        network = from_transformers.load_network(checkpoint, _CLASSES[checkpoint.family], _EOMT, device)
     side = network.config.image_size
     _check_processor(name, processor, side)
     _check_masking(name, network)
     return EomtModel(network, processor, side, device)
-
-
-def _load_processor(checkpoint: Checkpoint) -> Any:
-    if not any((checkpoint.folder / name).is_file() for name in _PROCESSOR):
-        raise UserError(
-            f"{checkpoint.name} holds no {_PROCESSOR[0]}, which says how images are prepared; fetch the "
-            "model again."
-        )
-    try:
-        return transformers().EomtImageProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
-    except Exception as error:
-        raise UserError(
-            f"The image processor of {checkpoint.name} cannot be built ({one_line(error)}); fetch the model "
-            "again."
-        ) from error
-
-
-def _load_network(checkpoint: Checkpoint, device: torch.device) -> Any:
-    name = checkpoint.name
-    try:
-        network, report = getattr(transformers(), _CLASSES[checkpoint.family]).from_pretrained(
-            checkpoint.folder,
-            dtype="float32",
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # to list them all; they are refused below
-            local_files_only=True,
-        )
-        check_tensors(name, {kind: _needed(names) for kind, names in report.items()})
-        return network.to(device).eval().requires_grad_(False)
-    except UserError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise UserError(
-                f"There is not enough memory on {device} for the weights of {name}; choose a smaller model "
-                "or another device (--device)."
-            ) from error
-        if not any(checkpoint.folder.glob("*.safetensors")):
-            raise UserError(
-                f"{name} holds no weights (*.safetensors), other files are not read; fetch the model again, "
-                "or convert it with transformers' save_pretrained."
-            ) from error
-        raise UserError(
-            f"{name} cannot be loaded ({one_line(error)}); fetch it again or choose another model."
-        ) from error
-
-
-def _needed(names: Any) -> list[Any]:
-    return [name for name in names if name not in _UNUSED]
 
 
 def _check_processor(name: str, processor: Any, side: Any) -> None:
@@ -145,7 +86,7 @@ def _check_processor(name: str, processor: Any, side: Any) -> None:
         raise UserError(
             f"The image processor of {name} does not bring images to the {side} x {side} pixels that its "
             f"network takes (shortest and longest edge {found[0]} and {found[1]}, do_resize "
-            f"{processor.do_resize}); correct {_PROCESSOR[0]}."
+            f"{processor.do_resize}); correct {PROCESSOR[0]}."
         )
 
 
@@ -157,26 +98,4 @@ def _check_masking(name: str, network: Any) -> None:
         raise UserError(
             f"{name} is in the middle of its training (attn_mask_probs {found}), so that its segments are "
             "random; give a model whose training is finished."
-        )
-
-
-def _fetch(source: HubRepository, *names: str, offline: bool) -> None:
-    """Fetch those of some files that there are; one is enough."""
-    found, reason = False, None
-    for name in names:
-        try:
-            download_file(source, name, offline=offline)
-            found = True
-        except FileMissingError as error:
-            reason = error.reason
-    if not found and reason is None:
-        raise UserError(
-            f"The repository {source.repo} holds no {names[0]}; name one with an EoMT in safetensors for "
-            f"transformers, such as {_EXAMPLE}."
-        )
-    if not found:
-        raise UserError(
-            f"{names[0]} of {source.repo} is not in the cache of the hub, and {reason}. On a machine with "
-            f"network run `hf download {source.repo} config.json {_PROCESSOR[0]} {_WEIGHTS} --local-dir "
-            "DIR`, copy DIR here and use `--segmenter eomt:DIR`."
         )
