@@ -200,9 +200,15 @@ def test_the_official_table_rates_twice_and_rescores_the_rest():
     assert scores["lambda 1"] == pytest.approx(first), "of one lambda they are multiples of each other"
     assert scores["formula mean, lambda 1"] == pytest.approx([score / 2 for score in first])
     counted = [0.1 * len(each) for each in regions]
-    assert np.subtract(scores["official"], scores["count term 0"]) == pytest.approx(counted)
-    assert scores["readout digit"] == scores["official"], "the fake rater answers the likeliest level"
-    assert scores["readout expected"] != scores["official"] != scores["prompt of the paper"]
+    assert np.subtract(scores["official prompt and formula"], scores["count term 0"]) == pytest.approx(
+        counted
+    )
+    assert scores["readout digit"] == scores["official prompt and formula"], (
+        "the fake rater answers the likeliest level"
+    )
+    assert (
+        scores["readout expected"] != scores["official prompt and formula"] != scores["prompt of the paper"]
+    )
 
 
 def test_the_official_row_is_the_preset_of_the_authors_code():

@@ -230,7 +230,7 @@ def _official_rows(readout: Readout) -> list[AblationRow]:
     complements["no complement"] = (("complement", False),)
     digit = "" if readout == "digit" else ", readout digit"
     return [
-        AblationRow("official", standard=OFFICIAL_WORDS, arithmetic=official),
+        AblationRow("official prompt and formula", standard=OFFICIAL_WORDS, arithmetic=official),
         *(
             AblationRow(label, _BOXES, OFFICIAL_WORDS, {**official, **changes})
             for label, changes in arithmetic.items()
