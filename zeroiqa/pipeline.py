@@ -164,6 +164,7 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
             cause=why.cause,
             warnings=image.warnings,
             lower_is_better=method.lower_is_better,
+            size=image.size,
         )
 
     return together(images, lambda some: _score_all(some, method), failed, lambda image: image.name)
@@ -189,6 +190,7 @@ def _score(image: Image, rated: RatedImage, method: Method) -> ImageScore:
         kinds=method.kinds,
         scales=method.scales,
         lower_is_better=method.lower_is_better,
+        size=image.size,
     )
 
 

@@ -52,6 +52,15 @@ class ImageScore:
     """Of an error: the `cause` of an `ImageError`."""
     gone: bool = False
     """Whether the run does not find it any more; it has neither a score nor an error then."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels, as it was decoded; None where that failed."""
+    measures: Mapping[str, float] = field(default_factory=dict)
+    """What was measured of the whole image: reason -> value in its unit (`zeroiqa.reasons`); empty where no
+    rater measures."""
+    tags: tuple[str, ...] = ()
+    """What is wrong with the image by these measures, the worst first; three at most."""
+    description: str | None = None
+    """What a model says of the image in a sentence of its own, where it was asked to."""
 
     @property
     def status(self) -> Literal["ok", "error", "unreachable", "gone"]:
@@ -258,6 +267,7 @@ def score_rated(
     kinds: Mapping[str, Kind],
     scales: Mapping[str, Scale] = {},
     lower_is_better: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> ImageScore:
     """Arithmetic only: turn stored ratings into a result.
 
@@ -271,6 +281,7 @@ def score_rated(
         kinds: Standard name -> kind.
         scales: Standard name -> between which numbers its scores lie.
         lower_is_better: What the raters' numbers mean.
+        size: Height and width of the image in pixels.
     """
     asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
     every = tuple(labels.values())
@@ -287,7 +298,9 @@ def score_rated(
         if lacking := not_averaged(asked, tuple(labels), aggregation):
             raise ImageError(lacking)
     except ImageError as error:
-        return ImageScore(path, error=str(error), warnings=warnings, lower_is_better=lower_is_better)
+        return ImageScore(
+            path, error=str(error), warnings=warnings, lower_is_better=lower_is_better, size=size
+        )
     answers = {
         labels[standard]: {
             rater: count_answers(rater, kinds[standard], rated.ratings[rater][standard], aggregation)
@@ -300,7 +313,9 @@ def score_rated(
         scores = {led[0]: average(list(scores.values()), aggregation), **scores}
         declared = {led[0]: declared[every[0]], **declared} if declared else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
-    return ImageScore(path, scores, rated.regions, None, said, lower_is_better, led, answers, declared)
+    return ImageScore(
+        path, scores, rated.regions, None, said, lower_is_better, led, answers, declared, size=size
+    )
 
 
 def _doubts(

@@ -5,7 +5,7 @@ image --segment--> regions --crop--> views --rate--> ratings --aggregate--> scor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -103,6 +103,10 @@ class Rating:
     answer: str | None = None
     """The greedy answer: the text of the most probable token of the whole vocabulary, without the white space
     around it. None where it is not known, as of raters that answer no text."""
+    measures: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What a rater that measures its view found there, by name; empty of one that does not."""
+    description: str | None = None
+    """What the model says of the view in a sentence of its own, where it was asked to."""
 
 
 class Segmenter(Protocol):

@@ -10,6 +10,8 @@ from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, RunStatus, load_run, pending, status
 from zeroiqa.runs.score_files import read_column, write_scores
 from zeroiqa.runs.scores import (
+    ScoredImage,
+    iter_scored,
     iter_scores,
     read_rated,
     read_scores,
@@ -29,6 +31,8 @@ __all__ = [
     "read_column",
     "read_rated",
     "read_scores",
+    "ScoredImage",
+    "iter_scored",
     "iter_scores",
     "score_columns",
     "reaggregation",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zeroiqa.aggregate import Aggregation
+from zeroiqa.aggregate import Aggregation, Scale
 from zeroiqa.answers import check_kinds
 from zeroiqa.averaging import check_mean
 from zeroiqa.errors import UserError
@@ -20,6 +20,15 @@ from zeroiqa.types import RatedImage, Rating
 
 if TYPE_CHECKING:
     from zeroiqa.runs.planned_run import PlannedRun
+
+
+class ScoredImage(NamedTuple):
+    """One image of a run: where it is, what is stored of it, and its score."""
+
+    planned: Planned
+    rated: RatedImage
+    """Regions and ratings; without ratings where the score has an error."""
+    score: ImageScore
 
 
 def read_rated(run: PlannedRun, shard: int) -> Iterator[tuple[str, RatedImage]]:
@@ -63,6 +72,19 @@ def iter_scores(
         for shard in range(run.n_shards) if shards is None else shards:
             if shard not in left:
                 yield from _scores(run, shard, planned(shard), aggregation)
+
+
+def iter_scored(run: PlannedRun, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
+    """All that is known of each image of the shards that are finished now, in plan order, streaming.
+
+    Raises:
+        UserError: as `read_scores`.
+    """
+    left = set(run.pending())
+    with plan.shard_reader(run.folder) as planned:
+        for shard in range(run.n_shards):
+            if shard not in left:
+                yield from _scored(run, shard, planned(shard), aggregation)
 
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
@@ -146,13 +168,18 @@ def _check_answers(run: PlannedRun, raters: Iterable[str]) -> None:
 class _Stored(NamedTuple):
     """All that is stored of one image."""
 
-    path: str
+    planned: Planned
+    size: tuple[int, int] | None
     rated: RatedImage
     warnings: tuple[str, ...]
     error: str | None
     cause: str | None
     """Of the error."""
     gone: bool
+
+    @property
+    def path(self) -> str:
+        return self.planned.ref.name
 
 
 def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequence[str]) -> Iterator[_Stored]:
@@ -177,9 +204,8 @@ def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequen
         errors = ((row.error, row.cause) for row in (segmented, *by_rater) if row.error is not None)
         rated = RatedImage(segmented.regions, ratings)
         error, cause = next(errors, (None, None))
-        yield _Stored(
-            image.ref.name, rated, segmented.warnings, error, cause, gone=image.image in run.revisions.gone
-        )
+        gone = image.image in run.revisions.gone
+        yield _Stored(image, segmented.size, rated, segmented.warnings, error, cause, gone)
 
 
 def _check_views(run: PlannedRun, rater: str, row: parts.RatingsRow, regions: int) -> None:
@@ -196,27 +222,41 @@ def _check_views(run: PlannedRun, rater: str, row: parts.RatingsRow, regions: in
 def _scores(
     run: PlannedRun, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
 ) -> Iterator[ImageScore]:
-    aggregation, lower = aggregation or run.settings.aggregation, run.lower_is_better
+    return (stored.score for stored in _scored(run, shard, images, aggregation))
+
+
+def _scored(
+    run: PlannedRun, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
+) -> Iterator[ScoredImage]:
+    aggregation = aggregation or run.settings.aggregation
     scales = run.scales(aggregation)
     for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
-        if stored.gone:
-            yield ImageScore(stored.path, gone=True, lower_is_better=lower)
-        elif stored.error is not None:
-            yield ImageScore(
-                stored.path,
-                error=stored.error,
-                cause=stored.cause,
-                warnings=stored.warnings,
-                lower_is_better=lower,
-            )
-        else:
-            yield score_rated(
-                stored.path,
-                stored.rated,
-                run.labels,
-                aggregation,
-                stored.warnings,
-                kinds=run.kinds,
-                scales=scales,
-                lower_is_better=lower,
-            )
+        yield ScoredImage(stored.planned, stored.rated, _score(run, stored, aggregation, scales))
+
+
+def _score(
+    run: PlannedRun, stored: _Stored, aggregation: Aggregation, scales: Mapping[str, Scale]
+) -> ImageScore:
+    lower = run.lower_is_better
+    if stored.gone:
+        return ImageScore(stored.path, gone=True, lower_is_better=lower)
+    if stored.error is not None:
+        return ImageScore(
+            stored.path,
+            error=stored.error,
+            cause=stored.cause,
+            warnings=stored.warnings,
+            lower_is_better=lower,
+            size=stored.size,
+        )
+    return score_rated(
+        stored.path,
+        stored.rated,
+        run.labels,
+        aggregation,
+        stored.warnings,
+        kinds=run.kinds,
+        scales=scales,
+        lower_is_better=lower,
+        size=stored.size,
+    )

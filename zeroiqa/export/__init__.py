@@ -1,0 +1,1 @@
+"""A run as files for other tools: COCO, FiftyOne, XMP side-cars, Hugging Face image folders."""
