@@ -99,13 +99,13 @@ def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
 
 
 def new_segmenter(settings: Settings, replies: Replies | None = None) -> Segmenter | None:
-    """Build the segmenter of some settings; None where the whole image is the only view.
+    """Build the segmenter of some settings; None where they make no regions.
 
     Args:
         settings: What to build.
         replies: What hubs have replied already.
     """
-    if settings.crop == "whole":
+    if not settings.makes_regions:
         return None
     return segmenter_of(settings.segmenter, settings.segmenter_options(replies))
 

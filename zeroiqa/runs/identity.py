@@ -43,6 +43,9 @@ PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 WARNINGS = ("mass_threshold", "word_mass_threshold")
 """Settings that decide which images have a warning, and move no score."""
 
+SEGMENTED = "regions"
+"""The setting that a run without regions and one with them differ in: what they are by is their `segmenter`."""
+
 LATER = ("min_pixels", "complement_rule", "segmenter_dtype")
 """Settings that came when there were runs already: one that has its default is in no id."""
 
@@ -168,9 +171,8 @@ def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapp
 def environment(settings: Settings) -> dict[str, str]:
     """Versions of what computes regions and ratings; a resume with others brings a warning."""
     versions = {"python": platform.python_version()}
-    models = find_segmenter(settings.segmenter).needs_weights or any(
-        find_rater(name).needs_weights for name in settings.raters
-    )
+    segments = settings.makes_regions and find_segmenter(settings.segmenter).needs_weights
+    models = segments or any(find_rater(name).needs_weights for name in settings.raters)
     of_models = _LIBRARIES_OF_MODELS if models else {}
     for library, packages in {**_LIBRARIES, **of_models}.items():
         for package in packages:
@@ -201,7 +203,7 @@ def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]
 
 
 def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ("standards", *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
+    left_out = ("standards", SEGMENTED, *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
     deciding = {key: value for key, value in fields.items() if key not in left_out}
     for key, default in _later_defaults().items():
         if deciding.get(key) == default:

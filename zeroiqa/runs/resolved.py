@@ -76,7 +76,7 @@ class Builder:
         return _once(self._raters, choices, lambda: new_rater(name, settings, options))
 
     def _segmenter(self, settings: Settings) -> Segmenter | None:
-        if settings.crop == "whole":
+        if not settings.makes_regions:
             return None
         choices = (settings.segmenter, settings.segmenter_options())
         return _once(self._segmenters, choices, lambda: new_segmenter(settings, self._replies))
