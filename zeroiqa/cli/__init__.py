@@ -21,6 +21,7 @@ from zeroiqa.cli.commands.models import models
 from zeroiqa.cli.commands.rescore import rescore
 from zeroiqa.cli.commands.score import score
 from zeroiqa.cli.commands.segment import segment
+from zeroiqa.cli.commands.select import select
 from zeroiqa.cli.commands.standards import standards
 from zeroiqa.cli.commands.status import status
 from zeroiqa.cli.commands.upper_bound import upper_bound
@@ -44,6 +45,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, segment, rescore, merge, status, verify),
+    select,
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
