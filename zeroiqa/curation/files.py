@@ -81,7 +81,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Transfer:
-    """Takes images into a folder, one by one.
+    """Takes images into a folder, one by one, inside a `with` block.
 
     Raises:
         UserError: the folder is a file or cannot be written, or the disk is full; what is done is in the log.
@@ -120,8 +120,10 @@ class Transfer:
         self.examples.setdefault(outcome, ref.name)
         return Step(outcome, ref.path, target)
 
-    def close(self) -> None:
-        """Let go of the log."""
+    def __enter__(self) -> Transfer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.log is not None:
             self.log.close()
 
@@ -244,7 +246,11 @@ class Transfer:
         """How many images are done, and how that is taken back; no full stop."""
         done = DONE[self.operation]
         number = self.counts[done]
-        back = "" if self.log is None else f"; `zeroiqa select --undo {shlex.quote(str(self.log.path))}` takes that back"
+        back = (
+            ""
+            if self.log is None
+            else f"; `zeroiqa select --undo {shlex.quote(str(self.log.path))}` takes that back"
+        )
         return f"{number:,} image{'' if number == 1 else 's'} {'would be ' * self.dry}{done}{back}"
 
     def sentences(self) -> Iterator[str]:

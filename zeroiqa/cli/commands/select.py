@@ -15,7 +15,7 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Location, is_remote, location
 
 if TYPE_CHECKING:
-    from zeroiqa.curation.files import Step, Transfer
+    from zeroiqa.curation.files import Transfer
     from zeroiqa.curation.log import Operation
     from zeroiqa.curation.selection import Chosen, Counts
     from zeroiqa.images.ref import ImageRef
@@ -167,8 +167,8 @@ def _select(
         _print(chosen, printing, columns)
         last: list[str] = []
     else:
-        with _transferring(loaded, operation, folder, printing.dry) as (take, transfer):
-            _print(_taken(chosen, take, printing.dry), printing, columns)
+        with _transferring(loaded, operation, folder, printing.dry) as transfer:
+            _print(_taken(chosen, transfer), printing, columns)
         last = [*transfer.sentences(), *_lies_inside(transfer)] if counts.chosen else []
     for line in (*_remarks(counts, request.group, group_by), *lacking(loaded), *last):
         say(line, err=True)
@@ -191,29 +191,25 @@ def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) ->
 
 
 @contextmanager
-def _transferring(
-    run: Run, operation: Operation, folder: str, dry: bool
-) -> Iterator[tuple[Callable[[ImageRef], Step], Transfer]]:
-    """Yield what takes one image to the folder; says how far that is where it is interrupted."""
+def _transferring(run: Run, operation: Operation, folder: str, dry: bool) -> Iterator[Transfer]:
+    """Yield what takes images to the folder; says how far that is where it is interrupted."""
     from zeroiqa.curation.files import Transfer
     from zeroiqa.curation.places import shared_folder
     from zeroiqa.runs import plan
 
     shared = shared_folder((row.ref.path for row in plan.all_planned(run.folder)), run.root)
-    transfer = Transfer(operation, Path(folder), shared, run.settings.max_pixels, dry)
-    try:
-        yield transfer.take, transfer
-    except KeyboardInterrupt:
-        say(f"{transfer.progress()}.", err=True)
-        raise
-    finally:
-        transfer.close()
+    with Transfer(operation, Path(folder), shared, run.settings.max_pixels, dry) as transfer:
+        try:
+            yield transfer
+        except KeyboardInterrupt:
+            say(f"{transfer.progress()}.", err=True)
+            raise
 
 
-def _taken(chosen: Iterator[_Held], take: Callable[[ImageRef], Step], dry: bool) -> Iterator[_Held]:
+def _taken(chosen: Iterator[_Held], transfer: Transfer) -> Iterator[_Held]:
     for held in chosen:
-        step = take(held.ref)
-        if dry:
+        step = transfer.take(held.ref)
+        if transfer.dry:
             say(f"{step.plan}: {step.source} -> {step.target}")
         yield held
 
