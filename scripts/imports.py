@@ -33,7 +33,7 @@ ORDER = (
     ("segmenters", "heads"),
     ("baselines",),
     ("raters",),
-    ("answers", "settings"),
+    ("answers", "reasons", "settings"),
     ("results",),
     ("pipeline",),
     ("runs",),

@@ -13,6 +13,7 @@ from zeroiqa.averaging import average, not_averaged, score_labels
 from zeroiqa.errors import ImageError, UnreachableError, UserError
 from zeroiqa.files.tables.render import aligned
 from zeroiqa.names import harmless
+from zeroiqa.reasons import DECIMALS, REASONS, reasons_of, tags_of
 from zeroiqa.types import RatedImage, Region
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ class ImageScore:
         return min((mass for mass in masses if mass is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The flat row of scores.csv; a missing value is None."""
+        """The flat row of scores.csv; a missing value is None. Reasons and tags are missing as a whole where
+        nothing was measured, and so is the description where there is none."""
         row: dict[str, Any] = {"path": self.path}
         for position, label in enumerate(self._labels):
             if label in self.scores:
@@ -160,6 +162,11 @@ class ImageScore:
             row["better"] = "lower"
         return row | {
             "n_regions": self.n_regions,
+            "width": self.size and self.size[1],
+            "height": self.size and self.size[0],
+            **self.measures,
+            **({"tags": "; ".join(self.tags) or None} if self.measures else {}),
+            **({} if self.description is None else {"description": self.description}),
             "status": self.status,
             "error": self.error,
             "warnings": "; ".join(self.warnings) or None,
@@ -185,7 +192,9 @@ class ImageScore:
             for index, region in enumerate(self.regions)
         ]
         scales = {label: list(self.scales[label]) for label in self.scores if label in self.scales}
-        return {**self.to_dict(), "warnings": list(self.warnings), "scales": scales, "regions": regions}
+        tags = {"tags": list(self.tags)} if self.measures else {}
+        said = {**self.to_dict(), **tags, "warnings": list(self.warnings)}
+        return {**said, "scales": scales, "regions": regions}
 
     def __str__(self) -> str:
         if self.gone:
@@ -206,6 +215,13 @@ class ImageScore:
                 + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
+        if self.measures:
+            units = (f"{name} {value:g} {REASONS[name].unit}" for name, value in self.measures.items())
+            lines.append(f"  {', '.join(units)}")
+        if self.tags:
+            lines.append(f"  tags: {', '.join(self.tags)}")
+        if self.description is not None:
+            lines.append(harmless(f"  {self.description}"))
         lines += [harmless(f"  warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
 
@@ -253,10 +269,12 @@ class ImageScores(Sequence[ImageScore]):
                 else "no score of the first standard"
                 if item.score is None
                 else f"{item.score:.2f}",
+                ", ".join(item.tags),
             )
             for item in self.items
         ]
-        return "\n".join([*aligned(rows), *(["(lower is better)"] if self._lower_is_better else [])])
+        table = [line.rstrip() for line in aligned(rows)]
+        return "\n".join([*table, *(["(lower is better)"] if self._lower_is_better else [])])
 
     @property
     def _lower_is_better(self) -> bool:
@@ -328,6 +346,7 @@ def score_rated(
         scores = {led[0]: average(list(scores.values()), aggregation), **scores}
         declared = {led[0]: declared[every[0]], **declared} if declared else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
+    measures = reasons_of(_whole(rated, "measures") or {})
     return ImageScore(
         path,
         scores,
@@ -339,8 +358,17 @@ def score_rated(
         answers,
         declared,
         size=size,
+        measures=measures,
+        tags=tags_of(measures),
+        description=_whole(rated, "description"),
         segmented=segmented,
     )
+
+
+def _whole(rated: RatedImage, name: Literal["measures", "description"]) -> Any:
+    """What the first rater that has such a thing holds of the whole image; None where none has."""
+    ratings = (by_view[0] for by_standard in rated.ratings.values() for by_view in by_standard.values())
+    return next((found for rating in ratings if rating and (found := getattr(rating, name))), None)
 
 
 def _doubts(
@@ -359,13 +387,15 @@ def _weighing(region: Region) -> str:
 
 
 def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; six digits of a mass,
-    which may be tiny."""
+    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; those of a reason,
+    which has fewer; six digits of a mass, which may be tiny."""
     return {
         key: value
         if not isinstance(value, float)
         else f"{value:.6g}"
         if key == "mass" or key.endswith("_mass")
+        else f"{value:.{DECIMALS}f}"
+        if key in REASONS
         else f"{value:.6f}"
         for key, value in row.items()
     }
