@@ -35,7 +35,7 @@ ORDER = (
     ("raters",),
     ("answers", "reasons", "settings"),
     ("results",),
-    ("pipeline",),
+    ("image_scores", "pipeline"),
     ("runs",),
     ("speed", "curation"),
     ("evaluation", "report", "export"),

@@ -66,7 +66,7 @@ class Answers:
 
 _LEAST = ("smallest", "smallest_region")
 _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limit", *_LEAST))
-LATER_COUNTS = ("no_numbers", "no_number_regions", "described")
+LATER_COUNTS = ("no_numbers", "no_number_regions", "described", "measured")
 """Those that older versions did not store: their ratings have no answers and no descriptions."""
 
 

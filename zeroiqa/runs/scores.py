@@ -16,6 +16,7 @@ from zeroiqa.raters import find_rater
 from zeroiqa.reasons import MEASURES
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import parts, plan
+from zeroiqa.runs.part_records import RatingsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.settings import Settings, key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
@@ -252,7 +253,7 @@ def _read(
         yield _Stored(image, segmented.size, rated, segmented.warnings, error, cause, gone)
 
 
-def _check_views(run: PlannedRun, rater: str, row: parts.RatingsRow, regions: int) -> None:
+def _check_views(run: PlannedRun, rater: str, row: RatingsRow, regions: int) -> None:
     """Refuse ratings of other standards than the run's, or of other views than the image and its regions."""
     for standard, by_view in (row.ratings or {}).items():
         if standard not in run.labels or len(by_view) != 1 + regions:
