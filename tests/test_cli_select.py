@@ -120,6 +120,8 @@ def test_nothing_that_fits_is_an_error_that_scripts_see(base) -> None:
         (["run", "--worst", "1", "--copy", "x", "--move", "y"], 2, "--copy and --move exclude each other"),
         (["run", "--worst", "1", "--dry-run"], 2, "--dry-run is of --copy"),
         (["run", "--worst", "1", "-0", "--format", "csv"], 2, "--null is of paths"),
+        (["run", "--worst", "1", "--copy", "x", "--dry-run", "--format", "csv"], 2, "leave --format out"),
+        (["run", "--worst", "1", "--move", ""], 1, "--move names no folder"),
         (["run", "--worst", "1", "--copy", "s3://b/x"], 1, "--copy goes into folders on the disk"),
         (["run", "--worst", "1", "--copy", "run/run.json"], 1, "run.json is no folder"),
         (["run", "--undo", "x"], 2, "--undo stands alone"),

@@ -211,12 +211,10 @@ class Transfer:
         place = str(self.folder / temporary)
         try:
             if self.operation == "copy":
-                with source_of(ref, source, self.max_pixels) as (
-                    content,
-                    size,
-                ):  # before anything is said of it
+                with source_of(ref, source, self.max_pixels) as (content, size):  # or nothing is begun
                     log.write("file", path=below, source=source, temporary=temporary)
-                    digest = put(content, size, target, place, like=None if ref.archive else source)
+                    like = None if ref.archive is not None or "://" in ref.place else source
+                    digest = put(content, size, target, place, like)
             else:
                 log.write("file", path=below, source=source, temporary=temporary)
                 digest = _RENAMED[self.operation](source, target, place)

@@ -134,6 +134,10 @@ def _wanted(options: dict[str, Any]) -> tuple[_Printing, Operation | None, str]:
         raise click.UsageError("--dry-run is of --copy, --link, --hard-link or --move.")
     if null and (style or "paths") != "paths":
         raise click.UsageError(f"--null is of paths, not of --format {style}.")
+    if dry and style is not None:
+        raise click.UsageError("--dry-run prints what would be done; leave --format out.")
+    if operation and not folder:
+        raise UserError(f"--{operation} names no folder; give one.")
     if is_remote(folder):
         raise UserError(f"--{operation} goes into folders on the disk, not to {printable(folder)}.")
     return _Printing(style or ("" if operation and not null else "paths"), null, dry), operation, folder
@@ -168,7 +172,10 @@ def _select(
         last: list[str] = []
     else:
         with _transferring(loaded, operation, folder, printing.dry) as transfer:
-            _print(_taken(chosen, transfer), printing, columns)
+            taken = _taken(chosen, transfer)
+            _print(taken, printing, columns)
+            for _ in taken:  # what is left where the reader of the output has gone
+                pass
         last = [*transfer.sentences(), *_lies_inside(transfer)] if counts.chosen else []
     for line in (*_remarks(counts, request.group, group_by), *lacking(loaded), *last):
         say(line, err=True)
