@@ -94,8 +94,12 @@ def coco_file(path: Location) -> Iterator[AddRegions]:
 
 
 @contextmanager
-def to_coco(path: Location) -> Iterator[Add]:
+def to_coco(path: Location, columns: Sequence[str]) -> Iterator[Add]:
     """Export images with their scores, and their regions with levels and contributions.
+
+    Args:
+        path: Of the file.
+        columns: Of scores.csv, which the images have.
 
     Raises:
         UserError: the file cannot be written.
@@ -106,9 +110,8 @@ def to_coco(path: Location) -> Iterator[Add]:
             score = image.score
             if score.size is None:
                 return "without a size in pixels"
-            columns = image_columns(score)
-            of_regions = list(region_columns(score))
-            add_regions(image.planned.image, score.path, score.size, score.regions, columns, of_regions)
+            said, of_regions = image_columns(score, columns), list(region_columns(score))
+            add_regions(image.planned.image, score.path, score.size, score.regions, said, of_regions)
             return None
 
         yield add

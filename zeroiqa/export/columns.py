@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zeroiqa.results import ImageScore
@@ -11,10 +11,11 @@ _PLACE = ("path", "width", "height", "status", "error")
 """What a format says in a way of its own; and what tells no image that is exported from another one."""
 
 
-def image_columns(score: ImageScore) -> dict[str, Any]:
-    """The columns of scores.csv, the tags and warnings as lists."""
-    columns = {name: value for name, value in score.to_dict().items() if name not in _PLACE}
-    return {**columns, "tags": list(score.tags), "warnings": list(score.warnings)}
+def image_columns(score: ImageScore, columns: Sequence[str]) -> dict[str, Any]:
+    """What scores.csv has in these columns, None where the image has no value; tags and warnings as lists."""
+    row = {**dict.fromkeys(columns), **score.to_dict()}
+    said = {name: value for name, value in row.items() if name not in _PLACE}
+    return {**said, "tags": list(score.tags), "warnings": list(score.warnings)}
 
 
 def region_columns(score: ImageScore) -> Iterator[dict[str, Any]]:

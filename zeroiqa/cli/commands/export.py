@@ -56,11 +56,12 @@ def coco(run: Location, only: str | None, output: Location) -> None:
     Regions have the masks that the run has kept, else their boxes alone.
     """
     from zeroiqa.export.coco import to_coco
+    from zeroiqa.runs import score_columns
 
     loaded, chosen = _opened(run, only)
     if output.exists():
         raise UserError(f"{printable(str(output))} exists; give the name of a new file with -o.")
-    found = _exported(loaded, lambda: to_coco(output), chosen)
+    found = _exported(loaded, lambda: to_coco(output, score_columns(loaded)), chosen)
     say(f"{_images(found.images)} in {output}")
 
 
@@ -74,10 +75,12 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
     `datasets.load_dataset("imagefolder", data_dir=FOLDER)` loads it.
     """
     from zeroiqa.export.imagefolder import to_imagefolder
+    from zeroiqa.runs import score_columns
 
     loaded, chosen = _opened(run, only)
     _refuse_taken(output)
-    found = _exported(loaded, lambda: to_imagefolder(output, loaded.n_images, link=link), chosen)
+    columns = score_columns(loaded)
+    found = _exported(loaded, lambda: to_imagefolder(output, columns, loaded.n_images, link=link), chosen)
     say(f"{_images(found.images)} in {output}")
 
 
@@ -88,6 +91,11 @@ def _opened(folder: Location, only: str | None) -> tuple[Run, Chosen | None]:
     from zeroiqa.runs import load_run
 
     loaded = located(load_run(folder))
+    if not loaded.settings.raters:
+        raise UserError(
+            f"{folder} holds regions without ratings; its coco.json has them, and `zeroiqa score --crop mask "
+            f"-o {folder}` with its settings rates them."
+        )
     if only is None:
         return loaded, None
     listed = standard_input.read_list(sys.stdin) if only == "-" else lists.read_list(only)
