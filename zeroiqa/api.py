@@ -69,6 +69,7 @@ class Overrides(TypedDict, total=False):
     count_weight: float
     background: str
     max_pixels: int
+    scale: str
     device: str
     dtype: str
     segmenter_dtype: str

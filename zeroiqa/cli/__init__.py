@@ -12,6 +12,7 @@ import click
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
+from zeroiqa.cli.commands.calibrate import calibrate
 from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
 from zeroiqa.cli.commands.evaluate import evaluate
@@ -44,7 +45,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, segment, rescore, merge, status, verify),
-    *(evaluate, compare, ablate, upper_bound, head),
+    *(evaluate, compare, calibrate, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
 for command in COMMANDS:

@@ -122,7 +122,8 @@ class _Summary:
         if not self.count:
             return
         lower = "    (lower is better; the best first)" if self.first[0][2].lower_is_better else ""
-        yield f"score  whole  regions  n   image{lower}"
+        beside = "".join(f"  {column}" for column in self.first[0][2].presented)
+        yield f"score{beside}  whole  regions  n   image{lower}"
         if self.count == len(self.first):
             yield from _lines(sorted(self.first, reverse=True))
             return
@@ -159,10 +160,16 @@ def _lines(entries: Iterable[_Entry]) -> Iterator[str]:
 def _line(result: ImageScore) -> str:
     assert result.score is not None and result.s_global is not None and result.s_local is not None
     note = f"  ! {result.warnings[0]}" if result.warnings else ""
+    columns = result.presented.items()
+    beside = "".join(f"{_shown(value):>{len(name) + 2}}" for name, value in columns)
     return (
-        f"{result.score:5.2f}  {result.s_global:5.2f}  {result.s_local:7.2f}  {len(result.regions):<2}  "
-        f"{printable(result.path)}{note}"
+        f"{result.score:5.2f}{beside}  {result.s_global:5.2f}  {result.s_local:7.2f}  "
+        f"{len(result.regions):<2}  {printable(result.path)}{note}"
     )
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _kind(result: ImageScore) -> str:

@@ -12,6 +12,7 @@ from zeroiqa.files.storage import Location
 from zeroiqa.runs import following, plan, record
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
+    PRESENTATION,
     WARNINGS,
     environment,
     identity_of,
@@ -20,9 +21,10 @@ from zeroiqa.runs.identity import (
     without_arithmetic,
 )
 from zeroiqa.runs.naming import Naming
+from zeroiqa.runs.presentation import check_scale
 from zeroiqa.runs.refusals import refuse_other_images, refuse_others
 from zeroiqa.runs.run import Run, run_of
-from zeroiqa.settings import Settings
+from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import check_prompts
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def open_run(
     images = [(source.path, source.prompt) for source in sources]
     unprompted = check_prompts(method.standards, images) if add or not begun else None
     if not begun:
+        check_scale(settings, method.standards)
         versions, origin = environment(settings), record.origin_here(folder)
         record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
     found = record.read_record(folder)
@@ -88,7 +91,8 @@ def open_run(
     news = following.look(folder, naming, sources, root)
     follows = refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
     own = own_arithmetic(found["settings"], settings)
-    if there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], settings):
+    check_scale(own, method.standards)
+    if there["raters"] != identity["raters"] or _tells_otherwise(found["settings"], settings):
         found = record.extend(folder, found, own, {**identity, "inputs": there["inputs"]})
     followed = following.follow(folder, news, naming) if follows and not fixed else news.counts
     added = tuple(name for name in settings.raters if name not in there["raters"])
@@ -176,7 +180,7 @@ def _plan(
     plan.write_plan(folder, sources, wanted, again=(folder / plan.NAME).exists())
 
 
-def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
-    """Whether run.json sets other limits for warnings; scores.csv shall warn by those that it says."""
-    fields = here.to_dict()
-    return any(there.get(key, fields[key]) != fields[key] for key in WARNINGS)
+def _tells_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
+    """Whether run.json, by which scores.csv is written, sets other limits for warnings or other columns."""
+    fields, own = here.to_dict(), settings_from_dict(there, "the run").to_dict()
+    return any(own[key] != fields[key] for key in (*WARNINGS, *PRESENTATION))

@@ -16,6 +16,7 @@ from zeroiqa.cli.options import (
     given,
     image_options,
     model_options,
+    scale_option,
     segmenter_options,
     selection_options,
     setting,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 @setting("standards", "Name or TOML file; repeat for several.", option="--standard")
 @setting("crop", "How a region is shown to the rater.")
 @arithmetic_options
+@scale_option
 @model_options
 @image_options
 @selection_options
