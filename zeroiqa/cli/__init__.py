@@ -15,6 +15,7 @@ from zeroiqa.cli.commands.bench import bench
 from zeroiqa.cli.commands.calibrate import calibrate
 from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
+from zeroiqa.cli.commands.diff import diff
 from zeroiqa.cli.commands.evaluate import evaluate
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
@@ -44,7 +45,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(score, segment, rescore, merge, status, verify),
+    *(score, segment, rescore, merge, status, verify, diff),
     *(evaluate, compare, calibrate, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )

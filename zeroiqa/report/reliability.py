@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING, BinaryIO
 from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
-    from zeroiqa.evaluation.calibrate import Calibrated
+    from collections.abc import Sequence
+
+    from zeroiqa.calibration import Bin
+    from zeroiqa.calibration_file import Calibration
+    from zeroiqa.metrics.correlation import Values
 
 FORMATS = (".png", ".svg")
 
 
-def reliability_plot(found: Calibrated, file: BinaryIO, form: str) -> None:
+def reliability_plot(
+    calibration: Calibration, points: tuple[Values, Values], bins: Sequence[Bin], file: BinaryIO, form: str
+) -> None:
     """Draw the map on the left; on the right the labels of each bin over what is expected of them.
 
     Args:
-        found: From `zeroiqa.evaluation.calibrate.calibrate`.
+        calibration: The map, in the units of scores and labels as they are.
+        points: Score and label of each labelled image.
+        bins: The labels by what maps without them expect.
         file: Where to.
         form: png or svg.
 
@@ -32,14 +40,14 @@ def reliability_plot(found: Calibrated, file: BinaryIO, form: str) -> None:
         ) from error
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    scores, values, low, high = zip(*found.calibration.knots, strict=True)
+    scores, values, low, high = zip(*calibration.knots, strict=True)
     left.fill_between(scores, low, high, alpha=0.2, linewidth=0, label="9 of 10 labels")
-    left.plot(scores, values, label=f"{found.calibration.kind} map")
-    left.scatter(found.scores, found.labels, s=12, alpha=0.6, linewidths=0, color="C1", label="labels")
-    left.set_xlabel("score" + " (lower is better)" * found.calibration.lower_is_better)
-    left.set_ylabel("label" + " (lower is better)" * found.calibration.scale.lower_is_better)
+    left.plot(scores, values, label=f"{calibration.kind} map")
+    left.scatter(*points, s=12, alpha=0.6, linewidths=0, color="C1", label="labels")
+    left.set_xlabel("score" + " (lower is better)" * calibration.lower_is_better)
+    left.set_ylabel("label" + " (lower is better)" * calibration.scale.lower_is_better)
     left.legend()
-    expected, labels = ([getattr(each, what) for each in found.bins] for what in ("expected", "label"))
+    expected, labels = ([getattr(each, what) for each in bins] for what in ("expected", "label"))
     ends = (min(*expected, *labels), max(*expected, *labels))
     right.plot(ends, ends, linestyle=":", color="0.5")
     right.plot(expected, labels, marker="o")

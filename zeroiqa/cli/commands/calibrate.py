@@ -96,7 +96,8 @@ def calibrate(
         from zeroiqa.report.reliability import reliability_plot
 
         with replaced(plot) as file:
-            reliability_plot(found, file, plot.suffix.lower().removeprefix("."))
+            points, form = (found.scores, found.labels), plot.suffix.lower().removeprefix(".")
+            reliability_plot(found.calibration, points, found.bins, file, form)
     if style == "json":
         click.echo(text_of(found.calibration), nl=False)
     else:
