@@ -43,7 +43,8 @@ def causes(a: Run, b: Run) -> list[Cause]:
         UserError: a run.json cannot be read.
     """
     found = [*_settings(a, b), *_ids(a, b), *_versions(a, b)]
-    acting = {cause.acts for cause in found if cause.kind == "setting"}
+    named = ("raters", "standards")  # which there are does not change what another one is
+    acting = {cause.acts for cause in found if cause.kind == "setting" and cause.what not in named}
     order = ("files", "decoding", "regions", "ratings", "arithmetic", "anything", "warnings")
     marked = (cause._replace(follows=cause.kind == "id" and cause.acts in acting) for cause in found)
     return sorted(marked, key=lambda cause: order.index(cause.acts))
@@ -57,7 +58,7 @@ def _settings(a: Run, b: Run) -> Iterator[Cause]:
 
 
 def _all_settings(run: Run) -> dict[str, Any]:
-    """Those of a run as they are called today; its standards by their names, whatever files they came from."""
+    """Those of a run as they are called today; standards by their names, whatever files they came from."""
     fields = settings_from_dict(as_today(run.settings.to_dict()), "the run").to_dict()
     return {**fields, "standards": [each["name"] for each in run.identity["standards"]]}
 
@@ -79,9 +80,9 @@ def _ids(a: Run, b: Run) -> Iterator[Cause]:
         yield Cause("decoding", "id", "decode policy", one["decode_policy"], other["decode_policy"])
     if one["segmenter"] != other["segmenter"]:
         yield Cause("regions", "id", "segmenter id", _text(one["segmenter"]), _text(other["segmenter"]))
-    for name in one["raters"].keys() & other["raters"].keys():
-        if one["raters"][name] != other["raters"][name]:
-            yield Cause("ratings", "id", f"rater {name}", one["raters"][name], other["raters"][name])
+    for name, there in one["raters"].items():
+        if other["raters"].get(name, there) != there:
+            yield Cause("ratings", "id", f"rater {name}", there, other["raters"][name])
     first, second = ({each["name"]: each for each in run["standards"]} for run in (one, other))
     for name in (name for name in first if name in second):
         if first[name]["hash"] != second[name]["hash"]:
@@ -95,10 +96,10 @@ def _versions(a: Run, b: Run) -> Iterator[Cause]:
     one, other = (read_record(run.folder) for run in (a, b))
     methods = [str(run.identity["method_version"]) for run in (a, b)]
     if methods[0] != methods[1]:
-        yield Cause("anything", "version", "method version", *methods)
+        yield Cause("anything", "version", "method version", methods[0], methods[1])
     versions = [_text(record.get("zeroiqa")) for record in (one, other)]
     if versions[0] != versions[1]:
-        yield Cause("anything", "version", "zeroiqa", *versions)
+        yield Cause("anything", "version", "zeroiqa", versions[0], versions[1])
     for library, (then, now) in _unequal(one["environment"], other["environment"]):
         yield Cause("anything", "library", library, then, now)
 

@@ -1,4 +1,4 @@
-"""Two runs image by image: which scores moved, and at which stage what is stored of an image differs first."""
+"""Two runs image by image: which scores moved, and at which stage what is stored of each differs first."""
 
 from __future__ import annotations
 
@@ -260,11 +260,11 @@ def _kept(run: Run) -> Iterator[Kept]:
 
 def _of(scored: ScoredImage, content_hash: bytes | None) -> Kept:
     score, rated = scored.score, scored.rated
-    lead, *others = score.labels or tuple(score.scores) or ("",)
+    labels = score.labels or tuple(score.scores)
     return Kept(
         path=score.path,
         score=score.score,
-        others=tuple((label, score.scores[label].score) for label in others if label in score.scores),
+        others=tuple((label, score.scores[label].score) for label in labels[1:] if label in score.scores),
         status=score.status,
         content_hash=content_hash,
         prompt=scored.planned.ref.prompt,

@@ -60,7 +60,9 @@ def diff(run_a: Location, run_b: Location, moves: int, style: str) -> None:
         else:
             for line in _lines(found, a, b):
                 say(line)
-    for line in (*lacking(a), *lacking(b)):
+    unrated = [run for run in (a, b) if not run.settings.raters]
+    bare = [f"{run.folder} holds regions without ratings, and so no scores." for run in unrated]
+    for line in (*bare, *lacking(a), *lacking(b)):
         say(line, err=True)
 
 
@@ -106,9 +108,7 @@ def _counts(found: Difference, names: tuple[str, str]) -> Iterator[str]:
     from zeroiqa.errors import printable
     from zeroiqa.runs.remarks import counted
 
-    line = (
-        f"{counted(found.both)} in both runs: {found.moved} scores moved, {found.equal} are equal to the bit"
-    )
+    line = f"{counted(found.both)} in both runs: {found.moved} scores moved, {found.equal} equal to the bit"
     for number, what in (
         (found.states, "have a score in one run alone"),
         (found.unscored, "have no score in either"),
@@ -123,7 +123,8 @@ def _counts(found: Difference, names: tuple[str, str]) -> Iterator[str]:
         most = "" if largest is None else f", the largest {largest:.4g}"
         yield f"SRCC of both: {rank}. Mean move {found.mean_move:.4g}{most}."
     if found.turned[0] != found.turned[1]:
-        yield f"Of {names[found.turned[1]]} lower scores are better; its unit is another, and SRCC is of quality."
+        lower = names[found.turned[1]]
+        yield f"Of {lower} lower scores are better: its unit is another, and SRCC is of quality."
     for side, name in zip("ab", names, strict=True):
         if found.only[side]:
             some = ", ".join(map(printable, found.examples[side]))
@@ -190,16 +191,20 @@ def _conclusion(found: Difference) -> str:
         return "No score moved."
     acting = [cause for cause in found.found if not cause.follows and cause.acts != "warnings"]
     if set(found.moved_at) == {"arithmetic"}:
-        what = ", ".join(cause.what for cause in acting if cause.acts == "arithmetic")
-        return f"Files, regions and ratings of all moved images are equal: the arithmetic differs ({what})."
+        what = [cause.what for cause in acting if cause.acts == "arithmetic"]
+        said = "Files, regions and ratings of all moved images are equal: the arithmetic differs"
+        if len(what) < 2:
+            return f"{said} ({''.join(what) or 'that of other standards or raters'})."
+        return f"{said} ({', '.join(what)}); `zeroiqa rescore` with one of them alone tells what it does."
     if not acting:
         return (
-            "Nothing that is recorded differs, and what is stored of the images does: see at which stage; other "
-            "hardware or threads can do that."
+            "Nothing that is recorded of the runs differs, but what is stored of their images does; other "
+            "hardware or another number of threads can do that."
         )
     if len(acting) == 1:
         return f"One thing differs that can move scores: {acting[0].what}."
+    every = ", ".join(each.what for each in acting)
     return (
-        f"{len(acting)} things differ at once that can move scores ({', '.join(each.what for each in acting)}); "
-        "these two runs alone do not tell which of them did, and how far: change one at a time."
+        f"{len(acting)} things differ at once that can move scores ({every}); these two runs alone do not "
+        "tell which of them did, and how far: change one at a time."
     )
