@@ -61,6 +61,7 @@ class Overrides(TypedDict, total=False):
     word_mass_threshold: float
     standards: Sequence[str]
     crop: str
+    regions: bool
     readout: str
     weighting: str
     lam: float
@@ -99,8 +100,8 @@ def load_method(
     settings = load_settings(preset, overrides)
     if settings.scale != "declared":
         raise UserError(
-            f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it to "
-            "zeroiqa.run, or leave it out."
+            f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it "
+            "to zeroiqa.run, or leave it out."
         )
     return build_method(settings, image_seconds=image_seconds)
 

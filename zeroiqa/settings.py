@@ -82,6 +82,8 @@ class Settings:
     scale: Shown = "declared"
     """What tables show beside each score: nothing (declared: the score is on the scale of its standard), the
     same from 0 to 100, or its percentile in the run; no score moves."""
+    regions: bool = False
+    """Whether regions are found and rated though lambda is 0, where they count for nothing."""
     device: str = ModelOptions.device
     """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
     dtype: Dtype = ModelOptions.dtype
@@ -96,6 +98,11 @@ class Settings:
     """Whether weights may be read from pickled files."""
     offline: bool = ModelOptions.offline
     """Whether only weights that are on the disk may be used."""
+
+    @property
+    def makes_regions(self) -> bool:
+        """Whether regions are found: they count or are asked for, and views are made of them."""
+        return self.crop != "whole" and (self.regions or self.lam > 0)
 
     @property
     def aggregation(self) -> Aggregation:
@@ -211,7 +218,7 @@ def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Se
     Raises:
         UserError: as `load_settings`.
     """
-    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
+    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=(), regions=True)
 
 
 def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,6 +272,11 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
                 f"There are {len(weights)} {what}_weights for {len(of)} {what}s ({origin}); give one weight "
                 f"for each {what}, in the same order."
             )
+    if settings.regions and settings.crop == "whole":
+        raise UserError(
+            f"The setting regions is true, and crop is whole, which shows none ({origin}); take the crop bbox or "
+            "mask, or leave the regions out."
+        )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:
         raise UserError(

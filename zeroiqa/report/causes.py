@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, PRESENTATION, WARNINGS, as_today
+from zeroiqa.runs.identity import (
+    ARITHMETIC,
+    PLACE_AND_PERMISSION,
+    PRESENTATION,
+    SEGMENTED,
+    WARNINGS,
+    as_today,
+)
 from zeroiqa.runs.record import read_record
 from zeroiqa.settings import settings_from_dict
 
@@ -19,7 +26,7 @@ Kind: TypeAlias = Literal["setting", "id", "standard", "version", "library", "fi
 _DECODING = ("background", "max_pixels")
 _REGIONS = (
     "segmenter", "granularity", "min_area", "min_pixels", "complement", "complement_rule", "segmenter_dtype",
-    "regions", "crop",
+    "crop",
 )  # fmt: skip
 
 
@@ -43,17 +50,25 @@ def causes(a: Run, b: Run) -> list[Cause]:
         UserError: a run.json cannot be read.
     """
     found = [*_settings(a, b), *_ids(a, b), *_versions(a, b)]
-    named = ("raters", "standards")  # which there are does not change what another one is
-    acting = {cause.acts for cause in found if cause.kind == "setting" and cause.what not in named}
+    settings = {cause.what: cause.acts for cause in found if cause.kind == "setting"}
     order = ("files", "decoding", "regions", "ratings", "arithmetic", "anything", "warnings")
-    marked = (cause._replace(follows=cause.kind == "id" and cause.acts in acting) for cause in found)
+    marked = (cause._replace(follows=_follows(cause, settings)) for cause in found)
     return sorted(marked, key=lambda cause: order.index(cause.acts))
+
+
+def _follows(cause: Cause, settings: Mapping[str, str]) -> bool:
+    """Whether settings that differ may be all that makes an id another one."""
+    if cause.kind != "id":
+        return False
+    if cause.acts == "regions" and not (cause.a and cause.b) and "lambda" in settings:
+        return True  # a run that weighs no regions has none
+    return any(acts == cause.acts and what not in ("raters", "standards") for what, acts in settings.items())
 
 
 def _settings(a: Run, b: Run) -> Iterator[Cause]:
     first, second = (_all_settings(run) for run in (a, b))
     for key, (one, other) in _unequal(first, second):
-        if key not in PRESENTATION:
+        if key not in (*PRESENTATION, SEGMENTED):  # the segmenter's id says which run has regions
             yield Cause(_acts(key), "setting", key, one, other)
 
 
