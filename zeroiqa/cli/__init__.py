@@ -12,8 +12,10 @@ import click
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
+from zeroiqa.cli.commands.calibrate import calibrate
 from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
+from zeroiqa.cli.commands.diff import diff
 from zeroiqa.cli.commands.evaluate import evaluate
 from zeroiqa.cli.commands.export import export
 from zeroiqa.cli.commands.head import head
@@ -44,8 +46,8 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(score, segment, rescore, export, merge, status, verify),
-    *(evaluate, compare, ablate, upper_bound, head),
+    *(score, segment, rescore, export, merge, status, verify, diff),
+    *(evaluate, compare, calibrate, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
 for command in COMMANDS:

@@ -16,6 +16,7 @@ from zeroiqa.cli.options import (
     given,
     image_options,
     model_options,
+    scale_option,
     segmenter_options,
     selection_options,
     setting,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @setting("crop", "How a region is shown to the rater.")
 @setting("regions", "Find and rate regions though --lambda is 0, where they move no score.")
 @arithmetic_options
+@scale_option
 @model_options
 @image_options
 @selection_options
