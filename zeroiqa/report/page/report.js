@@ -26,6 +26,12 @@
   const words = (coded, row) => coded.of[row].map((word) => coded.names[word]);
   const percent = (share) => share >= 0.0995 || share === 0 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`;
   const plural = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+  const common = (() => {
+    let prefix = data.paths[0] ?? "";
+    for (const path of data.paths) while (prefix && !path.startsWith(prefix)) prefix = prefix.slice(0, -1);
+    return prefix.lastIndexOf("/") + 1;
+  })();
+  const short = (path) => path.slice(common) || path;
   const base = (path) => path.slice(path.lastIndexOf("/") + 1) || path;
   const hue = (index) => `hsl(${Math.round(index * 222.5 + 205) % 360} 72% 56%)`;
   const webp = (text) => `data:image/webp;base64,${text}`;
@@ -224,14 +230,14 @@
     };
     form.addEventListener("submit", (event) => event.preventDefault());
     form.append(field("text", "Find", listen(el("input", { type: "search", placeholder: "part of a path", autocomplete: "off", spellcheck: "false" }), (value) => { state.text = value; })));
-    form.append(el("fieldset", {}, el("legend", {}, "Score"), (inputs.low = number("low", "Lowest score")), (inputs.high = number("high", "Highest score"))));
+    form.append(el("fieldset", { "aria-label": "Range of scores" }, el("label", {}, "Score", (inputs.low = number("low", "Lowest score"))), el("label", {}, "", (inputs.high = number("high", "Highest score")))));
     if (data.tags.names.length) form.append(field("tag", "Tag", choice([["", "all"], ...counted(data.tags).sort()], (value) => { state.tag = value; })));
     const kinds = [...new Set(data.warnings.names.map(kind))];
     if (kinds.length || data.status.names.length > 1) {
       const options = [["", "all"], ["ok", "with a score"], ["failed", "without a score"], ["warned", "with warnings"], ["unwarned", "without warnings"]];
       form.append(field("mark", "Status and warnings", choice([...options, ...kinds.slice(0, 40).map((each) => [each, each])], (value) => { state.mark = value; })));
     }
-    if (data.groups.names.length > 1) form.append(field("group", "Group", choice([["", "all"], ...counted(data.groups)], (value) => { state.group = value; })));
+    if (data.groups.names.length > 1) form.append(field("group", "Group", choice([["", "all"], ...counted(data.groups).map(([name, label]) => [name, label.slice(common < name.length && data.groups.names.every((each) => each.startsWith(data.paths[0].slice(0, common))) ? common : 0)]).sort()], (value) => { state.group = value; })));
     const sorts = [...data.columns.map((column) => [column.key, column.title]), ["path", "path"], ...["tags", "warnings", "groups"].filter((each) => data[each].names.length).map((each) => [each, each])];
     form.append(el("fieldset", {}, field("key", "Sort by", choice(sorts, (value) => sort(value))), direction));
     if (data.details) {
@@ -267,7 +273,9 @@
     const beside = columns.has("other") ? `A ${score ?? "–"}, B ${cell(columns.get("other"), row)}` : score;
     const more = column && !["score", "other"].includes(state.key) ? [`${column.title} ${cell(column, row)} ${column.unit}`] : [];
     const says = error ? [el("span", { class: "tag bad" }, words(data.status, row)[0])] : [...more, ...tags.map((tag) => el("span", { class: "tag" }, tag))];
-    if (!error && data.warnings.of[row].length && !tags.length && !more.length) says.push(el("span", { class: "tag bad" }, plural(data.warnings.of[row].length, "warning")));
+    const warned = !error && data.warnings.of[row].length > 0, width = columns.get("width")?.values[row];
+    if (!says.length && !warned && width) says.push(`${width} × ${columns.get("height").values[row]}`);
+    if (warned && !tags.length && !more.length) says.push(el("span", { class: "tag bad" }, plural(data.warnings.of[row].length, "warning")));
     return el("button", { type: "button", class: "card", tabindex: index === current ? 0 : -1, title: data.paths[row],
       "aria-label": `${base(data.paths[row])}, ${beside === null ? "no score" : `score ${beside}`}${tags.length ? `, ${tags.join(", ")}` : ""}${error ? `, ${words(data.status, row)[0]}` : ""}` },
       el("span", { class: "shown" }, typeof picture === "string" ? el("img", { src: webp(picture), alt: "", decoding: "async", draggable: "false" }) : el("span", { class: "word" }, picture ? picture[0] : "…"),
@@ -343,7 +351,7 @@
     if (above) above.firstChild.style.height = `${from * ROW}px`;
     if (below) below.firstChild.style.height = `${(order.length - to) * ROW}px`;
     body.replaceChildren(...[above, ...order.slice(from, to).map((row, offset) => el("tr", { "aria-rowindex": from + offset + 2 },
-      el("td", {}, el("button", { type: "button", class: "open", "data-index": from + offset, title: data.paths[row], onclick: () => { current = from + offset; open(row); } }, el("bdi", {}, data.paths[row]))),
+      el("td", {}, el("button", { type: "button", class: "open", "data-index": from + offset, title: data.paths[row], onclick: () => { current = from + offset; open(row); } }, el("bdi", {}, short(data.paths[row])))),
       data.columns.map((column) => el("td", {}, column.key === "score" && failed(row) ? words(data.status, row)[0] : cell(column, row))),
       listed.map((each) => { const text = words(data[each], row).join("; "); return el("td", { class: "words", title: text }, text); }),
       el("td", {}, data.links[row] ? el("a", { href: data.links[row], "aria-label": `open the file ${base(data.paths[row])}` }, "open") : ""))), below].filter(Boolean));
@@ -359,7 +367,7 @@
 
   // ---- one image ---------------------------------------------------------------------------------------
   const viewer = $("viewer");
-  let back = null, which = 0, opened = -1;
+  let back = null, which = 0, opened = -1, hidden = false;
   function open(row, from = null) {
     back = from;
     which = 0;
@@ -400,6 +408,11 @@
         button("previous", "Previous image (left arrow)", "←", () => step(-1), index <= 0), button("next", "Next image (right arrow)", "→", () => step(1), index < 0 || index === order.length - 1),
         el("h2", { id: "viewer-name", title: data.paths[row] }, name(row)),
         index < 0 ? null : el("span", { class: "place" }, `${(index + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`),
+        detail?.regions?.length ? el("button", { type: "button", id: "regions", "aria-pressed": String(!hidden), onclick: (event) => {
+          hidden = !hidden;
+          event.target.setAttribute("aria-pressed", String(!hidden));
+          viewer.querySelector(".picture").classList.toggle("plain", hidden);
+        } }, "Regions") : null,
         original ? el("a", { href: original, id: "original" }, "original") : null,
         button("close", "Close (Escape)", "✕", () => viewer.close())),
       el("div", { class: "stage" }, stage(row, found, detail)),
@@ -411,21 +424,38 @@
     if (!small) return el("div", { class: "picture" }, el("p", {}, Array.isArray(thumb) ? `no picture: ${thumb[0]}` : "no picture"));
     const alt = `${base(data.paths[row])}`;
     if (!size[0]) return el("div", { class: "picture" }, el("img", { src: webp(small), alt }));
-    const regions = detail?.regions ?? [], box = `0 0 ${size[0]} ${size[1]}`, unit = Math.max(size[0], size[1]) / 46;
+    const regions = detail?.regions ?? [], box = `0 0 ${size[0]} ${size[1]}`, narrow = window.innerWidth <= 860;
+    const room = [narrow ? window.innerWidth - 24 : window.innerWidth - 520, narrow ? Infinity : window.innerHeight - 250];
+    const unit = (narrow ? 11 : 14) / Math.min(room[0] / size[0], room[1] / size[1]);
     const whole = el("image", { href: webp(small), width: size[0], height: size[1], preserveAspectRatio: "none" });
-    const picture = el("svg", { viewBox: box, role: "group", "aria-label": `${alt} with its regions` }, whole, regions.map((region, index) => outline(region, index, detail, unit, size)));
-    if (!found?.preview && data.links[row] && Math.max(...size) > 500) {
-      const large = new Image();
-      large.addEventListener("load", () => { if (opened === row) picture.querySelector("image").setAttribute("href", large.src); });
-      large.src = data.links[row];
-    }
+    const byArea = [...regions.keys()].sort((a, b) => regions[b].area - regions[a].area);
+    const picture = el("svg", { viewBox: box, role: "group", "aria-label": `${alt} with its regions` }, whole, byArea.map((index) => outline(regions[index], index, detail, unit, size)));
+    const said = el("p", { class: "shows", id: "shows" });
+    sharpen(row, whole, size, said);
     const strip = regions.map((region, index) => {
       const [x0, y0, x1, y1] = region.box;
       return link(el("button", { type: "button", class: "crop", "--hue": hue(index), "aria-label": `${called(region, index)}: rating ${shown(detail.levels?.[index + 1], 2)}, area ${percent(region.area)}` },
         el("svg", { viewBox: `${x0} ${y0} ${x1 - x0} ${y1 - y0}`, preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true" }, whole.cloneNode()),
         el("span", { class: "badge" }, shown(detail.levels?.[index + 1], 2)), el("span", { class: "badge low" }, percent(region.area))), index + 1);
     });
-    return [el("div", { class: "picture" }, picture, el("span", { class: "badge" }, detail?.shares ? total(detail, which) : "")), strip.length ? el("div", { class: "crops", role: "group", "aria-label": "Regions" }, strip) : null].filter(Boolean);
+    return [el("div", { class: `picture${hidden ? " plain" : ""}`, "--ratio": `${size[0]} / ${size[1]}` }, picture, detail?.shares ? el("span", { class: "badge" }, total(detail, which)) : null), said, strip.length ? el("div", { class: "crops", role: "group", "aria-label": "Regions" }, strip) : null].filter(Boolean);
+  }
+  /** Say at which size the picture is here, and show the original in its place where it can be loaded. */
+  function sharpen(row, picture, size, said) {
+    const here = new Image();
+    here.addEventListener("load", () => {
+      if (here.naturalWidth >= size[0]) { said.textContent = "shown with every pixel"; return; }
+      said.textContent = `shown at ${here.naturalWidth} × ${here.naturalHeight} of ${size[0]} × ${size[1]} pixels`;
+      if (!data.links[row]) return;
+      const large = new Image();
+      large.addEventListener("load", () => {
+        if (large.naturalWidth !== size[0] || large.naturalHeight !== size[1]) return; // another file by now
+        viewer.querySelectorAll("image").forEach((each) => { if (opened === row) each.setAttribute("href", large.src); });
+        said.textContent = "the original, with every pixel";
+      });
+      large.src = data.links[row];
+    });
+    here.src = picture.getAttribute("href");
   }
   function outline(region, index, detail, unit, size) {
     const [x0, y0, x1, y1] = region.box, colour = hue(index), path = region.outline || `M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
@@ -471,8 +501,11 @@
     [...stack.children].forEach((part, index) => { part.style.width = `${(Math.abs(shares[index]) / size) * 100}%`; });
     if (!regions.length) return null;
     if (!counting) return [stack, el("p", { class: "sum" }, el("b", {}, `${total(detail, which)} = ${shown(shares[0], run.digits)} whole image`), `; regions count for nothing here (lambda ${run.lambda})${detail.made ? ", and were made for this page" : ""}`)].reduce((box, part) => { box.append(part); return box; }, el("div"));
-    const terms = shares.map((share, index) => [index ? " + " : "", el("b", {}, shown(share, run.digits)), ` ${label(index)}`]).flat();
-    return el("div", {}, stack, el("p", { class: "sum", id: "sum" }, el("b", {}, total(detail, which)), " = ", terms));
+    const part = (index) => el("span", { class: "term" }, el("i", { class: "dot", "--hue": hue(index) }), shown(shares[index + 1], run.digits));
+    const terms = regions.map((_, index) => [index ? " + " : "", link(part(index), index + 1)]).flat();
+    const local = shares.slice(1).reduce((all, share) => all + share, 0);
+    return el("div", {}, stack, el("p", { class: "sum", id: "sum" }, el("b", {}, total(detail, which)), " = ", el("b", {}, shown(shares[0], run.digits)), " whole image + ", el("b", {}, shown(local, run.digits)), " regions"),
+      el("p", { class: "sum", id: "terms" }, shown(local, run.digits), " = ", terms));
   }
   function views(detail, run) {
     const { regions, answers, levels, shares } = detail, many = answers.length > 1, several = new Set(answers.map((each) => each.label)).size > 1;
