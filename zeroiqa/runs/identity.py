@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ WARNINGS = ("mass_threshold", "word_mass_threshold")
 """Settings that decide which images have a warning, and move no score."""
 
 SEGMENTED = "regions"
-"""The setting that a run without regions and one with them differ in: what they are by is their `segmenter`."""
+"""The setting that asks for regions: whether a run has some is said by its `segmenter`."""
 
 LATER = ("min_pixels", "complement_rule", "segmenter_dtype")
 """Settings that came when there were runs already: one that has its default is in no id."""
@@ -108,6 +109,18 @@ def without_arithmetic(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity, "settings": _deciding(identity["settings"])}
 
 
+def going_on(settings: Settings, there: Mapping[str, Any]) -> Settings:
+    """The settings for a run that is there: it has regions where it had them, whatever lambda is.
+
+    Args:
+        settings: By the command, or of the run.
+        there: The run's record.
+    """
+    if there["segmenter"] is None or settings.crop == "whole":
+        return settings
+    return replace(settings, regions=True)
+
+
 def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
     """The settings of a run for a command: the command's, but for the arithmetic of the run's scores.csv.
 
@@ -154,11 +167,13 @@ def check_version(folder: object, there: Mapping[str, Any]) -> None:
 
 
 def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`here` without the raters that it has beyond those of `there`.
+    """`here` without the raters, and the regions, that it has beyond those of `there`.
 
-    It equals `there` exactly if it is the same run with more raters. Where a rater of `there` is missing, it
-    stays as it is.
+    It equals `there` exactly if it is the same run with more of them. Where a rater of `there` is missing,
+    the raters stay as they are.
     """
+    if there["segmenter"] is None:
+        here = {**here, "segmenter": None}
     if not there["raters"].keys() < here["raters"].keys():
         return here
     return {
