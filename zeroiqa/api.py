@@ -79,6 +79,7 @@ class Overrides(TypedDict, total=False):
     trust_remote_code: bool
     allow_pickle: bool
     offline: bool
+    describe: bool
 
 
 def load_method(

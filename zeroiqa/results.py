@@ -132,6 +132,11 @@ class ImageScore:
         return dict(sorted(found.items(), key=lambda each: each[1], reverse=self.lower_is_better))
 
     @property
+    def leading(self) -> Score | None:
+        """What `score` is of, with what the whole image and each region add to it; None where there is none."""
+        return self._first
+
+    @property
     def _labels(self) -> tuple[str, ...]:
         return self.labels or tuple(self.scores)
 

@@ -21,6 +21,7 @@ from zeroiqa.cli.commands.export import export
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
 from zeroiqa.cli.commands.models import models
+from zeroiqa.cli.commands.report import report
 from zeroiqa.cli.commands.rescore import rescore
 from zeroiqa.cli.commands.score import score
 from zeroiqa.cli.commands.segment import segment
@@ -46,8 +47,9 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(score, segment, rescore, export, merge, status, verify, diff),
-    *(evaluate, compare, calibrate, ablate, upper_bound, head),
+    *(score, segment, rescore, merge, status, verify),
+    *(report, explain, select, export, diff, calibrate),
+    *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
 for command in COMMANDS:
