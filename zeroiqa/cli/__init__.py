@@ -48,7 +48,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, segment, rescore, merge, status, verify),
-    *(report, explain, select, export, diff, calibrate),
+    *(report, export, diff, calibrate),
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
