@@ -122,7 +122,9 @@ def _flat_noise(levels: Levels, deviation: Plane, inside: Mask | None) -> float:
     line = np.array([1, -2, 1], dtype=np.float32)
     response = np.asarray(cv2.sepFilter2D(levels, cv2.CV_16S, line, line), dtype=np.int16)
     planes = np.abs(response, out=response), deviation, levels.astype(np.uint16)
-    noise, activity, brightness = (known_blocks(block_means(plane, 16, inside), inside, 16) for plane in planes)
+    noise, activity, brightness = (
+        known_blocks(block_means(plane, 16, inside), inside, 16) for plane in planes
+    )
     exposed = (brightness > 12) & (brightness < 243)
     count = len(activity)
     if exposed.any():  # clipped blocks look free of noise, so they come last
@@ -205,29 +207,42 @@ def _deviation(histogram: Counts) -> float:
 
 
 def _colour(pixels: Pixels, inside: Mask | None) -> tuple[float, float]:
-    """Cast and colourfulness in CIE Lab, by sums of which none is rounded.
+    """Cast and colourfulness in CIE Lab; the cast in 16 x 16 cells, whose sides differ by a pixel at most."""
+    rows, columns = (np.arange(17) * side // 16 for side in pixels.shape[:2])
+    sizes = counts = np.outer(np.diff(rows), np.diff(columns))
+    if inside is not None:
+        strips = np.add.reduceat(inside, rows[:-1], axis=0, dtype=np.int64)
+        counts = np.add.reduceat(strips, columns[:-1], axis=1)
+    strips, squares = _colour_sums(pixels, inside, rows)
+    sums = np.add.reduceat(strips, columns[:-1], axis=2)
+    counted = counts >= SUPPORT * sizes
+    chroma = np.hypot(*(sums[:, counted] / counts[counted]))
+    deviations = [
+        _spread(total, square, counts.sum())
+        for total, square in zip(sums.sum(axis=(1, 2)), squares, strict=True)
+    ]
+    return float(np.percentile(chroma, 10)), math.hypot(*deviations)
 
-    Cast is found in 16 x 16 cells, which differ by at most one pixel in height and in width.
+
+def _spread(total: float, squares: float, count: int) -> float:
+    """Standard deviation of numbers by their sum and that of their squares."""
+    return math.sqrt(max(squares / count - (total / count) ** 2, 0))
+
+
+def _colour_sums(
+    pixels: Pixels, inside: Mask | None, rows: npt.NDArray[np.int64]
+) -> tuple[Table, npt.NDArray[np.float64]]:
+    """Sums of the two colour axes, and of their squares. None is rounded.
+
+    Returns:
+        Sums down the columns from each of the rows to the next, shape (2, rows - 1, width); and shape (2,).
     """
-    height, width = pixels.shape[:2]
-    rows, columns = ([*(np.arange(16) * side // 16), side] for side in (height, width))
-    sizes = np.outer(np.diff(rows), np.diff(columns))
-    sums, squares = np.empty((2, 16, width)), np.zeros(2)
-    for cell, (top, bottom) in enumerate(pairwise(rows)):
+    sums, squares = np.empty((2, len(rows) - 1, pixels.shape[1])), np.zeros(2)
+    for strip, (top, bottom) in enumerate(pairwise(rows)):
         for axis, values in enumerate(colour_axes(pixels[top:bottom])):
             wide = values.astype(np.float64)
             if inside is not None:
                 wide *= inside[top:bottom]
-            sums[axis, cell] = wide.sum(axis=0)
+            wide.sum(axis=0, out=sums[axis, strip])
             squares[axis] += np.dot(wide.ravel(), wide.ravel())
-    counts = sizes if inside is None else _cells(np.add.reduceat(inside, rows[:-1], dtype=np.int64), columns)
-    counted = counts >= SUPPORT * sizes
-    cells = [_cells(of_axis, columns) for of_axis in sums]
-    chroma = np.hypot(*(of_axis[counted] / counts[counted] for of_axis in cells))
-    count = counts.sum()
-    variances = [max(square / count - (of_axis.sum() / count)**2, 0) for square, of_axis in zip(squares, cells)]
-    return float(np.percentile(chroma, 10)), math.hypot(*map(math.sqrt, variances))
-
-
-def _cells(strips, columns):
-    return np.add.reduceat(strips, columns[:-1], axis=1)
+    return sums, squares

@@ -154,17 +154,17 @@ def _scale_features(
 
 def _symmetric_features(coefficients: Plane, side: int, inside: Mask | None) -> tuple[Table, Table]:
     """The ratio of moments of each block's coefficients, and their variance."""
-    memory = np.empty((side, coefficients.shape[1]), np.float32)
-    powers = (_powers(coefficients[band], memory) for band in bands(len(coefficients), side))
+    height, width = coefficients.shape
+    powers = (_powers(coefficients[band]) for band in bands(height, width, side))
     offset, absolute, power = (means.ravel() for means in means_of_bands(powers, side, inside))
     return quotient(absolute**2, power), power - offset**2
 
 
-def _powers(values: Plane, memory: Plane) -> Iterator[Plane]:
+def _powers(values: Plane) -> Iterator[Plane]:
     """The values, their absolute values and their squares, one after the other."""
     yield values
-    yield np.abs(values, out=memory)
-    yield np.square(values, out=memory)
+    yield np.abs(values)
+    yield np.square(values)
 
 
 def _product_features(
@@ -191,14 +191,12 @@ def _product_features(
 
 
 def _products(wrapped: Plane, shift: tuple[int, int], side: int) -> Iterator[Plane]:
-    """The products of the coefficients with one neighbour, band by band in the same memory."""
+    """The products of the coefficients with one neighbour, band by band."""
     height, width = wrapped.shape[0] - 2, wrapped.shape[1] - 2
     down, right = shift
     own = wrapped[1:-1, 1:-1]
     neighbours = wrapped[1 - down : 1 - down + height, 1 - right : 1 - right + width]
-    memory = np.empty((side, width), np.float32)
-    for band in bands(height, side):
-        yield np.multiply(own[band], neighbours[band], out=memory)
+    return (own[band] * neighbours[band] for band in bands(height, width, side))
 
 
 def _halves(product: Plane) -> Iterator[npt.NDArray[Any]]:

@@ -32,6 +32,8 @@ Contrast: TypeAlias = tuple[Table, Plane]
 
 _RADIUS = 3
 """Of the window of the local contrast."""
+_BAND = 1 << 16
+"""Pixels that a cache holds several times."""
 SUPPORT = 0.25
 """A block counts if at least this share of its pixels is inside of the mask."""
 
@@ -165,9 +167,15 @@ def inner(inside: Mask | None) -> Mask | None:
     return np.asarray(cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)), dtype=bool)
 
 
-def bands(height: int, side: int = 64) -> Iterator[slice]:
-    """The rows of one whole band after the other."""
-    return (slice(top, top + side) for top in range(0, height - side + 1, side))
+def bands(height: int, width: int, side: int) -> Iterator[slice]:
+    """The rows of one band after the other, each of whole rows of blocks, as many as a cache holds.
+
+    What is computed of a band stays in the processor's cache, and takes no memory that the system has to
+    fetch: both cost more than the arithmetic.
+    """
+    step = side * max(1, _BAND // (side * width))
+    end = height // side * side
+    return (slice(top, min(top + step, end)) for top in range(0, end, step))
 
 
 def block_means(plane: npt.NDArray[Any], side: int, inside: Mask | None = None) -> Table:
@@ -176,9 +184,7 @@ def block_means(plane: npt.NDArray[Any], side: int, inside: Mask | None = None) 
     Returns:
         Shape (height // side, width // side); 0 for blocks that have nothing inside.
     """
-    values = plane if inside is None else plane * inside
-    (means,) = means_of_bands(([values[band]] for band in bands(len(plane), side)), side, inside)
-    return means
+    return _sums(plane if inside is None else plane * inside, side) / _area(inside, side)
 
 
 def means_of_bands(
@@ -186,21 +192,19 @@ def means_of_bands(
 ) -> list[Table]:
     """Means of the blocks, as `block_means`, of several planes of which one band is there at a time.
 
-    What is computed of a band stays in the processor's cache, and takes no memory that the system has to
-    fetch: both cost more than the arithmetic.
-
     Args:
-        planes: for each band of blocks, from the top, its values in each plane, shape (side, width); 0 where
-            they are not inside. Their type holds the sum of a column of a block. All may use the same memory:
-            they are added up before the next ones are asked for.
+        planes: for each of `bands`, its values in each plane, shape (rows, width); 0 where they are not
+            inside. Their type holds the sum of a column of a block. All may use the same memory: they are
+            added up before the next ones are asked for.
         side: of a block.
         inside: the pixels that count; None for all.
 
     Returns:
         Of each plane, shape (height // side, width // side).
     """
-    area = side * side if inside is None else np.maximum(_counts(inside, side), 1)
-    return [sums / area for sums in _block_sums(planes, side)]
+    sums = zip(*([_down(values, side) for values in band] for band in planes), strict=True)
+    area = _area(inside, side)
+    return [_across(np.concatenate(strips), side) / area for strips in sums]
 
 
 def supported(inside: Mask, side: int) -> npt.NDArray[np.bool_]:
@@ -213,16 +217,28 @@ def known_blocks(means: Table, inside: Mask | None, side: int) -> Table:
     return means.ravel() if inside is None else means[supported(inside, side)]
 
 
+def _area(inside: Mask | None, side: int) -> Table | int:
+    """Pixels of each block that count; 1 where there are none."""
+    return side * side if inside is None else np.maximum(_counts(inside, side), 1)
+
+
 def _counts(inside: Mask, side: int) -> Table:
-    (counts,) = _block_sums(([inside[band].astype(np.float32)] for band in bands(len(inside), side)), side)
-    return counts
+    return _sums(inside.astype(np.float32), side)
 
 
-def _block_sums(planes: Iterable[Iterable[npt.NDArray[Any]]], side: int) -> list[Table]:
-    rows = [[np.add.reduce(values, axis=0, dtype=values.dtype) for values in band] for band in planes]
-    strips = [np.stack(of_one) for of_one in zip(*rows, strict=True)]
-    columns = strips[0].shape[1] // side
-    return [
-        strip[:, : columns * side].reshape(-1, columns, side).sum(axis=2, dtype=np.float64)
-        for strip in strips
-    ]
+def _sums(plane: npt.NDArray[Any], side: int) -> Table:
+    """Sums of the blocks."""
+    return _across(_down(plane[: len(plane) // side * side], side), side)
+
+
+def _down(plane: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """Sums of the columns of the blocks, shape (height // side, width)."""
+    sums: npt.NDArray[Any] = plane.reshape(-1, side, plane.shape[1]).sum(axis=1, dtype=plane.dtype)
+    return sums
+
+
+def _across(strips: npt.NDArray[Any], side: int) -> Table:
+    """Sums of the blocks by those of their columns."""
+    rows, columns = strips.shape[0], strips.shape[1] // side
+    sums: Table = strips[:, : columns * side].reshape(rows, columns, side).sum(axis=2, dtype=np.float64)
+    return sums
