@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from zeroiqa.aggregate import NO_SCALE, Aggregation, Readout, Scale, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.averaging import average, not_averaged, score_labels
-from zeroiqa.errors import ImageError, UnreachableError, UserError
-from zeroiqa.files.tables.render import aligned
+from zeroiqa.errors import ImageError, UnreachableError
 from zeroiqa.names import harmless
+from zeroiqa.reasons import DECIMALS, REASONS, reasons_of, tags_of
 from zeroiqa.types import RatedImage, Region
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from zeroiqa.standards import Kind, Standard
 
 
@@ -61,6 +59,8 @@ class ImageScore:
     """What is wrong with the image by these measures, the worst first; three at most."""
     description: str | None = None
     """What a model says of the image in a sentence of its own, where it was asked to."""
+    segmented: bool = False
+    """Whether regions were looked for."""
 
     @property
     def status(self) -> Literal["ok", "error", "unreachable", "gone"]:
@@ -92,13 +92,18 @@ class ImageScore:
 
     @property
     def s_local(self) -> float | None:
-        """The regions' weighted level. None where there is no score."""
+        """The regions' weighted level. None where no region was rated, or there is no score."""
         return None if self._first is None else self._first.s_local
 
     @property
     def disagreement(self) -> float | None:
-        """Standard deviation of the raters' scores; 0 for one rater. None where there is no score."""
-        return None if self._first is None else self._first.disagreement
+        """Standard deviation of the raters' scores. None for a single rater, and where there is no score."""
+        return None if self._first is None else _disagreement(self._first)
+
+    @property
+    def n_regions(self) -> int | None:
+        """How many regions there are. None where none were looked for, or there is no score."""
+        return len(self.regions) if self.scores and (self.segmented or self.regions) else None
 
     @property
     def mass(self) -> float | None:
@@ -123,6 +128,11 @@ class ImageScore:
         return dict(sorted(found.items(), key=lambda each: each[1], reverse=self.lower_is_better))
 
     @property
+    def leading(self) -> Score | None:
+        """What `score` is of, with what the whole image and each region add to it; None where there is none."""
+        return self._first
+
+    @property
     def _labels(self) -> tuple[str, ...]:
         return self.labels or tuple(self.scores)
 
@@ -137,7 +147,8 @@ class ImageScore:
         return min((mass for mass in masses if mass is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The flat row of scores.csv; a missing value is None."""
+        """The flat row of scores.csv; a missing value is None. Reasons and tags are missing as a whole where
+        nothing was measured, and so is the description where there is none."""
         row: dict[str, Any] = {"path": self.path}
         for position, label in enumerate(self._labels):
             if label in self.scores:
@@ -147,7 +158,12 @@ class ImageScore:
         if self.lower_is_better:
             row["better"] = "lower"
         return row | {
-            "n_regions": len(self.regions) if self.scores else None,
+            "n_regions": self.n_regions,
+            "width": self.size and self.size[1],
+            "height": self.size and self.size[0],
+            **self.measures,
+            **({"tags": "; ".join(self.tags) or None} if self.measures else {}),
+            **({} if self.description is None else {"description": self.description}),
             "status": self.status,
             "error": self.error,
             "warnings": "; ".join(self.warnings) or None,
@@ -173,7 +189,9 @@ class ImageScore:
             for index, region in enumerate(self.regions)
         ]
         scales = {label: list(self.scales[label]) for label in self.scores if label in self.scales}
-        return {**self.to_dict(), "warnings": list(self.warnings), "scales": scales, "regions": regions}
+        tags = {"tags": list(self.tags)} if self.measures else {}
+        said = {**self.to_dict(), **tags, "warnings": list(self.warnings)}
+        return {**said, "scales": scales, "regions": regions}
 
     def __str__(self) -> str:
         if self.gone:
@@ -187,67 +205,22 @@ class ImageScore:
             worst_first = ", ".join(f"{question} {score:.2f}" for question, score in reasons.items())
             lines.append(f"  mean of {worst_first}")
         for label, score in self.scores.items():
-            lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
+            of_regions = "" if score.s_local is None else f", regions {score.s_local:.2f}"
+            lines.append(f"  {label}: whole image {score.s_global:.2f}{of_regions}")
             lines += [
                 f"    {region.kind} {region.box}, area {region.area:.0%}{_weighing(region)}: "
                 + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
+        if self.measures:
+            units = (f"{name} {value:g} {REASONS[name].unit}" for name, value in self.measures.items())
+            lines.append(f"  {', '.join(units)}")
+        if self.tags:
+            lines.append(f"  tags: {', '.join(self.tags)}")
+        if self.description is not None:
+            lines.append(harmless(f"  {self.description}"))
         lines += [harmless(f"  warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class ImageScores(Sequence[ImageScore]):
-    """Results in the order of the images; prints as a table, becomes a list of dicts or a DataFrame."""
-
-    items: tuple[ImageScore, ...]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[ImageScore]:
-        return iter(self.items)
-
-    def __getitem__(self, index: Any) -> Any:
-        """One result, or a slice of them as `ImageScores`."""
-        return ImageScores(self.items[index]) if isinstance(index, slice) else self.items[index]
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """One flat row per image."""
-        return [item.to_dict() for item in self.items]
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One row per image, the columns of scores.csv.
-
-        Raises:
-            UserError: pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise UserError("to_pandas needs pandas, which is not installed: pip install pandas.") from error
-        return pd.DataFrame(self.to_dicts())
-
-    def __str__(self) -> str:
-        rows = [
-            (
-                harmless(item.path),
-                f"error: {item.error}"
-                if item.error is not None
-                else "gone"
-                if item.gone
-                else "no score of the first standard"
-                if item.score is None
-                else f"{item.score:.2f}",
-            )
-            for item in self.items
-        ]
-        return "\n".join([*aligned(rows), *(["(lower is better)"] if self._lower_is_better else [])])
-
-    @property
-    def _lower_is_better(self) -> bool:
-        return any(item.lower_is_better for item in self.items)
 
 
 def status_of(error: str | None, cause: str | None) -> Literal["ok", "error", "unreachable"]:
@@ -268,6 +241,7 @@ def score_rated(
     scales: Mapping[str, Scale] = {},
     lower_is_better: bool = False,
     size: tuple[int, int] | None = None,
+    segmented: bool = False,
 ) -> ImageScore:
     """Arithmetic only: turn stored ratings into a result.
 
@@ -282,6 +256,7 @@ def score_rated(
         scales: Standard name -> between which numbers its scores lie.
         lower_is_better: What the raters' numbers mean.
         size: Height and width of the image in pixels.
+        segmented: Whether regions were looked for.
     """
     asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
     every = tuple(labels.values())
@@ -313,9 +288,29 @@ def score_rated(
         scores = {led[0]: average(list(scores.values()), aggregation), **scores}
         declared = {led[0]: declared[every[0]], **declared} if declared else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
+    measures = reasons_of(_whole(rated, "measures") or {})
     return ImageScore(
-        path, scores, rated.regions, None, said, lower_is_better, led, answers, declared, size=size
+        path,
+        scores,
+        rated.regions,
+        None,
+        said,
+        lower_is_better,
+        led,
+        answers,
+        declared,
+        size=size,
+        measures=measures,
+        tags=tags_of(measures),
+        description=_whole(rated, "description"),
+        segmented=segmented,
     )
+
+
+def _whole(rated: RatedImage, name: Literal["measures", "description"]) -> Any:
+    """What the first rater that has such a thing holds of the whole image; None where none has."""
+    ratings = (by_view[0] for by_standard in rated.ratings.values() for by_view in by_standard.values())
+    return next((found for rating in ratings if rating and (found := getattr(rating, name))), None)
 
 
 def _doubts(
@@ -334,13 +329,15 @@ def _weighing(region: Region) -> str:
 
 
 def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; six digits of a mass,
-    which may be tiny."""
+    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; those of a reason,
+    which has fewer; six digits of a mass, which may be tiny."""
     return {
         key: value
         if not isinstance(value, float)
         else f"{value:.6g}"
         if key == "mass" or key.endswith("_mass")
+        else f"{value:.{DECIMALS}f}"
+        if key in REASONS
         else f"{value:.6f}"
         for key, value in row.items()
     }
@@ -356,7 +353,11 @@ def standard_labels(standards: Iterable[Standard]) -> dict[str, str]:
     }
 
 
-def _columns(prefix: str, score: Score) -> dict[str, float]:
+def _disagreement(score: Score) -> float | None:
+    return score.disagreement if len(score.raters) > 1 else None
+
+
+def _columns(prefix: str, score: Score) -> dict[str, float | None]:
     return {
         f"{prefix}score": score.score,
         f"{prefix}s_global": score.s_global,
@@ -367,5 +368,5 @@ def _columns(prefix: str, score: Score) -> dict[str, float]:
             for rater, by_rater in score.raters.items()
             if by_rater.level is not None
         },
-        f"{prefix}disagreement": score.disagreement,
+        f"{prefix}disagreement": _disagreement(score),
     }

@@ -77,6 +77,8 @@ class Settings:
     without the sum of the objects' areas (remainder), which is less where objects overlap."""
     segmenter_dtype: Dtype = ModelOptions.dtype
     """Type that the segmenter computes in; auto is that of `dtype`."""
+    regions: bool = False
+    """Whether regions are found and rated though lambda is 0, where they count for nothing."""
     device: str = ModelOptions.device
     """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
     dtype: Dtype = ModelOptions.dtype
@@ -91,6 +93,13 @@ class Settings:
     """Whether weights may be read from pickled files."""
     offline: bool = ModelOptions.offline
     """Whether only weights that are on the disk may be used."""
+    describe: bool = False
+    """Whether raters that can also say in a sentence of their own what the whole image's quality is like."""
+
+    @property
+    def makes_regions(self) -> bool:
+        """Whether regions are found: they count or are asked for, and views are made of them."""
+        return self.crop != "whole" and (self.regions or self.lam > 0)
 
     @property
     def aggregation(self) -> Aggregation:
@@ -197,7 +206,22 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     settings = settings_from_dict(fields, f"preset {preset}")
     if not settings.raters:
         raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
+    check_describers(settings)
     return settings
+
+
+def check_describers(settings: Settings) -> None:
+    """Refuse to ask for descriptions where no rater can give one.
+
+    Raises:
+        UserError: `describe` is set, and none of the raters writes text.
+    """
+    if settings.describe and not any(find_rater(name).describes for name in settings.raters):
+        raise UserError(
+            f"None of the raters {', '.join(settings.raters)} writes text, so none can describe an image; "
+            "leave --describe out, or choose a chat model: a name of `zeroiqa models`, hf:REPOSITORY or "
+            "openai:URL."
+        )
 
 
 def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -206,7 +230,7 @@ def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Se
     Raises:
         UserError: as `load_settings`.
     """
-    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
+    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=(), regions=True)
 
 
 def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,6 +284,11 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
                 f"There are {len(weights)} {what}_weights for {len(of)} {what}s ({origin}); give one weight "
                 f"for each {what}, in the same order."
             )
+    if settings.regions and settings.crop == "whole":
+        raise UserError(
+            f"The setting regions is true, and crop is whole, which shows none ({origin}); choose the crop "
+            "bbox or mask, or leave the regions out."
+        )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:
         raise UserError(

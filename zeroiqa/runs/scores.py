@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,10 +13,12 @@ from zeroiqa.averaging import check_mean
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import shortened
 from zeroiqa.raters import find_rater
+from zeroiqa.reasons import MEASURES
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import parts, plan
+from zeroiqa.runs.part_records import RatingsRow
 from zeroiqa.runs.plan import Planned
-from zeroiqa.settings import key_of, settings_from_dict
+from zeroiqa.settings import Settings, key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
 if TYPE_CHECKING:
@@ -92,8 +95,17 @@ def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> li
     aggregation = aggregation or run.settings.aggregation
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        value = 1.0 if find_rater(rater).gives_levels else None
-        return (Rating(logprobs=(0.0,), mass=1.0, value=value, answer="1"),)
+        entry, describes = find_rater(rater), run.settings.describe
+        return (
+            Rating(
+                logprobs=(0.0,),
+                mass=1.0,
+                value=1.0 if entry.gives_levels else None,
+                answer="1",
+                measures=dict.fromkeys(MEASURES, 0.0) if entry.gives_measures else {},
+                description="a description" if describes and entry.describes else None,
+            ),
+        )
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
@@ -132,6 +144,7 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    _check_regions(run, settings)
     if settings.standard_weights:
         check_mean(run.units)
     ids = run.identity["raters"]
@@ -145,6 +158,16 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if settings.readout == "greedy" != run.settings.readout:
         _check_answers(run, settings.raters)
     return replace(settings.aggregation, members=members)
+
+
+def _check_regions(run: PlannedRun, settings: Settings) -> None:
+    """Refuse to weigh the regions of a run that has none."""
+    if settings.makes_regions and not run.has_regions:
+        command = f"zeroiqa score -o {shlex.quote(str(run.folder))} --lambda {settings.lam:g}"
+        raise UserError(
+            f"{run.folder} has no regions, which lambda {settings.lam:g} weighs; `{command}` adds them and "
+            "their ratings to it."
+        )
 
 
 def _check_answers(run: PlannedRun, raters: Iterable[str]) -> None:
@@ -182,8 +205,29 @@ class _Stored(NamedTuple):
         return self.planned.ref.name
 
 
-def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequence[str]) -> Iterator[_Stored]:
-    """What some raters have stored, but for pruned images; an error of another one is none of theirs."""
+def _measuring(run: PlannedRun, members: Sequence[str]) -> tuple[str, ...]:
+    """The raters that give reasons, though they are none of those that give the score."""
+    others = (rater for rater in run.settings.raters if rater not in members)
+    return tuple(rater for rater in others if find_rater(rater).gives_measures)
+
+
+def _read(
+    run: PlannedRun,
+    shard: int,
+    images: Iterable[Planned],
+    members: Sequence[str],
+    beside: Sequence[str] = (),
+) -> Iterator[_Stored]:
+    """What some raters have stored, but for pruned images; an error of another one is none of theirs.
+
+    Args:
+        run: The run.
+        shard: Number of the parts.
+        images: Those of the shard.
+        members: The raters whose errors are the image's.
+        beside: Other raters, whose ratings are taken where they have some.
+    """
+    raters = (*members, *beside)
     generation = run.revisions.generation(shard)
     rows = zip(
         images,
@@ -201,14 +245,15 @@ def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequen
             for rater, row in zip(raters, by_rater, strict=True)
             if row.ratings is not None
         }
-        errors = ((row.error, row.cause) for row in (segmented, *by_rater) if row.error is not None)
+        counting = (segmented, *by_rater[: len(members)])
+        errors = ((row.error, row.cause) for row in counting if row.error is not None)
         rated = RatedImage(segmented.regions, ratings)
         error, cause = next(errors, (None, None))
         gone = image.image in run.revisions.gone
         yield _Stored(image, segmented.size, rated, segmented.warnings, error, cause, gone)
 
 
-def _check_views(run: PlannedRun, rater: str, row: parts.RatingsRow, regions: int) -> None:
+def _check_views(run: PlannedRun, rater: str, row: RatingsRow, regions: int) -> None:
     """Refuse ratings of other standards than the run's, or of other views than the image and its regions."""
     for standard, by_view in (row.ratings or {}).items():
         if standard not in run.labels or len(by_view) != 1 + regions:
@@ -230,7 +275,8 @@ def _scored(
 ) -> Iterator[ScoredImage]:
     aggregation = aggregation or run.settings.aggregation
     scales = run.scales(aggregation)
-    for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
+    members = aggregation.members or run.settings.raters
+    for stored in _read(run, shard, images, members, beside=_measuring(run, members)):
         yield ScoredImage(stored.planned, stored.rated, _score(run, stored, aggregation, scales))
 
 
@@ -259,4 +305,5 @@ def _score(
         scales=scales,
         lower_is_better=lower,
         size=stored.size,
+        segmented=run.has_regions,
     )
