@@ -160,13 +160,14 @@ def _keep(heap: list[_Entry], entry: _Entry) -> None:
 
 
 def _line(result: ImageScore, *, regions: bool) -> str:
+    why = f"  ({', '.join(result.tags)})" if result.tags else ""
     note = f"  ! {result.warnings[0]}" if result.warnings else ""
     columns = result.presented.items()
     beside = "".join(_number(value, len(name) + 2) for name, value in columns)
     of_regions = f"{_number(result.s_local, 7)}  {len(result.regions):<2}  " if regions else ""
     return (
         f"{_number(result.score, 5)}{beside}  {_number(result.s_global, 5)}  {of_regions}"
-        f"{printable(result.path)}{note}"
+        f"{printable(result.path)}{why}{note}"
     )
 
 
