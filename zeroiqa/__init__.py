@@ -15,6 +15,7 @@ from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
     from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
+    from zeroiqa.curation.select import select
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.evaluation.calibrate import Calibrated, calibrate
     from zeroiqa.evaluation.compare import compare
@@ -31,6 +32,7 @@ __all__ = [
     "load_method",
     "run",
     "load_run",
+    "select",
     "evaluate",
     "compare",
     "calibrate",
@@ -53,6 +55,7 @@ _HOME = {
     "load_method": "api",
     "run": "api",
     "load_run": "api",
+    "select": "curation.select",
     "RunProgress": "api",
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shlex
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -47,6 +48,11 @@ TOUCHED = "of these written again since they were scored, at the same size"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def _has_moved(source: str, target: str, size: int) -> bool:
+    """Whether an earlier command has moved a file."""
+    return not os.path.lexists(source) and os.path.isfile(target) and os.path.getsize(target) == size
+
+
 def _link(source: str, target: str, _: str) -> str:
     os.symlink(source, target)
     return ""
@@ -67,10 +73,15 @@ class Step(NamedTuple):
     source: str
     target: str
 
+    @property
+    def plan(self) -> str:
+        """The outcome as what is to be done."""
+        return next((todo for todo, done in DONE.items() if done == self.outcome), self.outcome)
+
 
 @dataclass
 class Transfer:
-    """Takes images into a folder, one by one.
+    """Takes images into a folder, one by one, inside a `with` block.
 
     Raises:
         UserError: the folder is a file or cannot be written, or the disk is full; what is done is in the log.
@@ -109,8 +120,10 @@ class Transfer:
         self.examples.setdefault(outcome, ref.name)
         return Step(outcome, ref.path, target)
 
-    def close(self) -> None:
-        """Let go of the log."""
+    def __enter__(self) -> Transfer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.log is not None:
             self.log.close()
 
@@ -119,8 +132,10 @@ class Transfer:
         source = ref.path if is_packed else os.path.abspath(ref.place)
         if is_packed and self.operation != "copy":
             raise LeftError(PACKED)
-        touched = False if is_packed else self._look(source, ref)
         target = str(self.folder / below)
+        if self.operation == "move" and _has_moved(source, target, ref.bytes):
+            raise LeftError(THERE)
+        touched = False if is_packed else self._look(source, ref)
         if os.path.lexists(target):
             raise LeftError(THERE if self._is_there(ref, source, target) else IN_THE_WAY)
         if self.dry:
@@ -231,7 +246,11 @@ class Transfer:
         """How many images are done, and how that is taken back; no full stop."""
         done = DONE[self.operation]
         number = self.counts[done]
-        back = "" if self.log is None else f"; `zeroiqa select --undo {self.log.path}` takes that back"
+        back = (
+            ""
+            if self.log is None
+            else f"; `zeroiqa select --undo {shlex.quote(str(self.log.path))}` takes that back"
+        )
         return f"{number:,} image{'' if number == 1 else 's'} {'would be ' * self.dry}{done}{back}"
 
     def sentences(self) -> Iterator[str]:

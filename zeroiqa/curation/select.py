@@ -10,7 +10,7 @@ from pathlib import Path
 from zeroiqa.curation.groups import FOLDER, grouping
 from zeroiqa.curation.selection import Counts, Rank, Request, choose, conditions, parse_amount
 from zeroiqa.errors import UserError
-from zeroiqa.files.storage import location
+from zeroiqa.files.storage import Location, RemotePath, location
 from zeroiqa.results import ImageScores
 from zeroiqa.runs import Run, load_run, plan
 from zeroiqa.runs.naming import root_of
@@ -19,17 +19,16 @@ _LOOKED_AT = 1000
 """Images whose relative paths tell what these count from."""
 
 
-def load_where_it_lies(folder: str | os.PathLike[str] | Run) -> Run:
+def load_where_it_lies(folder: str | os.PathLike[str] | Location | Run) -> Run:
     """A run whose relative paths count from the folder in which they do now.
 
     Raises:
         UserError: there is no run, or it is damaged.
     """
-    run = (
-        folder
-        if isinstance(folder, Run)
-        else load_run(folder if isinstance(folder, Path) else location(os.fspath(folder)))
-    )
+    if isinstance(folder, Run):
+        run = folder
+    else:
+        run = load_run(folder if isinstance(folder, Path | RemotePath) else location(os.fspath(folder)))
     first = [row.ref.path for row, _ in zip(plan.all_planned(run.folder), range(_LOOKED_AT), strict=False)]
     root = root_of(run.folder, run.origin, first)
     return replace(run, root="" if root == str(Path.cwd()) else root)

@@ -194,8 +194,8 @@ def choose(
     sizes = _sizes(run, request)
     heaps: dict[str, list[_Entry]] = {}
     for position, (scored, group, key) in enumerate(_ranked(run, request, counts)):
-        heap = heaps.setdefault(group, [])
-        most = sizes(group)
+        among = group if request.per_group else ""
+        heap, most = heaps.setdefault(among, []), sizes(among)
         if len(heap) < most:
             heapq.heappush(heap, (key, -position, keep(_chosen(run, scored, group))))
         elif (key, -position) > heap[0][:2]:
@@ -215,12 +215,13 @@ def _sizes(run: PlannedRun, request: Request) -> Callable[[str], int]:
     """Group -> how many of it are taken; a share is known once all have passed by."""
     if not request.amount.is_share:
         return lambda _: request.amount.of(0)
-    found = Counter(group for _, group, _ in _ranked(run, request, Counts()))
+    ranked = _ranked(run, request, Counts())
+    found = Counter(group if request.per_group else "" for _, group, _ in ranked)
     return lambda group: request.amount.of(found[group])
 
 
 def _ranked(run: PlannedRun, request: Request, counts: Counts) -> Iterator[tuple[ScoredImage, str, _Key]]:
-    """The fitting images that have a rank; the group is that within which they are ranked."""
+    """The fitting images that have a rank, with their groups."""
     worst = request.rank == "worst"
     for scored, group in _fitting(run, request, counts):
         score = scored.score.score
@@ -233,7 +234,7 @@ def _ranked(run: PlannedRun, request: Request, counts: Counts) -> Iterator[tuple
         if key is None:
             counts.left_out[NOTHING_KNOWN] += 1
             continue
-        yield scored, group if request.per_group else "", key
+        yield scored, group, key
 
 
 def _fitting(run: PlannedRun, request: Request, counts: Counts) -> Iterator[tuple[ScoredImage, str]]:

@@ -15,7 +15,7 @@ from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Location, is_remote, location
 
 if TYPE_CHECKING:
-    from zeroiqa.curation.files import Step, Transfer
+    from zeroiqa.curation.files import Transfer
     from zeroiqa.curation.log import Operation
     from zeroiqa.curation.selection import Chosen, Counts
     from zeroiqa.images.ref import ImageRef
@@ -25,44 +25,62 @@ STYLES = ("paths", "table", "csv", "excel-csv", "json", "jsonl")
 
 
 @click.command(
-    epilog="Exit codes: 0 done, 1 an error or no image fits (as grep has it) or --undo had to leave something, "
-    "2 wrong usage, 130 interrupted."
+    epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or --undo had to leave "
+    "something; 2 wrong usage; 130 interrupted."
 )
 @click.argument("run", type=location, required=False)
 @click.option(
-    "--worst", metavar="N|P%", help="So many images of those that are left, the worst first; a percentage is "
-    "rounded up. Equal ones are in the order of the run."
+    "--worst",
+    metavar="N|P%",
+    help="So many images of those that are left, the worst first; a percentage is "
+    "rounded up. Equal ones are in the order of the run.",
 )
 @click.option("--best", metavar="N|P%", help="The same, the best first.")
 @click.option(
-    "--doubtful", metavar="N|P%", help="The same, the most doubtful first: answers that hardly lie on the "
+    "--doubtful",
+    metavar="N|P%",
+    help="The same, the most doubtful first: answers that hardly lie on the "
     "levels (mass below the run's threshold), then by the disagreement of the raters, then by the width of "
-    "the answered distribution. Not of the embedded rater or a baseline alone, which says nothing of that."
+    "the answered distribution. Not of the embedded rater or a baseline alone, which says nothing of that.",
 )
 @click.option("--below", type=float, metavar="S", help="The score is less than S.")
 @click.option("--above", type=float, metavar="S", help="The score is more than S.")
-@click.option("--tag", "tags", multiple=True, help="The image has this tag, such as blurred; repeat: and this.")
 @click.option(
-    "--where", multiple=True, metavar="CONDITION", help="A condition on the columns of scores.csv, width, "
-    "height, tags and group, such as 'score < 3 and width > 1000': < <= > >= = !=, and, or, not, brackets, "
-    "path like '*.png', 'blurred' in tags, mass is empty. An image that lacks a value is left out. Repeat: "
-    "and this."
+    "--tag", "tags", multiple=True, help="The image has this tag, such as blurred; repeat: and this."
 )
 @click.option(
-    "--group-by", metavar="HOW", help="What a group is: folder, FILE:COLUMN of any table of images, or "
-    "re:EXPRESSION, whose first group is looked for in the path.  [default: folder]"
+    "--where",
+    multiple=True,
+    metavar="CONDITION",
+    help="A condition on the columns of scores.csv, width, "
+    "height, tags and group, such as 'score < 3 and width > 1000': < <= > >= = !=, and, or, not, brackets, "
+    "path like '*.png', 'blurred' in tags, mass is empty. An image that lacks a value is left out. Repeat: "
+    "and this.",
+)
+@click.option(
+    "--group-by",
+    metavar="HOW",
+    help="What a group is: folder, FILE:COLUMN of any table of images, or "
+    "re:EXPRESSION, whose first group is looked for in the path.  [default: folder]",
 )
 @click.option("--per-group", is_flag=True, help="Take so many (--worst, --best, --doubtful) of each group.")
 @click.option("-0", "--null", is_flag=True, help="End paths with a zero byte, for xargs -0.")
 @click.option(
-    "--format", "style", type=click.Choice(STYLES), help="Paths as the run has them, or rows as in scores.csv."
-    "  [default: paths; with --copy and the like nothing]"
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    help="Paths as the run has them, or rows as in scores.csv."
+    "  [default: paths; with --copy and the like nothing]",
 )
-@click.option("--copy", metavar="DIR", help="Copy the images there; also those in archives and object stores.")
+@click.option(
+    "--copy", metavar="DIR", help="Copy the images there; also those in archives and object stores."
+)
 @click.option("--link", metavar="DIR", help="Make symbolic links to the images there.")
 @click.option("--hard-link", metavar="DIR", help="Make hard links to the images there.")
 @click.option(
-    "--move", metavar="DIR", help="Move the images there. Side-cars (.xmp, .txt, raw files) stay where they are."
+    "--move",
+    metavar="DIR",
+    help="Move the images there. Side-cars (.xmp, .txt, raw files) stay where they are.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be copied, linked or moved, and do nothing.")
 @click.option(
@@ -149,8 +167,8 @@ def _select(
         _print(chosen, printing, columns)
         last: list[str] = []
     else:
-        with _transferring(loaded, operation, folder, printing.dry) as (take, transfer):
-            _print(_taken(chosen, take, printing.dry), printing, columns)
+        with _transferring(loaded, operation, folder, printing.dry) as transfer:
+            _print(_taken(chosen, transfer), printing, columns)
         last = [*transfer.sentences(), *_lies_inside(transfer)] if counts.chosen else []
     for line in (*_remarks(counts, request.group, group_by), *lacking(loaded), *last):
         say(line, err=True)
@@ -173,30 +191,26 @@ def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) ->
 
 
 @contextmanager
-def _transferring(
-    run: Run, operation: Operation, folder: str, dry: bool
-) -> Iterator[tuple[Callable[[ImageRef], Step], Transfer]]:
-    """Yield what takes one image to the folder; says how far that is where it is interrupted."""
+def _transferring(run: Run, operation: Operation, folder: str, dry: bool) -> Iterator[Transfer]:
+    """Yield what takes images to the folder; says how far that is where it is interrupted."""
     from zeroiqa.curation.files import Transfer
     from zeroiqa.curation.places import shared_folder
     from zeroiqa.runs import plan
 
     shared = shared_folder((row.ref.path for row in plan.all_planned(run.folder)), run.root)
-    transfer = Transfer(operation, Path(folder), shared, run.settings.max_pixels, dry)
-    try:
-        yield transfer.take, transfer
-    except KeyboardInterrupt:
-        say(f"{transfer.progress()}.", err=True)
-        raise
-    finally:
-        transfer.close()
+    with Transfer(operation, Path(folder), shared, run.settings.max_pixels, dry) as transfer:
+        try:
+            yield transfer
+        except KeyboardInterrupt:
+            say(f"{transfer.progress()}.", err=True)
+            raise
 
 
-def _taken(chosen: Iterator[_Held], take: Callable[[ImageRef], Step], dry: bool) -> Iterator[_Held]:
+def _taken(chosen: Iterator[_Held], transfer: Transfer) -> Iterator[_Held]:
     for held in chosen:
-        step = take(held.ref)
-        if dry:
-            say(f"{step.outcome}: {step.source} -> {step.target}")
+        step = transfer.take(held.ref)
+        if transfer.dry:
+            say(f"{step.plan}: {step.source} -> {step.target}")
         yield held
 
 
@@ -272,6 +286,6 @@ def _take_back(place: Path, run: Location | None, group_by: str | None, options:
         say(line, err=True)
     if undone.kept:
         raise UserError(
-            f"Not all of it could be taken back; {printable(str(undone.kept[0]))} stays, so that --undo can be "
-            "given again."
+            f"Not all of it could be taken back; {printable(str(undone.kept[0]))} stays, so that --undo can "
+            "be given again."
         )
