@@ -334,7 +334,8 @@ class _Reader:
         if self._open and (above is None or (inside and len(self._open) >= self._top + _KEPT)):
             self._open.append(None)
             return
-        if (self._left := self._left - 1) < 0:
+        self._left -= 1
+        if self._left < 0:
             raise NotUnderstoodError(f"it has more than {_MOST:,} elements")
         element = self._element(above.scope if above else {"xml": "http://www.w3.org/XML/1998/namespace"})
         self._open.append(element)

@@ -84,6 +84,81 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
     say(f"{_images(found.images)} in {output}")
 
 
+@export.command()
+@_common
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="New or empty folder; what is beside the photos is merged into the side-cars there.",
+)
+@click.option("--beside", is_flag=True, help="Write beside the photos, where other tools look for them.")
+@click.option(
+    "--naming",
+    type=click.Choice(["full", "stem"]),
+    default="full",
+    show_default=True,
+    help="photo.jpg.xmp (digiKam, darktable, immich), or photo.xmp (Lightroom, Capture One; immich).",
+)
+@click.option(
+    "--stars",
+    metavar="scale|percentile|A,B,C,D",
+    default="scale",
+    show_default=True,
+    help="Five equal parts of the scale, a fifth of the run's images each, or the scores from which on an "
+    "image has 2, 3, 4 and 5 stars.",
+)
+@click.option("--keywords", is_flag=True, help="Tags become keywords (dc:subject), too.")
+@click.option("--overwrite-ratings", is_flag=True, help="Replace ratings that somebody else gave.")
+@click.option("--dry-run", is_flag=True, help="Count what would be done.")
+def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **choices: Any) -> None:
+    """XMP side-cars with ratings of 1 to 5 for Lightroom, digiKam, darktable and immich.
+
+    A side-car that is there is merged: the rating and what zeroiqa has written change, all else stays as it is.
+    A rating that somebody else gave stays, too.
+    """
+    from zeroiqa.export.originals import parts_above
+    from zeroiqa.export.xmp import SideCarOptions, SideCars, to_side_cars
+
+    if beside == (output is not None):
+        raise click.UsageError("Give --beside, or a folder for the side-cars with -o.")
+    loaded, chosen = _opened(run, only)
+    above: tuple[str, ...] = ()
+    if output is not None:
+        _refuse_taken(output)
+        above = parts_above(loaded)
+    stars = _stars(loaded, choices.pop("stars"))
+    options, counts = SideCarOptions(stars, folder=output, above=above, **choices), SideCars()
+    found = _exported(loaded, lambda: to_side_cars(options, counts), chosen)
+    _tell_side_cars(found, options, counts)
+
+
+def _stars(run: Run, text: str) -> Stars:
+    """The map that --stars asks for."""
+    from zeroiqa.aggregate import NO_SCALE
+    from zeroiqa.export.stars import BY_PERCENTILE, BY_SCALE, ByCuts, by_percentile, by_scale, read_cuts
+    from zeroiqa.runs import iter_scores
+
+    lower = run.lower_is_better
+    if text == BY_PERCENTILE:
+        scores = (each.score for each in iter_scores(run) if each.score is not None)
+        return by_percentile(scores, lower_is_better=lower)
+    if text == BY_SCALE:
+        scored = (each.scale for each in iter_scores(run) if each.score is not None)
+        return by_scale(next(scored, NO_SCALE), lower_is_better=lower)
+    return ByCuts(read_cuts(text), lower)
+
+
+def _tell_side_cars(found: Exported, options: SideCarOptions, counts: SideCars) -> None:
+    where = "beside the photos" if options.folder is None else f"in {options.folder}"
+    say(
+        f"{'would be ' if options.dry_run else ''}written {where}: {counts.new} new, {counts.merged} merged; {counts.same} unchanged"
+    )
+    say(f"stars    {options.stars}")
+    shares = ", ".join(f"{star}: {counts.ratings[star]}" for star in range(1, 6))
+    say(f"photos   {shares}")
+
+
 def _opened(folder: Location, only: str | None) -> tuple[Run, Chosen | None]:
     from zeroiqa.export.images import Chosen
     from zeroiqa.export.originals import located
@@ -99,7 +174,7 @@ def _opened(folder: Location, only: str | None) -> tuple[Run, Chosen | None]:
     if only is None:
         return loaded, None
     listed = standard_input.read_list(sys.stdin) if only == "-" else lists.read_list(only)
-    return loaded, Chosen({each.path for each in listed})
+    return loaded, Chosen({each.path for each in listed}, loaded)
 
 
 def _exported(run: Run, to: Format, chosen: Chosen | None) -> Exported:
