@@ -126,8 +126,8 @@ class RaterScore:
     score: float
     s_global: float
     """The whole image's level, in [1, K], or [0, 9] if it is read greedily."""
-    s_local: float
-    """The weighted levels of the regions, without their count; `s_global` where no region has a level."""
+    s_local: float | None
+    """The weighted levels of the regions, without their count; None where no region has a level."""
     regions: tuple[float | None, ...]
     """The level of each region, likewise; None where the answer was no level."""
     level: int | None = None
@@ -144,7 +144,8 @@ class Score:
     score: float
     """Within `Aggregation.scale`, as of the usual mean [1, K]; higher is better."""
     s_global: float
-    s_local: float
+    s_local: float | None
+    """Of the raters that gave regions a level; None where none did."""
     disagreement: float
     """Population standard deviation of the raters' scores, weighted like their mean; 0 for one rater."""
     raters: dict[str, RaterScore]
@@ -261,7 +262,7 @@ def aggregate(
     return Score(
         score=score,
         s_global=_rounded(mean(rated.s_global for rated in by_rater)),
-        s_local=_rounded(mean(rated.s_local for rated in by_rater)),
+        s_local=_mean_level((rated.s_local for rated in by_rater), weights),
         disagreement=_rounded(math.sqrt(mean((rated.score - score) ** 2 for rated in by_rater))),
         raters=dict(zip(weight_of, by_rater, strict=True)),
         global_contribution=mean(global_shares),
@@ -301,7 +302,7 @@ def _score_rater(
     s_local = local_score(levels, weights)
     if s_local is None:  # the whole image is everything, by every formula
         nothing = (0.0,) * len(levels)
-        return RaterScore(_rounded(s_global), s_global, _rounded(s_global), levels, beside), s_global, nothing
+        return RaterScore(_rounded(s_global), s_global, None, levels, beside), s_global, nothing
     counted = [0.0 if level is None else aggregation.count_weight for level in levels]
 
     def combined(of_whole: float, of_regions: float) -> float:

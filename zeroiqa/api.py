@@ -61,6 +61,7 @@ class Overrides(TypedDict, total=False):
     word_mass_threshold: float
     standards: Sequence[str]
     crop: str
+    regions: bool
     readout: str
     weighting: str
     lam: float

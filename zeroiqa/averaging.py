@@ -97,17 +97,20 @@ def average(scores: Sequence[Score], aggregation: Aggregation) -> Score:
     def mean(values: Iterable[float]) -> float:
         return round(_mean(values, weights), DECIMALS)
 
+    def level(by_standard: Iterable[float | None]) -> float | None:
+        """Of regions; None where a standard has none, as that would be a mean of fewer."""
+        found = [each for each in by_standard if each is not None]
+        return mean(found) if len(found) == len(weights) else None
+
     def levels(by_standard: Iterable[tuple[float | None, ...]]) -> tuple[float | None, ...]:
-        """Each region's; None where a standard has none, as that would be a mean of fewer."""
-        found = [[each for each in own if each is not None] for own in zip(*by_standard, strict=True)]
-        return tuple(mean(own) if len(own) == len(weights) else None for own in found)
+        return tuple(map(level, zip(*by_standard, strict=True)))
 
     def rater(name: str) -> RaterScore:
         own = [each.raters[name] for each in scores]
         return RaterScore(
             score=mean(each.score for each in own),
             s_global=mean(each.s_global for each in own),
-            s_local=mean(each.s_local for each in own),
+            s_local=level(each.s_local for each in own),
             regions=levels(each.regions for each in own),
         )
 
@@ -121,7 +124,7 @@ def average(scores: Sequence[Score], aggregation: Aggregation) -> Score:
     return Score(
         score=score,
         s_global=mean(each.s_global for each in scores),
-        s_local=mean(each.s_local for each in scores),
+        s_local=level(each.s_local for each in scores),
         disagreement=round(math.sqrt(variance), DECIMALS),
         raters=raters,
         global_contribution=_mean((each.global_contribution for each in scores), weights),

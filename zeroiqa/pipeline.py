@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 from zeroiqa.aggregate import Aggregation, Scale
 from zeroiqa.answers import check_kinds, scale_of
@@ -28,13 +29,17 @@ from zeroiqa.weights.options import ModelOptions
 from zeroiqa.weights.replies import Replies
 
 
+OfWhole: TypeAlias = Mapping[str, Rating | None] | None
+"""Standard name -> rating of the whole image; None where it is not known."""
+
+
 @dataclass(frozen=True)
 class Method:
     """The parts that a record of settings names, built and ready."""
 
     policy: DecodePolicy
     segmenter: Segmenter | None
-    """None where the whole image is the only view."""
+    """None where the settings make no regions."""
     raters: Mapping[str, Rater]
     standards: tuple[Standard, ...]
     crop: CropMode
@@ -99,13 +104,13 @@ def new_rater(name: str, settings: Settings, options: ModelOptions) -> Rater:
 
 
 def new_segmenter(settings: Settings, replies: Replies | None = None) -> Segmenter | None:
-    """Build the segmenter of some settings; None where the whole image is the only view.
+    """Build the segmenter of some settings; None where they make no regions.
 
     Args:
         settings: What to build.
         replies: What hubs have replied already.
     """
-    if settings.crop == "whole":
+    if not settings.makes_regions:
         return None
     return segmenter_of(settings.segmenter, settings.segmenter_options(replies))
 
@@ -191,11 +196,12 @@ def _score(image: Image, rated: RatedImage, method: Method) -> ImageScore:
         scales=method.scales,
         lower_is_better=method.lower_is_better,
         size=image.size,
+        segmented=method.segmenter is not None,
     )
 
 
 def find_regions(images: Sequence[Image], method: Method) -> list[tuple[Region, ...]]:
-    """Each image's regions, the complement last; none where the whole image is the only view.
+    """Each image's regions, the complement last; none where the settings make none.
 
     Raises:
         ImageError: one of the images cannot be segmented; which one is not said.
@@ -214,9 +220,18 @@ def rate_image(
 
 
 def rate_images(
-    images: Sequence[tuple[Image, Sequence[Region]]], rater: Rater, method: Method
+    images: Sequence[tuple[Image, Sequence[Region]]],
+    rater: Rater,
+    method: Method,
+    known: Sequence[OfWhole] | None = None,
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """Ratings of several images, each with its regions, by one call of a rater; per image as `rate_image`.
+
+    Args:
+        images: Each with its regions.
+        rater: Who rates.
+        method: How.
+        known: What there is of each whole image, which is not rated again then.
 
     A region whose crop is the whole image (often the complement) is not rated a second time, unless crops are
     asked about by another prompt. An image without a text prompt is not asked about under the standards that
@@ -225,11 +240,13 @@ def rate_images(
     Raises:
         ImageError: one of the images cannot be rated; which one is not said.
     """
+    wholes = [None] * len(images) if known is None else known
     suitable = [_standards_for(image, method.standards) for image, _ in images]
     found: list[dict[str, tuple[Rating | None, ...]]] = [{} for _ in images]
     for standards in dict.fromkeys(suitable):
         mine = [place for place, own in enumerate(suitable) if own == standards]
-        rated = _rate_alike([images[place] for place in mine], rater, standards, method.crop)
+        some = [(*images[place], wholes[place]) for place in mine]
+        rated = _rate_alike(some, rater, standards, method.crop)
         for place, ratings in zip(mine, rated, strict=True):
             found[place] = ratings
     return found
@@ -241,7 +258,7 @@ def _standards_for(image: Image, standards: tuple[Standard, ...]) -> tuple[Stand
 
 
 def _rate_alike(
-    images: Sequence[tuple[Image, Sequence[Region]]],
+    images: Sequence[tuple[Image, Sequence[Region], OfWhole]],
     rater: Rater,
     standards: tuple[Standard, ...],
     crop: CropMode,
@@ -249,17 +266,23 @@ def _rate_alike(
     """Ratings of images that are all asked about under the same standards."""
     differ = any(standard.crops_differ for standard in standards)
     distinct: list[View] = []
-    places = []  # of each image, for each view: its place in `distinct`, and whether it repeats the first
-    for image, regions in images:
+    known: list[list[Rating | None]] = []
+    places = []  # of each image, for each view: its place in `answers`, and whether it repeats the first
+    for image, regions, whole in images:
         own = []
         for view in cut_views(image, regions, crop):
             repeats = _shows_whole_image(view, crop)
+            if view.region is None and whole is not None:
+                known.append([whole[standard.name] for standard in standards])
+                own.append((-len(known), repeats))  # they come last, in reverse order
+                continue
             if differ or not repeats:
                 distinct.append(view)
             own.append((len(distinct) - 1, repeats))
         places.append(own)
-    answers = rater.rate(distinct, standards) if distinct else []
-    assert len(answers) == len(distinct)
+    rated = rater.rate(distinct, standards) if distinct else []
+    assert len(rated) == len(distinct)
+    answers = [*rated, *reversed(known)]
     return [
         {
             standard.name: tuple(

@@ -61,6 +61,8 @@ class ImageScore:
     """What is wrong with the image by these measures, the worst first; three at most."""
     description: str | None = None
     """What a model says of the image in a sentence of its own, where it was asked to."""
+    segmented: bool = False
+    """Whether regions were looked for."""
 
     @property
     def status(self) -> Literal["ok", "error", "unreachable", "gone"]:
@@ -92,13 +94,18 @@ class ImageScore:
 
     @property
     def s_local(self) -> float | None:
-        """The regions' weighted level. None where there is no score."""
+        """The regions' weighted level. None where no region was rated, or there is no score."""
         return None if self._first is None else self._first.s_local
 
     @property
     def disagreement(self) -> float | None:
-        """Standard deviation of the raters' scores; 0 for one rater. None where there is no score."""
-        return None if self._first is None else self._first.disagreement
+        """Standard deviation of the raters' scores. None for a single rater, and where there is no score."""
+        return None if self._first is None else _disagreement(self._first)
+
+    @property
+    def n_regions(self) -> int | None:
+        """How many regions there are. None where none were looked for, or there is no score."""
+        return len(self.regions) if self.scores and (self.segmented or self.regions) else None
 
     @property
     def mass(self) -> float | None:
@@ -147,7 +154,7 @@ class ImageScore:
         if self.lower_is_better:
             row["better"] = "lower"
         return row | {
-            "n_regions": len(self.regions) if self.scores else None,
+            "n_regions": self.n_regions,
             "status": self.status,
             "error": self.error,
             "warnings": "; ".join(self.warnings) or None,
@@ -187,7 +194,8 @@ class ImageScore:
             worst_first = ", ".join(f"{question} {score:.2f}" for question, score in reasons.items())
             lines.append(f"  mean of {worst_first}")
         for label, score in self.scores.items():
-            lines.append(f"  {label}: whole image {score.s_global:.2f}, regions {score.s_local:.2f}")
+            of_regions = "" if score.s_local is None else f", regions {score.s_local:.2f}"
+            lines.append(f"  {label}: whole image {score.s_global:.2f}{of_regions}")
             lines += [
                 f"    {region.kind} {region.box}, area {region.area:.0%}{_weighing(region)}: "
                 + ("no answer" if level is None else f"{level:.2f}")
@@ -268,6 +276,7 @@ def score_rated(
     scales: Mapping[str, Scale] = {},
     lower_is_better: bool = False,
     size: tuple[int, int] | None = None,
+    segmented: bool = False,
 ) -> ImageScore:
     """Arithmetic only: turn stored ratings into a result.
 
@@ -282,6 +291,7 @@ def score_rated(
         scales: Standard name -> between which numbers its scores lie.
         lower_is_better: What the raters' numbers mean.
         size: Height and width of the image in pixels.
+        segmented: Whether regions were looked for.
     """
     asked = [standard for standard in labels if all(standard in each for each in rated.ratings.values())]
     every = tuple(labels.values())
@@ -314,7 +324,17 @@ def score_rated(
         declared = {led[0]: declared[every[0]], **declared} if declared else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
     return ImageScore(
-        path, scores, rated.regions, None, said, lower_is_better, led, answers, declared, size=size
+        path,
+        scores,
+        rated.regions,
+        None,
+        said,
+        lower_is_better,
+        led,
+        answers,
+        declared,
+        size=size,
+        segmented=segmented,
     )
 
 
@@ -356,7 +376,11 @@ def standard_labels(standards: Iterable[Standard]) -> dict[str, str]:
     }
 
 
-def _columns(prefix: str, score: Score) -> dict[str, float]:
+def _disagreement(score: Score) -> float | None:
+    return score.disagreement if len(score.raters) > 1 else None
+
+
+def _columns(prefix: str, score: Score) -> dict[str, float | None]:
     return {
         f"{prefix}score": score.score,
         f"{prefix}s_global": score.s_global,
@@ -367,5 +391,5 @@ def _columns(prefix: str, score: Score) -> dict[str, float]:
             for rater, by_rater in score.raters.items()
             if by_rater.level is not None
         },
-        f"{prefix}disagreement": score.disagreement,
+        f"{prefix}disagreement": _disagreement(score),
     }

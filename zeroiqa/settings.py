@@ -77,6 +77,8 @@ class Settings:
     without the sum of the objects' areas (remainder), which is less where objects overlap."""
     segmenter_dtype: Dtype = ModelOptions.dtype
     """Type that the segmenter computes in; auto is that of `dtype`."""
+    regions: bool = False
+    """Whether regions are found and rated though lambda is 0, where they count for nothing."""
     device: str = ModelOptions.device
     """Where models run: auto, cpu, cuda, cuda:1 or mps. This and the following: see `ModelOptions`."""
     dtype: Dtype = ModelOptions.dtype
@@ -91,6 +93,11 @@ class Settings:
     """Whether weights may be read from pickled files."""
     offline: bool = ModelOptions.offline
     """Whether only weights that are on the disk may be used."""
+
+    @property
+    def makes_regions(self) -> bool:
+        """Whether regions are found: they count or are asked for, and views are made of them."""
+        return self.crop != "whole" and (self.regions or self.lam > 0)
 
     @property
     def aggregation(self) -> Aggregation:
@@ -206,7 +213,7 @@ def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Se
     Raises:
         UserError: as `load_settings`.
     """
-    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=())
+    return replace(load_settings(DEFAULT_PRESET, overrides), crop="mask", raters=(), regions=True)
 
 
 def _brought_along(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,6 +267,11 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
                 f"There are {len(weights)} {what}_weights for {len(of)} {what}s ({origin}); give one weight "
                 f"for each {what}, in the same order."
             )
+    if settings.regions and settings.crop == "whole":
+        raise UserError(
+            f"The setting regions is true, and crop is whole, which shows none ({origin}); take the crop bbox or "
+            "mask, or leave the regions out."
+        )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:
         raise UserError(

@@ -89,6 +89,8 @@ class _Summary:
     """The largest disagreement of raters, and on which image."""
     count: int = 0
     """Images with a score."""
+    regions: bool = False
+    """Whether any image has regions."""
     unscored: int = 0
     """Images with scores of other standards only."""
     warned: int = 0
@@ -108,6 +110,7 @@ class _Summary:
 
     def _add_score(self, position: int, result: ImageScore, score: float) -> None:
         self.count += 1
+        self.regions |= bool(result.regions)
         quality = -score if result.lower_is_better else score
         entry = (quality, -position, result)
         if len(self.first) < 4 * SHOWN:
@@ -122,15 +125,18 @@ class _Summary:
         if not self.count:
             return
         lower = "    (lower is better; the best first)" if self.first[0][2].lower_is_better else ""
-        yield f"score  whole  regions  n   image{lower}"
+        yield f"score  whole  {'regions  n   ' * self.regions}image{lower}"
         if self.count == len(self.first):
-            yield from _lines(sorted(self.first, reverse=True))
+            yield from self._lines(sorted(self.first, reverse=True))
             return
-        yield from _lines(sorted(self.best, reverse=True))
+        yield from self._lines(sorted(self.best, reverse=True))
         yield f"  ...  {self.count - 2 * SHOWN} more"
-        yield from _lines(sorted(self.worst))
+        yield from self._lines(sorted(self.worst))
         if self.warned:
             yield f"  ...  {self.warned} images have warnings; they are in --format csv and in scores.csv"
+
+    def _lines(self, entries: Iterable[_Entry]) -> Iterator[str]:
+        return (_line(result, regions=self.regions) for _, _, result in entries)
 
     def others(self) -> Iterator[str]:
         if self.most_apart is not None:
@@ -152,17 +158,18 @@ def _keep(heap: list[_Entry], entry: _Entry) -> None:
         heapq.heappushpop(heap, entry)
 
 
-def _lines(entries: Iterable[_Entry]) -> Iterator[str]:
-    return (_line(result) for _, _, result in entries)
-
-
-def _line(result: ImageScore) -> str:
-    assert result.score is not None and result.s_global is not None and result.s_local is not None
+def _line(result: ImageScore, *, regions: bool) -> str:
     note = f"  ! {result.warnings[0]}" if result.warnings else ""
+    of_regions = f"{_number(result.s_local, 7)}  {len(result.regions):<2}  " if regions else ""
     return (
-        f"{result.score:5.2f}  {result.s_global:5.2f}  {result.s_local:7.2f}  {len(result.regions):<2}  "
+        f"{_number(result.score, 5)}  {_number(result.s_global, 5)}  {of_regions}"
         f"{printable(result.path)}{note}"
     )
+
+
+def _number(value: float | None, width: int) -> str:
+    """With two decimals; nothing where there is none."""
+    return " " * width if value is None else f"{value:{width}.2f}"
 
 
 def _kind(result: ImageScore) -> str:

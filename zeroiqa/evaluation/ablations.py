@@ -306,6 +306,7 @@ def run_ablation(
         for key, standards in _needed(rows).items():
             fields = {**settings.to_dict(), **dict(key.segmentation)}
             fields |= {"crop": key.crop, "standards": list(standards), "standard_weights": []}
+            fields["regions"] = key.crop != WHOLE  # lambda is that of the rows, not of the run
             if {settings.readout, *readouts} != {"digit"}:  # then a rater tells more than its digits
                 fields["readout"] = "expected"
             own = settings_from_dict(fields, "the ablation")
@@ -350,7 +351,7 @@ def _cached(
 
 
 def _cached_segmenter(settings: Settings, cache: ResultCache, calls: Calls) -> CachedSegmenter | None:
-    if settings.crop == WHOLE:
+    if not settings.makes_regions:
         return None
     own = replace(settings.segmenter_options(), masks=True)  # shared by boxes and masks
     keep = settings.crop == "mask"

@@ -113,7 +113,7 @@ def _has_digits_only(rater_id: str) -> bool:
     return _DIGITS.search(rater_id) is not None
 
 
-NSS = RaterEntry(_nss, measures_mass=False)
+NSS = RaterEntry(_nss, measures_mass=False, gives_measures=True)
 FAKE = RaterEntry(_fake, tells_answer=True)
 HF = RaterEntry(_hf, needs_weights=True, is_chat_model=True, tells_answer=True)
 OPENAI = RaterEntry(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -78,15 +79,20 @@ class NssRater:
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
-        """Ratings indexed [view][standard], of mass 1; None where a mask leaves too little to measure."""
+        """Ratings indexed [view][standard], of mass 1; None where a mask leaves too little to measure.
+
+        Each keeps what was measured of its view, by the names of `Measures`.
+        """
         for standard in standards:
             self.check(standard)
         cuts = [level_cuts(standard.k) for standard in standards]
         measured = [measure(picture_to_measure(view), self._model, mask_to_measure(view)) for view in views]
-        return [
-            [None if found is None else Rating(level_logprobs(quality(found), cut), 1.0) for cut in cuts]
-            for found in measured
-        ]
+        return [[None if found is None else _rating(found, cut) for cut in cuts] for found in measured]
+
+
+def _rating(found: Measures, cuts: tuple[float, ...]) -> Rating:
+    measures = {name: float(value) for name, value in asdict(found).items()}
+    return Rating(level_logprobs(quality(found), cuts), 1.0, measures=measures)
 
 
 def picture_to_measure(view: View) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,17 @@ from zeroiqa.runs.healed import healed
 from zeroiqa.runs.identity import check_version
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.naming import Naming
-from zeroiqa.runs.opening import open_run, preview, run_id
+from zeroiqa.runs.opening import (
+    going_on,
+    is_same_but_for_regions,
+    open_run,
+    preview,
+    run_id,
+    with_regions,
+)
 from zeroiqa.runs.record import NAME, is_run
 from zeroiqa.runs.remarks import counted
-from zeroiqa.runs.resolved import Builder
+from zeroiqa.runs.resolved import Builder, resolve
 from zeroiqa.runs.run import Run, caught_up, load_run, pending
 
 if TYPE_CHECKING:
@@ -96,8 +103,8 @@ def begin_run(
     run = replace(run, ignore_times=choices.ignore_times, image_seconds=choices.image_seconds)
     if there:
         run = _healed(run, sources, choices, tell)
-    if run.added:
-        tell(f"{folder} gets ratings by {', '.join(run.added)}; what it has is kept.")
+    for sentence in _additions(run):
+        tell(sentence)
     if any(run.followed) or choices.add:
         tell(_news(run, add=choices.add, fixed=fixed))
     return _pruned(run, choices, tell)
@@ -105,6 +112,7 @@ def begin_run(
 
 def resume_run(
     run: Run,
+    settings: Settings | None = None,
     *,
     choices: RunChoices = RunChoices(),
     tell: Callable[[str], None],
@@ -113,6 +121,7 @@ def resume_run(
 
     Args:
         run: From `load_run`; its settings may name another device.
+        settings: The same with other arithmetic; where that needs regions and the run has none, it gets them.
         choices: What is wanted of the run; `add` needs images, and is not for this.
         tell: Is given each sentence for the user.
 
@@ -120,14 +129,16 @@ def resume_run(
         UserError: the run is one of another version of the method, or its images are not found from here.
     """
     check_version(run.folder, run.identity)
+    segments = settings is not None and settings.makes_regions and not run.has_regions
     # all images would be tried again, and get the error that they are not found from here
-    refuse_elsewhere(run, range(run.n_shards) if choices.retry_errors else pending(run)[:1])
-    run = replace(
-        run,
-        ignore_times=choices.ignore_times,
-        image_seconds=choices.image_seconds,
-        builder=Builder(),
+    every = choices.retry_errors or segments
+    refuse_elsewhere(run, range(run.n_shards) if every else pending(run)[:1])
+    run = (
+        with_regions(run, settings) if settings is not None and segments else replace(run, builder=Builder())
     )
+    for sentence in _additions(run):
+        tell(sentence)
+    run = replace(run, ignore_times=choices.ignore_times, image_seconds=choices.image_seconds)
     return _pruned(_healed(run, None, choices, tell), choices, tell)
 
 
@@ -181,15 +192,19 @@ def foreseen(
     news = preview(folder, settings, sources, naming=naming, add=add, refresh=refresh, root=root)
     if news is None:
         return " (exists without a plan: would be planned)"
-    left = all_left(load_run(folder)) + news.new
+    run, wanted = load_run(folder), going_on(folder, settings).settings
+    segments = wanted.makes_regions and not run.has_regions
+    more = segments or not {*wanted.raters} <= {*run.settings.raters}
+    left = (run.n_images if more else all_left(run)) + news.new
     counts = [f"{number} {what}" for number, what in zip(news, news._fields, strict=True) if number]
+    counts += ["would get regions"] * segments
     return f" (exists: would be resumed; {', '.join([*counts, f'{counted(left)} left to do'])})"
 
 
 def default_folder(
     first: str, settings: Settings | Resolved, sources: Sequence[ImageRef], naming: Naming | None = None
 ) -> Path:
-    """Where a run goes that is given no folder.
+    """Where a run goes that is given no folder: where it is already, with regions or without, or a new one.
 
     Args:
         first: The first name that a caller gives.
@@ -203,7 +218,19 @@ def default_folder(
     first = first if naming is None else naming.names[0]
     first = "stdin" if first == "-" else Path(first).resolve().stem
     stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in first)
-    return RUNS / f"{stem[:40].strip('-') or 'images'}-{run_id(settings, sources, naming)[:8]}"
+    stem, resolved = stem[:40].strip("-") or "images", resolve(settings)
+    folder = RUNS / f"{stem}-{run_id(resolved, sources, naming)[:8]}"
+    others = () if folder.exists() else sorted(RUNS.glob(f"{stem}-{'?' * 8}"))
+    there = (each for each in others if is_same_but_for_regions(each, resolved, sources, naming))
+    return next(there, folder)
+
+
+def _additions(run: Run) -> Iterator[str]:
+    """A line on what the run gets that it did not have."""
+    added = ["regions and their ratings"] * run.gets_regions
+    added += [f"ratings by {', '.join(run.added)}"] * bool(run.added)
+    if added:
+        yield f"{run.folder} gets {', and '.join(added)}; what it has is kept."
 
 
 def _healed(

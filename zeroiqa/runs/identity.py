@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 
 WARNINGS = ("mass_threshold", "word_mass_threshold")
 """Settings that decide which images have a warning, and move no score."""
+
+SEGMENTED = "regions"
+"""The setting that asks for regions: whether a run has some is said by its `segmenter`."""
 
 LATER = ("min_pixels", "complement_rule", "segmenter_dtype")
 """Settings that came when there were runs already: one that has its default is in no id."""
@@ -105,6 +109,18 @@ def without_arithmetic(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity, "settings": _deciding(identity["settings"])}
 
 
+def going_on(settings: Settings, there: Mapping[str, Any]) -> Settings:
+    """The settings for a run that is there: it has regions where it had them, whatever lambda is.
+
+    Args:
+        settings: By the command, or of the run.
+        there: The run's record.
+    """
+    if there["segmenter"] is None or settings.crop == "whole":
+        return settings
+    return replace(settings, regions=True)
+
+
 def own_arithmetic(there: Mapping[str, Any], wanted: Settings) -> Settings:
     """The settings of a run for a command: the command's, but for the arithmetic of the run's scores.csv.
 
@@ -151,11 +167,13 @@ def check_version(folder: object, there: Mapping[str, Any]) -> None:
 
 
 def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`here` without the raters that it has beyond those of `there`.
+    """`here` without the raters, and the regions, that it has beyond those of `there`.
 
-    It equals `there` exactly if it is the same run with more raters. Where a rater of `there` is missing, it
-    stays as it is.
+    It equals `there` exactly if it is the same run with more of them. Where a rater of `there` is missing,
+    the raters stay as they are.
     """
+    if there["segmenter"] is None:
+        here = {**here, "segmenter": None}
     if not there["raters"].keys() < here["raters"].keys():
         return here
     return {
@@ -168,9 +186,8 @@ def without_additions(here: Mapping[str, Any], there: Mapping[str, Any]) -> Mapp
 def environment(settings: Settings) -> dict[str, str]:
     """Versions of what computes regions and ratings; a resume with others brings a warning."""
     versions = {"python": platform.python_version()}
-    models = find_segmenter(settings.segmenter).needs_weights or any(
-        find_rater(name).needs_weights for name in settings.raters
-    )
+    segments = settings.makes_regions and find_segmenter(settings.segmenter).needs_weights
+    models = segments or any(find_rater(name).needs_weights for name in settings.raters)
     of_models = _LIBRARIES_OF_MODELS if models else {}
     for library, packages in {**_LIBRARIES, **of_models}.items():
         for package in packages:
@@ -201,7 +218,7 @@ def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]
 
 
 def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ("standards", *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
+    left_out = ("standards", SEGMENTED, *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
     deciding = {key: value for key, value in fields.items() if key not in left_out}
     for key, default in _later_defaults().items():
         if deciding.get(key) == default:

@@ -14,7 +14,7 @@ from zeroiqa.errors import ChangedError, UnreachableError, printable
 from zeroiqa.files.storage import is_remote
 from zeroiqa.guards.budget import Budget
 from zeroiqa.guards.together import Failure, failure_of, together
-from zeroiqa.pipeline import Method, find_regions
+from zeroiqa.pipeline import Method, OfWhole, find_regions
 from zeroiqa.runs import parts
 from zeroiqa.runs.latest import newest_part
 from zeroiqa.runs.parts import RatingsRow, RegionsRow
@@ -68,6 +68,10 @@ class Item(NamedTuple):
     """That of `error`."""
     kept: Mapping[str, RatingsRow] = MappingProxyType({})
     """Rater -> what an older part has of it, which stays."""
+    whole: Mapping[str, OfWhole] = MappingProxyType({})
+    """Rater -> what an older part has of the whole image, which stays where the regions are new."""
+    rated_hash: bytes | None = None
+    """`content_hash` of the file of which that is; None where it is not known, or the row says it."""
     due: bool = True
     """Whether anything of it is to be computed."""
 
@@ -92,25 +96,25 @@ def items_of(run: Run, method: Method, shards: Iterable[int], skip: Mapping[int,
         images = run.planned(number)
         if run.ignore_times:
             images = [_untimed(image) for image in images]
-        rows = [_known_regions(run, shard), *(_known_ratings(run, shard, name) for name in shard.raters)]
-        for image, row, *ratings in zip(images, *rows, strict=True):
+        rows = [_known_ratings(run, shard, name) for name in shard.raters]
+        for image, (row, rated_hash), *ratings in zip(images, _known_regions(run, shard), *rows, strict=True):
+            by_rater = dict(zip(shard.raters, ratings, strict=True))
             kept = {
-                name: known
-                for name, known in zip(shard.raters, ratings, strict=True)
-                if known is not None and row is not None
+                name: known for name, (known, _) in by_rater.items() if known is not None and row is not None
             }
+            whole = {name: known for name, (_, known) in by_rater.items() if known is not None}
             due = not shard.finished and (row is None or len(kept) < len(shard.raters))
             skipped, cause = skip.get(image.image) if due else None, None
             if due and image.image in run.revisions.gone:
                 skipped, cause = f"{printable(image.ref.name)} is gone.", UnreachableError.cause
+            if (rated_hash if row is None else row.content_hash) is not None:  # says more than the time
+                image = _untimed(image)
             if row is None:
                 broken = None if skipped is None else RegionsRow(image.image, error=skipped, cause=cause)
-                yield Item(shard, image, broken, due=due)
+                yield Item(shard, image, broken, due=due, whole=whole, rated_hash=rated_hash)
                 continue
-            if row.content_hash is not None:  # says more than the time
-                image = _untimed(image)
             error = skipped if row.error is None else None
-            yield Item(shard, image, row, error=error, cause=error and cause, kept=kept, due=due)
+            yield Item(shard, image, row, error=error, cause=error and cause, kept=kept, due=due, whole=whole)
 
 
 def _untimed(image: Planned) -> Planned:
@@ -128,32 +132,40 @@ def _wanted(run: Run, method: Method, number: int) -> Wanted:
     return Wanted(number, there(parts.REGIONS), raters, generation)
 
 
-def _known_regions(run: Run, shard: Wanted) -> Iterator[RegionsRow | None]:
-    """What the newest part has of each image of a shard; None for those that are to be computed."""
+def _known_regions(run: Run, shard: Wanted) -> Iterator[tuple[RegionsRow | None, bytes | None]]:
+    """What the newest part has of each image of a shard; None for those that are to be computed.
+
+    With it the hash of the file of which the whole image was rated, where regions are all that it lacks.
+    """
     there = newest_part(run, shard.number, parts.REGIONS)
     if there is None or shard.finished:
-        yield from itertools.repeat(None, run.shards[shard.number])
+        yield from itertools.repeat((None, None), run.shards[shard.number])
         return
     again = run.revisions.again(shard.number, there)
     for row in parts.read_regions(run.folder, shard.number, there, run.images_of(shard.number)):
         change = again.get(row.image)
-        yield None if change == "replaced" or (change == "retried" and row.error is not None) else row
+        stays = change is None or (change == "retried" and row.error is None)
+        rated = change == "segmented" and row.error is None
+        yield row if stays else None, row.content_hash if rated else None
 
 
-def _known_ratings(run: Run, shard: Wanted, rater: str) -> Iterator[RatingsRow | None]:
-    """The same for the ratings by one of the raters whose part is wanted."""
+def _known_ratings(run: Run, shard: Wanted, rater: str) -> Iterator[tuple[RatingsRow | None, OfWhole]]:
+    """The same for the ratings by one of the raters whose part is wanted; and those of the whole image, where
+    they stay and its regions are new."""
     there = newest_part(run, shard.number, parts.rating_stage(rater))
     if there is None:
-        yield from itertools.repeat(None, run.shards[shard.number])
+        yield from itertools.repeat((None, None), run.shards[shard.number])
         return
     again = run.revisions.again(shard.number, there)
     for row in parts.read_ratings(run.folder, rater, shard.number, there, run.images_of(shard.number)):
         change = again.get(row.image)
-        yield None if change == "replaced" or (change == "retried" and _failed_rating(rater, row)) else row
-
-
-def _failed_rating(rater: str, row: RatingsRow) -> bool:
-    return row.ratings is None or failure(rater, row.ratings) is not None
+        failed = change is not None and (row.ratings is None or failure(rater, row.ratings) is not None)
+        stays = change is None or (change == "retried" and not failed)
+        whole = change == "segmented" and not failed and row.ratings
+        yield (
+            row if stays else None,
+            {standard: by_view[0] for standard, by_view in whole.items()} if whole else None,
+        )
 
 
 @contextmanager
@@ -206,10 +218,13 @@ def _decoded(item: Item, method: Method) -> Item:
     def look(content: bytes) -> None:
         nonlocal found
         found = parts.content_hash(content)
-        if item.row is not None and item.row.content_hash not in (None, found):
+        known, done = item.rated_hash, "that was rated"
+        if item.row is not None:
+            known, done = item.row.content_hash, "whose regions were found"
+        if known not in (None, found):
             raise ChangedError(
-                f"{printable(ref.name)} has changed: it is not the file whose regions were found; give "
-                "the same command again, which takes the file of now."
+                f"{printable(ref.name)} has changed: it is not the file {done}; give the same command again, "
+                "which takes the file of now."
             )
 
     try:

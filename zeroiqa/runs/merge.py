@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -66,6 +67,12 @@ def _check(first: Run, other: Run) -> None:
             f"`zeroiqa score -o {other.folder}` goes on with them."
         )
     changed = differences(first.identity, other.identity)
+    if first.has_regions != other.has_regions and changed.keys() <= {"segmenter"}:
+        has, lacks = (first, other) if first.has_regions else (other, first)
+        command = f"zeroiqa score -o {shlex.quote(str(lacks.folder))} --regions"
+        raise UserError(
+            f"{has.folder} has regions and {lacks.folder} has none; `{command}` adds them and their ratings."
+        )
     if changed:
         field, (one, two) = next(iter(changed.items()))
         raise UserError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.errors import UserError
 from zeroiqa.files.atomic import remove_leftovers
 from zeroiqa.files.storage import Location
-from zeroiqa.runs import following, plan, record
+from zeroiqa.runs import following, plan, record, revisions
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
     WARNINGS,
@@ -20,6 +20,7 @@ from zeroiqa.runs.identity import (
     without_arithmetic,
 )
 from zeroiqa.runs.naming import Naming
+from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.refusals import refuse_other_images, refuse_others
 from zeroiqa.runs.run import Run, run_of
 from zeroiqa.settings import Settings
@@ -51,9 +52,11 @@ def open_run(
     refresh: bool = False,
     root: str = "",
 ) -> Run:
-    """Create a run, or open the one that is there if it is the same, or the same with fewer raters.
+    """Create a run, or open the one that is there if it is the same, or the same with fewer raters or none of
+    the regions.
 
-    Further raters are added to it: the parts that are there stay, and their own ratings become pending.
+    Further raters are added to it: the parts that are there stay, and their own ratings become pending. So do
+    regions and their ratings where it has none; a run that has some goes on with them, whatever lambda is.
     Images that are new under the names that the run is of come behind those that are there, in shards of
     their own; those that are not found any more are gone from then on. The arithmetic stays the run's own.
 
@@ -72,37 +75,52 @@ def open_run(
         UserError: the folder holds something else or cannot be written, a name in the settings is unknown, or
             a standard of a run that is begun needs text prompts and no image has one.
     """
-    resolved = _resolved(settings)
-    settings, identity = resolved.settings, _identity(resolved, sources, naming)
-    method = resolved.method
+    resolved = going_on(folder, settings)
     begun = record.is_run(folder)
     images = [(source.path, source.prompt) for source in sources]
-    unprompted = check_prompts(method.standards, images) if add or not begun else None
+    unprompted = check_prompts(resolved.method.standards, images) if add or not begun else None
     if not begun:
-        versions, origin = environment(settings), record.origin_here(folder)
-        record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
+        _create(folder, resolved, _identity(resolved, sources, naming), preset)
     found = record.read_record(folder)
+    resolved = resolved.going_on(found["identity"])  # another process may have been first
+    identity = _identity(resolved, sources, naming)
     there = _same_method(folder, found, identity)
     if not plan.belongs(plan.first_inputs(folder), there["inputs"]):  # the creation was interrupted
         _plan(folder, sources, naming, there["inputs"])
     news = following.look(folder, naming, sources, root)
     follows = refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
-    own = own_arithmetic(found["settings"], settings)
-    if there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], settings):
-        found = record.extend(folder, found, own, {**identity, "inputs": there["inputs"]})
+    found, own = _extended(folder, found, resolved.settings, {**identity, "inputs": there["inputs"]})
     followed = following.follow(folder, news, naming) if follows and not fixed else news.counts
-    added = tuple(name for name in settings.raters if name not in there["raters"])
     run = run_of(folder, found, own)
     run = replace(
         run,
         warnings=(*run.warnings, *filter(None, [unprompted])),
-        added=added,
+        **_news(there, identity),
         followed=followed,
         root=root,
         builder=resolved.builder,
     )
     remove_leftovers(folder)
     return run
+
+
+def with_regions(run: Run, settings: Settings) -> Run:
+    """A run that has no regions, to which those of some settings are added; its own images stay.
+
+    Args:
+        run: From `load_run`.
+        settings: The run's, but that they make regions.
+
+    Raises:
+        UserError: what the settings name is another segmenter, rater or standard than the run's.
+    """
+    resolved, found = _resolved(settings), record.read_record(run.folder)
+    identity = identity_of(resolved.identity, found["identity"]["inputs"])
+    there = _same_method(run.folder, found, identity)
+    found, own = _extended(run.folder, found, settings, identity)
+    return replace(
+        run_of(run.folder, found, own), **_news(there, identity), root=run.root, builder=resolved.builder
+    )
 
 
 def preview(
@@ -122,13 +140,79 @@ def preview(
     Raises:
         UserError: as `open_run`.
     """
-    identity = _identity(_resolved(settings), sources, naming)
+    identity = _identity(going_on(folder, settings), sources, naming)
     there = _same_method(folder, record.read_record(folder), identity)
     if not plan.belongs(plan.first_inputs(folder), there["inputs"]):
         return None
     news = following.look(folder, naming, sources, root)
     refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
     return news.counts
+
+
+def going_on(folder: Location, settings: Settings | Resolved) -> Resolved:
+    """What settings stand for in the run that a folder holds, which keeps its regions; or in a new one there.
+
+    Raises:
+        UserError: something else is there, or run.json cannot be read.
+    """
+    resolved = _resolved(settings)
+    if not record.is_run(folder):
+        return resolved
+    return resolved.going_on(record.read_record(folder)["identity"])
+
+
+def is_same_but_for_regions(
+    folder: Location, resolved: Resolved, sources: Sequence[ImageRef], naming: Naming | None
+) -> bool:
+    """Whether a folder holds the run of what is named by these settings, with regions or without.
+
+    A folder that holds nothing that can be read is not that.
+    """
+    here = _identity(resolved, sources, naming)
+    try:
+        there = without_arithmetic(record.read_record(folder)["identity"])
+        if {**there, "segmenter": None} != {**here, "segmenter": None}:
+            return False
+        here = _identity(resolved.going_on(there), sources, naming)  # what it names may not be there
+    except UserError:
+        return False
+    return there["segmenter"] in (None, here["segmenter"])
+
+
+def _create(folder: Location, resolved: Resolved, identity: Mapping[str, Any], preset: str) -> None:
+    settings, method = resolved.settings, resolved.method
+    versions, origin = environment(settings), record.origin_here(folder)
+    record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
+
+
+def _extended(
+    folder: Location, found: dict[str, Any], wanted: Settings, identity: Mapping[str, Any]
+) -> tuple[dict[str, Any], Settings]:
+    """What run.json tells of a run after raters and regions are added to it, and by which settings it works.
+
+    Args:
+        folder: Of the run.
+        found: What run.json tells now.
+        wanted: By the command.
+        identity: What the run is then.
+    """
+    there, own = found["identity"], own_arithmetic(found["settings"], wanted)
+    segments = there["segmenter"] is None and identity["segmenter"] is not None
+    if segments:  # in effect once run.json says so, too: whatever comes between, no image is without
+        images = range(sum(plan.planned_sizes(folder)))
+        revisions.add(folder, [Change(image, "segmented") for image in images])
+        own = replace(own, regions=True)
+    if segments or there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], wanted):
+        found = record.extend(folder, found, own, identity)
+    return found, own
+
+
+def _news(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a run that say what was added to it."""
+    return {
+        "added": tuple(name for name in here["raters"] if name not in there["raters"]),
+        "gets_regions": there["segmenter"] is None and here["segmenter"] is not None,
+    }
 
 
 def _resolved(settings: Settings | Resolved) -> Resolved:

@@ -51,7 +51,14 @@ _INT, _FLOAT, _TEXT = (
 _MASK = _struct(size=pa.list_(_INT), counts=pa.list_(_INT))
 _REGION = _struct(x0=_INT, y0=_INT, x1=_INT, y1=_INT, area=_FLOAT, kind=_TEXT, mask=_MASK, weight=_FLOAT)
 _RATING = _struct(
-    standard=_TEXT, view=_INT, logprobs=pa.list_(_FLOAT), mass=_FLOAT, value=_FLOAT, answer=_TEXT
+    standard=_TEXT,
+    view=_INT,
+    logprobs=pa.list_(_FLOAT),
+    mass=_FLOAT,
+    value=_FLOAT,
+    answer=_TEXT,
+    measures=pa.map_(_TEXT, _FLOAT),
+    description=_TEXT,
 )
 _REGIONS_SCHEMA = _schema(
     image=pa.int64(),
@@ -64,7 +71,7 @@ _REGIONS_SCHEMA = _schema(
     cause=_TEXT,
 )
 _RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING), cause=_TEXT)
-_LATER = ("content_hash", "value", "cause", "weight", "answer")
+_LATER = ("content_hash", "value", "cause", "weight", "answer", "measures", "description")
 """Columns, and fields of a region or rating, that the parts of older versions lack."""
 
 Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
@@ -378,6 +385,8 @@ def _rating_records(ratings: Ratings) -> list[dict[str, Any]]:
             "mass": rating and rating.mass,
             "value": rating and rating.value,
             "answer": rating and rating.answer,
+            "measures": (rating and rating.measures) or None,
+            "description": rating and rating.description,
         }
         for standard, by_view in ratings.items()
         for view, rating in enumerate(by_view)
@@ -387,10 +396,19 @@ def _rating_records(ratings: Ratings) -> list[dict[str, Any]]:
 def _ratings(records: list[dict[str, Any]]) -> Ratings:
     ratings: dict[str, list[Rating | None]] = {}
     for record in records:
-        logprobs = record["logprobs"]
-        value, answer = record.get("value"), record.get("answer")  # older parts have no such fields
-        rating = None if logprobs is None else Rating(tuple(logprobs), record["mass"], value, answer)
-        if rating is not None:
-            check_rating(rating)
+        rating = None if record["logprobs"] is None else _rating(record)
         ratings.setdefault(record["standard"], []).append(rating)
     return {standard: tuple(by_view) for standard, by_view in ratings.items()}
+
+
+def _rating(record: dict[str, Any]) -> Rating:
+    rating = Rating(
+        logprobs=tuple(record["logprobs"]),
+        mass=record["mass"],
+        value=record.get("value"),  # older parts have no such fields
+        answer=record.get("answer"),
+        measures=dict(record.get("measures") or ()),
+        description=record.get("description"),
+    )
+    check_rating(rating)
+    return rating

@@ -43,6 +43,8 @@ class PlannedRun:
     """What the user should know: libraries have changed since the run was started, prompts are missing."""
     added: tuple[str, ...] = ()
     """Raters that the run did not have until it was opened this time."""
+    gets_regions: bool = False
+    """Whether it had none until then."""
     followed: Followed = field(default_factory=Followed)
     """Images that have come and gone since it was opened the last time."""
     origin: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -73,6 +75,11 @@ class PlannedRun:
     def stages(self) -> tuple[str, ...]:
         """Folders that hold one part per shard, in the order in which they are filled."""
         return (parts.REGIONS, *map(parts.rating_stage, self.settings.raters))
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether the regions of its images are found and rated."""
+        return self.identity["segmenter"] is not None
 
     @property
     def units(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""run.json: what a run is, written once; later only raters are added to it."""
+"""run.json: what a run is, written once; later only raters and regions are added to it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from zeroiqa.settings import Settings
 from zeroiqa.version import __version__
 
 NAME = "run.json"
-FORMAT = 3
+FORMAT = 4
 """Goes up when an older zeroiqa could misread the folder. 2: images can be added to the plan. 3: there are
-revisions, and later generations of parts."""
+revisions, and later generations of parts. 4: a run may lack the regions that its settings allow, and get them
+by a revision."""
 _KEYS = {"run_id", "format", "settings", "labels", "identity", "environment"}
 
 
@@ -79,7 +80,7 @@ def origin_here(folder: Location) -> dict[str, str]:
 def extend(
     folder: Location, record: Mapping[str, Any], settings: Settings, identity: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Replace run.json by one with more raters, or with settings that change no score."""
+    """Replace run.json by one with more raters, with regions, or with settings that change no score."""
     larger = {
         **record,
         "run_id": run_id_of(identity),

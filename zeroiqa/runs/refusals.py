@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def refuse_others(folder: Location, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Raise `UserError` unless `here` is the method that is there, or the same with more raters."""
+    """Raise `UserError` unless `here` is the method that is there, or that with more raters or regions."""
     check_version(folder, there)
     if without_additions(here, there) == there:
         return

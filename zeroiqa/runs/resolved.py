@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.pipeline import Method, assemble, new_rater, new_segmenter
 from zeroiqa.raters import find_rater
-from zeroiqa.runs.identity import method_identity
+from zeroiqa.runs.identity import going_on, method_identity
 from zeroiqa.segmenters import find_segmenter
 from zeroiqa.settings import Settings
 from zeroiqa.types import Rater, Segmenter
@@ -76,7 +76,7 @@ class Builder:
         return _once(self._raters, choices, lambda: new_rater(name, settings, options))
 
     def _segmenter(self, settings: Settings) -> Segmenter | None:
-        if settings.crop == "whole":
+        if not settings.makes_regions:
             return None
         choices = (settings.segmenter, settings.segmenter_options())
         return _once(self._segmenters, choices, lambda: new_segmenter(settings, self._replies))
@@ -107,6 +107,11 @@ class Resolved:
             UserError: as `method`; or weights are neither on this machine nor to be had.
         """
         return method_identity(self.settings, self.method)
+
+    def going_on(self, there: Mapping[str, Any]) -> Resolved:
+        """The same for a run that is there, by its record; see `zeroiqa.runs.identity.going_on`."""
+        settings = going_on(self.settings, there)
+        return self if settings == self.settings else replace(self, settings=settings)
 
 
 def resolve(settings: Settings | Resolved) -> Resolved:

@@ -1,8 +1,9 @@
 """Revisions: what has changed in a run since its images were planned.
 
 RUN/revision-0001.parquet and so on are each created once, under a number that is free, and never written
-again. A revision says of some images that they are other files now, that they shall be tried again, or that
-they are gone. The parts of a shard that one asks to be computed again carry its number: their generation.
+again. A revision says of some images that they are other files now, that they shall be tried again, that they
+get regions, or that they are gone. The parts of a shard that one asks to be computed again carry its number:
+their generation.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from zeroiqa.runs.part_checks import check_columns
 
 PREFIX = "revision-"
 """What the names of the files begin with."""
-What: TypeAlias = Literal["replaced", "retried", "gone", "back", "pruned"]
+What: TypeAlias = Literal["replaced", "segmented", "retried", "gone", "back", "pruned"]
+_REQUESTS: tuple[What, ...] = ("retried", "segmented", "replaced")
+"""Those that have something computed again, each more than the one before."""
 _TOKEN = b"zeroiqa.written-by"
 _SCHEMA_FIELDS: dict[str, pa.DataType] = {
     "image": pa.int64(),
@@ -44,9 +47,10 @@ class Change(NamedTuple):
     image: int
     """Position in the plan."""
     change: What
-    """`replaced`: it is another file, or has another prompt, and is computed again wholly. `retried`: what
-    failed is computed again. `gone`: it is not found any more. `back`: it is found again. `pruned`: it is
-    gone, and left out of every table."""
+    """`replaced`: it is another file, or has another prompt, and is computed again wholly. `segmented`: its
+    regions are found and rated, and what failed is computed again; in effect once run.json says that the run
+    has regions. `retried`: what failed is computed again. `gone`: it is not found any more. `back`: it is
+    found again. `pruned`: it is gone, and left out of every table."""
     bytes: int = 0
     """As the plan has it, for the file of now; so are the others."""
     modified: int | None = None
@@ -68,6 +72,8 @@ class Revisions:
     """Images that are not found any more, those included that are pruned."""
     pruned: frozenset[int] = frozenset()
     """Images that are left out of every table."""
+    segmented: frozenset[int] = frozenset()
+    """Images that get regions which the run did not have when they were planned."""
     _now: Mapping[int, Change] = field(default_factory=dict, hash=False)
     """Image -> what replaces its row of the plan."""
     _requests: Mapping[int, _Requests] = field(default_factory=dict, hash=False)
@@ -106,12 +112,12 @@ class Revisions:
         return (0, *(number for number, _ in self._requests.get(shard, ())))
 
     def again(self, shard: int, since: int) -> Mapping[int, What]:
-        """The images of a shard that its parts of a generation lack, each `replaced` or `retried`."""
+        """The images of a shard that its parts of a generation lack, and why: the most that is asked for."""
         found: dict[int, What] = {}
         for number, images in self._requests.get(shard, ()):
             if number > since:
                 for image, change in images.items():
-                    found[image] = "replaced" if found.get(image) == "replaced" else change
+                    found[image] = max(found.get(image, change), change, key=_REQUESTS.index)
         return found
 
 
@@ -139,8 +145,12 @@ def add(folder: Location, changes: Sequence[Change]) -> int:
             return len(new)
 
 
-def read(folder: Location) -> Revisions:
+def read(folder: Location, *, regions: bool = True) -> Revisions:
     """The revisions of a run.
+
+    Args:
+        folder: Of the run.
+        regions: Whether it has regions; if not, those that ask for some are not in effect.
 
     Raises:
         UserError: one of them, or the plan, cannot be read.
@@ -152,6 +162,7 @@ def read(folder: Location) -> Revisions:
     now: dict[int, Change] = {}
     missing: dict[int, What] = {}
     requests: dict[int, dict[int, dict[int, What]]] = {}
+    segmented: set[int] = set()
     for number, path in sorted(files.items()):
         for change in _changes(path, ends[-1]):
             if change.change in ("replaced", "back"):
@@ -159,13 +170,16 @@ def read(folder: Location) -> Revisions:
                 missing.pop(change.image, None)
             elif change.change in ("gone", "pruned"):
                 missing[change.image] = change.change
-            if change.change in ("replaced", "retried"):
+            if change.change == "segmented":
+                segmented.add(change.image)
+            if change.change in _REQUESTS and (regions or change.change != "segmented"):
                 by_number = requests.setdefault(bisect_right(ends, change.image), {})
                 by_number.setdefault(number, {})[change.image] = change.change
     return Revisions(
         number=max(files),
         gone=frozenset(missing),
         pruned=frozenset(image for image, change in missing.items() if change == "pruned"),
+        segmented=frozenset(segmented),
         _now=now,
         _requests={shard: tuple(by_number.items()) for shard, by_number in requests.items()},
     )
@@ -186,6 +200,8 @@ def _in_effect(change: Change, there: Revisions, later: set[int]) -> bool:
         case "replaced" | "back":
             now = there._now.get(change.image)
             return not gone and now is not None and now[2:] == change[2:]
+        case "segmented":
+            return change.image in there.segmented
         case "retried":
             return change.image in later
         case "gone":

@@ -14,6 +14,7 @@ from zeroiqa.files.storage import Location
 from zeroiqa.runs import events, findings, parts, plan, record, revisions
 from zeroiqa.runs.identity import (
     environment,
+    going_on,
     kinds_of,
     run_id_of,
     without_arithmetic,
@@ -55,6 +56,7 @@ _OF_THE_COMMAND = (
     "settings",
     "warnings",
     "added",
+    "gets_regions",
     "followed",
     "ignore_times",
     "root",
@@ -99,15 +101,15 @@ def load_run(folder: Location) -> Run:
 
 
 def is_current(run: Run) -> bool:
-    """Whether nobody has added raters, images or revisions to the run since it was opened."""
+    """Whether nobody has added raters, regions, images or revisions to the run since it was opened."""
     now = load_run(run.folder)
     return (now.run_id, now.shards, now.revisions.number) == (run.run_id, run.shards, run.revisions.number)
 
 
 def caught_up(run: Run) -> Run:
-    """The run with the images and revisions that it has now; with the raters that it had."""
+    """The run with the images and revisions that it has now; as it was where it got raters or regions."""
     now = load_run(run.folder)
-    if now.settings.raters != run.settings.raters:
+    if (now.settings.raters, now.has_regions) != (run.settings.raters, run.has_regions):
         return run
     return replace(now, **{name: getattr(run, name) for name in _OF_THE_COMMAND})
 
@@ -116,7 +118,7 @@ def revised(run: Run, changes: Sequence[revisions.Change] = ()) -> Run:
     """The run with the revisions of now, after one of some changes; a `UserError` if that does not work."""
     if changes:
         revisions.add(run.folder, changes)
-    return replace(run, revisions=revisions.read(run.folder))
+    return replace(run, revisions=revisions.read(run.folder, regions=run.has_regions))
 
 
 def pending(run: Run, raters: Sequence[str] | None = None) -> list[int]:
@@ -191,6 +193,7 @@ def run_of(folder: Location, found: Mapping[str, Any], settings: Settings) -> Ru
         UserError: its plan is missing, or another one's.
     """
     identity, last = without_arithmetic(found["identity"]), plan.all_inputs(folder)
+    settings = going_on(settings, identity)
     if last is None or not plan.belongs(plan.first_inputs(folder), identity["inputs"]):
         raise UserError(
             f"{folder / plan.NAME} is missing or belongs to another run; give the command of the run again."
@@ -213,7 +216,7 @@ def run_of(folder: Location, found: Mapping[str, Any], settings: Settings) -> Ru
         shards=shards,
         warnings=_warnings(folder, found["environment"], settings),
         origin=found.get("origin", {}),
-        revisions=revisions.read(folder),
+        revisions=revisions.read(folder, regions=identity["segmenter"] is not None),
     )
 
 

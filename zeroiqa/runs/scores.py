@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from zeroiqa.raters import find_rater
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import parts, plan
 from zeroiqa.runs.plan import Planned
-from zeroiqa.settings import key_of, settings_from_dict
+from zeroiqa.settings import Settings, key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if members:
         fields.setdefault("rater_weights", [])
     settings = settings_from_dict({**run.settings.to_dict(), **fields}, "the command")
+    _check_regions(run, settings)
     if settings.standard_weights:
         check_mean(run.units)
     ids = run.identity["raters"]
@@ -145,6 +147,16 @@ def reaggregation(run: PlannedRun, choices: Mapping[str, Any]) -> Aggregation:
     if settings.readout == "greedy" != run.settings.readout:
         _check_answers(run, settings.raters)
     return replace(settings.aggregation, members=members)
+
+
+def _check_regions(run: PlannedRun, settings: Settings) -> None:
+    """Refuse to weigh the regions of a run that has none."""
+    if settings.makes_regions and not run.has_regions:
+        command = f"zeroiqa score -o {shlex.quote(str(run.folder))} --lambda {settings.lam:g}"
+        raise UserError(
+            f"{run.folder} has no regions, which lambda {settings.lam:g} weighs; `{command}` adds them and "
+            "their ratings to it."
+        )
 
 
 def _check_answers(run: PlannedRun, raters: Iterable[str]) -> None:
@@ -259,4 +271,5 @@ def _score(
         scales=scales,
         lower_is_better=lower,
         size=stored.size,
+        segmented=run.has_regions,
     )

@@ -175,22 +175,22 @@ def _rated(group: Sequence[Item], name: str, method: Method) -> list[RatingsRow]
         [
             row
             for part in chunks((item for item in group if name not in item.kept), rater.images_per_call)
-            for row in _rated_together(part, rater, method)
+            for row in _rated_together(part, name, method)
         ]
     )
     return [item.kept[name] if name in item.kept else next(new) for item in group]
 
 
-def _rated_together(group: Sequence[Item], rater: Rater, method: Method) -> list[RatingsRow]:
+def _rated_together(group: Sequence[Item], name: str, method: Method) -> list[RatingsRow]:
     """One row per image, from one call of the rater."""
 
     def work(items: Sequence[Item]) -> Iterator[RatingsRow]:
-        images = [
-            (item.image, item.row.regions)
-            for item in items
-            if item.row is not None and item.image is not None
-        ]
-        found = iter(rate_images(images, rater, method))
+        images, known = [], []
+        for item in items:
+            if item.row is not None and item.image is not None:
+                images.append((item.image, item.row.regions))
+                known.append(item.whole.get(name))
+        found = iter(rate_images(images, method.raters[name], method, known))
         for item in items:
             if item.image is None:  # an error of its regions is said there
                 yield RatingsRow(item.planned.image, error=item.error, cause=item.cause)

@@ -220,7 +220,7 @@ def _views(settings: Settings, trial: Trial, spending: Spending) -> tuple[float 
     """Views of an image, and where that number comes from."""
     if spending.views_per_image is not None:
         return spending.views_per_image, "--views-per-image"
-    if settings.crop == "whole":
+    if not settings.makes_regions:
         return 1.0, "the whole"
     if not find_segmenter(settings.segmenter).needs_weights:
         return trial.views, f"measured on {trial.images} of the images" if trial.images else trial.why_not

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 )
 @setting("standards", "Name or TOML file; repeat for several.", option="--standard")
 @setting("crop", "How a region is shown to the rater.")
+@setting("regions", "Find and rate regions though --lambda is 0, where they move no score.")
 @arithmetic_options
 @model_options
 @image_options

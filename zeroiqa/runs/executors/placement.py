@@ -54,7 +54,7 @@ class Placement:
 
 def uses_models(settings: Settings) -> bool:
     """Whether the segmenter or a rater has weights."""
-    segments = settings.crop != "whole" and find_segmenter(settings.segmenter).needs_weights
+    segments = settings.makes_regions and find_segmenter(settings.segmenter).needs_weights
     return segments or any(find_rater(name).needs_weights for name in settings.raters)
 
 
