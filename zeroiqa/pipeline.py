@@ -28,7 +28,6 @@ from zeroiqa.views import cut_views
 from zeroiqa.weights.options import ModelOptions
 from zeroiqa.weights.replies import Replies
 
-
 OfWhole: TypeAlias = Mapping[str, Rating | None] | None
 """Standard name -> rating of the whole image; None where it is not known."""
 

@@ -71,15 +71,14 @@ def coco_file(path: Location) -> Iterator[AddRegions]:
             name: str,
             size: tuple[int, int],
             regions: Sequence[Region],
-            columns: Mapping[str, Any] = {},  # noqa: B006 -- only read
+            columns: Mapping[str, Any] = {},
             of_regions: Sequence[Mapping[str, Any]] = (),
         ) -> None:
             nonlocal images, annotations
             images += 1
             later.write(b"\n" if images == 1 else b",\n")
-            later.write(
-                _json({"id": image, "file_name": name, "height": size[0], "width": size[1]} | columns)
-            )
+            about = {"id": image, "file_name": name, "height": size[0], "width": size[1], **columns}
+            later.write(_json(about))
             for index, region in enumerate(regions):
                 annotations += 1
                 file.write(b"\n" if annotations == 1 else b",\n")

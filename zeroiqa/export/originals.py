@@ -13,8 +13,8 @@ from zeroiqa.errors import ImageError
 from zeroiqa.files.atomic import created
 from zeroiqa.files.storage import is_remote
 from zeroiqa.images.archives import parts_of
-from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.read import pieces
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, plan
 from zeroiqa.runs.naming import root_of
 

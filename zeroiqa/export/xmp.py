@@ -161,8 +161,16 @@ def merged(there: bytes | None, score: ImageScore, options: SideCarOptions, coun
 
 def _rating_of_others(packet: Packet) -> str | None:
     """The rating that somebody else gave; None if there is none, or it says that there is none (0)."""
-    rating = packet.value(RATING)
-    return None if rating in (None, "", "0", packet.value(STARS)) else rating
+    rating = _number(packet.value(RATING))
+    return None if rating in (None, "", "0", _number(packet.value(STARS))) else rating
+
+
+def _number(text: str | None) -> str | None:
+    """A number as everybody writes it: 3.0 is 3."""
+    try:
+        return text and f"{float(text):g}"
+    except ValueError:
+        return text
 
 
 def _text(value: object) -> str | None:

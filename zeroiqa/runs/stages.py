@@ -23,7 +23,7 @@ from zeroiqa.runs.items import Item, chunks, items_of, prepared
 from zeroiqa.runs.parts import RatingsRow
 from zeroiqa.runs.resolved import Builder
 from zeroiqa.runs.run import Run
-from zeroiqa.types import Image, Rater
+from zeroiqa.types import Image
 
 _NOTHING: Mapping[int, str] = MappingProxyType({})
 

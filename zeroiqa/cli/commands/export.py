@@ -16,6 +16,8 @@ from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
     from zeroiqa.export.images import Chosen, Exported, Format
+    from zeroiqa.export.stars import Stars
+    from zeroiqa.export.xmp import SideCarOptions, SideCars
     from zeroiqa.runs import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,6 +64,26 @@ def coco(run: Location, only: str | None, output: Location) -> None:
     if output.exists():
         raise UserError(f"{printable(str(output))} exists; give the name of a new file with -o.")
     found = _exported(loaded, lambda: to_coco(output, score_columns(loaded)), chosen)
+    say(f"{_images(found.images)} in {output}")
+
+
+@export.command()
+@_common
+@_to_folder
+@click.option("--copy", is_flag=True, help="Copy the images into data/, so that the folder can be moved.")
+def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
+    """A FiftyOne dataset: scores, tags and reasons as fields of samples, regions as detections.
+
+    `fiftyone.Dataset.from_dir(FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)` loads it. The images stay
+    where they are; members of archives are copied.
+    """
+    from zeroiqa.export.fiftyone import to_fiftyone
+    from zeroiqa.runs import score_columns
+
+    loaded, chosen = _opened(run, only)
+    _refuse_taken(output)
+    columns = score_columns(loaded)
+    found = _exported(loaded, lambda: to_fiftyone(output, loaded, columns, copy=copy), chosen)
     say(f"{_images(found.images)} in {output}")
 
 
