@@ -1,7 +1,7 @@
 """A dataset on disk that FiftyOne imports as `fiftyone.types.FiftyOneDataset`.
 
-Its format: https://docs.voxel51.com/user_guide/import_datasets.html#fiftyonedataset; documents of MongoDB in its
-extended JSON. The images stay where they are.
+Its format: https://docs.voxel51.com/user_guide/import_datasets.html#fiftyonedataset; documents of MongoDB in
+its extended JSON. The images stay where they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zeroiqa.export.columns import image_columns, region_columns
 from zeroiqa.export.originals import copied, name_of_copy
 from zeroiqa.files.atomic import replaced
 from zeroiqa.files.storage import is_remote
-from zeroiqa.names import json_text
+from zeroiqa.names import escaped, json_text
 from zeroiqa.report.overlay import resized_mask
 from zeroiqa.runs.score_files import table_schema
 
@@ -68,7 +68,7 @@ def to_fiftyone(folder: Path, run: Run, columns: Sequence[str], *, copy: bool = 
                 path = f"data/{name_of_copy(image.planned.image, run.n_images, ref)}"
                 if why := copied(ref, folder / path):
                     return why
-            elif path.encode(errors="replace") != path.encode(errors="surrogateescape"):
+            elif path != escaped(path):
                 return "whose paths are not UTF-8 (--copy gives them names that are)"
             sample = {"filepath": path, **_sample(image, run.run_id, fields)}
             file.write((b"\n" if count == 0 else b",\n") + json_text(sample).encode())
@@ -83,7 +83,7 @@ def to_fiftyone(folder: Path, run: Run, columns: Sequence[str], *, copy: bool = 
 
 
 def _names(columns: Sequence[str]) -> dict[str, str]:
-    """Column -> field: FiftyOne takes no dots, no dollars and no underscore in front, and has some of its own."""
+    """Column -> field: FiftyOne takes no dots, no dollars and no underscore first, and has some of its own."""
     names: dict[str, str] = {}
     taken = set(_OF_FIFTYONE)
     for column in columns:
@@ -166,12 +166,10 @@ def _dataset(run: Run, columns: Sequence[str], fields: dict[str, str]) -> dict[s
         kind = types.field(column).type
         plain = text if pa.types.is_string(kind) else whole if pa.types.is_integer(kind) else number
         sample_fields.append(_field(name, plain))
-    detection = f"{_CORE}.labels.Detection"
-    detections = {
-        **_list("detections", f"{_CORE}.fields.EmbeddedDocumentField"),
-        "embedded_doc_type": detection,
+    detections = _list("detections", f"{_CORE}.fields.EmbeddedDocumentField") | {
+        "embedded_doc_type": f"{_CORE}.labels.Detection",
+        "fields": _detection_fields(text, number, whole),
     }
-    detections["fields"] = _detection_fields(text, number, whole)
     sample_fields.append(_document(REGIONS, f"{_CORE}.labels.Detections", [detections]))
     return {
         "version": VERSION,
@@ -195,7 +193,7 @@ def _detection_fields(text: str, number: str, whole: str) -> list[dict[str, Any]
 
 
 def _field(name: str, kind: str, **more: Any) -> dict[str, Any]:
-    common = {"embedded_doc_type": None, "subfield": None, "fields": [], "db_field": name}
+    common: dict[str, Any] = {"embedded_doc_type": None, "subfield": None, "fields": [], "db_field": name}
     return {"name": name, "ftype": kind, **common, "description": None, "info": None, **more}
 
 

@@ -1,8 +1,8 @@
 """XMP as text: properties are read and replaced in place, and every other byte stays what it is.
 
 XMP is RDF in XML (ISO 16684-1): an rdf:RDF of rdf:Description elements, whose properties are attributes or
-child elements. What reads and writes whole documents loses something of them: the white space of a packet, the
-order of attributes, a declaration. So the parser only says where properties stand.
+child elements. What reads and writes whole documents loses something of them: the white space of a packet,
+the order of attributes, a declaration. So the parser only says where properties stand.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Packet:
     def _new_description(
         self, values: Mapping[Name, str], bags: Mapping[Name, Sequence[str]]
     ) -> tuple[_Span, str]:
-        """The edit that puts a further rdf:Description at the end; all of them are about the same resource."""
+        """The edit that puts a further rdf:Description at the end; all are about the same resource."""
         last = self._descriptions[-1] if self._descriptions else None
         newline = "\r\n" if b"\r\n" in self._text else "\n"
         space = (self._space_before(last.tag.start) if last else "") or f"{newline}  "

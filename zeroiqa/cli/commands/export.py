@@ -136,8 +136,8 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
 def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **choices: Any) -> None:
     """XMP side-cars with ratings of 1 to 5 for Lightroom, digiKam, darktable and immich.
 
-    A side-car that is there is merged: the rating and what zeroiqa has written change, all else stays as it is.
-    A rating that somebody else gave stays, too.
+    A side-car that is there is merged: the rating and what zeroiqa has written change, all else stays as it
+    is. A rating that somebody else gave stays, too.
     """
     from zeroiqa.export.originals import parts_above
     from zeroiqa.export.xmp import SideCarOptions, SideCars, to_side_cars
@@ -173,12 +173,29 @@ def _stars(run: Run, text: str) -> Stars:
 
 def _tell_side_cars(found: Exported, options: SideCarOptions, counts: SideCars) -> None:
     where = "beside the photos" if options.folder is None else f"in {options.folder}"
+    would = " (nothing is written)" if options.dry_run else ""
     say(
-        f"{'would be ' if options.dry_run else ''}written {where}: {counts.new} new, {counts.merged} merged; {counts.same} unchanged"
+        f"side-cars  {found.images} {where}: {counts.new} new, {counts.merged} merged, "
+        f"{counts.same} unchanged{would}"
     )
-    say(f"stars    {options.stars}")
-    shares = ", ".join(f"{star}: {counts.ratings[star]}" for star in range(1, 6))
-    say(f"photos   {shares}")
+    say(f"stars      {options.stars}")
+    given = ", ".join(f"{counts.ratings[stars]} with {stars}" for stars in range(1, 6))
+    say(f"photos     {given}")
+    if counts.kept:
+        say(
+            f"{counts.kept} keep the rating that somebody else gave; --overwrite-ratings replaces it.",
+            err=True,
+        )
+    if counts.overwritten:
+        say(f"{counts.overwritten} lose the rating that somebody else gave.", err=True)
+    if counts.first_left:
+        say(f"Left as it is: {counts.first_left}.", err=True)
+    if counts.others:
+        say(
+            f"{counts.others} have a side-car by the other naming, too, which stays as it is; "
+            f"--naming {'stem' if options.naming == 'full' else 'full'} merges that.",
+            err=True,
+        )
 
 
 def _opened(folder: Location, only: str | None) -> tuple[Run, Chosen | None]:
@@ -218,8 +235,8 @@ def _refuse_taken(folder: Path) -> None:
         raise UserError(f"{printable(str(folder))} is a file; give a new or empty folder with -o.")
     if folder.exists() and (there := next(iter(sorted(folder.iterdir())), None)):
         raise UserError(
-            f"{printable(str(folder))} holds other files (first: {printable(there.name)}); give a new or empty "
-            "folder with -o."
+            f"{printable(str(folder))} holds other files (first: {printable(there.name)}); give a new or "
+            "empty folder with -o."
         )
 
 
