@@ -83,7 +83,7 @@ def to_fiftyone(folder: Path, run: Run, columns: Sequence[str], *, copy: bool = 
 
 
 def _names(columns: Sequence[str]) -> dict[str, str]:
-    """Column -> field: FiftyOne takes no dots, no dollars and no underscore first, and has some of its own."""
+    """Column -> field: FiftyOne takes no dots, dollars and leading underscores, and has some of its own."""
     names: dict[str, str] = {}
     taken = set(_OF_FIFTYONE)
     for column in columns:

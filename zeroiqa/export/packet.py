@@ -174,6 +174,7 @@ class Packet:
             else:
                 yield inner, escape(value, _QUOTES)
         for element in self._elements(name):
+            content = _content(element)
             if value is None:
                 yield self._with_space(_Span(element.tag.start, element.end)), ""
             elif element.empty:
@@ -181,7 +182,7 @@ class Packet:
                 written = tag.removesuffix("/>").rstrip()
                 yield element.tag, f"{written}>{escape(value)}</{_qualified(tag)}>"
             else:
-                yield _content(element), escape(value)
+                yield content, escape(value)
 
     def _container(self, name: Name) -> tuple[_Element | None, list[_Element]]:
         for element in self._elements(name):
