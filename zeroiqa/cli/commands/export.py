@@ -62,7 +62,7 @@ def coco(run: Location, only: str | None, output: Location) -> None:
 
     loaded, chosen = _opened(run, only)
     if output.exists():
-        raise UserError(f"{printable(str(output))} exists; give the name of a new file with -o.")
+        raise UserError(f"{printable(str(output))} exists; give a new file with -o.")
     found = _exported(loaded, lambda: to_coco(output, score_columns(loaded)), chosen)
     say(f"{_images(found.images)} in {output}")
 
@@ -157,7 +157,6 @@ def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **ch
 
 def _stars(run: Run, text: str) -> Stars:
     """The map that --stars asks for."""
-    from zeroiqa.aggregate import NO_SCALE
     from zeroiqa.export.stars import BY_PERCENTILE, BY_SCALE, ByCuts, by_percentile, by_scale, read_cuts
     from zeroiqa.runs import iter_scores
 
@@ -166,8 +165,8 @@ def _stars(run: Run, text: str) -> Stars:
         scores = (each.score for each in iter_scores(run) if each.score is not None)
         return by_percentile(scores, lower_is_better=lower)
     if text == BY_SCALE:
-        scored = (each.scale for each in iter_scores(run) if each.score is not None)
-        return by_scale(next(scored, NO_SCALE), lower_is_better=lower)
+        scales = run.scales(run.settings.aggregation)
+        return by_scale(next(iter(scales.values())), lower_is_better=lower)
     return ByCuts(read_cuts(text), lower)
 
 
