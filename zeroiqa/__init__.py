@@ -16,6 +16,7 @@ from zeroiqa.version import __version__
 if TYPE_CHECKING:
     from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
     from zeroiqa.errors import ImageError, UserError
+    from zeroiqa.evaluation.calibrate import Calibrated, calibrate
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
@@ -31,6 +32,7 @@ __all__ = [
     "load_run",
     "evaluate",
     "compare",
+    "calibrate",
     "Method",
     "Run",
     "RunProgress",
@@ -38,6 +40,7 @@ __all__ = [
     "ImageScores",
     "Evaluation",
     "Comparison",
+    "Calibrated",
     "UserError",
     "ImageError",
     "__version__",
@@ -53,11 +56,13 @@ _HOME = {
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
     "compare": "evaluation.compare",
+    "calibrate": "evaluation.calibrate",
     "Method": "pipeline",
     "ImageScore": "results",
     "ImageScores": "results",
     "Evaluation": "evaluation.evaluate",
     "Comparison": "evaluation.comparison",
+    "Calibrated": "evaluation.calibrate",
     "UserError": "errors",
     "ImageError": "errors",
 }

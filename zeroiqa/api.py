@@ -70,6 +70,7 @@ class Overrides(TypedDict, total=False):
     count_weight: float
     background: str
     max_pixels: int
+    scale: str
     device: str
     dtype: str
     segmenter_dtype: str
@@ -78,6 +79,7 @@ class Overrides(TypedDict, total=False):
     trust_remote_code: bool
     allow_pickle: bool
     offline: bool
+    describe: bool
 
 
 def load_method(
@@ -94,9 +96,15 @@ def load_method(
         **overrides: Fields of the preset to replace, such as `lam=1.0` or `crop="mask"`.
 
     Raises:
-        UserError: a name is unknown or a value out of its range.
+        UserError: a name is unknown or a value out of its range; or `scale` is given, which is of runs.
     """
-    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
+    settings = load_settings(preset, overrides)
+    if settings.scale != "declared":
+        raise UserError(
+            f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it "
+            "to zeroiqa.run, or leave it out."
+        )
+    return build_method(settings, image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:

@@ -16,6 +16,7 @@ from zeroiqa.cli.options import (
     given,
     image_options,
     model_options,
+    scale_option,
     segmenter_options,
     selection_options,
     setting,
@@ -53,7 +54,9 @@ if TYPE_CHECKING:
 @setting("standards", "Name or TOML file; repeat for several.", option="--standard")
 @setting("crop", "How a region is shown to the rater.")
 @setting("regions", "Find and rate regions though --lambda is 0, where they move no score.")
+@setting("describe", "Also ask chat models for a sentence on each whole image; no score changes.")
 @arithmetic_options
+@scale_option
 @model_options
 @image_options
 @selection_options
