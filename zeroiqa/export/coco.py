@@ -71,13 +71,14 @@ def coco_file(path: Location) -> Iterator[AddRegions]:
             name: str,
             size: tuple[int, int],
             regions: Sequence[Region],
-            columns: Mapping[str, Any] = {},  # noqa: B006 -- only read
+            columns: Mapping[str, Any] = {},
             of_regions: Sequence[Mapping[str, Any]] = (),
         ) -> None:
             nonlocal images, annotations
             images += 1
             later.write(b"\n" if images == 1 else b",\n")
-            later.write(_json({"id": image, "file_name": name, "height": size[0], "width": size[1]} | columns))
+            about = {"id": image, "file_name": name, "height": size[0], "width": size[1], **columns}
+            later.write(_json(about))
             for index, region in enumerate(regions):
                 annotations += 1
                 file.write(b"\n" if annotations == 1 else b",\n")
@@ -126,11 +127,7 @@ def _annotation(region: Region, size: tuple[int, int]) -> dict[str, Any]:
         "area": region.area * size[0] * size[1] if mask is None else sum(mask.counts[1::2]),
         "iscrowd": 0,
         **({} if region.weight is None else {"weight": region.weight}),
-        **(
-            {}
-            if mask is None
-            else {"segmentation": {"size": list(mask.size), "counts": list(mask.counts)}}
-        ),
+        **({} if mask is None else {"segmentation": {"size": list(mask.size), "counts": list(mask.counts)}}),
     }
 
 

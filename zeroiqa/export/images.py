@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.export.originals import state_of
 from zeroiqa.images.listed_paths import spellings
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, ScoredImage, iter_scored
+from zeroiqa.runs.naming import spelled_from
 
 GONE = "gone from the run"
 ERROR = "with an error"
@@ -36,22 +39,26 @@ Format = Callable[[], AbstractContextManager[Add]]
 
 
 class Chosen:
-    """The images that a list names; each of its paths as it is written, or by what it may mean.
+    """The images that a list names: as a run calls them, or by other paths that lead to them from here.
 
     Args:
-        paths: Of images, as tables and `zeroiqa select` have them.
+        paths: As they are listed.
+        run: With the folder that its images' relative paths count from.
     """
 
-    def __init__(self, paths: Collection[str]) -> None:
-        self._meant = {spelling: path for path in paths for spelling in reversed(spellings(path))}
+    def __init__(self, paths: Collection[str], run: Run) -> None:
+        here = str(Path.cwd())
+        root = run.root or here
+        ours, self._theirs = spelled_from(here, root), spelled_from(root, root)
+        meant = {spelling: path for path in paths for spelling in reversed(spellings(path)) if spelling}
+        self._meant = {ours(spelling): path for spelling, path in meant.items()} | meant
         self._left = set(paths)
 
-    def __contains__(self, path: str) -> bool:
+    def __contains__(self, ref: ImageRef) -> bool:
         """Whether an image is named; then its name is no more among the unknown ones."""
-        named = self._meant.get(path)
-        self._left.discard(path)
-        if named is not None:
-            self._left.discard(named)
+        names = (ref.path, ref.name, self._theirs(ref.path))
+        named = next((self._meant[name] for name in names if name in self._meant), None)
+        self._left.discard(named or "")
         return named is not None
 
     @property
@@ -123,7 +130,7 @@ def _with_scores(
 ) -> Iterator[ScoredImage]:
     for image in iter_scored(run):
         advance(1)
-        if chosen is not None and image.score.path not in chosen:
+        if chosen is not None and image.planned.ref not in chosen:
             continue
         why = _why_not(image)
         if why is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Literal
 from zeroiqa.errors import ImageError
 from zeroiqa.files.atomic import created
 from zeroiqa.files.storage import is_remote
-from zeroiqa.images.ref import ImageRef
+from zeroiqa.images.archives import parts_of
 from zeroiqa.images.read import pieces
+from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, plan
 from zeroiqa.runs.naming import root_of
 
+MOVED = "not where they were scored"
 UNREADABLE = "that cannot be read now"
 _LOOKED_AT = 100
 """Images that say whether the run has moved with its images."""
@@ -65,7 +68,7 @@ def copied(ref: ImageRef, path: Path, *, link: bool = False) -> str | None:
         UserError: the copy cannot be written, or an object store refuses everything.
     """
     if state_of(ref) == "moved":
-        return "not where they were scored"
+        return MOVED
     if link and ref.archive is None and not is_remote(ref.place):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(Path(ref.place).absolute())
@@ -77,6 +80,32 @@ def copied(ref: ImageRef, path: Path, *, link: bool = False) -> str | None:
     except ImageError:
         return UNREADABLE
     return None
+
+
+def parts_above(run: Run) -> tuple[str, ...]:
+    """What the paths of all of a run's images begin with, part by part; their names do not count.
+
+    Raises:
+        UserError: the plan cannot be read.
+    """
+    every = (_parts(run.now(row).ref)[:-1] for row in plan.all_planned(run.folder))
+    above = next(every, ())
+    for parts in every:
+        pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(above, parts, strict=False))
+        above = tuple(part for part, _ in pairs)
+    return above
+
+
+def parts_below(ref: ImageRef, above: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts of an image's path that follow those of `parts_above`; none of them leads upwards."""
+    return _parts(ref)[len(above) :]
+
+
+def _parts(ref: ImageRef) -> tuple[str, ...]:
+    if is_remote(ref.place):
+        return tuple(parts_of(ref.path.replace("://", "/")))
+    place = Path(os.path.abspath(ref.place)).parts  # noqa: PTH100 -- links stay what they are called
+    return place if ref.member is None else (*place, *parts_of(ref.member))
 
 
 def name_of_copy(number: int, images: int, ref: ImageRef) -> str:

@@ -1,8 +1,8 @@
 """XMP as text: properties are read and replaced in place, and every other byte stays what it is.
 
 XMP is RDF in XML (ISO 16684-1): an rdf:RDF of rdf:Description elements, whose properties are attributes or
-child elements. What reads and writes whole documents loses something of them: the white space of a packet, the
-order of attributes, a declaration. So the parser only says where properties stand.
+child elements. What reads and writes whole documents loses something of them: the white space of a packet,
+the order of attributes, a declaration. So the parser only says where properties stand.
 """
 
 from __future__ import annotations
@@ -174,6 +174,7 @@ class Packet:
             else:
                 yield inner, escape(value, _QUOTES)
         for element in self._elements(name):
+            content = _content(element)
             if value is None:
                 yield self._with_space(_Span(element.tag.start, element.end)), ""
             elif element.empty:
@@ -181,7 +182,7 @@ class Packet:
                 written = tag.removesuffix("/>").rstrip()
                 yield element.tag, f"{written}>{escape(value)}</{_qualified(tag)}>"
             else:
-                yield _content(element), escape(value)
+                yield content, escape(value)
 
     def _container(self, name: Name) -> tuple[_Element | None, list[_Element]]:
         for element in self._elements(name):
@@ -209,7 +210,7 @@ class Packet:
     def _new_description(
         self, values: Mapping[Name, str], bags: Mapping[Name, Sequence[str]]
     ) -> tuple[_Span, str]:
-        """The edit that puts a further rdf:Description at the end; all of them are about the same resource."""
+        """The edit that puts a further rdf:Description at the end; all are about the same resource."""
         last = self._descriptions[-1] if self._descriptions else None
         newline = "\r\n" if b"\r\n" in self._text else "\n"
         space = (self._space_before(last.tag.start) if last else "") or f"{newline}  "
@@ -334,7 +335,8 @@ class _Reader:
         if self._open and (above is None or (inside and len(self._open) >= self._top + _KEPT)):
             self._open.append(None)
             return
-        if (self._left := self._left - 1) < 0:
+        self._left -= 1
+        if self._left < 0:
             raise NotUnderstoodError(f"it has more than {_MOST:,} elements")
         element = self._element(above.scope if above else {"xml": "http://www.w3.org/XML/1998/namespace"})
         self._open.append(element)

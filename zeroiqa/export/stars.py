@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -112,4 +113,4 @@ def read_cuts(text: str) -> tuple[float, ...]:
 
 def _rising(numbers: Sequence[float]) -> bool:
     finite = all(abs(number) < float("inf") for number in numbers)
-    return finite and all(one < other for one, other in zip(numbers, numbers[1:], strict=False))
+    return finite and all(one < other for one, other in itertools.pairwise(numbers))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from zeroiqa.export.originals import state_of
+from zeroiqa.export.originals import MOVED, parts_below, state_of
 from zeroiqa.export.packet import EMPTY, LARGEST, Name, NotUnderstoodError, Packet
 from zeroiqa.files.atomic import created, replaced, writing
 from zeroiqa.files.storage import is_remote
@@ -32,10 +32,11 @@ OWN = "urn:x-zeroiqa:xmp/1.0/"
 """The namespace of what is ours."""
 NUMBERS = {name: Name(OWN, name.title(), "zeroiqa") for name in ("score", "disagreement", "mass")}
 """Column of scores.csv -> property."""
-OUR_RATING = Name(OWN, "Rating", "zeroiqa")
-"""The rating that was written last; an xmp:Rating that differs from it was given by somebody else."""
-TAGS = Name(OWN, "Tags", "zeroiqa")
-KEYWORDS = Name(OWN, "Keywords", "zeroiqa")
+STARS = Name(OWN, "Stars", "zeroiqa")
+"""The rating that was written last; an xmp:Rating that differs from it was given by somebody else. Not called
+Rating: ExifTool, and with it immich, finds properties by their names in whatever namespace."""
+TAGS = Name(OWN, "QualityTags", "zeroiqa")
+KEYWORDS = Name(OWN, "WrittenKeywords", "zeroiqa")
 """The keywords of dc:subject that were written last."""
 _BETWEEN = "; "
 
@@ -51,8 +52,8 @@ class SideCarOptions:
     naming: Naming = "full"
     folder: Path | None = None
     """Gets the side-cars; None: they are written beside the photos."""
-    root: str = ""
-    """The folder from which the names below `folder` count."""
+    above: tuple[str, ...] = ()
+    """The parts that all photos' paths begin with, and those of the side-cars in `folder` do not."""
     keywords: bool = False
     """Whether tags become keywords (dc:subject)."""
     overwrite_ratings: bool = False
@@ -66,23 +67,27 @@ class SideCars:
 
     new: int = 0
     merged: int = 0
+    """That were there, and are changed."""
     same: int = 0
     """That say already what they would."""
     kept: int = 0
-    """Of all, those whose rating somebody else gave."""
+    """Of all, those whose rating somebody else gave, and which keep it."""
     overwritten: int = 0
-    """Of all, those whose rating was replaced though somebody else gave it."""
+    """Of all, those whose rating somebody else gave, and which lose it."""
     others: int = 0
     """Photos that have a side-car by the other naming, too."""
     ratings: Counter[int] = field(default_factory=Counter)
-    """Rating -> photos that get it."""
+    """Rating -> photos that have it now."""
     first_left: str = ""
-    """The first side-car that was left as it is, and why."""
+    """The first side-car that is left as it is, and why."""
 
 
 @contextmanager
 def to_side_cars(options: SideCarOptions, counts: SideCars) -> Iterator[Add]:
     """Write or merge the side-car of one photo after another; each is whole or as it was at any moment.
+
+    In a folder of their own, too, they are merged with those beside the photos, so that they may take their
+    place.
 
     Raises:
         UserError: a side-car cannot be written.
@@ -93,40 +98,122 @@ def to_side_cars(options: SideCarOptions, counts: SideCars) -> Iterator[Add]:
         ref = image.planned.ref
         if why := _unfit(ref, options):
             return why
-        beside = _side_car(Path(ref.place), options.naming)
-        target = beside
-        if options.folder is not None:
-            target = options.folder / _side_car(_below(Path(ref.place), ref, options), options.naming)
+        photo = None if ref.archive is not None or is_remote(ref.place) else Path(ref.place)
+        target = _target(ref, options)
         if options.naming == "stem":  # full names differ as those of the photos do
             if (key := hash(str(target))) in taken:
-                return "whose side-car is that of another photo (--naming full gives each its own)"
+                return "whose side-car is that of another photo (--naming full: each has its own)"
             taken.add(key)
-        found = None if ref.archive is not None else _read(beside)
-        counts.others += ref.archive is None and _other(Path(ref.place), options.naming).exists()
+        beside = None if photo is None else _side_car(photo, options.naming)
         try:
-            merged = _merged(found, image.score, options, counts)
+            there = None if beside is None else _read(beside)
+            content = merged(there, image.score, options, counts)
         except NotUnderstoodError as error:
             counts.first_left = counts.first_left or f"{beside}: {error}"
             return "whose side-car is not understood and stays as it is"
+        if photo is not None:
+            other = _side_car(photo, "stem" if options.naming == "full" else "full")
+            counts.others += other.exists()
+        counts.new += there is None
+        counts.same += there == content
+        counts.merged += there not in (None, content)
         if not options.dry_run:
-            _write(target, merged, found, beside)
+            _write(target, content, there, beside)
         return None
 
     yield add
 
 
+def merged(there: bytes | None, score: ImageScore, options: SideCarOptions, counts: SideCars) -> bytes:
+    """A side-car with the score of its photo, its rating, and what is kept of it otherwise.
+
+    Args:
+        there: As it is; None: there is none.
+        score: Of the photo.
+        options: What it holds.
+        counts: Learn whose rating it has.
+
+    Raises:
+        NotUnderstoodError: it is no XMP, or a property has a form that is not changed.
+    """
+    assert score.score is not None, "only images with a score are exported"
+    packet = Packet(EMPTY if there is None else there)
+    rating = options.stars(score.score)
+    theirs = _rating_of_others(packet)
+    keeps = theirs is not None and not options.overwrite_ratings
+    counts.kept += keeps
+    counts.overwritten += theirs is not None and not keeps
+    if not keeps:
+        counts.ratings[rating] += 1
+    row = csv_row(score.to_dict())
+    values: dict[Name, str | None] = {} if keeps else {RATING: str(rating)}
+    values |= {STARS: None if keeps else str(rating)}
+    values |= {name: _text(row.get(column)) for column, name in NUMBERS.items()}
+    values[TAGS] = _BETWEEN.join(score.tags) or None
+    if not options.keywords:
+        return packet.merged(values)
+    ours = set(filter(None, (packet.value(KEYWORDS) or "").split(_BETWEEN)))
+    given = set(packet.items(SUBJECT)) - ours
+    wanted = [tag for tag in score.tags if tag not in given]
+    values[KEYWORDS] = _BETWEEN.join(wanted) or None
+    return packet.merged(values, {SUBJECT: wanted}, {SUBJECT: sorted(ours.difference(wanted))})
+
+
+def _rating_of_others(packet: Packet) -> str | None:
+    """The rating that somebody else gave; None if there is none, or it says that there is none (0)."""
+    rating = _number(packet.value(RATING))
+    return None if rating in (None, "", "0", _number(packet.value(STARS))) else rating
+
+
+def _number(text: str | None) -> str | None:
+    """A number as everybody writes it: 3.0 is 3."""
+    try:
+        return text and f"{float(text):g}"
+    except ValueError:
+        return text
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _unfit(ref: ImageRef, options: SideCarOptions) -> str | None:
     """Why an image gets no side-car."""
     if options.folder is None and is_remote(ref.place):
-        return "in an object store (-o FOLDER writes their side-cars)"
+        return "in an object store (-o FOLDER takes their side-cars)"
     if options.folder is None and ref.archive is not None:
-        return "in archives (-o FOLDER writes their side-cars)"
-    return "not where they were scored" if state_of(ref) == "moved" else None
+        return "in an archive (-o FOLDER takes their side-cars)"
+    return MOVED if state_of(ref) == "moved" else None
+
+
+def _target(ref: ImageRef, options: SideCarOptions) -> Path:
+    if options.folder is None:
+        return _side_car(Path(ref.place), options.naming)
+    return _side_car(options.folder.joinpath(*parts_below(ref, options.above)), options.naming)
 
 
 def _side_car(photo: Path, naming: Naming) -> Path:
     return photo.with_name(f"{photo.name if naming == 'full' else photo.stem}.xmp")
 
 
-def _other(photo: Path, naming: Naming) -> Path:
-    return _side_car(photo, "stem" if naming == "full" else "full")
+def _read(path: Path) -> bytes | None:
+    """What a side-car holds, as far as it may be read; None if there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotUnderstoodError(f"it cannot be read ({error.strerror or error})") from error
+
+
+def _write(target: Path, content: bytes, there: bytes | None, beside: Path | None) -> None:
+    if target != beside or there is None:
+        with created(target) as file:
+            file.write(content)
+    elif content != there:
+        whole = target.resolve()  # a link stays one
+        with replaced(whole) as file:
+            file.write(content)
+            with writing(whole):
+                shutil.copymode(whole, file.name)

@@ -171,8 +171,8 @@ def _picture_name(planned: Planned, revision: int) -> str:
 
 def _write(run: Run) -> RegionStatistics:
     """Write regions.parquet and coco.json, and count."""
-    from zeroiqa.files.atomic import remove_leftovers
     from zeroiqa.export.coco import coco_file
+    from zeroiqa.files.atomic import remove_leftovers
     from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
 
     found = RegionStatistics()
