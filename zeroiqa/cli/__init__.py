@@ -15,6 +15,7 @@ from zeroiqa.cli.commands.bench import bench
 from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
 from zeroiqa.cli.commands.evaluate import evaluate
+from zeroiqa.cli.commands.explain import explain
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
 from zeroiqa.cli.commands.models import models
@@ -43,7 +44,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(score, segment, rescore, merge, status, verify),
+    *(score, explain, segment, rescore, merge, status, verify),
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )

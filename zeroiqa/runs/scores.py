@@ -88,6 +88,11 @@ def iter_scored(run: PlannedRun, aggregation: Aggregation | None = None) -> Iter
                 yield from _scored(run, shard, planned(shard), aggregation)
 
 
+def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
+    """The same of one finished shard."""
+    return _scored(run, shard, plan.planned(run.folder, shard), aggregation)
+
+
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
     aggregation = aggregation or run.settings.aggregation
