@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _DIGITS = ".123456789#"
-_KEYS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,8 @@ def as_text(explained: Explanation, *, ascii_only: bool = False) -> Iterator[str
     for label, score in result.scores.items():
         yield ""
         yield from _standard(explained, label, score, ascii_only)
-    yield ""
-    yield from (f"  {remark}" for remark in _remarks(explained))
-    yield from (f"  warning: {warning}" for warning in result.warnings)
+    remarks = [*_remarks(explained), *(f"warning: {warning}" for warning in result.warnings)]
+    yield from ("", *(f"  {remark}" for remark in remarks)) if remarks else ()
 
 
 def as_record(explained: Explanation) -> dict[str, Any]:
@@ -146,17 +144,16 @@ def _standard(explained: Explanation, label: str, score: Score, ascii_only: bool
         yield f"  {label} by {next(iter(score.raters))}"
     else:
         yield f"  {label}: {score.score:.2f}, the raters disagree by {score.disagreement:.2f}"
-        rows = [
-            _of_rater(key, name, each, score)
-            for key, (name, each) in zip(_KEYS, score.raters.items(), strict=False)
-        ]
-        yield from aligned(rows)
+        members = zip(_keys(score.raters), score.raters.items(), strict=True)
+        yield from aligned([_of_rater(key, name, each, score) for key, (name, each) in members])
     answers = explained.of(label)
     measuring = [rater for rater in answers if declared(rater).measures_mass]
     header = ["", "area", "level", "adds"]
-    for key, rater in zip(_KEYS, answers, strict=False):
-        name = "levels" if len(answers) == 1 else key
-        header += [name, *(["mass"] if rater in measuring else [])]
+    for key, (rater, ratings) in zip(_keys(answers), answers.items(), strict=True):
+        k = max((len(rating.logprobs) for rating in ratings if rating is not None), default=0)
+        levels = f"levels 1-{k}" if k else ""
+        header += [levels if len(answers) == 1 else f"{key} {levels}".rstrip()]
+        header += ["mass"] if rater in measuring else []
     shares = (score.global_contribution, *score.region_contributions)
     added = apportioned(shares, score.score, 2)
     views: list[tuple[str, float, float | None]] = [("whole image", 1.0, score.s_global)]
@@ -177,6 +174,11 @@ def _standard(explained: Explanation, label: str, score: Score, ascii_only: bool
         table.append(row)
     table.append(["  score", "", "", f"{score.score:.2f}", *[""] * (len(header) - 4)])
     yield from aligned(table, right={1, 2, 3})
+
+
+def _keys(raters: Collection[str]) -> list[str]:
+    """A short name for each rater of an ensemble, by its place."""
+    return [f"rater {number}" for number in range(1, len(raters) + 1)]
 
 
 def _of_rater(key: str, name: str, own: RaterScore, score: Score) -> tuple[str, ...]:
