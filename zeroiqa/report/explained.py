@@ -152,7 +152,7 @@ def _standard(explained: Explanation, label: str, score: Score, ascii_only: bool
     for key, (rater, ratings) in zip(_keys(answers), answers.items(), strict=True):
         k = max((len(rating.logprobs) for rating in ratings if rating is not None), default=0)
         levels = f"levels 1-{k}" if k else ""
-        header += [levels if len(answers) == 1 else f"{key} {levels}".rstrip()]
+        header += [levels if len(answers) == 1 else key]
         header += ["mass"] if rater in measuring else []
     shares = (score.global_contribution, *score.region_contributions)
     added = apportioned(shares, score.score, 2)
