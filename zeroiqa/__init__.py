@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
+    from zeroiqa.image_scores import ImageScores
     from zeroiqa.pipeline import Method
-    from zeroiqa.results import ImageScore, ImageScores
+    from zeroiqa.results import ImageScore
     from zeroiqa.runs.run import Run
 
 __all__ = [
@@ -55,7 +56,7 @@ _HOME = {
     "compare": "evaluation.compare",
     "Method": "pipeline",
     "ImageScore": "results",
-    "ImageScores": "results",
+    "ImageScores": "image_scores",
     "Evaluation": "evaluation.evaluate",
     "Comparison": "evaluation.comparison",
     "UserError": "errors",

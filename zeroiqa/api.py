@@ -13,12 +13,13 @@ from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.image_scores import ImageScores
 from zeroiqa.images.find import find_images
 from zeroiqa.images.given import name_of, to_image
 from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
-from zeroiqa.results import ImageScore, ImageScores
+from zeroiqa.results import ImageScore
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.identity import PLACE_AND_PERMISSION

@@ -159,11 +159,12 @@ def _keep(heap: list[_Entry], entry: _Entry) -> None:
 
 
 def _line(result: ImageScore, *, regions: bool) -> str:
+    why = f"  ({', '.join(result.tags)})" if result.tags else ""
     note = f"  ! {result.warnings[0]}" if result.warnings else ""
     of_regions = f"{_number(result.s_local, 7)}  {len(result.regions):<2}  " if regions else ""
     return (
         f"{_number(result.score, 5)}  {_number(result.s_global, 5)}  {of_regions}"
-        f"{printable(result.path)}{note}"
+        f"{printable(result.path)}{why}{note}"
     )
 
 

@@ -26,17 +26,18 @@ THUMBNAIL = 64
 """Least side, in pixels, of the small copy in which noise and small things are averaged away."""
 ALIKE = 5
 """Levels by which a channel may depart from the picture's middle colour and be of it."""
-SAMPLE = 1 << 18
-"""Clipping is counted in about so many pixels of a larger image, evenly spread."""
-WINDOW, WINDOWS = 128, 4
+SAMPLE = 1 << 16
+"""Clipping is counted, and light added up, in about so many pixels of a larger image, evenly spread."""
+WINDOW, WINDOWS = 96, 4
 """The grid is looked for in so many times so many windows of that side, if the image is larger."""
 STEEPEST = 48
 """Steps count up to this: the edge of an object says nothing of a grid."""
 VISIBLE = 2.0
 """Added to both sides of the ratio, so that invisible steps in smooth areas make no grid."""
-_LINEAR = np.array(
-    [round(2**20 * (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4)) for v in np.arange(256) / 255]
-)
+_SIGNAL = np.arange(256) / 255
+_LINEAR = np.rint(
+    2**20 * np.where(_SIGNAL <= 0.04045, _SIGNAL / 12.92, ((_SIGNAL + 0.055) / 1.055) ** 2.4)
+).astype(np.int64)
 """Light of the sRGB gray levels (IEC 61966-2-1), in whole numbers: their sum is not rounded."""
 _NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 
@@ -69,11 +70,11 @@ def find_faults(pixels: Pixels, picture: Pixels) -> Faults:
         pixels: RGB, shape (height, width, 3), uint8, as the image is.
         picture: the same at canonical size, both sides at least 96.
     """
-    histogram = np.bincount(gray_plane(picture).ravel().astype(np.uint8), minlength=256)
-    white, black = _clipped(pixels)
+    sample = _sample(pixels)
+    white, black = _clipped(sample)
     small = _shrunk(picture, min(picture.shape[:2]) // THUMBNAIL)
     return Faults(
-        light=int((histogram * _LINEAR).sum()) / int(histogram.sum()) / 2**20,
+        light=_light(sample),
         white=white,
         black=black,
         colour_noise=_colour_noise(picture),
@@ -83,18 +84,27 @@ def find_faults(pixels: Pixels, picture: Pixels) -> Faults:
     )
 
 
-def _clipped(pixels: Pixels) -> tuple[float, float]:
-    """Shares of white and of black in every k-th pixel of every k-th row."""
-    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // SAMPLE))
-    sample = np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
+def _sample(pixels: Pixels) -> Pixels:
+    """Every k-th pixel of every k-th row."""
+    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE))
+    return np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
+
+
+def _clipped(sample: Pixels) -> tuple[float, float]:
+    """Shares of white and of black."""
     white = cv2.inRange(sample, (WHITE,) * 3, (255,) * 3)
     black = cv2.inRange(sample, (0,) * 3, (BLACK,) * 3)
     count = sample.shape[0] * sample.shape[1]
     return cv2.countNonZero(white) / count, cv2.countNonZero(black) / count
 
 
+def _light(sample: Pixels) -> float:
+    levels = gray_plane(sample).astype(np.uint8)
+    return int(_LINEAR[levels].sum()) / levels.size / 2**20
+
+
 def _shrunk(picture: Pixels, factor: int) -> Pixels:
-    """Means of squares of factor x factor pixels; what is left over at the right and the bottom is dropped."""
+    """Means of squares of factor x factor pixels; incomplete ones at the right and the bottom are dropped."""
     height, width = (length // factor for length in picture.shape[:2])
     whole = picture[: height * factor, : width * factor]
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -125,9 +135,13 @@ def _tint(small: Pixels) -> float:
 
 
 def _plain(small: Pixels) -> float:
-    colours = small.reshape(-1, 3)
-    middle = np.sort(colours, axis=0)[len(colours) // 2].astype(np.int16)
-    return float((np.abs(colours - middle).max(axis=1) <= ALIKE).mean())
+    colours = small.reshape(-1, 3).T
+    middle = [int(np.partition(channel, len(channel) // 2)[len(channel) // 2]) for channel in colours]
+    alike = [
+        np.abs(channel.astype(np.int16) - level) <= ALIKE
+        for channel, level in zip(colours, middle, strict=True)
+    ]
+    return float(np.logical_and.reduce(alike).mean())
 
 
 def _grid(pixels: Pixels) -> float:
@@ -151,9 +165,11 @@ def _grid(pixels: Pixels) -> float:
 def _windows(pixels: Pixels) -> list[Pixels]:
     """The image, or windows spread over it, all at the same place of a grid of 8."""
     height, width = pixels.shape[:2]
-    if height * width <= 2 * (WINDOWS * WINDOW) ** 2:
+    if height * width <= (WINDOWS * WINDOW) ** 2:
         return [pixels]
-    down, right = (sorted({_start(length, number) for number in range(WINDOWS)}) for length in (height, width))
+    down, right = (
+        sorted({_start(length, number) for number in range(WINDOWS)}) for length in (height, width)
+    )
     return [np.ascontiguousarray(pixels[y : y + WINDOW, x : x + WINDOW]) for y in down for x in right]
 
 

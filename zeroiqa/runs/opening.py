@@ -20,8 +20,8 @@ from zeroiqa.runs.identity import (
     without_arithmetic,
 )
 from zeroiqa.runs.naming import Naming
-from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.refusals import refuse_other_images, refuse_others
+from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.run import Run, run_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import check_prompts
