@@ -286,8 +286,8 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             )
     if settings.regions and settings.crop == "whole":
         raise UserError(
-            f"The setting regions is true, and crop is whole, which shows none ({origin}); take the crop bbox or "
-            "mask, or leave the regions out."
+            f"The setting regions is true, and crop is whole, which shows none ({origin}); choose the crop "
+            "bbox or mask, or leave the regions out."
         )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:

@@ -14,7 +14,16 @@ from zeroiqa.cli.options import given, selection_options, setting, sidecar_optio
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zeroiqa.images.selection import Selection
+
+
+ABOUT_REGIONS = frozenset((
+    "segmenter", "granularity", "min_area", "complement", "min_pixels", "complement_rule", "segmenter_dtype",
+    "crop", "weighting", "normalize_areas", "count_weight",
+))  # fmt: skip
+"""Settings that count where there are regions."""
 
 
 @click.command()
@@ -54,7 +63,15 @@ def score(
         settings = settings_of(preset or DEFAULT_PRESET, **choices)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
-        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET, naming)
+        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET, naming, _about_regions(choices))
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
-        job.go_on(existing_run(output, given(**choices)))
+        job.go_on(*existing_run(output, given(**choices)))
+
+
+def _about_regions(choices: Mapping[str, Any]) -> list[str]:
+    """The options given that count where there are regions."""
+    chosen = given(**choices).keys() & ABOUT_REGIONS
+    if choices["crop"] == "whole":
+        chosen -= {"crop"}
+    return [option.opts[0] for option in click.get_current_context().command.params if option.name in chosen]

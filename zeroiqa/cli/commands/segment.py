@@ -133,8 +133,8 @@ def _settings(output: Location, choices: dict[str, Any], levels: bool) -> Settin
         return replace(load_settings(overrides=choices), crop="mask", regions=True)
     if own.crop != "mask" or not own.makes_regions:
         raise UserError(
-            f"{output} holds a run without masks (crop {own.crop}), which coco.json is of; choose another folder "
-            "with -o, or see its regions by `zeroiqa explain --run`."
+            f"{output} holds a run without masks (crop {own.crop}), which coco.json is of; choose another "
+            "folder with -o, or see its regions by `zeroiqa explain --run`."
         )
     changes = {key_of(name): value for name, value in choices.items()}
     return settings_from_dict({**own.to_dict(), **changes}, "the command")
