@@ -19,6 +19,7 @@ from zeroiqa.cli.commands.explain import explain
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
 from zeroiqa.cli.commands.models import models
+from zeroiqa.cli.commands.report import report
 from zeroiqa.cli.commands.rescore import rescore
 from zeroiqa.cli.commands.score import score
 from zeroiqa.cli.commands.segment import segment
@@ -45,6 +46,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, explain, segment, rescore, merge, status, verify),
+    report,
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )
