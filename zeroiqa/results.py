@@ -131,7 +131,7 @@ class ImageScore:
 
     @property
     def leading(self) -> Score | None:
-        """What `score` is of, with what the whole image and each region add to it; None where there is none."""
+        """What `score` is of, with what the whole image and each region add to it; None without one."""
         return self._first
 
     @property

@@ -17,6 +17,7 @@ from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
 from zeroiqa.cli.commands.diff import diff
 from zeroiqa.cli.commands.evaluate import evaluate
+from zeroiqa.cli.commands.explain import explain
 from zeroiqa.cli.commands.export import export
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
@@ -49,7 +50,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, segment, rescore, merge, status, verify),
-    *(report, select, export, diff, calibrate),
+    *(report, explain, select, export, diff, calibrate),
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )

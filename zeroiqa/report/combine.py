@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.reasons import REASONS
 from zeroiqa.report.places import absolute
 from zeroiqa.report.rows import SCORE, Column, Row, coded, columns, decimals
 
@@ -26,7 +27,7 @@ class Table:
     """One or two."""
     rows: list[Row]
     """Of the images that all runs have; status, warnings and tags are those of the first."""
-    places: list[tuple[int, ...]]
+    places: Sequence[tuple[int, ...]]
     """Of each row, its place in each run."""
     opinions: Opinions | None = None
     notes: list[str] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Table:
                     "high": each.scale.high,
                     "lower": each.run.lower_is_better,
                     "digits": each.digits,
-                    "lambda": str(each.run.settings.to_dict()["lambda"]),
+                    "lambda": f"{each.run.settings.lam:g}",
                     "words": each.words,
                 }
                 for each in self.runs
@@ -59,38 +60,52 @@ class Table:
             "warnings": coded(row.warnings for row in rows),
             "errors": coded([row.error] if row.error else [] for row in rows),
             "groups": coded([row.group] if row.group else [] for row in rows),
-            "opinions": self._opinions(),
+            "scatters": list(self.scatters()),
         }
 
-    def scatter(self) -> dict[str, str] | None:
-        """Title of the scatter plot, and what is said beside it; None where there is none."""
-        if self.opinions is not None:
+    def scatters(self) -> Iterator[dict[str, Any]]:
+        """What each scatter plot is of: title and what is said beside it, columns, and their names."""
+        found = self.opinions
+        if found is not None:
             measures = ", ".join(
                 f"{name} {'does not exist' if value is None else f'{value:.3f}'}"
-                for name, value in self.opinions.measures.items()
+                for name, value in found.measures.items()
             )
-            return {
-                "title": f"Scores against {self.opinions.name}",
-                "about": f"{measures} on {self.opinions.images:,} images",
+            yield {
+                "title": f"Scores against {found.name}",
+                "about": f"{measures} on {found.images:,} images",
+                "x": found.column,
+                "y": OPINION,
+                "names": [
+                    "score" + " (lower is better)" * self.runs[0].run.lower_is_better,
+                    "opinion of people" + " (lower is better)" * found.lower_is_better,
+                ],
+                "same": False,
             }
-        return {"title": "A against B", "about": ""} if len(self.runs) > 1 else None
-
-    def _opinions(self) -> dict[str, Any] | None:
-        found = self.opinions
-        if found is None:
-            return None
-        return {"column": found.column, "name": found.name, "lower": found.lower_is_better}
+        if len(self.runs) > 1:
+            yield {
+                "title": "A against B",
+                "about": "",
+                "x": SCORE,
+                "y": OTHER,
+                "names": [f"{letter}: {each.name}" for letter, each in zip("AB", self.runs, strict=True)],
+                "same": comparable(*self.runs),
+            }
 
     def _titles(self) -> dict[str, Column]:
         first, *others = self.runs
         titles = {
             SCORE: Column(SCORE, "score", first.digits),
-            "disagreement": Column("disagreement", "disagreement", 2, help="standard deviation of the raters"),
+            "disagreement": Column(
+                "disagreement", "disagreement", 2, help="standard deviation of the raters"
+            ),
             "mass": Column("mass", "mass", 2, help="probability that the answer is a level"),
             "width": Column("width", "width", 0, "px"),
             "height": Column("height", "height", 0, "px"),
             "regions": Column("regions", "regions", 0),
         }
+        for reason in REASONS.values():
+            titles[reason.name] = Column(reason.name, reason.name, 2, reason.unit, reason.text)
         for label in first.run.labels.values():
             titles.setdefault(label, Column(label, label, first.digits))
         if others:
@@ -126,30 +141,34 @@ def combined(runs: Sequence[Read], opinions: Opinions | None) -> Table:
     if not places:
         raise UserError(
             f"{first.name} and {second.name} have no image in common, by their paths (such as "
-            f"{printable(absolute(rows[0].ref))} and {printable(absolute(second.rows[0].ref))}); give runs of the "
-            "same images."
+            f"{printable(absolute(rows[0].ref))} and {printable(absolute(second.rows[0].ref))}); give runs "
+            "of the same images."
         )
     notes += _alone(first, second, len(places))
-    comparable = _comparable(first, second)
-    if not comparable:
-        notes.append(f"Scores of {first.name} and {second.name} are not of one scale: there is no difference.")
-    both = [_beside(rows[a], second.rows[b], comparable) for a, b in places]
+    one_scale = comparable(first, second)
+    if not one_scale:
+        notes.append(
+            f"Scores of {first.name} and {second.name} are not of one scale: there is no difference."
+        )
+    both = [_beside(rows[a], second.rows[b], one_scale) for a, b in places]
     return Table(runs, both, places, opinions, notes)
 
 
 def _alone(first: Read, second: Read, common: int) -> Iterator[str]:
     for one, other in ((first, second), (second, first)):
         if len(one.rows) > common:
-            yield f"{len(one.rows) - common} images of {one.name} are left out: {other.name} has no result of them."
+            lacking = len(one.rows) - common
+            yield f"{lacking:,} images of {one.name} are left out: {other.name} has no result of them."
 
 
-def _comparable(first: Read, second: Read) -> bool:
+def comparable(first: Read, second: Read) -> bool:
+    """Whether scores of two runs may be subtracted."""
     return first.scale == second.scale and first.run.lower_is_better == second.run.lower_is_better
 
 
-def _beside(row: Row, other: Row, comparable: bool) -> Row:
+def _beside(row: Row, other: Row, one_scale: bool) -> Row:
     a, b = row.numbers.get(SCORE), other.numbers.get(SCORE)
-    difference = b - a if comparable and a is not None and b is not None else None
+    difference = b - a if one_scale and a is not None and b is not None else None
     beside = _with(row, **{OTHER: b, DIFFERENCE: difference})
     if row.status == "ok" and other.status != "ok":
         error = f"B: {other.error or other.status}"

@@ -84,7 +84,9 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
     pictures = _pictures(table, progress) if with_pictures else []
     notes += _missing(pictures)
     with replaced(path) as file:
-        for piece in page.rendered(_header(table, notes), _data(table, path, pictures), _blocks(table, pictures)):
+        for piece in page.rendered(
+            _header(table, notes), _data(table, path, pictures), _blocks(table, pictures)
+        ):
             file.write(piece.encode())
         size = file.tell()
     return Made(len(table.rows), size, tuple(notes))
@@ -119,9 +121,7 @@ def _without_pictures(table: Table, with_pictures: bool) -> Iterator[str]:
         )
 
 
-def _make_regions(
-    table: Table, choices: Choices, with_pictures: bool, progress: Progress
-) -> Iterator[str]:
+def _make_regions(table: Table, choices: Choices, with_pictures: bool, progress: Progress) -> Iterator[str]:
     """Make the regions of images that are likely looked at; what is to be said of that."""
     for found in table.runs:
         settings = found.run.settings
@@ -162,8 +162,8 @@ def _make(found: Read, count: int, progress: Progress) -> Iterator[str]:
             advance(1)
     if made < len(scores):
         yield (
-            f"{found.name} has no regions, which do not count in it; those of {made} images, the worst and the "
-            "best, were made for this page (--regions N makes more)."
+            f"{found.name} has no regions, which do not count in it; those of {made} images, the "
+            "worst and the best, were made for this page (--regions N makes more)."
         )
 
 
@@ -218,7 +218,7 @@ def _header(table: Table, notes: Sequence[str]) -> dict[str, Any]:
             }
             for letter, each in zip("AB", table.runs, strict=False)
         ],
-        "scatter": table.scatter(),
+        "scatters": list(table.scatters()),
     }
 
 

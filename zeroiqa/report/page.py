@@ -28,7 +28,7 @@ def embedded(value: Any) -> Any:
     text = json_text(value)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
-    return Markup(text)  # noqa: S704 -- all that HTML gives a meaning is escaped
+    return Markup(text)  # all that HTML gives a meaning is escaped
 
 
 def rendered(
@@ -50,8 +50,8 @@ def rendered(
     return template.generate(
         **header,
         version=__version__,
-        style=Markup(style),  # noqa: S704 -- files of this package
-        script=Markup(script),  # noqa: S704
+        style=Markup(style),
+        script=Markup(script),
         hashes={"style": _hash(style), "script": _hash(script)},
         data=embedded(data),
         blocks=((name, embedded(value)) for name, value in blocks),

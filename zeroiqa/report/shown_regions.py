@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -40,7 +40,11 @@ def costly(settings: Settings) -> str:
 
 def worst_and_best(scores: Sequence[float | None], count: int, lower_is_better: bool) -> list[int]:
     """The places of the images with the so many worst and best scores, in order."""
-    turned = [(-score if lower_is_better else score, place) for place, score in enumerate(scores) if score is not None]
+    turned = [
+        (-score if lower_is_better else score, place)
+        for place, score in enumerate(scores)
+        if score is not None
+    ]
     chosen = {place for _, place in (*heapq.nsmallest(count, turned), *heapq.nlargest(count, turned))}
     return sorted(chosen)
 
@@ -113,6 +117,3 @@ class RegionMaker:
             options = replace(settings.segmenter_options(), masks=True)
             method = replace(method, segmenter=segmenter_of(settings.segmenter, options))
         return method
-
-
-Tell = Callable[[str], None]

@@ -33,7 +33,7 @@
   })();
   const short = (path) => path.slice(common) || path;
   const base = (path) => path.slice(path.lastIndexOf("/") + 1) || path;
-  const hue = (index) => `hsl(${Math.round(index * 222.5 + 205) % 360} 72% 56%)`;
+  const hue = (index) => `hsl(${Math.round(index * 222.49) % 360} 72% 56%)`; // as overlays have them
   const webp = (text) => `data:image/webp;base64,${text}`;
 
   /** What a block of the page holds; undefined while the page is still read. */
@@ -99,7 +99,7 @@
     head();
     draw(true);
     bars.mark();
-    scatter?.draw();
+    plots.forEach((plot) => plot.draw());
   }
 
   // ---- histogram ---------------------------------------------------------------------------------------
@@ -137,11 +137,15 @@
   })();
 
   // ---- scatter plot ------------------------------------------------------------------------------------
-  const scatter = (() => {
-    const canvas = document.querySelector("#scatter canvas");
-    if (!canvas) return null;
-    const [x, y] = data.opinions ? [columns.get(data.opinions.column), columns.get("opinion")] : [columns.get("score"), columns.get("other")];
-    const names = data.opinions ? ["score", "opinion"] : [`A: ${first.name}`, `B: ${second.name}`];
+  function ticks(low, high) {
+    const rough = (high - low) / 5, unit = 10 ** Math.floor(Math.log10(rough)), size = [1, 2, 5, 10].find((each) => each * unit >= rough) * unit;
+    const found = [];
+    for (let value = Math.ceil(low / size) * size; value <= high; value += size) found.push(+value.toPrecision(12));
+    return found;
+  }
+  function scatter(figure, index) {
+    const { x: across, y: upwards, same } = data.scatters[index], x = columns.get(across), y = columns.get(upwards);
+    const canvas = figure.querySelector("canvas"), said = figure.querySelector(".point"), names = data.scatters[index].names;
     const points = [...Array(count).keys()].filter((row) => x && y && x.values[row] !== null && y.values[row] !== null);
     points.sort((a, b) => x.values[a] - x.values[b] || y.values[a] - y.values[b]);
     const span = (column) => {
@@ -150,10 +154,10 @@
       const room = (high - low || 1) * 0.05;
       return [low - room, high + room];
     };
-    if (!points.length) { $("scatter").hidden = true; return null; }
+    if (!points.length) { figure.hidden = true; return { draw() {} }; }
     let [left, right] = span(x), [bottom, top] = span(y), at = -1, spots = [];
-    if (!data.opinions) [left, bottom, right, top] = [Math.min(left, bottom), Math.min(left, bottom), Math.max(right, top), Math.max(right, top)];
-    const edge = { left: 44, right: 10, top: 8, bottom: 34 };
+    if (same) [left, bottom, right, top] = [Math.min(left, bottom), Math.min(left, bottom), Math.max(right, top), Math.max(right, top)];
+    const edge = { left: 58, right: 12, top: 8, bottom: 38 };
     function draw() {
       const width = canvas.clientWidth, height = canvas.clientHeight, ratio = window.devicePixelRatio || 1;
       if (!width) return;
@@ -165,15 +169,14 @@
       pen.scale(ratio, ratio);
       pen.font = `12px ${colour("--font")}`;
       pen.strokeStyle = colour("--line"); pen.fillStyle = colour("--soft");
-      for (let index = 0; index <= 4; index++) {
-        const vx = left + ((right - left) * index) / 4, vy = bottom + ((top - bottom) * index) / 4;
-        pen.beginPath(); pen.moveTo(across(vx), up(bottom)); pen.lineTo(across(vx), up(top)); pen.moveTo(across(left), up(vy)); pen.lineTo(across(right), up(vy)); pen.stroke();
-        pen.textAlign = index === 4 ? "right" : "center"; pen.fillText(shown(vx, 1), across(vx), height - edge.bottom + 15);
-        pen.textAlign = "right"; pen.fillText(shown(vy, 1), edge.left - 6, up(vy) + (index === 4 ? 9 : 4));
-      }
+      const lines = (x0, y0, x1, y1) => { pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); };
+      pen.textAlign = "center";
+      for (const value of ticks(left, right)) { lines(across(value), up(bottom), across(value), up(top)); pen.fillText(String(value), across(value), height - edge.bottom + 16); }
+      pen.textAlign = "right";
+      for (const value of ticks(bottom, top)) { lines(across(left), up(value), across(right), up(value)); pen.fillText(String(value), edge.left - 8, up(value) + 4); }
       pen.textAlign = "center"; pen.fillText(names[0].slice(0, 60), (edge.left + width) / 2, height - 4);
-      pen.save(); pen.translate(11, (height - edge.bottom) / 2); pen.rotate(-Math.PI / 2); pen.fillText(names[1].slice(0, 40), 0, 0); pen.restore();
-      if (!data.opinions) { pen.setLineDash([4, 4]); pen.beginPath(); pen.moveTo(across(left), up(left)); pen.lineTo(across(right), up(right)); pen.stroke(); pen.setLineDash([]); }
+      pen.save(); pen.translate(12, (height - edge.bottom) / 2); pen.rotate(-Math.PI / 2); pen.fillText(names[1].slice(0, 40), 0, 0); pen.restore();
+      if (same) { pen.setLineDash([4, 4]); lines(across(left), up(left), across(right), up(right)); pen.setLineDash([]); }
       const kept = new Set(order), size = points.length > 3000 ? 1.6 : points.length > 400 ? 2.4 : 3.6;
       spots = points.map((row) => [across(x.values[row]), up(y.values[row])]);
       pen.fillStyle = colour("--accent");
@@ -188,7 +191,7 @@
       if (index === at) return;
       at = index;
       const row = points[at];
-      $("scatter-point").textContent = at < 0 ? "" : `${base(data.paths[row])}: ${names[0]} ${cell(x, row)}, ${names[1]} ${cell(y, row)}`;
+      said.textContent = at < 0 ? "" : `${base(data.paths[row])}: ${names[0]} ${cell(x, row)}, ${names[1]} ${cell(y, row)}`;
       draw();
     }
     function nearest(event) {
@@ -210,8 +213,9 @@
       else return;
       event.preventDefault();
     });
-    return { draw, spot: (row) => spots[points.indexOf(row)] };
-  })();
+    return { draw };
+  }
+  const plots = [...document.querySelectorAll(".scatter")].map(scatter);
 
   // ---- tools -------------------------------------------------------------------------------------------
   const inputs = {};
@@ -429,7 +433,8 @@
     const unit = (narrow ? 11 : 14) / Math.min(room[0] / size[0], room[1] / size[1]);
     const whole = el("image", { href: webp(small), width: size[0], height: size[1], preserveAspectRatio: "none" });
     const byArea = [...regions.keys()].sort((a, b) => regions[b].area - regions[a].area);
-    const picture = el("svg", { viewBox: box, role: "group", "aria-label": `${alt} with its regions` }, whole, byArea.map((index) => outline(regions[index], index, detail, unit, size)));
+    const picture = el("svg", { viewBox: box, role: "group", "aria-label": `${alt} with its regions` }, whole,
+      byArea.map((index) => outline(regions[index], index, detail)), byArea.map((index) => plate(regions[index], index, detail, unit, size)));
     const said = el("p", { class: "shows", id: "shows" });
     sharpen(row, whole, size, said);
     const strip = regions.map((region, index) => {
@@ -438,35 +443,37 @@
         el("svg", { viewBox: `${x0} ${y0} ${x1 - x0} ${y1 - y0}`, preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true" }, whole.cloneNode()),
         el("span", { class: "badge" }, shown(detail.levels?.[index + 1], 2)), el("span", { class: "badge low" }, percent(region.area))), index + 1);
     });
-    return [el("div", { class: `picture${hidden ? " plain" : ""}`, "--ratio": `${size[0]} / ${size[1]}` }, picture, detail?.shares ? el("span", { class: "badge" }, total(detail, which)) : null), said, strip.length ? el("div", { class: "crops", role: "group", "aria-label": "Regions" }, strip) : null].filter(Boolean);
+    return [el("div", { class: `picture${hidden ? " plain" : ""}`, "--ratio": `${size[0]} / ${size[1]}` }, picture, detail?.shares && !regions.length ? el("span", { class: "badge" }, total(detail, which)) : null), said, strip.length ? el("div", { class: "crops", role: "group", "aria-label": "Regions" }, strip) : null].filter(Boolean);
   }
   /** Say at which size the picture is here, and show the original in its place where it can be loaded. */
   function sharpen(row, picture, size, said) {
     const here = new Image();
     here.addEventListener("load", () => {
-      if (here.naturalWidth >= size[0]) { said.textContent = "shown with every pixel"; return; }
-      said.textContent = `shown at ${here.naturalWidth} × ${here.naturalHeight} of ${size[0]} × ${size[1]} pixels`;
+      said.textContent = `a preview of ${here.naturalWidth} × ${here.naturalHeight} pixels; the image has ${size[0]} × ${size[1]}`;
       if (!data.links[row]) return;
       const large = new Image();
       large.addEventListener("load", () => {
         if (large.naturalWidth !== size[0] || large.naturalHeight !== size[1]) return; // another file by now
         viewer.querySelectorAll("image").forEach((each) => { if (opened === row) each.setAttribute("href", large.src); });
-        said.textContent = "the original, with every pixel";
+        said.textContent = "the original file";
       });
       large.src = data.links[row];
     });
     here.src = picture.getAttribute("href");
   }
-  function outline(region, index, detail, unit, size) {
+  function outline(region, index, detail) {
     const [x0, y0, x1, y1] = region.box, colour = hue(index), path = region.outline || `M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
+    const text = `${called(region, index)}, rating ${shown(detail.levels?.[index + 1], 2)}, area ${percent(region.area)}`;
+    return link(el("g", { class: "region", tabindex: 0, role: "img", "aria-label": text }, el("title", {}, text), el("path", { class: "edge", d: path }),
+      el("path", { class: "outline", d: path, stroke: colour, fill: colour, "fill-opacity": region.outline ? 0.12 : 0.03, "fill-rule": "evenodd" })), index + 1);
+  }
+  /** The region's rating, in the middle of its mask or in the upper left corner of its box. */
+  function plate(region, index, detail, unit, size) {
     const text = shown(detail.levels?.[index + 1], 2), width = unit * (0.62 * text.length + 0.5), high = unit * 1.35;
-    const x = Math.min(x0, size[0] - width), y = Math.min(y0, size[1] - high);
-    const group = el("g", { class: "region", tabindex: 0, role: "img", "aria-label": `${called(region, index)}, rating ${text}, area ${percent(region.area)}` },
-      el("title", {}, `${called(region, index)}: rating ${text}, area ${percent(region.area)}`),
-      el("path", { class: "edge", d: path }), el("path", { class: "outline", d: path, stroke: colour, fill: colour, "fill-opacity": region.outline ? 0.12 : 0.03, "fill-rule": "evenodd" }),
-      region.kind === "complement" ? null : el("rect", { class: "plate", x, y, width, height: high, rx: unit / 6 }),
-      region.kind === "complement" ? null : el("text", { x: x + unit * 0.25, y: y + unit * 1.02, "font-size": unit }, text));
-    return link(group, index + 1);
+    const [left, top] = region.at ? [region.at[0] - width / 2, region.at[1] - high / 2] : region.box;
+    const x = Math.max(0, Math.min(left, size[0] - width)), y = Math.max(0, Math.min(top, size[1] - high));
+    return el("g", { class: "region", "data-region": index + 1, "aria-hidden": "true" }, el("rect", { class: "plate", x, y, width, height: high, rx: unit / 6 }),
+      el("text", { x: x + unit * 0.25, y: y + unit * 1.02, "font-size": unit }, text));
   }
   const total = (detail, run) => shown(detail.shares.reduce((sum, share) => sum + share, 0), data.runs[run].digits);
 
@@ -508,7 +515,7 @@
       el("p", { class: "sum", id: "terms" }, shown(local, run.digits), " = ", terms));
   }
   function views(detail, run) {
-    const { regions, answers, levels, shares } = detail, many = answers.length > 1, several = new Set(answers.map((each) => each.label)).size > 1;
+    const { regions, answers, levels } = detail, shares = detail.shares?.some((share, index) => index && share) ? detail.shares : null, many = answers.length > 1, several = new Set(answers.map((each) => each.label)).size > 1;
     const line = (index) => {
       const region = regions[index - 1], text = index ? called(region, index - 1) : "whole image";
       const row = el("tr", {}, el("td", {}, el("button", { type: "button", class: "pick" }, el("i", { class: "dot", "--hue": index ? hue(index - 1) : "var(--bar)" }), text)),
@@ -539,7 +546,7 @@
   const soon = (work) => { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; work(); }); } };
   window.addEventListener("scroll", () => soon(() => { if (view === "grid") draw(); }), { passive: true });
   table.addEventListener("scroll", () => soon(() => rows(false)), { passive: true });
-  window.addEventListener("resize", () => soon(() => { draw(view === "table"); scatter?.draw(); }));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => scatter?.draw());
+  window.addEventListener("resize", () => soon(() => { draw(view === "table"); plots.forEach((plot) => plot.draw()); }));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach((plot) => plot.draw()));
   document.addEventListener("DOMContentLoaded", () => draw(true));
 })();
