@@ -1,9 +1,9 @@
 """A monotone map from scores to a scale of the user's own, fitted to labels, with intervals and its error.
 
 Isotonic: least squares among all maps that never fall (pool adjacent violators); it has plateaus, between
-whose centres it is interpolated, so that images with different scores keep their order wherever a label says
-anything of it. Logistic: the curve of VQEG with 4 parameters, which is monotone and bounded; it needs fewer
-labels, as it has a shape already. Both are clipped beyond the scores that have a label.
+whose centres it is interpolated, so that images of different scores keep their order where labels are.
+Logistic: the curve of VQEG with 4 parameters, which is monotone and bounded; it needs fewer labels, as it has
+a shape already. Both are clipped beyond the scores that have a label.
 
 Intervals are those of jackknife+ after bootstrap (Kim, Xu, Barber, NeurIPS 2020): maps of resamples of the
 labels, averaged over those without a label, and how far that label is off.
@@ -20,7 +20,7 @@ import numpy as np
 
 from zeroiqa.errors import UserError
 from zeroiqa.metrics.correlation import Values, is_constant
-from zeroiqa.metrics.logistic import fit_logistic
+from zeroiqa.metrics.logistic import Logistic, fit_logistic
 from zeroiqa.metrics.measures import srcc
 
 Kind: TypeAlias = Literal["isotonic", "logistic"]
@@ -112,7 +112,9 @@ def fit(scores: Values, labels: Values, kind: str = "auto", bounds: Bounds | Non
     _check(scores, labels)
     chosen: Kind = ("logistic" if len(labels) < FEW else "isotonic") if kind == "auto" else kind  # type: ignore[assignment]
     within = bounds or (float(labels.min()), float(labels.max()))
-    whole = _fitted(chosen, scores, labels, within)
+    like = fit_logistic(scores, labels, 4) if chosen == "logistic" else None
+    fitter = _Fitter(chosen, within, like)
+    whole = fitter(scores, labels)
     if whole is None:
         raise UserError(
             f"No logistic curve fits these {len(labels)} labels (it did not converge); take --map isotonic."
@@ -124,12 +126,12 @@ def fit(scores: Values, labels: Values, kind: str = "auto", bounds: Bounds | Non
             "The labels do not rise with the scores: the best map that never falls is a constant; check the "
             "labels, or score the images by other raters."
         )
-    low, high = _intervals(chosen, scores, labels, within, places)
+    low, high = _intervals(fitter, scores, labels, places)
     low, high = np.minimum(low, values), np.maximum(high, values)
     if bounds is not None:
         low, high = np.clip(low, *bounds), np.clip(high, *bounds)
     knots = tuple(Knot(*map(float, row)) for row in zip(places, values, low, high, strict=True))
-    expected, how = _expected(chosen, scores, labels, within)
+    expected, how = _expected(fitter, scores, labels)
     return Fit(chosen, knots, _error(expected, labels, how), tuple(_bins(expected, labels)), tuple(expected))
 
 
@@ -137,7 +139,8 @@ def isotonic(scores: Values, labels: Values) -> tuple[Values, Values]:
     """The map that never falls and has the least squared error, as the points between which it is straight.
 
     Labels of equal scores are averaged first. Each block of equal values becomes one point at the mean of
-    its scores; a label that violates no order is a block of its own, through which the map goes.
+    its scores, the first and the last block at the least and the greatest score: within the labelled range
+    no two scores get one value. A label that violates no order is its own block, through which the map goes.
 
     Returns:
         Scores and values, both rising.
@@ -149,11 +152,18 @@ def isotonic(scores: Values, labels: Values) -> tuple[Values, Values]:
     values = isotonic_regression(means, weights=counts).x
     starts = np.flatnonzero(np.diff(values, prepend=-math.inf) > 0)
     centres = np.add.reduceat(places * counts, starts) / np.add.reduceat(counts, starts)
+    if len(centres) > 1:
+        centres[[0, -1]] = places[[0, -1]]
     return centres, values[starts]
 
 
-def logistic(scores: Values, labels: Values) -> tuple[Values, Values] | None:
+def logistic(scores: Values, labels: Values, like: Logistic | None = None) -> tuple[Values, Values] | None:
     """The 4-parameter logistic curve with the least squared error, if that rises; else the labels' mean.
+
+    Args:
+        scores: One per image.
+        labels: Of the same images.
+        like: The curve of nearly the same images, to begin at.
 
     Returns:
         Scores and values, both rising; None where no fit converged.
@@ -161,7 +171,7 @@ def logistic(scores: Values, labels: Values) -> tuple[Values, Values] | None:
     places = np.union1d(scores, np.linspace(scores.min(), scores.max(), _GRID))
     found = None
     if not is_constant(scores) and not is_constant(labels):
-        found = fit_logistic(scores, labels, 4)
+        found = fit_logistic(scores, labels, 4, like)
         if found is None:
             return None
     if found is None or found.parameters[0] <= found.parameters[1]:
@@ -191,9 +201,22 @@ def _check(scores: Values, labels: Values) -> None:
         )
 
 
-def _fitted(kind: str, scores: Values, labels: Values, within: Bounds) -> tuple[Values, Values] | None:
-    found = isotonic(scores, labels) if kind == "isotonic" else logistic(scores, labels)
-    return None if found is None else (found[0], np.clip(found[1], *within))
+@dataclass(frozen=True)
+class _Fitter:
+    """Fits maps of one kind to some of the labels."""
+
+    kind: Kind
+    within: Bounds
+    like: Logistic | None = None
+    """The curve of all labels; None before it is known."""
+
+    def __call__(self, scores: Values, labels: Values) -> tuple[Values, Values] | None:
+        """Scores and values, both rising; None where it does not converge."""
+        if self.kind == "isotonic":
+            found: tuple[Values, Values] | None = isotonic(scores, labels)
+        else:
+            found = logistic(scores, labels, self.like)
+        return None if found is None else (found[0], np.clip(found[1], *self.within))
 
 
 def _spread(values: Any, most: int) -> Any:
@@ -203,9 +226,7 @@ def _spread(values: Any, most: int) -> Any:
     return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
-def _intervals(
-    kind: str, scores: Values, labels: Values, within: Bounds, places: Values
-) -> tuple[Values, Values]:
+def _intervals(fitter: _Fitter, scores: Values, labels: Values, places: Values) -> tuple[Values, Values]:
     """Both ends of an interval at each place; they rise as the places do.
 
     For each label the maps of those resamples are averaged that are without it: order statistics of these
@@ -215,7 +236,7 @@ def _intervals(
     there, here, without = [], [], []
     for _ in range(RESAMPLES):
         rows = rng.integers(count, size=count)
-        found = _fitted(kind, scores[rows], labels[rows], within)
+        found = fitter(scores[rows], labels[rows])
         if found is not None:
             there.append(np.interp(places, *found))
             here.append(np.interp(scores, *found))
@@ -231,7 +252,7 @@ def _intervals(
     return np.maximum.accumulate(low), np.maximum.accumulate(high)  # their last digits may fall
 
 
-def _expected(kind: str, scores: Values, labels: Values, within: Bounds) -> tuple[Values, str]:
+def _expected(fitter: _Fitter, scores: Values, labels: Values) -> tuple[Values, str]:
     """Each label's value by a map that was fitted without it; NaN where that did not converge."""
     count = len(labels)
     if count <= ALONE:
@@ -241,7 +262,7 @@ def _expected(kind: str, scores: Values, labels: Values, within: Bounds) -> tupl
     expected = np.full(count, math.nan)
     for group in range(int(groups.max()) + 1):
         left = groups == group
-        found = _fitted(kind, scores[~left], labels[~left], within)
+        found = fitter(scores[~left], labels[~left])
         if found is not None:
             expected[left] = np.interp(scores[left], *found)
     return expected, how
