@@ -87,7 +87,7 @@ def test_each_rater_and_the_segmenter_are_built_once_and_a_server_is_probed_once
     builds: Counter[str], server: ChatServer, arguments: tuple[str, ...], begun: bool
 ) -> None:
     asked = f"openai:{server.url}"
-    choices = ("--rater", "nss", "--rater", asked, "--segmenter", "grid:2x1")
+    choices = ("--rater", "nss", "--rater", asked, "--segmenter", "grid:2x1", "--regions")
     if begun:
         begin(*choices)
         builds.clear()
