@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.old_parts import as_version_1, with_version
+from tests.old_parts import BEFORE_ANSWERS, as_version_1, with_version, without_measures
 from zeroiqa.errors import UserError
 from zeroiqa.runs import parts
-from zeroiqa.runs.parts import RatingsRow, RegionsRow
+from zeroiqa.runs.part_records import RatingsRow, RegionsRow
 from zeroiqa.types import Rating, Region, Rle
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -51,6 +51,8 @@ ratings = st.builds(
     logprobs=st.lists(st.floats(max_value=0, allow_nan=False), min_size=1, max_size=7).map(tuple),
     mass=st.floats(0, 1),
     answer=st.none() | texts,
+    measures=st.dictionaries(texts, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+    description=st.none() | texts,
 ) | st.builds(Rating, st.just(()), st.just(1.0), st.floats(allow_nan=False, allow_infinity=False))
 by_standard = st.dictionaries(
     texts, st.lists(st.none() | ratings, min_size=1, max_size=3).map(tuple), min_size=1, max_size=2
@@ -87,7 +89,7 @@ def test_rater_with_a_long_name_has_a_folder_of_its_own_that_file_systems_take()
     assert parts.rating_stage("fake:2") == "ratings/fake%3A2"
 
 
-@pytest.mark.parametrize("without", [{"weight", "answer"}, {"weight", "answer", "value"}])
+@pytest.mark.parametrize("without", [BEFORE_ANSWERS, BEFORE_ANSWERS | {"value"}])
 def test_parts_without_later_fields_are_read(tmp_path, without):
     with parts.new_regions(tmp_path, 0) as add:
         add(RegionsRow(0, (10, 10), (Region((0, 0, 5, 5), 0.25, "object", weight=0.125),)))
@@ -95,7 +97,7 @@ def test_parts_without_later_fields_are_read(tmp_path, without):
         add(RatingsRow(0, {"quality": (Rating((0.0,), 0.5, answer="1"), None)}))
     assert parts.keeps_answers(tmp_path, "ratings/fake", 0)
     for path in tmp_path.rglob("part-*.parquet"):
-        as_version_1(path, without=frozenset(without))
+        as_version_1(path, without=without)
     assert not parts.keeps_answers(tmp_path, "ratings/fake", 0)
     (segmented,), (rated,) = parts.read_regions(tmp_path, 0), parts.read_ratings(tmp_path, "fake", 0)
     assert segmented.regions == (Region((0, 0, 5, 5), 0.25, "object"),)
@@ -103,6 +105,29 @@ def test_parts_without_later_fields_are_read(tmp_path, without):
     parts.write_part(tmp_path, "ratings/fake", 1, parts.read_part(tmp_path, "ratings/fake", 0))
     (copied,) = parts.read_ratings(tmp_path, "fake", 1)
     assert copied == rated
+
+
+def test_part_from_before_measures_is_read_and_copied_and_its_answers_stay(tmp_path):
+    with parts.new_ratings(tmp_path, "nss", 0) as add:
+        rating = Rating((0.0,), 1.0, answer="1", measures={"noise": 2.5}, description="a dog")
+        add(RatingsRow(0, {"quality": (rating, None)}))
+    (kept,) = parts.read_ratings(tmp_path, "nss", 0)
+    assert kept.ratings == {"quality": (rating, None)}
+    without_measures(parts.part_path(tmp_path, "ratings/nss", 0))
+    (rated,) = parts.read_ratings(tmp_path, "nss", 0)
+    assert rated.ratings == {"quality": (Rating((0.0,), 1.0, answer="1"), None)}
+    assert parts.keeps_answers(tmp_path, "ratings/nss", 0)
+    parts.write_part(tmp_path, "ratings/nss", 1, parts.read_part(tmp_path, "ratings/nss", 0))
+    (copied,) = parts.read_ratings(tmp_path, "nss", 1)
+    assert copied == rated
+
+
+@pytest.mark.parametrize("measured", [None, math.nan, math.inf])
+def test_measure_that_is_no_number_is_damage(tmp_path, measured):
+    with parts.new_ratings(tmp_path, "nss", 0) as add:
+        add(RatingsRow(0, {"quality": (Rating((0.0,), 1.0, measures={"noise": measured}),)}))
+    with pytest.raises(UserError, match=f"a rating's measure noise is {measured}"):
+        list(parts.read_ratings(tmp_path, "nss", 0))
 
 
 READERS = {

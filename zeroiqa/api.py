@@ -13,12 +13,13 @@ from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.image_scores import ImageScores
 from zeroiqa.images.find import find_images
 from zeroiqa.images.given import name_of, to_image
 from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
-from zeroiqa.results import ImageScore, ImageScores
+from zeroiqa.results import ImageScore
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, SEGMENTED
@@ -71,6 +72,7 @@ class Overrides(TypedDict, total=False):
     count_weight: float
     background: str
     max_pixels: int
+    scale: str
     device: str
     dtype: str
     segmenter_dtype: str
@@ -79,6 +81,7 @@ class Overrides(TypedDict, total=False):
     trust_remote_code: bool
     allow_pickle: bool
     offline: bool
+    describe: bool
 
 
 def load_method(
@@ -95,9 +98,15 @@ def load_method(
         **overrides: Fields of the preset to replace, such as `lam=1.0` or `crop="mask"`.
 
     Raises:
-        UserError: a name is unknown or a value out of its range.
+        UserError: a name is unknown or a value out of its range; or `scale` is given, which is of runs.
     """
-    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
+    settings = load_settings(preset, overrides)
+    if settings.scale != "declared":
+        raise UserError(
+            f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it "
+            "to zeroiqa.run, or leave it out."
+        )
+    return build_method(settings, image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:

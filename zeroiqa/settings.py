@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
 from zeroiqa.errors import UserError
@@ -25,6 +25,8 @@ from zeroiqa.weights.options import Attention, ModelOptions
 from zeroiqa.weights.replies import Replies
 
 DEFAULT_PRESET = "embedded"
+
+Shown: TypeAlias = Literal["declared", "0-100", "percentile"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Settings:
     without the sum of the objects' areas (remainder), which is less where objects overlap."""
     segmenter_dtype: Dtype = ModelOptions.dtype
     """Type that the segmenter computes in; auto is that of `dtype`."""
+    scale: Shown = "declared"
+    """What tables show beside each score: nothing (declared: the score is on the scale of its standard), the
+    same from 0 to 100, or its percentile in the run; no score moves."""
     regions: bool = False
     """Whether regions are found and rated though lambda is 0, where they count for nothing."""
     device: str = ModelOptions.device
@@ -93,6 +98,8 @@ class Settings:
     """Whether weights may be read from pickled files."""
     offline: bool = ModelOptions.offline
     """Whether only weights that are on the disk may be used."""
+    describe: bool = False
+    """Whether raters that can also say in a sentence of their own what the whole image's quality is like."""
 
     @property
     def makes_regions(self) -> bool:
@@ -205,7 +212,22 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     if not settings.raters:
         raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
     find_segmenter(settings.segmenter)  # a slip is one though no regions are made
+    check_describers(settings)
     return settings
+
+
+def check_describers(settings: Settings) -> None:
+    """Refuse to ask for descriptions where no rater can give one.
+
+    Raises:
+        UserError: `describe` is set, and none of the raters writes text.
+    """
+    if settings.describe and not any(find_rater(name).describes for name in settings.raters):
+        raise UserError(
+            f"None of the raters {', '.join(settings.raters)} writes text, so none can describe an image; "
+            "leave --describe out, or choose a chat model: a name of `zeroiqa models`, hf:REPOSITORY or "
+            "openai:URL."
+        )
 
 
 def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -5,6 +5,7 @@ Pages have checksums; what is around them, and who put the file there, has none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, get_args
 
@@ -18,7 +19,9 @@ from zeroiqa.types import Rating, Region, RegionKind, Rle
 
 VERSION = 2
 """Of the parts, as each of them says; goes up when an older zeroiqa could misread one. Those of version 1 say
-nothing: they have regions without weights of their own, and ratings without answers."""
+nothing: they have regions without weights of their own, and ratings without answers. Measures and
+descriptions came without a version of their own: who does not know them passes them over, and no score is
+made from them."""
 FIRST_WITH_ANSWERS = 2
 _SAYS_VERSION = b"zeroiqa.part"
 _KINDS = get_args(RegionKind)
@@ -107,6 +110,9 @@ def check_rating(rating: Rating) -> None:
         raise ValueError(f"a rating has the log-probability {max(rating.logprobs)}")
     if rating.value is None and not rating.logprobs:
         raise ValueError("a rating has neither levels nor a number")
+    for name, measured in rating.measures.items():
+        if measured is None or not math.isfinite(measured):
+            raise ValueError(f"a rating's measure {name} is {measured}")
 
 
 def _check_mask(mask: Rle) -> None:
