@@ -51,6 +51,8 @@ class Answers:
     no_numbers: int = 0
     """Of the images, those whose whole view the model would answer by no number."""
     no_number_regions: int = 0
+    measured: int = 0
+    """Of the images, those whose rating holds what was measured of the whole view."""
     described: int = 0
     """Of the images, those that have a description."""
 
@@ -64,7 +66,7 @@ class Answers:
 
 _LEAST = ("smallest", "smallest_region")
 _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limit", *_LEAST))
-LATER_COUNTS = ("no_numbers", "no_number_regions", "described")
+LATER_COUNTS = ("no_numbers", "no_number_regions", "described", "measured")
 """Those that older versions did not store: their ratings have no answers and no descriptions."""
 
 
@@ -184,6 +186,7 @@ def run_warnings(
         if unasked:
             images = unasked + max(answers.images for answers in own)
             yield f"{unasked} of {images} images have no text prompt, and so no score of {label}."
+    yield from _unmeasured(found)
     for (rater, standard), answers in found.items():
         who = rater if len(labels) == 1 else f"{rater}, {labels[standard]}"
         if answers.low_images or answers.low_regions:
@@ -207,6 +210,17 @@ def undescribed(found: Mapping[tuple[str, str], Answers]) -> Iterator[str]:
         missing = images - sum(answers.described for answers in own)
         if missing:
             yield f"{missing} of {images} images have no description: the answer was empty ({rater})."
+
+
+def _unmeasured(found: Mapping[tuple[str, str], Answers]) -> Iterator[str]:
+    """A line on each rater that measures, where ratings of older versions hold no measures."""
+    by_rater = {rater: answers for (rater, _), answers in found.items() if declared(rater).gives_measures}
+    for rater, answers in by_rater.items():
+        if lacking := answers.images - answers.measured:
+            yield (
+                f"{lacking} of {answers.images} images have no reasons and no tags: an older zeroiqa rated "
+                f"them ({rater}), which did not keep what it measured; their scores are the same."
+            )
 
 
 def _low(answers: Answers, who: str) -> str:

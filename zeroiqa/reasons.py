@@ -59,9 +59,9 @@ def reasons_of(measures: Mapping[str, float]) -> dict[str, float]:
         Name of a reason -> value in its unit, in the order of `REASONS`.
     """
     return {
-        name: round(_FROM[how](measures[measure]), DECIMALS) + 0.0  # never -0.0
-        for name, (measure, how) in _SOURCES.items()
-        if measure in measures
+        name: round(_FROM[how](*(measures[source] for source in sources)), DECIMALS) + 0.0  # never -0.0
+        for name, (sources, how) in _SOURCES.items()
+        if all(source in measures for source in sources)
     }
 
 
@@ -81,14 +81,9 @@ def tags_of(measures: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag.name for tag in worst if tag.name not in hidden))[:MOST_TAGS]
 
 
-def _stops(level: float) -> float:
-    """Exposure value of an sRGB gray level 0..255 against 18 % gray, in stops; level 0 counts as one half.
-
-    The curve is that of IEC 61966-2-1.
-    """
-    signal = max(level, 0.5) / 255
-    light = signal / 12.92 if signal <= 0.04045 else ((signal + 0.055) / 1.055) ** 2.4
-    return math.log2(light / 0.18)
+def _stops(light: float) -> float:
+    """Light 0..1 against 18 % gray, in stops; a black picture has that of half a gray level."""
+    return math.log2(max(light, 0.5 / 255 / 12.92) / 0.18)
 
 
 def _level(value: float) -> float:
@@ -96,18 +91,32 @@ def _level(value: float) -> float:
     return 1 + sum(1 / (1 + math.exp((cut - value) / _LEVELS["width"])) for cut in _LEVELS["cuts"])
 
 
-_FROM: Mapping[str, Callable[[float], float]] = {
+def _noise(flat: float, colours: float) -> float:
+    """Fine texture looks like noise in gray levels, up to that of `_TEXTURE`, but hardly in colours."""
+    return max(colours, flat - _TEXTURE)
+
+
+_TEXTURE = 4.0
+_FROM: Mapping[str, Callable[..., float]] = {
     "as it is": lambda value: value,
     "share": lambda value: 100 * value,
-    "gray level": _stops,
+    "light": _stops,
     "sharpness": _level,
+    "noise": _noise,
 }
 """How a measure becomes a reason."""
 _DATA: dict[str, Any] = tomllib.loads(
     (resources.files("zeroiqa") / "reasons.toml").read_text(encoding="utf-8")
 )
 _LEVELS: Mapping[str, Any] = _DATA["levels"]
-_SOURCES = {name: (fields["measure"], fields["from"]) for name, fields in _DATA["reasons"].items()}
+_SOURCES = {
+    name: (tuple(names if isinstance(names := fields["measure"], list) else [names]), fields["from"])
+    for name, fields in _DATA["reasons"].items()
+}
+"""Reason -> the measures that it is made of, and how."""
+
+MEASURES = frozenset(source for sources, _ in _SOURCES.values() for source in sources)
+"""The measures of a whole image that reasons are made of."""
 
 
 def _tags() -> Iterator[Tag]:

@@ -104,7 +104,7 @@ def _light(sample: Pixels) -> float:
 
 
 def _shrunk(picture: Pixels, factor: int) -> Pixels:
-    """Means of squares of factor x factor pixels; what is left over at the right and the bottom is dropped."""
+    """Means of squares of factor x factor pixels; incomplete ones at the right and the bottom are dropped."""
     height, width = (length // factor for length in picture.shape[:2])
     whole = picture[: height * factor, : width * factor]
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -137,7 +137,10 @@ def _tint(small: Pixels) -> float:
 def _plain(small: Pixels) -> float:
     colours = small.reshape(-1, 3).T
     middle = [int(np.partition(channel, len(channel) // 2)[len(channel) // 2]) for channel in colours]
-    alike = [np.abs(channel.astype(np.int16) - level) <= ALIKE for channel, level in zip(colours, middle, strict=True)]
+    alike = [
+        np.abs(channel.astype(np.int16) - level) <= ALIKE
+        for channel, level in zip(colours, middle, strict=True)
+    ]
     return float(np.logical_and.reduce(alike).mean())
 
 
@@ -164,7 +167,9 @@ def _windows(pixels: Pixels) -> list[Pixels]:
     height, width = pixels.shape[:2]
     if height * width <= (WINDOWS * WINDOW) ** 2:
         return [pixels]
-    down, right = (sorted({_start(length, number) for number in range(WINDOWS)}) for length in (height, width))
+    down, right = (
+        sorted({_start(length, number) for number in range(WINDOWS)}) for length in (height, width)
+    )
     return [np.ascontiguousarray(pixels[y : y + WINDOW, x : x + WINDOW]) for y in down for x in right]
 
 

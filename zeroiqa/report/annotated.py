@@ -198,7 +198,7 @@ def _outlined(
     notes: Sequence[_Note],
     shown: tuple[int, int],
 ) -> Pixels:
-    """The image in its size on the sheet, each object tinted a little and outlined; small ones on large ones."""
+    """The image in its size on the sheet, its objects tinted and outlined; small ones lie on large ones."""
     larger = shown[0] > image.size[1] or shown[1] > image.size[0]
     resized = cv2.resize(image.pixels, shown, interpolation=cv2.INTER_NEAREST if larger else cv2.INTER_AREA)
     painted = resized.astype(np.float32)
@@ -272,10 +272,10 @@ def _with_list(sheet: _Sheet, notes: Sequence[_Note]) -> PIL.Image.Image:
     picture.paste(sheet.picture, (0, 0))
     listed = _Sheet(picture, sheet.at, sheet.font)
     draw = PIL.ImageDraw.Draw(picture)
-    for place, note in enumerate(notes):
-        x, y = wide * (place // rows), height + _PAD + high * (place % rows)
+    for at, note in enumerate(notes):
+        x, y = wide * (at // rows), height + _PAD + high * (at % rows)
         draw.rectangle((x + 1, y + 2, x + 5, y + high - 3), fill=note.colour)
-        listed.write(Box(x + 7, y, x + 7 + sizes[place][0], y + high), note.line, None)
+        listed.write(Box(x + 7, y, x + 7 + sizes[at][0], y + high), note.line, None)
     return picture
 
 

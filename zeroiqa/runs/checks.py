@@ -24,10 +24,10 @@ from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.part_checks import LaterVersionError
+from zeroiqa.runs.presentation import Presentation, presentation, presented
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, status
-from zeroiqa.runs.scores import iter_scores, score_columns
 
 _REDO = "delete it and give the command of the run again"
 _REWRITE = "give the command of the run again, which writes it"
@@ -153,18 +153,18 @@ def _scores(run: Run) -> Check:
         return Check("scores", f"not compared, since {left} images are left to do")
     if not run.settings.raters:
         return Check("scores", "none: the images were segmented only")
-    damages, older = [], []
+    damages, older, shown = [], [], presentation(run)
     for name, rows, allowed in (
         ("scores.csv", _csv_rows, _LAST_DIGIT),
         ("scores.parquet", _parquet_rows, _ROUNDING),
     ):
         path = run.folder / name
-        columns = score_columns(run)
+        columns, _ = presented(run, shown=shown)
         if _is_older(run, path, rows):
             older.append(name)
             columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
         try:
-            damage = _different(run, path, rows, columns, allowed)
+            damage = _different(run, path, rows, columns, allowed, shown)
         except UserError as error:  # of the parts, which do not belong together
             damages.append(str(error))
             break
@@ -189,13 +189,16 @@ def _is_older(run: Run, path: Location, read: _Reader) -> bool:
     return first is not None and not _mass_columns(run) & first.keys()
 
 
-def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float) -> str | None:
+def _different(
+    run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float, shown: Presentation
+) -> str | None:
     """How a table of scores differs from what the parts give; both are read row by row."""
     if not path.is_file():
         return "is missing"
-    left_out = set(score_columns(run)).difference(columns)
+    all_columns, results = presented(run, shown=shown)
+    left_out = set(all_columns).difference(columns)
     try:
-        pairs = itertools.zip_longest(iter_scores(run), read(path))
+        pairs = itertools.zip_longest(results, read(path))
         for number, (expected, found) in enumerate(pairs):
             if expected is None or found is None:
                 return f"has {'more' if expected is None else 'fewer'} rows than the {run.n_images} images"
@@ -203,7 +206,10 @@ def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], 
             if wanted.keys() - left_out != found.keys() - left_out:
                 return "has other columns"
             for column in columns:
-                if not _same(wanted[column], found[column], allowed):
+                if not (
+                    _same(wanted[column], found[column], allowed)
+                    or (wanted[column] is None and _was_repeated(column, found))
+                ):
                     return (
                         f"says {printable(str(found[column]))} in column {column} of row {number + 1}, "
                         f"where the parts give {printable(str(wanted[column]))}"
@@ -211,6 +217,15 @@ def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], 
     except stumbles() as error:
         return f"cannot be read ({reason(error)})"
     return None
+
+
+def _was_repeated(column: str, row: Mapping[str, Any]) -> bool:
+    """Whether a table of an older version says what stood where nothing stands now."""
+    if column == "n_regions":
+        return float(row[column] or 0) == 0
+    if column.endswith("s_local"):
+        return bool(row[column] == row[column.removesuffix("s_local") + "s_global"])
+    return column.endswith("disagreement") and float(row[column] or 0) == 0
 
 
 def _same(wanted: Any, found: Any, allowed: float) -> bool:
