@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroiqa.images.opencv import cv2
-from zeroiqa.nss.planes import Plane, block_means, gray_plane, lab_image
+from zeroiqa.nss.planes import Plane, block_means, colour_axes, gray_levels
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
@@ -99,7 +99,7 @@ def _clipped(sample: Pixels) -> tuple[float, float]:
 
 
 def _light(sample: Pixels) -> float:
-    levels = gray_plane(sample).astype(np.uint8)
+    levels = gray_levels(sample)
     return int(_LINEAR[levels].sum()) / levels.size / 2**20
 
 
@@ -130,8 +130,8 @@ def _typical_noise(plane: Plane) -> float:
 
 
 def _tint(small: Pixels) -> float:
-    axes = lab_image(small)[..., 1:].astype(np.float64)
-    return float(np.percentile(np.sqrt((axes * axes).sum(axis=2)), 2))
+    one, other = (axis.astype(np.float64) for axis in colour_axes(small))
+    return float(np.percentile(np.sqrt(one * one + other * other), 2))
 
 
 def _plain(small: Pixels) -> float:
@@ -152,7 +152,7 @@ def _grid(pixels: Pixels) -> float:
     `STEEPEST`. The grid may begin anywhere: of the eight places of a line, the one with the largest steps
     counts, beside the median of those that are no neighbours of it. Both directions count alike.
     """
-    grays = [gray_plane(window).astype(np.int16) for window in _windows(pixels)]
+    grays = [gray_levels(window).astype(np.int16) for window in _windows(pixels)]
     ratios = []
     for turned in (grays, [gray.T for gray in grays]):
         steps = _steps(turned)
