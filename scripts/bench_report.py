@@ -3,8 +3,8 @@
     python scripts/bench_report.py results/bench/report.json
 
 The images are the sample photos, enlarged, each cut elsewhere and with fine noise of its own, so that no two are
-alike and none compresses better than a photo. The report is made by the command in a process of its own; its memory is
-the largest sum over that process and its children. The browser is Chromium, headless, with the page on the disk:
+alike and none compresses better than a photo. The report is made by the command in a process of its own; its
+memory is the largest sum over that process and its children. The browser is Chromium, headless, with the page on the disk:
 interactive is when the script has drawn the first images and listens, complete is when all is read.
 """
 
@@ -20,6 +20,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ LOOK_SECONDS = 0.05
 OPENINGS = 5
 
 
+@cache
+def grain() -> np.ndarray[Any, np.dtype[np.int8]]:
+    """Fine noise, larger than a photo, of which each has a part of its own."""
+    random = np.random.default_rng(0)
+    return (random.standard_normal((SIZE[1] + 256, SIZE[0] + 256, 3), np.float32) * 3).astype(np.int8)
+
+
 def photo(number: int, target: Path) -> None:
     """One JPEG of quality 92."""
     random = np.random.default_rng(number)
@@ -46,18 +54,16 @@ def photo(number: int, target: Path) -> None:
     share = random.uniform(0.6, 1.0)
     top, left = (int(random.uniform(0, 1 - share) * side) for side in (height, width))
     cut = pixels[top : top + int(share * height), left : left + int(share * width)]
-    large = cv2.resize(cut, SIZE, interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    noise = random.standard_normal((SIZE[1], SIZE[0], 3), np.float32) * 3
-    cv2.imwrite(
-        str(target / f"photo-{number:05d}.jpg"),
-        np.clip(large + noise, 0, 255).astype(np.uint8),
-        [cv2.IMWRITE_JPEG_QUALITY, 92],
-    )
+    large = cv2.resize(cut, SIZE, interpolation=cv2.INTER_CUBIC)
+    y, x = random.integers(0, 256, 2)
+    noise = grain()[y : y + SIZE[1], x : x + SIZE[0]]
+    noisy = cv2.add(large, noise, dtype=cv2.CV_8U)
+    cv2.imwrite(str(target / f"photo-{number:05d}.jpg"), noisy, [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 
 def measured(arguments: list[str], cwd: Path) -> dict[str, float]:
-    """Seconds and the peak of the resident memory of a process and its children together, in MiB."""
-    start, peak = time.monotonic(), 0
+    """Seconds, those of processors, and the peak of resident memory with all children, in MiB."""
+    start, before, peak = time.monotonic(), os.times(), 0
     process = psutil.Popen(arguments, cwd=cwd)
     while process.poll() is None:
         total = 0
@@ -70,7 +76,13 @@ def measured(arguments: list[str], cwd: Path) -> dict[str, float]:
         time.sleep(LOOK_SECONDS)
     if process.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed")
-    return {"seconds": round(time.monotonic() - start, 1), "peak MiB": round(peak / 2**20)}
+    after = os.times()
+    spent = after.children_user - before.children_user + after.children_system - before.children_system
+    return {
+        "seconds": round(time.monotonic() - start, 1),
+        "processor seconds": round(spent, 1),
+        "peak MiB": round(peak / 2**20),
+    }
 
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:

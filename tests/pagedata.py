@@ -29,7 +29,9 @@ RATED = ("--rater", "fake", "--segmenter", "grid:2x2", "--lambda", "1")
 def draw(path: Path, number: int = 0, size: tuple[int, int] = (240, 180)) -> None:
     """A picture that no other number has."""
     picture = Image.new("RGB", size, (40 + 7 * number % 200, 90, 160))
-    ImageDraw.Draw(picture).ellipse((10 + number, 20, 120 + number, 150), fill=(230, 200 - 9 * number % 190, 60))
+    ImageDraw.Draw(picture).ellipse(
+        (10 + number, 20, 120 + number, 150), fill=(230, 200 - 9 * number % 190, 60)
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path)
 

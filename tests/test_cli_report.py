@@ -20,7 +20,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of regions, one without, and one of other numbers."""
     folder = tmp_path_factory.mktemp("report")
     scored(folder, NAMES)
-    (folder / "photos" / "b" / "broken.png").write_bytes((folder / "photos" / "a" / "0.png").read_bytes()[:200])
+    (folder / "photos" / "b" / "broken.png").write_bytes(
+        (folder / "photos" / "a" / "0.png").read_bytes()[:200]
+    )
     scored(folder, NAMES, run="run")
     scored(folder, NAMES, *RATED[:4], run="whole")
     scored(folder, NAMES, "--rater", "baseline:piqe", run="piqe")
@@ -41,7 +43,9 @@ def test_a_page_has_the_scores_of_the_run_and_what_they_are_made_of(made: Path) 
     data = block(made / "report.html")
     assert data["paths"] == list(rows)
     scores = column(made / "report.html", "score")
-    assert scores == [pytest.approx(float(row["score"]), abs=1e-5) if row["score"] else None for row in rows.values()]
+    assert scores == [
+        pytest.approx(float(row["score"]), abs=1e-5) if row["score"] else None for row in rows.values()
+    ]
     assert data["status"]["names"] == ["ok", "error"] and "broken.png" in data["errors"]["names"][0]
     assert sorted(data["groups"]["names"]) == ["photos/a", "photos/b"]
     assert data["links"][0] == "./photos/a/0.png"
@@ -50,7 +54,9 @@ def test_a_page_has_the_scores_of_the_run_and_what_they_are_made_of(made: Path) 
         if score is not None:
             assert f"{sum(detail['shares']):.2f}" == f"{score:.2f}"
             assert len(detail["shares"]) == len(detail["levels"]) == 1 + len(detail["regions"])
-            assert [sum(view["levels"]) for view in detail["answers"][0]["views"]] == pytest.approx([1] * 5, abs=1e-3)
+            assert [sum(view["levels"]) for view in detail["answers"][0]["views"]] == pytest.approx(
+                [1] * 5, abs=1e-3
+            )
 
 
 def test_regions_are_made_of_the_worst_and_the_best_of_a_run_that_has_none(made: Path) -> None:
@@ -63,7 +69,9 @@ def test_regions_are_made_of_the_worst_and_the_best_of_a_run_that_has_none(made:
     assert {place for place, each in enumerate(details) if each["regions"]} == worst_and_best
     for place in worst_and_best:
         assert details[place]["shares"] == [pytest.approx(scores[place], abs=0.006), 0, 0, 0, 0]
-        assert all(region["outline"] and None not in details[place]["levels"] for region in details[place]["regions"])
+        assert all(
+            region["outline"] and None not in details[place]["levels"] for region in details[place]["regions"]
+        )
     assert sorted(path.name for path in (made / "whole").rglob("*")) == before
     assert "regions" not in zeroiqa(made, "report", "whole", "-o", "none.html", "--regions", "0").stderr
 
@@ -72,7 +80,9 @@ def test_two_runs_have_both_scores_and_their_difference(made: Path) -> None:
     assert zeroiqa(made, "report", "run", "whole", "-o", "two.html").returncode == 0
     page = made / "two.html"
     a, b, difference = (column(page, key) for key in ("score", "other", "difference"))
-    assert difference == [pytest.approx(y - x, abs=1e-5) if x is not None else None for x, y in zip(a, b, strict=True)]
+    assert difference == [
+        pytest.approx(y - x, abs=1e-5) if x is not None else None for x, y in zip(a, b, strict=True)
+    ]
     assert [len(each["runs"]) for each in (block(page, "image-0"), block(page))] == [2, 2]
 
 
@@ -167,7 +177,9 @@ def test_a_run_in_which_every_image_has_an_error_is_shown(tmp_path: Path) -> Non
         (["run", "-o", "photos/a/0.png/x.html"], "photos/a/0.png"),
     ],
 )
-def test_what_cannot_be_reported_is_said_in_a_sentence(made: Path, arguments: list[str], sentence: str) -> None:
+def test_what_cannot_be_reported_is_said_in_a_sentence(
+    made: Path, arguments: list[str], sentence: str
+) -> None:
     done = zeroiqa(made, "report", *arguments)
     assert done.returncode in (1, 2) and sentence in done.stderr and "Traceback" not in done.stderr
 
@@ -180,6 +192,11 @@ def test_a_damaged_run_is_said_in_a_sentence(here: Path) -> None:
 
 
 def test_a_run_of_regions_alone_has_no_scores_to_show(here: Path) -> None:
-    assert zeroiqa(here, "segment", "photos", "-o", "regions", "--workers", "1", "--segmenter", "grid").returncode == 0
+    assert (
+        zeroiqa(
+            here, "segment", "photos", "-o", "regions", "--workers", "1", "--segmenter", "grid"
+        ).returncode
+        == 0
+    )
     done = zeroiqa(here, "report", "regions")
     assert done.returncode == 1 and "holds regions without ratings" in done.stderr

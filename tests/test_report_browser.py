@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(bool(chromium.missing()), reason=chromium.missing())
 
-NAMES = (*(f"{folder}/{number:02d}.png" for folder in ("inside", "outside") for number in range(12)), *HOSTILE)
+NAMES = (
+    *(f"{folder}/{number:02d}.png" for folder in ("inside", "outside") for number in range(12)),
+    *HOSTILE,
+)
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 
@@ -86,7 +89,9 @@ def numbers(browser: Chrome, selector: str) -> list[float]:
     return [float(text.replace("\u2212", "-")) for text in texts(browser, selector)]
 
 
-def test_the_worst_images_come_first_and_sorting_turns_by_click_and_by_key(browser: Chrome, made: Path) -> None:
+def test_the_worst_images_come_first_and_sorting_turns_by_click_and_by_key(
+    browser: Chrome, made: Path
+) -> None:
     browser.get((made / "run.html").as_uri())
     shown = numbers(browser, "#grid .badge")
     assert shown == sorted(shown) and shown[0] == round(min(column(made / "run.html", "score")), 2)
@@ -110,11 +115,17 @@ def test_filters_by_text_group_range_and_bar_say_how_many_are_left(browser: Chro
     assert found.text == "10 of 32 images" and len(texts(browser, ".card")) == 10
     find(browser, "#clear").click()
     assert found.text == "32 images" and browser.switch_to.active_element.get_attribute("type") == "search"
-    browser.execute_script("document.querySelector('.tools label:has(option[value*=outside]) select').focus()")
+    browser.execute_script(
+        "document.querySelector('.tools label:has(option[value*=outside]) select').focus()"
+    )
     press(browser, "\ue015", "\ue015")  # arrow down: the second of the groups in the list
     assert found.text in ("8 of 32 images", "12 of 32 images")
     find(browser, "#clear").click()
-    bar = next(each for each in browser.find_elements("css selector", ".bars button") if not each.accessible_name.endswith(": 0 images"))
+    bar = next(
+        each
+        for each in browser.find_elements("css selector", ".bars button")
+        if not each.accessible_name.endswith(": 0 images")
+    )
     count = int(bar.accessible_name.split(": ")[1].split()[0])
     bar.send_keys(" ")
     assert found.text == f"{count} of 32 images" and bar.get_attribute("aria-pressed") == "true"
@@ -171,7 +182,9 @@ def test_names_with_markup_do_nothing(browser: Chrome, made: Path) -> None:
         press(browser, "\ue00c")
     assert browser.find_elements("css selector", "img[src=x], [onerror], [onfocus], [onmouseover]") == []
     assert len(browser.find_elements("css selector", "script:not([type])")) == 1
-    links = browser.execute_script("return [...document.querySelectorAll('a[href]')].map((each) => each.href)")
+    links = browser.execute_script(
+        "return [...document.querySelectorAll('a[href]')].map((each) => each.href)"
+    )
     assert all(each.startswith("file:") for each in links)
 
 

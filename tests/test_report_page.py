@@ -50,9 +50,16 @@ def test_data_in_a_page_are_what_they_were_and_end_no_script(value: object) -> N
     assert not set("<>&\u2028\u2029\u202e") & set(text)
 
 
-@pytest.mark.parametrize("hostile", ["</script><script>alert(1)</script>", "<!--<script>", "{{ 7 * 7 }}", "]]>"])
+@pytest.mark.parametrize(
+    "hostile", ["</script><script>alert(1)</script>", "<!--<script>", "{{ 7 * 7 }}", "]]>"]
+)
 def test_names_are_no_markup_in_the_head_of_a_page(hostile: str) -> None:
-    head = {"title": hostile, "notes": [hostile], "runs": [], "scatters": [{"title": hostile, "about": hostile}]}
+    head = {
+        "title": hostile,
+        "notes": [hostile],
+        "runs": [],
+        "scatters": [{"title": hostile, "about": hostile}],
+    }
     text = "".join(rendered(head, {"paths": [hostile]}, [("image-0", hostile)]))
     tags: list[str] = []
 
@@ -82,7 +89,9 @@ def test_a_picture_takes_no_more_bytes_than_it_has(most: int) -> None:
     assert len(base64.b64decode(coded(noise, most))) <= most
 
 
-def test_pictures_are_upright_on_their_background_and_a_word_stands_where_there_is_none(tmp_path: Path) -> None:
+def test_pictures_are_upright_on_their_background_and_a_word_stands_where_there_is_none(
+    tmp_path: Path,
+) -> None:
     upper = Image.new("RGB", (640, 320), "black")
     upper.paste("red", (0, 0, 640, 160))
     exif = Image.Exif()
@@ -125,7 +134,9 @@ def test_an_outline_of_a_coarse_mask_is_that_of_its_cells() -> None:
     assert {int(each) for each in re.findall(r"\d+", found["outline"])} == {0, 50, 100}
 
 
-@pytest.mark.parametrize("name", ["javascript:alert(1).jpg", "a b#c?d%20.jpg", '"><img src=x>.jpg', "\udcff\u202e.jpg", "\n.jpg"])
+@pytest.mark.parametrize(
+    "name", ["javascript:alert(1).jpg", "a b#c?d%20.jpg", '"><img src=x>.jpg', "\udcff\u202e.jpg", "\n.jpg"]
+)
 def test_a_link_leads_to_the_file_whatever_it_is_called(name: str, tmp_path: Path) -> None:
     address = link(ImageRef(str(tmp_path / "photos" / name)), tmp_path / "pages" / "report.html")
     assert address is not None and address.startswith("./../photos/") and address.isascii()
@@ -135,7 +146,11 @@ def test_a_link_leads_to_the_file_whatever_it_is_called(name: str, tmp_path: Pat
 
 def test_what_cannot_be_opened_has_no_link(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    refs = [ImageRef("s3://bucket/a.jpg"), ImageRef("a.tar/b.jpg", archive="a.tar"), ImageRef("x", content=b"y")]
+    refs = [
+        ImageRef("s3://bucket/a.jpg"),
+        ImageRef("a.tar/b.jpg", archive="a.tar"),
+        ImageRef("x", content=b"y"),
+    ]
     assert [link(ref, page) for ref in refs] == [None] * 3
 
 
@@ -146,4 +161,11 @@ def test_the_worst_and_the_best_by_the_direction_of_the_scores() -> None:
 
 
 def test_decimals_tell_values_apart() -> None:
-    assert [decimals(values) for values in ([1.0, 640.0], [1.5, 6.0], [0.5], [0.002, 0.01], [], [None])] == [0, 2, 3, 4, 0, 0]
+    assert [decimals(values) for values in ([1.0, 640.0], [1.5, 6.0], [0.5], [0.002, 0.01], [], [None])] == [
+        0,
+        2,
+        3,
+        4,
+        0,
+        0,
+    ]

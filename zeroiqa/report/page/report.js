@@ -182,7 +182,9 @@
       pen.fillStyle = colour("--accent");
       points.forEach((row, index) => {
         pen.globalAlpha = kept.has(row) ? 0.62 : 0.1;
-        pen.beginPath(); pen.arc(spots[index][0], spots[index][1], size, 0, 7); pen.fill();
+        const [px, py] = spots[index];
+        if (size < 2) pen.fillRect(px - size, py - size, 2 * size, 2 * size);
+        else { pen.beginPath(); pen.arc(px, py, size, 0, 7); pen.fill(); }
       });
       pen.globalAlpha = 1;
       canvas.dataset.at = at < 0 ? "" : spots[at].map(Math.round).join();
