@@ -16,6 +16,7 @@ from zeroiqa.images.listed_paths import spellings
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, ScoredImage, iter_scored
 from zeroiqa.runs.naming import spelled_from
+from zeroiqa.runs.presentation import Presentation
 
 GONE = "gone from the run"
 ERROR = "with an error"
@@ -50,8 +51,10 @@ class Chosen:
         here = str(Path.cwd())
         root = run.root or here
         ours, self._theirs = spelled_from(here, root), spelled_from(root, root)
-        meant = {spelling: path for path in paths for spelling in reversed(spellings(path)) if spelling}
-        self._meant = {ours(spelling): path for spelling, path in meant.items()} | meant
+        written = {spelling: path for path in paths for spelling in reversed(spellings(path)) if spelling}
+        self._meant = {
+            spelled(spelling): path for spelled in (self._theirs, ours) for spelling, path in written.items()
+        } | written
         self._left = set(paths)
 
     def __contains__(self, ref: ImageRef) -> bool:
@@ -98,13 +101,18 @@ class Exported:
 
 
 def export_images(
-    run: Run, to: Format, chosen: Chosen | None = None, advance: Callable[[int], None] = lambda _: None
+    run: Run,
+    to: Format,
+    shown: Presentation,
+    chosen: Chosen | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Exported:
     """Hand every image that has a score to a format, in plan order, streaming.
 
     Args:
         run: The run, as `zeroiqa.export.originals.located` gives it; of its shards, those that are finished.
         to: Where to.
+        shown: What is said beside the scores.
         chosen: The images to take; None: all.
         advance: Is told how many more images of the run have been seen.
 
@@ -112,7 +120,7 @@ def export_images(
         UserError: there is nothing to export, or it cannot be written.
     """
     found = Exported()
-    images = _with_scores(run, chosen, found, advance)
+    images = _with_scores(run, shown, chosen, found, advance)
     first = next(images, None)
     if first is not None:
         with to() as add:
@@ -126,7 +134,7 @@ def export_images(
 
 
 def _with_scores(
-    run: Run, chosen: Chosen | None, found: Exported, advance: Callable[[int], None]
+    run: Run, shown: Presentation, chosen: Chosen | None, found: Exported, advance: Callable[[int], None]
 ) -> Iterator[ScoredImage]:
     for image in iter_scored(run):
         advance(1)
@@ -134,7 +142,8 @@ def _with_scores(
             continue
         why = _why_not(image)
         if why is None:
-            yield image._replace(planned=run.now(image.planned))
+            (score,) = shown.of([image.score])
+            yield image._replace(planned=run.now(image.planned), score=score)
         else:
             found.left_out[why] += 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from zeroiqa.errors import ImageError
-from zeroiqa.files.atomic import created
+from zeroiqa.files.atomic import created, writing
 from zeroiqa.files.storage import is_remote
 from zeroiqa.images.archives import parts_of
 from zeroiqa.images.read import pieces
@@ -70,8 +70,9 @@ def copied(ref: ImageRef, path: Path, *, link: bool = False) -> str | None:
     if state_of(ref) == "moved":
         return MOVED
     if link and ref.archive is None and not is_remote(ref.place):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(Path(ref.place).absolute())
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(Path(ref.place).absolute())
         return None
     try:
         with created(path) as file:

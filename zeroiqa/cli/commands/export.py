@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zeroiqa.export.stars import Stars
     from zeroiqa.export.xmp import SideCarOptions, SideCars
     from zeroiqa.runs import Run
+    from zeroiqa.runs.presentation import Presentation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,12 +59,11 @@ def coco(run: Location, only: str | None, output: Location) -> None:
     Regions have the masks that the run has kept, else their boxes alone.
     """
     from zeroiqa.export.coco import to_coco
-    from zeroiqa.runs import score_columns
 
-    loaded, chosen = _opened(run, only)
+    opened = _opened(run, only)
     if output.exists():
         raise UserError(f"{printable(str(output))} exists; give a new file with -o.")
-    found = _exported(loaded, lambda: to_coco(output, score_columns(loaded)), chosen)
+    found = _exported(opened, lambda: to_coco(output, opened.columns))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -78,12 +78,10 @@ def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
     where they are; members of archives are copied.
     """
     from zeroiqa.export.fiftyone import to_fiftyone
-    from zeroiqa.runs import score_columns
 
-    loaded, chosen = _opened(run, only)
+    opened = _opened(run, only)
     _refuse_taken(output)
-    columns = score_columns(loaded)
-    found = _exported(loaded, lambda: to_fiftyone(output, loaded, columns, copy=copy), chosen)
+    found = _exported(opened, lambda: to_fiftyone(output, opened.run, opened.columns, copy=copy))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -97,12 +95,10 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
     `datasets.load_dataset("imagefolder", data_dir=FOLDER)` loads it.
     """
     from zeroiqa.export.imagefolder import to_imagefolder
-    from zeroiqa.runs import score_columns
 
-    loaded, chosen = _opened(run, only)
+    opened = _opened(run, only)
     _refuse_taken(output)
-    columns = score_columns(loaded)
-    found = _exported(loaded, lambda: to_imagefolder(output, columns, loaded.n_images, link=link), chosen)
+    found = _exported(opened, lambda: to_imagefolder(output, opened.columns, opened.run.n_images, link=link))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -144,14 +140,14 @@ def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **ch
 
     if beside == (output is not None):
         raise click.UsageError("Give --beside, or a folder for the side-cars with -o.")
-    loaded, chosen = _opened(run, only)
+    opened = _opened(run, only)
     above: tuple[str, ...] = ()
     if output is not None:
         _refuse_taken(output)
-        above = parts_above(loaded)
-    stars = _stars(loaded, choices.pop("stars"))
+        above = parts_above(opened.run)
+    stars = _stars(opened.run, choices.pop("stars"))
     options, counts = SideCarOptions(stars, folder=output, above=above, **choices), SideCars()
-    found = _exported(loaded, lambda: to_side_cars(options, counts), chosen)
+    found = _exported(opened, lambda: to_side_cars(options, counts))
     _tell_side_cars(found, options, counts)
 
 
@@ -197,31 +193,43 @@ def _tell_side_cars(found: Exported, options: SideCarOptions, counts: SideCars) 
         )
 
 
-def _opened(folder: Location, only: str | None) -> tuple[Run, Chosen | None]:
+class _Opened(NamedTuple):
+    run: Run
+    shown: Presentation
+    columns: list[str]
+    """Of its tables."""
+    chosen: Chosen | None
+    """What --only lists."""
+
+
+def _opened(folder: Location, only: str | None) -> _Opened:
     from zeroiqa.export.images import Chosen
     from zeroiqa.export.originals import located
     from zeroiqa.images import lists, standard_input
-    from zeroiqa.runs import load_run
+    from zeroiqa.runs import load_run, score_columns
+    from zeroiqa.runs.presentation import presentation
 
-    loaded = located(load_run(folder))
-    if not loaded.settings.raters:
+    run = located(load_run(folder))
+    if not run.settings.raters:
         raise UserError(
             f"{folder} holds regions without ratings; its coco.json has them, and `zeroiqa score --crop mask "
             f"-o {folder}` with its settings rates them."
         )
-    if only is None:
-        return loaded, None
-    listed = standard_input.read_list(sys.stdin) if only == "-" else lists.read_list(only)
-    return loaded, Chosen({each.path for each in listed}, loaded)
+    shown, chosen = presentation(run), None
+    if only is not None:
+        listed = standard_input.read_list(sys.stdin) if only == "-" else lists.read_list(only)
+        chosen = Chosen({each.path for each in listed}, run)
+    return _Opened(run, shown, shown.header(score_columns(run)), chosen)
 
 
-def _exported(run: Run, to: Format, chosen: Chosen | None) -> Exported:
+def _exported(opened: _Opened, to: Format) -> Exported:
     from zeroiqa.cli.progress import progress
     from zeroiqa.export.images import export_images
     from zeroiqa.runs.remarks import lacking
 
+    run, chosen = opened.run, opened.chosen
     with progress(run.n_images, 0, doing="exporting") as advance:
-        found = export_images(run, to, chosen, advance)
+        found = export_images(run, to, opened.shown, chosen, advance)
     for sentence in (*found.sentences(), *lacking(run)):
         say(sentence, err=True)
     if chosen is not None and (unknown := chosen.unknown):
