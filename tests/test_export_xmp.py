@@ -31,7 +31,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(samples.folder() / "cat.jpg", folder / "photos" / name)
     (folder / "photos/e.jpg").write_bytes(b"no image")
     with tarfile.open(folder / "photos.tar", "w") as archive:
-        archive.add(folder / "photos/a.jpg", "in/../t.jpg")
+        archive.add(folder / "photos/a.jpg", "in/t.jpg")
+        archive.add(folder / "photos/a.jpg", "../../out.jpg")
     done = zeroiqa(folder, "score", "photos", "photos.tar", "-o", "run", "--rater", "fake", "--format", "csv")
     assert done.returncode == 0, done.stderr
     return folder
@@ -56,7 +57,7 @@ def test_each_photo_gets_its_rating_and_a_second_time_changes_nothing(home: Path
     assert side_cars(home) == {}
     done = export(home, "--beside")
     assert done.returncode == 0
-    assert "Left out: 1 with an error, 1 in an archive (-o FOLDER takes their side-cars)." in done.stderr
+    assert "Left out: 2 in an archive (-o FOLDER takes their side-cars), 1 with an error." in done.stderr
     written = side_cars(home / "photos")
     assert set(written) == {f"{name}.xmp" for name in PHOTOS}
     scores = {score.path: score.score for score in iter_scores(load_run(home / "run"))}
@@ -116,7 +117,8 @@ def test_a_folder_of_side_cars_can_take_the_place_of_those_beside_the_photos(hom
     beside = home / "photos/a.jpg.xmp"
     beside.write_bytes(DARKTABLE)
     done = export(home, "-o", "side-cars")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0
+    assert "1 whose names lead out of the folder" in done.stderr and not (home / "out.jpg.xmp").exists()
     written = side_cars(home / "side-cars")
     assert set(written) == {*(f"photos/{name}.xmp" for name in PHOTOS), "photos.tar/in/t.jpg.xmp"}
     assert b"darktable:history" in written["photos/a.jpg.xmp"]
@@ -149,7 +151,7 @@ def test_photos_that_moved_get_none_and_those_that_changed_are_counted(home: Pat
         (home / "photos" / name).unlink()
     done = export(home, "--beside")
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: run has no image to export: 4 not where they were scored, 1 ")
+    assert done.stderr.startswith("Error: run has no image to export: 4 not where they were scored, 2 ")
 
 
 def test_tags_become_keywords_and_go_again_but_those_of_people_stay() -> None:

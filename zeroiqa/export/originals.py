@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Literal
 from zeroiqa.errors import ImageError
 from zeroiqa.files.atomic import created, writing
 from zeroiqa.files.storage import is_remote
-from zeroiqa.images.archives import parts_of
 from zeroiqa.images.read import pieces
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, plan
@@ -81,32 +79,6 @@ def copied(ref: ImageRef, path: Path, *, link: bool = False) -> str | None:
     except ImageError:
         return UNREADABLE
     return None
-
-
-def parts_above(run: Run) -> tuple[str, ...]:
-    """What the paths of all of a run's images begin with, part by part; their names do not count.
-
-    Raises:
-        UserError: the plan cannot be read.
-    """
-    every = (_parts(run.now(row).ref)[:-1] for row in plan.all_planned(run.folder))
-    above = next(every, ())
-    for parts in every:
-        pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(above, parts, strict=False))
-        above = tuple(part for part, _ in pairs)
-    return above
-
-
-def parts_below(ref: ImageRef, above: tuple[str, ...]) -> tuple[str, ...]:
-    """The parts of an image's path that follow those of `parts_above`; none of them leads upwards."""
-    return _parts(ref)[len(above) :]
-
-
-def _parts(ref: ImageRef) -> tuple[str, ...]:
-    if is_remote(ref.place):
-        return tuple(parts_of(ref.path.replace("://", "/")))
-    place = Path(os.path.abspath(ref.place)).parts  # noqa: PTH100 -- links stay what they are called
-    return place if ref.member is None else (*place, *parts_of(ref.member))
 
 
 def name_of_copy(number: int, images: int, ref: ImageRef) -> str:

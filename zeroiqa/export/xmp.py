@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from zeroiqa.export.originals import MOVED, parts_below, state_of
+from zeroiqa.curation.places import place_below
+from zeroiqa.export.originals import MOVED, state_of
 from zeroiqa.export.packet import EMPTY, LARGEST, Name, NotUnderstoodError, Packet
 from zeroiqa.files.atomic import created, replaced, writing
 from zeroiqa.files.storage import is_remote
@@ -52,8 +53,8 @@ class SideCarOptions:
     naming: Naming = "full"
     folder: Path | None = None
     """Gets the side-cars; None: they are written beside the photos."""
-    above: tuple[str, ...] = ()
-    """The parts that all photos' paths begin with, and those of the side-cars in `folder` do not."""
+    shared: list[str] = field(default_factory=list)
+    """The folder that all photos are in (`zeroiqa.curation.places`); those below it are in `folder`, too."""
     keywords: bool = False
     """Whether tags become keywords (dc:subject)."""
     overwrite_ratings: bool = False
@@ -99,7 +100,8 @@ def to_side_cars(options: SideCarOptions, counts: SideCars) -> Iterator[Add]:
         if why := _unfit(ref, options):
             return why
         photo = None if ref.archive is not None or is_remote(ref.place) else Path(ref.place)
-        target = _target(ref, options)
+        if (target := _target(ref, options)) is None:
+            return "whose names lead out of the folder"
         if options.naming == "stem":  # full names differ as those of the photos do
             if (key := hash(str(target))) in taken:
                 return "whose side-car is that of another photo (--naming full: each has its own)"
@@ -186,10 +188,11 @@ def _unfit(ref: ImageRef, options: SideCarOptions) -> str | None:
     return MOVED if state_of(ref) == "moved" else None
 
 
-def _target(ref: ImageRef, options: SideCarOptions) -> Path:
+def _target(ref: ImageRef, options: SideCarOptions) -> Path | None:
     if options.folder is None:
         return _side_car(Path(ref.place), options.naming)
-    return _side_car(options.folder.joinpath(*parts_below(ref, options.above)), options.naming)
+    below = place_below(ref, options.shared)
+    return None if below is None else _side_car(options.folder / below, options.naming)
 
 
 def _side_car(photo: Path, naming: Naming) -> Path:

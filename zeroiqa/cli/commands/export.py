@@ -135,18 +135,20 @@ def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **ch
     A side-car that is there is merged: the rating and what zeroiqa has written change, all else stays as it
     is. A rating that somebody else gave stays, too.
     """
-    from zeroiqa.export.originals import parts_above
+    from zeroiqa.curation.places import shared_folder
     from zeroiqa.export.xmp import SideCarOptions, SideCars, to_side_cars
+    from zeroiqa.runs import plan
 
     if beside == (output is not None):
         raise click.UsageError("Give --beside, or a folder for the side-cars with -o.")
     opened = _opened(run, only)
-    above: tuple[str, ...] = ()
+    shared: list[str] = []
     if output is not None:
         _refuse_taken(output)
-        above = parts_above(opened.run)
+        places = (row.ref.archive or row.ref.path for row in plan.all_planned(run))
+        shared = shared_folder(places, opened.run.root)
     stars = _stars(opened.run, choices.pop("stars"))
-    options, counts = SideCarOptions(stars, folder=output, above=above, **choices), SideCars()
+    options, counts = SideCarOptions(stars, folder=output, shared=shared, **choices), SideCars()
     found = _exported(opened, lambda: to_side_cars(options, counts))
     _tell_side_cars(found, options, counts)
 
