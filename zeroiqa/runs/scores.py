@@ -103,7 +103,8 @@ def iter_hashed(
 
 def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
     """The same of one finished shard."""
-    return _scored(run, shard, plan.planned(run.folder, shard), aggregation)
+    found = _hashed(run, shard, plan.planned(run.folder, shard), aggregation)
+    return (scored for scored, _ in found)
 
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
