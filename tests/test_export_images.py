@@ -133,6 +133,21 @@ def test_images_that_moved_stay_in_lists_and_are_left_out_of_copies(home: Path) 
     assert not list((home / "none").rglob("*.*"))
 
 
+@pytest.mark.parametrize("kind", [*FORMATS[1:]])
+def test_folders_are_new_and_on_a_disk(home: Path, kind: str) -> None:
+    (home / "file").touch()
+    for out, why in (
+        ("file", "file is a file; give a new or empty folder with -o."),
+        ("photos", "photos holds other files (first: a.png); give a new or empty folder with -o."),
+        (
+            "s3://bucket/x",
+            "s3://bucket/x is in an object store; give a new or empty folder on a disk with -o.",
+        ),
+    ):
+        done = export(home, kind, out=out)
+        assert (done.returncode, done.stderr) == (1, f"Error: {why}\n")
+
+
 def test_a_run_is_exported_from_another_folder(home: Path, tmp_path: Path) -> None:
     done = zeroiqa(tmp_path, "export", "imagefolder", "home/run", "-o", "out")
     assert "5 images in out" in done.stdout and "where they were" not in done.stderr
@@ -217,3 +232,16 @@ def test_lines_that_are_the_first_to_have_a_value_come_first(tmp_path: Path, sco
         assert [add(image) for image in tagged()] == [None] * 5
     lines = (tmp_path / "out/train/metadata.jsonl").read_text().splitlines()
     assert [bool(json.loads(line)["tags"]) for line in lines] == [False, True, False, False, False]
+
+
+def test_regions_have_a_level_of_each_standard(home: Path) -> None:
+    settings = ("--segmenter", "grid", "--lambda", 1, "--rater", "fake", "--format", "csv")
+    standards = ("--standard", "quality-word-7", "--standard", "authenticity-word-7")
+    done = zeroiqa(home, "score", "photos", "-o", "two", *settings, *standards)
+    assert done.returncode == 0, done.stderr
+    export(home, "fiftyone", run="two")
+    metadata = json.loads((home / "out/metadata.json").read_text(encoding="utf-8"))
+    detections = metadata["sample_fields"][-1]["fields"][0]["fields"]
+    (said, *_), *_ = (sample["regions"]["detections"] for sample in exported(home, "fiftyone"))
+    assert {"level", "contribution", "authenticity_level", "authenticity_contribution"} <= set(said)
+    assert {name for name in said if name[0] != "_"} - {"attributes"} <= {each["name"] for each in detections}

@@ -110,7 +110,7 @@ def export_images(
     """Hand every image that has a score to a format, in plan order, streaming.
 
     Args:
-        run: The run, as `zeroiqa.export.originals.located` gives it; of its shards, those that are finished.
+        run: The run, as `zeroiqa.curation.select.load_where_it_lies` gives it; what is finished of it counts.
         to: Where to.
         shown: What is said beside the scores.
         chosen: The images to take; None: all.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,28 +11,13 @@ from zeroiqa.files.atomic import created, writing
 from zeroiqa.files.storage import is_remote
 from zeroiqa.images.read import pieces
 from zeroiqa.images.ref import ImageRef
-from zeroiqa.runs import Run, plan
-from zeroiqa.runs.naming import root_of
 
 MOVED = "not where they were scored"
 UNREADABLE = "that cannot be read now"
-_LOOKED_AT = 100
-"""Images that say whether the run has moved with its images."""
 _LONGEST = 100
 """Characters of a name; file systems take 255 bytes."""
 
 State = Literal["there", "moved", "changed"]
-
-
-def located(run: Run) -> Run:
-    """The run with the folder from which relative paths of its images count from here.
-
-    Raises:
-        UserError: the plan cannot be read.
-    """
-    paths = [row.ref.path for row in itertools.islice(plan.all_planned(run.folder), _LOOKED_AT)]
-    root = root_of(run.folder, run.origin, paths)
-    return run if root == str(Path.cwd()) else replace(run, root=root)
 
 
 def state_of(ref: ImageRef, *, ignore_times: bool = False) -> State:

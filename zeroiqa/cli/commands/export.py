@@ -45,9 +45,7 @@ def _common(command: Command) -> Command:
 
 
 def _to_folder(command: Command) -> Command:
-    return click.option(
-        "-o", "--output", type=click.Path(path_type=Path), required=True, help="New or empty folder."
-    )(command)
+    return click.option("-o", "--output", type=location, required=True, help="New or empty folder.")(command)
 
 
 @export.command()
@@ -71,7 +69,7 @@ def coco(run: Location, only: str | None, output: Location) -> None:
 @_common
 @_to_folder
 @click.option("--copy", is_flag=True, help="Copy the images into data/, so that the folder can be moved.")
-def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
+def fiftyone(run: Location, only: str | None, output: Location, copy: bool) -> None:
     """A FiftyOne dataset: scores, tags and reasons as fields of samples, regions as detections.
 
     `fiftyone.Dataset.from_dir(FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)` loads it. The images stay
@@ -79,9 +77,8 @@ def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
     """
     from zeroiqa.export.fiftyone import to_fiftyone
 
-    opened = _opened(run, only)
-    _refuse_taken(output)
-    found = _exported(opened, lambda: to_fiftyone(output, opened.run, opened.columns, copy=copy))
+    opened, folder = _opened(run, only), _new_folder(output)
+    found = _exported(opened, lambda: to_fiftyone(folder, opened.run, opened.columns, copy=copy))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -89,16 +86,15 @@ def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
 @_common
 @_to_folder
 @click.option("--link", is_flag=True, help="Make symbolic links to the images in place of copies.")
-def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> None:
+def imagefolder(run: Location, only: str | None, output: Location, link: bool) -> None:
     """A Hugging Face image folder: train/ with copies of the images and metadata.jsonl.
 
     `datasets.load_dataset("imagefolder", data_dir=FOLDER)` loads it.
     """
     from zeroiqa.export.imagefolder import to_imagefolder
 
-    opened = _opened(run, only)
-    _refuse_taken(output)
-    found = _exported(opened, lambda: to_imagefolder(output, opened.columns, opened.run.n_images, link=link))
+    opened, folder = _opened(run, only), _new_folder(output)
+    found = _exported(opened, lambda: to_imagefolder(folder, opened.columns, opened.run.n_images, link=link))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -107,7 +103,7 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=location,
     help="New or empty folder; what is beside the photos is merged into the side-cars there.",
 )
 @click.option("--beside", is_flag=True, help="Write beside the photos, where other tools look for them.")
@@ -129,7 +125,7 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
 @click.option("--keywords", is_flag=True, help="Tags become keywords (dc:subject), too.")
 @click.option("--overwrite-ratings", is_flag=True, help="Replace ratings that somebody else gave.")
 @click.option("--dry-run", is_flag=True, help="Count what would be done.")
-def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **choices: Any) -> None:
+def xmp(run: Location, only: str | None, output: Location | None, beside: bool, **choices: Any) -> None:
     """XMP side-cars with ratings of 1 to 5 for Lightroom, digiKam, darktable and immich.
 
     A side-car that is there is merged: the rating and what zeroiqa has written change, all else stays as it
@@ -142,13 +138,13 @@ def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **ch
     if beside == (output is not None):
         raise click.UsageError("Give --beside, or a folder for the side-cars with -o.")
     opened = _opened(run, only)
-    shared: list[str] = []
+    folder, shared = None, list[str]()
     if output is not None:
-        _refuse_taken(output)
+        folder = _new_folder(output)
         places = (row.ref.archive or row.ref.path for row in plan.all_planned(run))
         shared = shared_folder(places, opened.run.root)
     stars = _stars(opened.run, choices.pop("stars"))
-    options, counts = SideCarOptions(stars, folder=output, shared=shared, **choices), SideCars()
+    options, counts = SideCarOptions(stars, folder=folder, shared=shared, **choices), SideCars()
     found = _exported(opened, lambda: to_side_cars(options, counts))
     _tell_side_cars(found, options, counts)
 
@@ -205,13 +201,13 @@ class _Opened(NamedTuple):
 
 
 def _opened(folder: Location, only: str | None) -> _Opened:
+    from zeroiqa.curation.select import load_where_it_lies
     from zeroiqa.export.images import Chosen
-    from zeroiqa.export.originals import located
     from zeroiqa.images import lists, standard_input
-    from zeroiqa.runs import load_run, score_columns
+    from zeroiqa.runs import score_columns
     from zeroiqa.runs.presentation import presentation
 
-    run = located(load_run(folder))
+    run = load_where_it_lies(folder)
     if not run.settings.raters:
         raise UserError(
             f"{folder} holds regions without ratings; its coco.json has them, and `zeroiqa score --crop mask "
@@ -239,14 +235,17 @@ def _exported(opened: _Opened, to: Format) -> Exported:
     return found
 
 
-def _refuse_taken(folder: Path) -> None:
+def _new_folder(folder: Location) -> Path:
+    shown = printable(str(folder))
+    if not isinstance(folder, Path):
+        raise UserError(f"{shown} is in an object store; give a new or empty folder on a disk with -o.")
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{printable(str(folder))} is a file; give a new or empty folder with -o.")
-    if folder.exists() and (there := next(iter(sorted(folder.iterdir())), None)):
+        raise UserError(f"{shown} is a file; give a new or empty folder with -o.")
+    if folder.exists() and (there := min(folder.iterdir(), default=None)):
         raise UserError(
-            f"{printable(str(folder))} holds other files (first: {printable(there.name)}); give a new or "
-            "empty folder with -o."
+            f"{shown} holds other files (first: {printable(there.name)}); give a new or empty folder with -o."
         )
+    return folder
 
 
 def _images(count: int) -> str:
