@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -51,18 +51,19 @@ class Chosen:
         here = str(Path.cwd())
         root = run.root or here
         ours, self._theirs = spelled_from(here, root), spelled_from(root, root)
-        written = {spelling: path for path in paths for spelling in reversed(spellings(path)) if spelling}
-        self._meant = {
-            spelled(spelling): path for spelled in (self._theirs, ours) for spelling, path in written.items()
-        } | written
+        self._meant: dict[str, set[str]] = defaultdict(set)
+        for path in paths:
+            for spelling in filter(None, spellings(path)):
+                for name in (spelling, ours(spelling), self._theirs(spelling)):
+                    self._meant[name].add(path)
         self._left = set(paths)
 
     def __contains__(self, ref: ImageRef) -> bool:
         """Whether an image is named; then its name is no more among the unknown ones."""
         names = (ref.path, ref.name, self._theirs(ref.path))
-        named = next((self._meant[name] for name in names if name in self._meant), None)
-        self._left.discard(named or "")
-        return named is not None
+        named = set[str]().union(*(self._meant[name] for name in names if name in self._meant))
+        self._left -= named
+        return bool(named)
 
     @property
     def unknown(self) -> list[str]:
@@ -83,7 +84,7 @@ class Exported:
     changed: int = 0
     """Exported images whose files were written again since."""
 
-    def sentences(self) -> Iterator[str]:
+    def sentences(self, run: Run) -> Iterator[str]:
         """What is to be said of images that are left out, or are not what they were."""
         if self.left_out:
             yield f"Left out: {self.why()}."
@@ -92,7 +93,7 @@ class Exported:
         if self.changed:
             yield (
                 f"Written again since they were scored: {self.changed} of {self.images} images; "
-                "`zeroiqa verify --deep` says which have other content."
+                f"`zeroiqa verify {run.folder} --deep` says which have other content."
             )
 
     def why(self) -> str:

@@ -175,18 +175,15 @@ def _tell_side_cars(found: Exported, options: SideCarOptions, counts: SideCars) 
     given = ", ".join(f"{counts.ratings[stars]} with {stars}" for stars in range(1, 6))
     say(f"photos     {given}")
     if counts.kept:
-        say(
-            f"{counts.kept} keep the rating that somebody else gave; --overwrite-ratings replaces it.",
-            err=True,
-        )
+        say(f"Ratings of somebody else: {counts.kept} kept; --overwrite-ratings replaces them.", err=True)
     if counts.overwritten:
-        say(f"{counts.overwritten} lose the rating that somebody else gave.", err=True)
+        say(f"Ratings of somebody else: {counts.overwritten} replaced.", err=True)
     if counts.first_left:
         say(f"Left as it is: {counts.first_left}.", err=True)
     if counts.others:
+        naming = "stem" if options.naming == "full" else "full"
         say(
-            f"{counts.others} have a side-car by the other naming, too, which stays as it is; "
-            f"--naming {'stem' if options.naming == 'full' else 'full'} merges that.",
+            f"Side-cars by the other naming: {counts.others}, left as they are (--naming {naming}).",
             err=True,
         )
 
@@ -228,7 +225,7 @@ def _exported(opened: _Opened, to: Format) -> Exported:
     run, chosen = opened.run, opened.chosen
     with progress(run.n_images, 0, doing="exporting") as advance:
         found = export_images(run, to, opened.shown, chosen, advance)
-    for sentence in (*found.sentences(), *lacking(run)):
+    for sentence in (*found.sentences(run), *lacking(run)):
         say(sentence, err=True)
     if chosen is not None and (unknown := chosen.unknown):
         say(f"Not in the run: {len(unknown)} of the list (first: {unknown[0]}).", err=True)
@@ -241,9 +238,10 @@ def _new_folder(folder: Location) -> Path:
         raise UserError(f"{shown} is in an object store; give a new or empty folder on a disk with -o.")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{shown} is a file; give a new or empty folder with -o.")
-    if folder.exists() and (there := min(folder.iterdir(), default=None)):
+    files = (path for path in folder.rglob("[!.]*") if not path.is_dir())  # none are left by what was ended
+    if there := next(files, None):
         raise UserError(
-            f"{shown} holds other files (first: {printable(there.name)}); give a new or empty folder with -o."
+            f"{shown} holds other files, such as {printable(there.name)}; give a new or empty folder with -o."
         )
     return folder
 
