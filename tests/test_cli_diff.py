@@ -120,6 +120,12 @@ def test_every_setting_is_named_with_the_stage_that_differs_first(
     assert said in found["conclusion"] and found["conclusion"] in give(here, "diff", "a", "b").stdout
 
 
+def test_what_finds_regions_explains_nothing_where_there_are_none(here: Path, give: Give) -> None:
+    for name, segmenter in (("b", "grid:2x1"), ("c", "graph")):
+        run(here, name, segmenter=segmenter, lam=0.0)
+    assert compared(give, here, "b", "c")["nothing"] is True
+
+
 def test_revisions_versions_and_policies_are_named(here: Path, give: Give) -> None:
     def change(record: dict[str, Any]) -> None:
         record["zeroiqa"] = "0.0.1"
