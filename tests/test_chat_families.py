@@ -384,7 +384,7 @@ def test_an_encoder_with_a_decoder_is_rated_by_generate(tmp_path: Path) -> None:
     assert len(warnings.messages) == 1
     assert "one forward pass instead of generate" in warnings.messages[0]
     assert difference(rated, np.array([slow.rate(view, STANDARDS[0]) for view in VIEWS[:2]])) < EXACT
-    assert rater.model.answer_text(VIEWS[0], STANDARDS[0].fill(), 2).startswith(
+    assert rater.model.answer_text(VIEWS[0], STANDARDS[0].fill(), 2).text.startswith(
         rater.model.token_text(likeliest)
     )
 

@@ -30,6 +30,7 @@ MODELS = (
     "zeroiqa.segmenters.sam2.segmenter",
     "zeroiqa.segmenters.sam2.convert",
     "zeroiqa.raters.chat",
+    "zeroiqa.chat.answering",
     "zeroiqa.chat.engine",
     "zeroiqa.chat.memory",
     "zeroiqa.chat.inputs",

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from zeroiqa.aggregate import Aggregation
-from zeroiqa.results import ImageScore, ImageScores, score_rated, standard_labels
+from zeroiqa.image_scores import ImageScores
+from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.standards import Kind, load_standard
 from zeroiqa.types import RatedImage, Rating, Region
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.old_parts import BEFORE_ANSWERS, as_version_1, with_version, without_measures
 from zeroiqa.errors import UserError
 from zeroiqa.runs import parts
-from zeroiqa.runs.parts import RatingsRow, RegionsRow
+from zeroiqa.runs.part_records import RatingsRow, RegionsRow
 from zeroiqa.types import Rating, Region, Rle
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

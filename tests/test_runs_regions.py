@@ -13,7 +13,7 @@ from zeroiqa import runs
 from zeroiqa.errors import UserError
 from zeroiqa.images.find import find_images
 from zeroiqa.runs.executors.local import LocalExecutor
-from zeroiqa.runs.parts import RegionsRow
+from zeroiqa.runs.part_records import RegionsRow
 from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
 from zeroiqa.settings import load_segmentation_settings, load_settings
 from zeroiqa.types import Region

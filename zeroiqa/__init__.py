@@ -15,13 +15,15 @@ from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
     from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
+    from zeroiqa.curation.select import select
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.evaluation.calibrate import Calibrated, calibrate
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
+    from zeroiqa.image_scores import ImageScores
     from zeroiqa.pipeline import Method
-    from zeroiqa.results import ImageScore, ImageScores
+    from zeroiqa.results import ImageScore
     from zeroiqa.runs.run import Run
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "load_method",
     "run",
     "load_run",
+    "select",
     "evaluate",
     "compare",
     "calibrate",
@@ -52,6 +55,7 @@ _HOME = {
     "load_method": "api",
     "run": "api",
     "load_run": "api",
+    "select": "curation.select",
     "RunProgress": "api",
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
@@ -59,7 +63,7 @@ _HOME = {
     "calibrate": "evaluation.calibrate",
     "Method": "pipeline",
     "ImageScore": "results",
-    "ImageScores": "results",
+    "ImageScores": "image_scores",
     "Evaluation": "evaluation.evaluate",
     "Comparison": "evaluation.comparison",
     "Calibrated": "evaluation.calibrate",

@@ -51,6 +51,10 @@ class Answers:
     no_numbers: int = 0
     """Of the images, those whose whole view the model would answer by no number."""
     no_number_regions: int = 0
+    measured: int = 0
+    """Of the images, those whose rating holds what was measured of the whole view."""
+    described: int = 0
+    """Of the images, those that have a description."""
 
     def __add__(self, other: Answers) -> Answers:
         """Both together; of one rater and standard, and so of one limit."""
@@ -62,8 +66,8 @@ class Answers:
 
 _LEAST = ("smallest", "smallest_region")
 _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limit", *_LEAST))
-LATER_COUNTS = ("no_numbers", "no_number_regions")
-"""Those that older versions did not store: their ratings have no answers."""
+LATER_COUNTS = ("no_numbers", "no_number_regions", "described", "measured")
+"""Those that older versions did not store: their ratings have no answers and no descriptions."""
 
 
 def check_kinds(readout: Readout, kinds: Mapping[str, Kind]) -> None:
@@ -129,6 +133,7 @@ def count_answers(
         unanswered=sum(rating is None for rating in ratings[1:]),
         no_numbers=int(_is_no_number(kind, ratings[0])),
         no_number_regions=sum(_is_no_number(kind, rating) for rating in ratings[1:]),
+        described=int(bool(ratings[0] and ratings[0].description)),
         smallest=whole,
         smallest_region=min(known, default=None),
     )
@@ -181,6 +186,7 @@ def run_warnings(
         if unasked:
             images = unasked + max(answers.images for answers in own)
             yield f"{unasked} of {images} images have no text prompt, and so no score of {label}."
+    yield from _unmeasured(found)
     for (rater, standard), answers in found.items():
         who = rater if len(labels) == 1 else f"{rater}, {labels[standard]}"
         if answers.low_images or answers.low_regions:
@@ -190,6 +196,31 @@ def run_warnings(
         if readout == "greedy" and (mute := _shares(answers, answers.no_numbers, answers.no_number_regions)):
             advice = _advice(rater, standard)
             yield f"{mute} are answered by no number ({who}) and count as {NO_NUMBER:g}{advice}."
+
+
+def undescribed(found: Mapping[tuple[str, str], Answers]) -> Iterator[str]:
+    """A line on each rater that was asked for descriptions and gave some images none.
+
+    Args:
+        found: As of `run_warnings`, of a run whose images are described.
+    """
+    for rater in dict.fromkeys(rater for rater, _ in found if declared(rater).describes):
+        own = [answers for (name, _), answers in found.items() if name == rater]
+        images = max(answers.images for answers in own)
+        missing = images - sum(answers.described for answers in own)
+        if missing:
+            yield f"{missing} of {images} images have no description: the answer was empty ({rater})."
+
+
+def _unmeasured(found: Mapping[tuple[str, str], Answers]) -> Iterator[str]:
+    """A line on each rater that measures, where ratings of older versions hold no measures."""
+    by_rater = {rater: answers for (rater, _), answers in found.items() if declared(rater).gives_measures}
+    for rater, answers in by_rater.items():
+        if lacking := answers.images - answers.measured:
+            yield (
+                f"{lacking} of {answers.images} images have no reasons and no tags: an older zeroiqa rated "
+                f"them ({rater}), which did not keep what it measured; their scores are the same."
+            )
 
 
 def _low(answers: Answers, who: str) -> str:

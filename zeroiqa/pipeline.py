@@ -6,7 +6,7 @@ image --segment--> regions --crop--> views --rate--> ratings --aggregate--> scor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from zeroiqa.results import ImageScore, score_rated, standard_labels
 from zeroiqa.segmenters import segmenter_of
 from zeroiqa.settings import Settings
 from zeroiqa.standards import Kind, Standard, load_standard
-from zeroiqa.types import CropMode, Image, RatedImage, Rater, Rating, Region, Segmenter, View
+from zeroiqa.types import CropMode, Describer, Image, RatedImage, Rater, Rating, Region, Segmenter, View
 from zeroiqa.views import cut_views
 from zeroiqa.weights.options import ModelOptions
 from zeroiqa.weights.replies import Replies
@@ -43,6 +43,8 @@ class Method:
     standards: tuple[Standard, ...]
     crop: CropMode
     aggregation: Aggregation
+    describe: bool = False
+    """Whether raters that can also describe the whole image in a sentence."""
     decoder: Decoder = field(default_factory=Decoder, compare=False)
     """Reads and decodes images within their time."""
 
@@ -114,6 +116,14 @@ def new_segmenter(settings: Settings, replies: Replies | None = None) -> Segment
     return segmenter_of(settings.segmenter, settings.segmenter_options(replies))
 
 
+def with_masks(method: Method, settings: Settings) -> Method:
+    """The same method, whose regions keep their masks whatever the views are cut by; no score changes."""
+    if method.segmenter is None:
+        return method
+    options = replace(settings.segmenter_options(), masks=True)
+    return replace(method, segmenter=segmenter_of(settings.segmenter, options))
+
+
 def assemble(
     settings: Settings,
     raters: Mapping[str, Rater],
@@ -143,6 +153,7 @@ def assemble(
         standards=standards,
         crop=settings.crop,
         aggregation=settings.aggregation,
+        describe=settings.describe,
         decoder=Decoder(image_seconds),
     )
 
@@ -156,6 +167,17 @@ def score_image(image: Image, method: Method) -> ImageScore:
     with image_errors(image.name):
         (score,) = _score_all([image], method)
     return score
+
+
+def explain_image(image: Image, method: Method) -> tuple[RatedImage, ImageScore]:
+    """The score of one image, with the regions and ratings that it is made of.
+
+    Raises:
+        ImageError: it cannot be segmented or rated.
+    """
+    with image_errors(image.name):
+        (rated,) = _rate_all([image], method)
+        return rated, _score(image, rated, method)
 
 
 def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
@@ -175,12 +197,17 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
 
 
 def _score_all(images: Sequence[Image], method: Method) -> list[ImageScore]:
+    rated = _rate_all(images, method)
+    return [_score(image, each, method) for image, each in zip(images, rated, strict=True)]
+
+
+def _rate_all(images: Sequence[Image], method: Method) -> list[RatedImage]:
     regions = find_regions(images, method)
     pairs = list(zip(images, regions, strict=True))
     ratings = {name: rate_images(pairs, rater, method) for name, rater in method.raters.items()}
     return [
-        _score(image, RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}), method)
-        for index, (image, found) in enumerate(pairs)
+        RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()})
+        for index, found in enumerate(regions)
     ]
 
 
@@ -248,7 +275,22 @@ def rate_images(
         rated = _rate_alike(some, rater, standards, method.crop)
         for place, ratings in zip(mine, rated, strict=True):
             found[place] = ratings
+    if method.describe and isinstance(rater, Describer):
+        return _with_descriptions([image for image, _ in images], found, rater)
     return found
+
+
+def _with_descriptions(
+    images: Sequence[Image], found: Sequence[Mapping[str, tuple[Rating | None, ...]]], rater: Describer
+) -> list[dict[str, tuple[Rating | None, ...]]]:
+    """The ratings, that of each whole image under its first standard with a sentence of the rater."""
+    sentences = rater.descriptions([View(image.pixels, None, image.size, image.prompt) for image in images])
+    described = []
+    for ratings, sentence in zip(found, sentences, strict=True):
+        first, (whole, *regions) = next(iter(ratings.items()))
+        whole = whole and replace(whole, description=sentence)
+        described.append({**ratings, first: (whole, *regions)})
+    return described
 
 
 def _standards_for(image: Image, standards: tuple[Standard, ...]) -> tuple[Standard, ...]:

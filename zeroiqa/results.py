@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from zeroiqa.aggregate import NO_SCALE, Aggregation, Readout, Scale, Score, aggregate
 from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.averaging import average, not_averaged, score_labels
-from zeroiqa.errors import ImageError, UnreachableError, UserError
-from zeroiqa.files.tables.render import aligned
+from zeroiqa.errors import ImageError, UnreachableError
 from zeroiqa.names import harmless
+from zeroiqa.reasons import DECIMALS, REASONS, reasons_of, tags_of
 from zeroiqa.types import RatedImage, Region
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from zeroiqa.standards import Kind, Standard
 
 
@@ -132,6 +130,11 @@ class ImageScore:
         return dict(sorted(found.items(), key=lambda each: each[1], reverse=self.lower_is_better))
 
     @property
+    def leading(self) -> Score | None:
+        """What `score` is of, with what the whole image and each region add to it; None without one."""
+        return self._first
+
+    @property
     def _labels(self) -> tuple[str, ...]:
         return self.labels or tuple(self.scores)
 
@@ -146,7 +149,8 @@ class ImageScore:
         return min((mass for mass in masses if mass is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The flat row of scores.csv; a missing value is None."""
+        """The flat row of scores.csv; a missing value is None. Reasons and tags are missing as a whole where
+        nothing was measured, and so is the description where there is none."""
         row: dict[str, Any] = {"path": self.path, "score": None, **self.presented}
         for position, label in enumerate(self._labels):
             if label in self.scores:
@@ -156,6 +160,11 @@ class ImageScore:
             row["better"] = "lower"
         return row | {
             "n_regions": self.n_regions,
+            "width": self.size and self.size[1],
+            "height": self.size and self.size[0],
+            **self.measures,
+            **({"tags": "; ".join(self.tags) or None} if self.measures else {}),
+            **({} if self.description is None else {"description": self.description}),
             "status": self.status,
             "error": self.error,
             "warnings": "; ".join(self.warnings) or None,
@@ -181,7 +190,9 @@ class ImageScore:
             for index, region in enumerate(self.regions)
         ]
         scales = {label: list(self.scales[label]) for label in self.scores if label in self.scales}
-        return {**self.to_dict(), "warnings": list(self.warnings), "scales": scales, "regions": regions}
+        tags = {"tags": list(self.tags)} if self.measures else {}
+        said = {**self.to_dict(), **tags, "warnings": list(self.warnings)}
+        return {**said, "scales": scales, "regions": regions}
 
     def __str__(self) -> str:
         if self.gone:
@@ -202,61 +213,15 @@ class ImageScore:
                 + ("no answer" if level is None else f"{level:.2f}")
                 for region, level in zip(self.regions, score.region_levels, strict=True)
             ]
+        if self.measures:
+            units = (f"{name} {value:g} {REASONS[name].unit}" for name, value in self.measures.items())
+            lines.append(f"  {', '.join(units)}")
+        if self.tags:
+            lines.append(f"  tags: {', '.join(self.tags)}")
+        if self.description is not None:
+            lines.append(harmless(f"  {self.description}"))
         lines += [harmless(f"  warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class ImageScores(Sequence[ImageScore]):
-    """Results in the order of the images; prints as a table, becomes a list of dicts or a DataFrame."""
-
-    items: tuple[ImageScore, ...]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[ImageScore]:
-        return iter(self.items)
-
-    def __getitem__(self, index: Any) -> Any:
-        """One result, or a slice of them as `ImageScores`."""
-        return ImageScores(self.items[index]) if isinstance(index, slice) else self.items[index]
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """One flat row per image."""
-        return [item.to_dict() for item in self.items]
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One row per image, the columns of scores.csv.
-
-        Raises:
-            UserError: pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise UserError("to_pandas needs pandas, which is not installed: pip install pandas.") from error
-        return pd.DataFrame(self.to_dicts())
-
-    def __str__(self) -> str:
-        rows = [
-            (
-                harmless(item.path),
-                f"error: {item.error}"
-                if item.error is not None
-                else "gone"
-                if item.gone
-                else "no score of the first standard"
-                if item.score is None
-                else f"{item.score:.2f}",
-            )
-            for item in self.items
-        ]
-        return "\n".join([*aligned(rows), *(["(lower is better)"] if self._lower_is_better else [])])
-
-    @property
-    def _lower_is_better(self) -> bool:
-        return any(item.lower_is_better for item in self.items)
 
 
 def status_of(error: str | None, cause: str | None) -> Literal["ok", "error", "unreachable"]:
@@ -324,6 +289,7 @@ def score_rated(
         scores = {led[0]: average(list(scores.values()), aggregation), **scores}
         declared = {led[0]: declared[every[0]], **declared} if declared else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
+    measures = reasons_of(_whole(rated, "measures") or {})
     return ImageScore(
         path,
         scores,
@@ -335,8 +301,17 @@ def score_rated(
         answers,
         declared,
         size=size,
+        measures=measures,
+        tags=tags_of(measures),
+        description=_whole(rated, "description"),
         segmented=segmented,
     )
+
+
+def _whole(rated: RatedImage, name: Literal["measures", "description"]) -> Any:
+    """What the first rater that has such a thing holds of the whole image; None where none has."""
+    ratings = (by_view[0] for by_standard in rated.ratings.values() for by_view in by_standard.values())
+    return next((found for rating in ratings if rating and (found := getattr(rating, name))), None)
 
 
 def _doubts(
@@ -355,13 +330,15 @@ def _weighing(region: Region) -> str:
 
 
 def csv_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; six digits of a mass,
-    which may be tiny."""
+    """A flat row as tables hold it: six decimals, so that equal scores are equal texts; those of a reason,
+    which has fewer; six digits of a mass, which may be tiny."""
     return {
         key: value
         if not isinstance(value, float)
         else f"{value:.6g}"
         if key == "mass" or key.endswith("_mass")
+        else f"{value:.{DECIMALS}f}"
+        if key in REASONS
         else f"{value:.6f}"
         for key, value in row.items()
     }

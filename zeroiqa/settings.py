@@ -98,6 +98,8 @@ class Settings:
     """Whether weights may be read from pickled files."""
     offline: bool = ModelOptions.offline
     """Whether only weights that are on the disk may be used."""
+    describe: bool = False
+    """Whether raters that can also say in a sentence of their own what the whole image's quality is like."""
 
     @property
     def makes_regions(self) -> bool:
@@ -209,7 +211,22 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     settings = settings_from_dict(fields, f"preset {preset}")
     if not settings.raters:
         raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
+    check_describers(settings)
     return settings
+
+
+def check_describers(settings: Settings) -> None:
+    """Refuse to ask for descriptions where no rater can give one.
+
+    Raises:
+        UserError: `describe` is set, and none of the raters writes text.
+    """
+    if settings.describe and not any(find_rater(name).describes for name in settings.raters):
+        raise UserError(
+            f"None of the raters {', '.join(settings.raters)} writes text, so none can describe an image; "
+            "leave --describe out, or choose a chat model: a name of `zeroiqa models`, hf:REPOSITORY or "
+            "openai:URL."
+        )
 
 
 def load_segmentation_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -274,8 +291,8 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             )
     if settings.regions and settings.crop == "whole":
         raise UserError(
-            f"The setting regions is true, and crop is whole, which shows none ({origin}); take the crop bbox or "
-            "mask, or leave the regions out."
+            f"The setting regions is true, and crop is whole, which shows none ({origin}); choose the crop "
+            "bbox or mask, or leave the regions out."
         )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:

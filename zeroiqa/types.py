@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,6 +164,22 @@ class Rater(Protocol):
 
         Raises:
             ImageError: a view cannot be rated.
+            UserError: the rater itself is unusable; the run stops and can be resumed.
+        """
+        ...
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """A rater that can also write what it sees, in a sentence of its own."""
+
+    def descriptions(self, views: Sequence[View]) -> list[str | None]:
+        """One sentence on the quality of each view, of one line; None where the answer is empty.
+
+        A description depends on its view alone, never on the other views of the call.
+
+        Raises:
+            ImageError: a view cannot be described.
             UserError: the rater itself is unusable; the run stops and can be resumed.
         """
         ...

@@ -53,6 +53,8 @@ class Script:
     """Whether an answer begins with a token for a space."""
     text: str | None = None
     """The answer, in place of the likeliest token."""
+    sentence: str | None = None
+    """The answer where it may have more than 8 tokens."""
     first: list[list[Any]] = field(default_factory=list)
     """(status, headers, body) of the first answers."""
     always: list[Any] | None = None
@@ -220,9 +222,11 @@ def answer(script: Script, body: dict[str, Any], image: Any, system: str, user: 
     positions = [blank, position] if script.blank_first else [position]
     most = body.get("max_tokens") or body.get("max_completion_tokens")
     content = "".join(each["token"] for each in positions[:most])
+    is_sentence = script.sentence is not None and most > 8
+    content = script.sentence if is_sentence else content
     choice: dict[str, Any] = {
         "index": 0,
-        "finish_reason": "length",
+        "finish_reason": "stop" if is_sentence else "length",
         "message": {"role": "assistant", "content": content if script.text is None else script.text},
     }
     if body.get("logprobs") and script.logprobs != "missing":

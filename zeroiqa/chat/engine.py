@@ -156,13 +156,6 @@ class ChatEngine:
         found: Preprocessor = self._own.preprocessor
         return found
 
-    def answer(self, pixels: Pixels, text: str, most_tokens: int) -> str:
-        """The greedy answer in words, by `generate`."""
-        item = self.preprocessor.prepare(pixels, text)
-        with device_errors(self.loaded):
-            ids = self.forward.answer(item, most_tokens)
-        return str(self.loaded.processor.tokenizer.decode(ids, skip_special_tokens=True))
-
     @property
     def _pad(self) -> int:
         return int(self.loaded.processor.tokenizer.pad_token_id or 0)

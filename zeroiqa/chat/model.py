@@ -20,6 +20,7 @@ from zeroiqa.weights.options import ModelOptions
 if TYPE_CHECKING:
     import torch
 
+    from zeroiqa.chat.answering import Answered
     from zeroiqa.chat.comparing import Ask
     from zeroiqa.chat.engine import ChatEngine
     from zeroiqa.chat.known_answer import Result
@@ -195,9 +196,11 @@ class ChatModel:
             rows.append(tuple(zip(map(self.token_text, tokens), of_view, strict=True)))
         return rows
 
-    def answer_text(self, view: View, prompt: FilledPrompt, most_tokens: int) -> str:
-        """The model's greedy answer in words."""
-        return self.engine.answer(view.pixels, self.engine.template.text(prompt), most_tokens)
+    def answer_text(self, view: View, prompt: FilledPrompt, most_tokens: int) -> Answered:
+        """The model's greedy answer in words; errors as those of `rate`."""
+        from zeroiqa.chat.answering import answer
+
+        return answer(self.engine, view.pixels, prompt, most_tokens)
 
     def word_tokens(self, prompt: FilledPrompt, words: Sequence[str]) -> AnswerTokens:
         """The first token of each word after a prompt, for `last_logprobs` with the lead as answer prefix.

@@ -22,8 +22,10 @@ def tell(sentence: str) -> None:
 def carry_out(work: Work, style: str, requested: RequestedTable) -> None:
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
     from zeroiqa.cli.output import table, write_rows
+    from zeroiqa.guards.heap import keep_freed_memory
     from zeroiqa.runs.presentation import presentation, presented
 
+    keep_freed_memory()
     try:
         if style == "table" or work.run.settings.scale == "percentile":
             work.finish()  # before anything is printed

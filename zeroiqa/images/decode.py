@@ -130,15 +130,19 @@ class Opened:
         """Why decoding may take very long or much memory, for a sentence; None for ordinary photos."""
         return suspicion(self.content.facts)
 
-    def decode(self) -> Image:
+    def decode(self, least: int = 0) -> Image:
         """The pixels. All that can hang or take much memory is done here.
+
+        Args:
+            least: For a picture to look at: of a JPEG, an eighth, a quarter or half of each side may do, as
+                long as the longer one keeps so many pixels. 0: every pixel.
 
         Raises:
             ImageError: they are damaged, or not all there.
         """
         shown = printable(self.name)
         with _pillow_errors(shown):
-            rgb, notes = _decode(self.kind, self.content, self.policy, shown)
+            rgb, notes = _decode(self.kind, self.content, self.policy, shown, least)
         return Image(rgb, self.name, self.prompt, notes + _size_warnings(rgb))
 
 
@@ -302,7 +306,7 @@ _CONTENT: dict[str, Callable[[bytes, str], Picture | Bitmap | Page]] = {
 
 
 def _decode(
-    kind: str, content: Picture | Bitmap | Page, policy: DecodePolicy, shown: str
+    kind: str, content: Picture | Bitmap | Page, policy: DecodePolicy, shown: str, least: int
 ) -> tuple[Pixels, tuple[str, ...]]:
     """RGB and what is odd about the file."""
     if isinstance(content, Page):
@@ -310,9 +314,9 @@ def _decode(
         return _finished(samples, content.orientation, policy, (_SEVERAL,) if content.several else ())
     if isinstance(content, Bitmap):
         return _finished(bmp.samples(content, shown), 1, policy)
-    samples, orientation, several = _decoded(kind, content, policy, shown)
+    samples, orientation, several = _decoded(kind, content, policy, shown, least)
     if any(
-        not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown)[0])
+        not np.array_equal(samples, _decoded(kind, content._replace(data=other), policy, shown, least)[0])
         for other in content.variants
     ):
         raise containers.damaged(shown, "the file ends inside its image data")
@@ -321,13 +325,16 @@ def _decode(
 
 
 def _decoded(
-    kind: str, content: Picture, policy: DecodePolicy, shown: str
+    kind: str, content: Picture, policy: DecodePolicy, shown: str, least: int
 ) -> tuple[npt.NDArray[Any], int, bool]:
     """The samples that Pillow reads, their orientation, and whether there are other frames."""
     reader = _heif_reader(shown) if kind == "HEIC" else _READERS[kind]
     picture = reader(BytesIO(content.data))
     _check_size(picture.width, picture.height, policy, shown)
     containers.check_claim(content, picture.width, picture.height, shown)
+    if least:
+        scale = least / max(picture.size)
+        picture.draft(None, (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
     several = content.several or bool(getattr(picture, "is_animated", False))
     orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
     return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), orientation, several

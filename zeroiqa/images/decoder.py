@@ -87,6 +87,7 @@ class Decoder:
         name: str | None = None,
         look: Callable[[bytes], None] = _nothing,
         budget: Budget | None = None,
+        least: int = 0,
     ) -> Image:
         """Read and decode an image; see `zeroiqa.images.decode.decode`.
 
@@ -96,6 +97,7 @@ class Decoder:
             name: The image's name; `ImageRef.name` if not given.
             look: Given the bytes of the file before they are decoded; what it raises comes up.
             budget: What reading has left of the image's time; all of it if left out.
+            least: See `zeroiqa.images.decode.Opened.decode`.
 
         Raises:
             ImageError: the file cannot be decoded, takes too long, or kills the process that does it.
@@ -108,13 +110,13 @@ class Decoder:
 
         def here() -> Image | Opened:
             found = opened(content, policy, name=name, prompt=ref.prompt)
-            return found.decode() if found.suspicion is None else found
+            return found.decode(least) if found.suspicion is None else found
 
         with self._sentences(name, ImageError):
             if self._all_apart:
                 return self._apart(partial(decode, content, policy, name=name, prompt=ref.prompt), budget)
             found = (self._watchdog or unguarded)(here, budget)
-            return found if isinstance(found, Image) else self._apart(found.decode, budget)
+            return found if isinstance(found, Image) else self._apart(partial(found.decode, least), budget)
 
     def _apart(self, work: Callable[[], T], budget: Budget) -> T:
         for _ in range(KILLS - 1):

@@ -78,7 +78,7 @@ def _head(argument: str | None, options: ModelOptions) -> Rater:
 
 
 def _of_card(card: ModelCard) -> RaterEntry:
-    return RaterEntry(partial(_model, card), needs_weights=True, is_chat_model=True, tells_answer=True)
+    return replace(HF, build=partial(_model, card))
 
 
 def _of_baseline(argument: str) -> RaterEntry:
@@ -115,12 +115,13 @@ def _has_digits_only(rater_id: str) -> bool:
 
 NSS = RaterEntry(_nss, measures_mass=False, gives_measures=True)
 FAKE = RaterEntry(_fake, tells_answer=True)
-HF = RaterEntry(_hf, needs_weights=True, is_chat_model=True, tells_answer=True)
+HF = RaterEntry(_hf, needs_weights=True, is_chat_model=True, tells_answer=True, describes=True)
 OPENAI = RaterEntry(
     _openai,
     is_server=True,
     digits_only=_has_digits_only,
     tells_answer=True,
+    describes=True,
     build_for_digits=partial(_openai, digits_suffice=True),
 )
 BASELINE = RaterEntry(

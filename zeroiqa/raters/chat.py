@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.chat.descriptions import MOST_TOKENS, request, sentence_of
 from zeroiqa.chat.known_answer import EXAMPLE, built_in_views
 from zeroiqa.chat.likeliest import FirstToken
 from zeroiqa.chat.model import ChatModel
@@ -104,6 +105,19 @@ class ChatRater:
                     row[index] = self._number(view, standard)
         return ratings
 
+    def descriptions(self, views: Sequence[View]) -> list[str | None]:
+        """A sentence of the model on the quality of each view, decoded greedily; None for an empty answer.
+
+        Views are asked about one by one: no description depends on what else is in the call.
+
+        Raises:
+            ImageError: a view cannot be shown to the model.
+            UserError: the model cannot be loaded or used, memory holds not one view, or the device is gone.
+        """
+        prompt = request().prompt
+        answers = (self.model.answer_text(view, prompt, MOST_TOKENS) for view in views)
+        return [sentence_of(answer.text, cut=answer.cut) for answer in answers]
+
     def describe(self, standard: Standard) -> dict[str, Any]:
         """What a standard becomes for this model: the levels' tokens, the prompt as sent, the paths used.
 
@@ -170,7 +184,7 @@ class ChatRater:
 
     def _number(self, view: View, standard: Standard) -> Rating | None:
         filled = standard.fill(view.prompt, crop=view.region is not None)
-        value = parse_number(self.model.answer_text(view, filled, _FLOAT_TOKENS), standard.k)
+        value = parse_number(self.model.answer_text(view, filled, _FLOAT_TOKENS).text, standard.k)
         return None if value is None else Rating(logprobs=(), mass=1.0, value=value)
 
 

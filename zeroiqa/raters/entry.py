@@ -54,6 +54,8 @@ class RaterEntry:
     """By its id: whether it answered levels without their probabilities."""
     tells_answer: bool = False
     """Whether its ratings hold the greedy answer, which the readout "greedy" takes."""
+    describes: bool = False
+    """Whether it is a `zeroiqa.types.Describer`: a model that writes what it sees, where it is asked to."""
     gives_measures: bool = False
     """Whether its ratings hold what it measured of the view, from which the reasons are made."""
     build_for_digits: Build | None = None

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from zeroiqa.errors import UserError
 from zeroiqa.images.opencv import cv2
+from zeroiqa.nss.faults import find_faults
 from zeroiqa.nss.measures import Measures, measure
 from zeroiqa.nss.naturalness import MODEL_FILE, load_model
 from zeroiqa.nss.planes import mirrored, mirrored_mask
@@ -81,18 +82,23 @@ class NssRater:
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:
         """Ratings indexed [view][standard], of mass 1; None where a mask leaves too little to measure.
 
-        Each keeps what was measured of its view, by the names of `Measures`.
+        Each keeps what was measured of its view, by the names of `Measures`; of the whole image those of
+        `Faults`, too, of which no rating is made.
         """
         for standard in standards:
             self.check(standard)
         cuts = [level_cuts(standard.k) for standard in standards]
-        measured = [measure(picture_to_measure(view), self._model, mask_to_measure(view)) for view in views]
-        return [[None if found is None else _rating(found, cut) for cut in cuts] for found in measured]
+        return [self._rate(view, cuts) for view in views]
 
-
-def _rating(found: Measures, cuts: tuple[float, ...]) -> Rating:
-    measures = {name: float(value) for name, value in asdict(found).items()}
-    return Rating(level_logprobs(quality(found), cuts), 1.0, measures=measures)
+    def _rate(self, view: View, cuts: Sequence[tuple[float, ...]]) -> list[Rating | None]:
+        """One rating for each scale."""
+        picture = picture_to_measure(view)
+        found = measure(picture, self._model, mask_to_measure(view))
+        if found is None:
+            return [None for _ in cuts]
+        kept = asdict(found) | (asdict(find_faults(view.pixels, picture)) if view.region is None else {})
+        measures = {name: float(value) for name, value in kept.items()}
+        return [Rating(level_logprobs(quality(found), cut), 1.0, measures=measures) for cut in cuts]
 
 
 def picture_to_measure(view: View) -> Pixels:

@@ -57,7 +57,8 @@ def build_rater(name: str, options: ModelOptions | None = None, *, digits_suffic
     build = entry.build_for_digits if digits_suffice and entry.build_for_digits else entry.build
     with _registry().code_of(name, "cannot be built"):
         rater = build(argument, options or ModelOptions())
-    _registry().check_parts(name, rater, "id", "images_per_call", "check", "rate")
+    described = ("descriptions",) if entry.describes else ()
+    _registry().check_parts(name, rater, "id", "images_per_call", "check", "rate", *described)
     return rater
 
 

@@ -40,12 +40,18 @@ def overlay(image: Image, regions: Sequence[Region], *, longest: int | None = No
     painted = cv2.resize(image.pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     objects = [(index, region) for index, region in enumerate(regions) if region.kind == "object"]
     for index, region in sorted(objects, key=lambda each: -each[1].area):
-        colour = 255 * np.array(colorsys.hsv_to_rgb(index * _GOLDEN % 1, 0.75, 0.95), np.float32)
+        colour = 255 * np.array(_hue(index), np.float32)
         mask = resized_mask(region, size)
         painted[mask] = 0.5 * painted[mask] + 0.5 * colour
         painted[_outline(mask)] = colour
     result: Pixels = painted.astype(np.uint8)
     return result
+
+
+def colour_of(index: int) -> tuple[int, int, int]:
+    """The colour (RGB) of the object at a place in an image's list of regions."""
+    red, green, blue = (round(255 * share) for share in _hue(index))
+    return red, green, blue
 
 
 def resized_mask(region: Region, size: tuple[int, int]) -> Mask:
@@ -69,6 +75,10 @@ def labelled(pixels: Pixels, upper_left: str, lower_right: str = "") -> PIL.Imag
             draw.rectangle((left - 5, top - 5, right + 5, bottom + 5), fill="black")
             draw.text(corner, text, fill="white", font=font, anchor=anchor)
     return picture
+
+
+def _hue(index: int) -> tuple[float, float, float]:
+    return colorsys.hsv_to_rgb(index * _GOLDEN % 1, 0.75, 0.95)
 
 
 def _outline(mask: Mask) -> Mask:

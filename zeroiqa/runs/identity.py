@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.chat.descriptions import request
 from zeroiqa.errors import UserError
 from zeroiqa.raters import find_rater
 from zeroiqa.segmenters import find_segmenter
@@ -50,7 +51,7 @@ PRESENTATION = ("scale",)
 SEGMENTED = "regions"
 """The setting that asks for regions: whether a run has some is said by its `segmenter`."""
 
-LATER = ("min_pixels", "complement_rule", "segmenter_dtype")
+LATER = ("min_pixels", "complement_rule", "segmenter_dtype", "describe")
 """Settings that came when there were runs already: one that has its default is in no id."""
 
 _LIBRARIES = {
@@ -78,9 +79,12 @@ def identity_of(method: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[st
 def method_identity(settings: Settings, method: Method) -> dict[str, Any]:
     """The part of the record that says how, not what: what the names in the settings stand for today.
 
-    Standards are named by their content: the path of a TOML file is not part of the identity.
+    Standards are named by their content: the path of a TOML file is not part of the identity. What models
+    are asked to describe is there where they are.
     """
+    described = {"description": request().id} if settings.describe else {}
     return {
+        **described,
         "method_version": METHOD_VERSION,
         "settings": _deciding(settings.to_dict()),
         "decode_policy": method.policy.id,
@@ -247,6 +251,7 @@ def _resolved(identity: Mapping[str, Any]) -> dict[str, Any]:
     """What the names in that stood for."""
     return {
         **{key: identity[key] for key in ("method_version", "decode_policy", "segmenter")},
+        **{key: identity[key] for key in ("description",) if key in identity},
         **{f"rater {name}": rater for name, rater in identity["raters"].items()},
         **{
             f"standard {each['name']}": f"{each['version']}:{each['hash'][:12]}"

@@ -17,7 +17,7 @@ from zeroiqa.guards.together import Failure, failure_of, together
 from zeroiqa.pipeline import Method, OfWhole, find_regions
 from zeroiqa.runs import parts
 from zeroiqa.runs.latest import newest_part
-from zeroiqa.runs.parts import RatingsRow, RegionsRow
+from zeroiqa.runs.part_records import RatingsRow, RegionsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run

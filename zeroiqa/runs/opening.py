@@ -13,6 +13,7 @@ from zeroiqa.runs import following, plan, record, revisions
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
     PRESENTATION,
+    SEGMENTED,
     WARNINGS,
     environment,
     identity_of,
@@ -107,16 +108,16 @@ def open_run(
     return run
 
 
-def with_regions(run: Run, settings: Settings) -> Run:
-    """A run that has no regions, to which those of some settings are added; its own images stay.
+def with_regions(run: Run) -> Run:
+    """A run that has no regions, to which those of its settings are added.
 
     Args:
         run: From `load_run`.
-        settings: The run's, but that they make regions.
 
     Raises:
-        UserError: what the settings name is another segmenter, rater or standard than the run's.
+        UserError: its crop is whole; or what its settings name is another rater or standard than it was.
     """
+    settings = settings_from_dict({**run.settings.to_dict(), SEGMENTED: True}, "the run")
     resolved, found = _resolved(settings), record.read_record(run.folder)
     identity = identity_of(resolved.identity, found["identity"]["inputs"])
     there = _same_method(run.folder, found, identity)

@@ -13,6 +13,7 @@ from zeroiqa.images.read import read
 from zeroiqa.runs import parts
 from zeroiqa.runs.checks import Check
 from zeroiqa.runs.latest import newest_part
+from zeroiqa.runs.part_records import RegionsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.prefetch import ahead
 from zeroiqa.runs.run import Run
@@ -61,7 +62,7 @@ def _originals(run: Run) -> Iterator[_Original]:
         yield from found
 
 
-def _rows(run: Run) -> Iterator[tuple[Planned, parts.RegionsRow | None]]:
+def _rows(run: Run) -> Iterator[tuple[Planned, RegionsRow | None]]:
     """Every image with its regions; None where they are left to do."""
     for shard in range(run.n_shards):
         there = newest_part(run, shard, parts.REGIONS)
@@ -75,7 +76,7 @@ def _rows(run: Run) -> Iterator[tuple[Planned, parts.RegionsRow | None]]:
             yield image, None if image.image in again else row
 
 
-def _compared(run: Run, image: Planned, row: parts.RegionsRow | None) -> _Original:
+def _compared(run: Run, image: Planned, row: RegionsRow | None) -> _Original:
     if image.image in run.revisions.gone:
         return _Original(why_not="gone")
     if row is None:

@@ -6,10 +6,9 @@ import hashlib
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -21,14 +20,19 @@ from zeroiqa.files.storage import Location
 from zeroiqa.runs.part_checks import (
     FIRST_WITH_ANSWERS,
     check_columns,
-    check_rating,
-    check_region,
     check_rows,
     check_version,
     numbered,
     versioned,
 )
-from zeroiqa.types import Rating, Region, Rle
+from zeroiqa.runs.part_records import (
+    RatingsRow,
+    RegionsRow,
+    rating_records,
+    ratings_of,
+    region_record,
+    regions_row,
+)
 
 REGIONS = "regions"
 _LONGEST_NAME = 200  # file systems take 255 bytes
@@ -73,39 +77,6 @@ _REGIONS_SCHEMA = _schema(
 _RATINGS_SCHEMA = _schema(image=pa.int64(), error=_TEXT, ratings=pa.list_(_RATING), cause=_TEXT)
 _LATER = ("content_hash", "value", "cause", "weight", "answer", "measures", "description")
 """Columns, and fields of a region or rating, that the parts of older versions lack."""
-
-Ratings: TypeAlias = Mapping[str, tuple[Rating | None, ...]]
-"""Standard name -> one rating per view, the whole image first."""
-
-
-@dataclass(frozen=True)
-class RegionsRow:
-    """One image after decoding and segmenting."""
-
-    image: int
-    """Position in the plan."""
-    size: tuple[int, int] | None = None
-    """Height and width; None where the image could not be decoded."""
-    regions: tuple[Region, ...] = ()
-    warnings: tuple[str, ...] = ()
-    error: str | None = None
-    content_hash: bytes | None = None
-    """`content_hash` of the file that was decoded; None where it was not, or not by this version."""
-    cause: str | None = None
-    """Of an error: the `cause` of an `ImageError`."""
-
-
-@dataclass(frozen=True)
-class RatingsRow:
-    """One image after one rater."""
-
-    image: int
-    """Position in the plan."""
-    ratings: Ratings | None = None
-    """None where there is an error, here or in the image's `RegionsRow`."""
-    error: str | None = None
-    cause: str | None = None
-    """As that of a `RegionsRow`."""
 
 
 class StoredError(NamedTuple):
@@ -174,7 +145,7 @@ def new_regions(folder: Location, shard: int, generation: int = 0) -> Iterator[C
                 "warnings": row.warnings,
                 "regions": None
                 if row.error is not None
-                else [_region_record(region) for region in row.regions],
+                else [region_record(region) for region in row.regions],
                 "content_hash": row.content_hash,
                 "cause": row.cause,
             }
@@ -192,7 +163,7 @@ def new_ratings(
             {
                 "image": row.image,
                 "error": row.error,
-                "ratings": None if row.ratings is None else _rating_records(row.ratings),
+                "ratings": None if row.ratings is None else rating_records(row.ratings),
                 "cause": row.cause,
             }
         )
@@ -215,7 +186,7 @@ def read_regions(
     path = part_path(folder, REGIONS, shard, generation)
     with _explained_damage(path):
         for record in _records(path, _REGIONS_SCHEMA, images):
-            yield _regions_row(record)
+            yield regions_row(record)
 
 
 def read_ratings(
@@ -226,7 +197,7 @@ def read_ratings(
     with _explained_damage(path):
         for record in _records(path, _RATINGS_SCHEMA, images):
             stored = record["ratings"]
-            ratings = None if stored is None else _ratings(stored)
+            ratings = None if stored is None else ratings_of(stored)
             yield RatingsRow(record["image"], ratings, record["error"], record.get("cause"))
 
 
@@ -268,9 +239,9 @@ def check_part(folder: Location, stage: str, shard: int, generation: int, images
     """Read all of a part and compare it with the plan; raises what `zeroiqa.files.damage.stumbles` knows."""
     for record in _records(part_path(folder, stage, shard, generation), _schema_of(stage), images):
         if stage == REGIONS:
-            _regions_row(record)
+            regions_row(record)
         else:
-            _ratings(record["ratings"] or [])
+            ratings_of(record["ratings"] or [])
 
 
 def keeps_answers(folder: Location, stage: str, shard: int, generation: int = 0) -> bool:
@@ -336,79 +307,3 @@ def _opened(path: Location, schema: pa.Schema, images: range | None) -> Iterator
         if images is not None:
             check_rows(part, images)
         yield part
-
-
-def _region_record(region: Region) -> dict[str, Any]:
-    x0, y0, x1, y1 = region.box
-    mask = region.mask and {"size": region.mask.size, "counts": region.mask.counts}
-    corners = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
-    return {**corners, "area": region.area, "kind": region.kind, "mask": mask, "weight": region.weight}
-
-
-def _regions_row(record: dict[str, Any]) -> RegionsRow:
-    size = None if record["height"] is None else (record["height"], record["width"])
-    regions = tuple(map(_region, record["regions"] or ()))
-    if record["error"] is None and (size is None or min(size) < 1):
-        raise ValueError(f"image {record['image']} has neither a size nor an error")
-    if None in record["warnings"]:
-        raise ValueError(f"a warning of image {record['image']} is no text")
-    for region in regions:
-        check_region(region, size or (0, 0))
-    return RegionsRow(
-        image=record["image"],
-        size=size,
-        regions=regions,
-        warnings=tuple(record["warnings"]),
-        error=record["error"],
-        content_hash=record.get("content_hash"),
-        cause=record.get("cause"),
-    )
-
-
-def _region(record: dict[str, Any]) -> Region:
-    mask = record["mask"]
-    return Region(
-        box=(record["x0"], record["y0"], record["x1"], record["y1"]),
-        area=record["area"],
-        kind=record["kind"],
-        mask=None if mask is None else Rle((mask["size"][0], mask["size"][1]), tuple(mask["counts"])),
-        weight=record.get("weight"),
-    )
-
-
-def _rating_records(ratings: Ratings) -> list[dict[str, Any]]:
-    return [
-        {
-            "standard": standard,
-            "view": view,
-            "logprobs": rating and rating.logprobs,
-            "mass": rating and rating.mass,
-            "value": rating and rating.value,
-            "answer": rating and rating.answer,
-            "measures": (rating and rating.measures) or None,
-            "description": rating and rating.description,
-        }
-        for standard, by_view in ratings.items()
-        for view, rating in enumerate(by_view)
-    ]
-
-
-def _ratings(records: list[dict[str, Any]]) -> Ratings:
-    ratings: dict[str, list[Rating | None]] = {}
-    for record in records:
-        rating = None if record["logprobs"] is None else _rating(record)
-        ratings.setdefault(record["standard"], []).append(rating)
-    return {standard: tuple(by_view) for standard, by_view in ratings.items()}
-
-
-def _rating(record: dict[str, Any]) -> Rating:
-    rating = Rating(
-        logprobs=tuple(record["logprobs"]),
-        mass=record["mass"],
-        value=record.get("value"),  # older parts have no such fields
-        answer=record.get("answer"),
-        measures=dict(record.get("measures") or ()),
-        description=record.get("description"),
-    )
-    check_rating(rating)
-    return rating

@@ -14,7 +14,7 @@ from zeroiqa.files.atomic import replaced, table_writer
 from zeroiqa.files.storage import Location
 from zeroiqa.results import status_of
 from zeroiqa.runs import parts
-from zeroiqa.runs.parts import RegionsRow
+from zeroiqa.runs.part_records import RegionsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.runs.run import Run
 

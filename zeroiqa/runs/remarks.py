@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zeroiqa.aggregate import Aggregation
-from zeroiqa.answers import run_warnings
+from zeroiqa.answers import run_warnings, undescribed
 from zeroiqa.averaging import have_mean
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.run import Run, RunStatus, status
@@ -27,7 +27,8 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     members = (aggregation.members if aggregation else ()) or run.settings.raters
     keys = ((rater, standard) for rater in members for standard in run.labels)
     found = {key: state.answers[key] for key in keys if key in state.answers}
-    return list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
+    sentences = list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
+    return [*sentences, *(undescribed(found) if run.settings.describe else ())]
 
 
 def led_alone(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:

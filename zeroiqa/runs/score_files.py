@@ -24,6 +24,10 @@ _COLUMN_TYPES: dict[str, pa.DataType] = {
     "path": pa.string(),
     "better": pa.string(),
     "n_regions": pa.int32(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "tags": pa.string(),
+    "description": pa.string(),
     "status": pa.string(),
     "error": pa.string(),
     "warnings": pa.string(),
@@ -48,7 +52,7 @@ def write_scores(run: Run) -> None:
             "run again, which writes the scores of all."
         )
     columns, results = presented(run)
-    schema = _schema(columns)
+    schema = table_schema(columns)
     with (
         replaced(run.folder / "scores.csv") as csv_file,
         replaced(run.folder / "scores.parquet") as parquet_file,
@@ -66,13 +70,14 @@ def write_scores(run: Run) -> None:
 
 def write_parquet(results: Iterable[ImageScore], columns: Sequence[str], file: BinaryIO) -> None:
     """Write results as a Parquet table with the columns of `zeroiqa.runs.presentation.presented`."""
-    schema = _schema(columns)
+    schema = table_schema(columns)
     with table_writer(file, schema) as parquet:
         for rows in _batches(result.to_dict() for result in results):
             parquet.write_table(pa.Table.from_pylist(rows, schema))
 
 
-def _schema(columns: Sequence[str]) -> pa.Schema:
+def table_schema(columns: Sequence[str]) -> pa.Schema:
+    """The types of the columns of a run's tables."""
     return pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
 
 

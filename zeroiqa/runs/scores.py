@@ -13,8 +13,10 @@ from zeroiqa.averaging import check_mean
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import shortened
 from zeroiqa.raters import find_rater
+from zeroiqa.reasons import MEASURES
 from zeroiqa.results import ImageScore, score_rated
 from zeroiqa.runs import parts, plan
+from zeroiqa.runs.part_records import RatingsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.settings import Settings, key_of, settings_from_dict
 from zeroiqa.types import RatedImage, Rating
@@ -99,13 +101,27 @@ def iter_hashed(
                 yield from _hashed(run, shard, planned(shard), aggregation)
 
 
+def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
+    """The same of one finished shard."""
+    return _scored(run, shard, plan.planned(run.folder, shard), aggregation)
+
+
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
     aggregation = aggregation or run.settings.aggregation
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        value = 1.0 if find_rater(rater).gives_levels else None
-        return (Rating(logprobs=(0.0,), mass=1.0, value=value, answer="1"),)
+        entry, describes = find_rater(rater), run.settings.describe
+        return (
+            Rating(
+                logprobs=(0.0,),
+                mass=1.0,
+                value=1.0 if entry.gives_levels else None,
+                answer="1",
+                measures=dict.fromkeys(MEASURES, 0.0) if entry.gives_measures else {},
+                description="a description" if describes and entry.describes else None,
+            ),
+        )
 
     ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
     smallest = RatedImage((), ratings)
@@ -207,8 +223,29 @@ class _Stored(NamedTuple):
         return self.planned.ref.name
 
 
-def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequence[str]) -> Iterator[_Stored]:
-    """What some raters have stored, but for pruned images; an error of another one is none of theirs."""
+def _measuring(run: PlannedRun, members: Sequence[str]) -> tuple[str, ...]:
+    """The raters that give reasons, though they are none of those that give the score."""
+    others = (rater for rater in run.settings.raters if rater not in members)
+    return tuple(rater for rater in others if find_rater(rater).gives_measures)
+
+
+def _read(
+    run: PlannedRun,
+    shard: int,
+    images: Iterable[Planned],
+    members: Sequence[str],
+    beside: Sequence[str] = (),
+) -> Iterator[_Stored]:
+    """What some raters have stored, but for pruned images; an error of another one is none of theirs.
+
+    Args:
+        run: The run.
+        shard: Number of the parts.
+        images: Those of the shard.
+        members: The raters whose errors are the image's.
+        beside: Other raters, whose ratings are taken where they have some.
+    """
+    raters = (*members, *beside)
     generation = run.revisions.generation(shard)
     rows = zip(
         images,
@@ -226,7 +263,8 @@ def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequen
             for rater, row in zip(raters, by_rater, strict=True)
             if row.ratings is not None
         }
-        errors = ((row.error, row.cause) for row in (segmented, *by_rater) if row.error is not None)
+        counting = (segmented, *by_rater[: len(members)])
+        errors = ((row.error, row.cause) for row in counting if row.error is not None)
         rated = RatedImage(segmented.regions, ratings)
         error, cause = next(errors, (None, None))
         gone = image.image in run.revisions.gone
@@ -234,7 +272,7 @@ def _read(run: PlannedRun, shard: int, images: Iterable[Planned], raters: Sequen
         yield _Stored(image, segmented.size, rated, segmented.warnings, error, cause, gone, found)
 
 
-def _check_views(run: PlannedRun, rater: str, row: parts.RatingsRow, regions: int) -> None:
+def _check_views(run: PlannedRun, rater: str, row: RatingsRow, regions: int) -> None:
     """Refuse ratings of other standards than the run's, or of other views than the image and its regions."""
     for standard, by_view in (row.ratings or {}).items():
         if standard not in run.labels or len(by_view) != 1 + regions:
@@ -256,7 +294,8 @@ def _hashed(
 ) -> Iterator[tuple[ScoredImage, bytes | None]]:
     aggregation = aggregation or run.settings.aggregation
     scales = run.scales(aggregation)
-    for stored in _read(run, shard, images, aggregation.members or run.settings.raters):
+    members = aggregation.members or run.settings.raters
+    for stored in _read(run, shard, images, members, beside=_measuring(run, members)):
         score = _score(run, stored, aggregation, scales)
         yield ScoredImage(stored.planned, stored.rated, score), stored.content_hash
 

@@ -20,7 +20,7 @@ from zeroiqa.runs import events, known_answers
 from zeroiqa.runs import parts as store
 from zeroiqa.runs.identity import check_version, differences, method_identity
 from zeroiqa.runs.items import Item, chunks, items_of, prepared
-from zeroiqa.runs.parts import RatingsRow
+from zeroiqa.runs.part_records import RatingsRow
 from zeroiqa.runs.resolved import Builder
 from zeroiqa.runs.run import Run
 from zeroiqa.types import Image

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zeroiqa.aggregate import is_number
+from zeroiqa.chat.descriptions import MOST_TOKENS, request, sentence_of
 from zeroiqa.chat.likeliest import FirstToken
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.raters.endpoint.address import find_key, find_limits, parse_address
@@ -138,6 +139,15 @@ class EndpointRater:
             return [[] for _ in views]
         return run_aside(self._rate(self._known(), views, standards))
 
+    def descriptions(self, views: Sequence[View]) -> list[str | None]:
+        """A sentence of the model on the quality of each view, at temperature 0; None for an empty answer.
+
+        Raises:
+            ImageError: the server refuses a view, though not another one.
+            UserError: the server is gone, or wants another key.
+        """
+        return run_aside(self._describe(self._known(), views)) if views else []
+
     def describe(self, standard: Standard) -> dict[str, str]:
         """What a standard becomes for this server: who answers, what is read, and the prompt.
 
@@ -224,6 +234,28 @@ class EndpointRater:
         if not got.keys() & self._kept.keys():
             self._kept = {}
         return [found for found in rows if not isinstance(found, ImageError)]
+
+    async def _describe(self, known: Known, views: Sequence[View]) -> list[str | None]:
+        """All views, a bounded number at a time."""
+        slots = asyncio.Semaphore(self._limits.concurrency)
+        async with open_server(self._address, self._limits, self._key) as server:
+
+            async def sentence(view: View) -> str | None:
+                async with slots:
+                    url = as_url(await asyncio.to_thread(encode, view.pixels))
+                    asked = ChatRequest(url, request().prompt, MOST_TOKENS)
+                    try:
+                        answer = await server.ask(known.model, asked, known.dialect, levels=False)
+                    except RefusalError as refusal:
+                        raise await fault(server, known, refusal) from None
+                    return sentence_of(server.hidden(answer.text), cut=answer.cut)
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(sentence(view)) for view in views]
+            except BaseExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
 
     async def _row(
         self,
