@@ -11,7 +11,7 @@ from zeroiqa.curation.groups import FOLDER, grouping
 from zeroiqa.curation.selection import Counts, Rank, Request, choose, conditions, parse_amount
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location, RemotePath, location
-from zeroiqa.results import ImageScores
+from zeroiqa.image_scores import ImageScores
 from zeroiqa.runs import Run, load_run, plan
 from zeroiqa.runs.naming import root_of
 
