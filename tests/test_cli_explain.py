@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -44,7 +45,10 @@ def added(text: str) -> list[float]:
     raise AssertionError(text)
 
 
-@pytest.mark.parametrize("options", [(), ("--lambda", 1), ("--lambda", 1, "--readout", "digit", "--rater", "nss", "--rater", "fake")])  # fmt: skip
+ENSEMBLE = ("--lambda", 1, "--readout", "digit", "--rater", "nss", "--rater", "fake")
+
+
+@pytest.mark.parametrize("options", [(), ("--lambda", 1), ENSEMBLE])
 def test_what_is_shown_adds_up_to_the_score_that_is_shown(
     photos: Path, give: Give, options: tuple[object, ...]
 ) -> None:
@@ -105,12 +109,8 @@ def test_pictures_are_written_once_and_never_over_a_file(photos: Path, give: Giv
     assert (photos / "cat.png").read_bytes() == before
     several = give(photos, "explain", "photos", "-o", "cat2.png")
     assert "2 images have no room in cat2.png; name a folder with -o." in several.stderr
-    assert give(photos, "explain", "photos", "photos/cat.jpg", "-o", "out").returncode == 0
-    assert sorted(path.name for path in (photos / "out").iterdir()) == [
-        "cat-2.png",
-        "cat.png",
-        "rocket.png",
-    ] or (sorted(path.name for path in (photos / "out").iterdir()) == ["cat.png", "rocket.png"])
+    assert give(photos, "explain", "photos", "-o", "out").returncode == 0
+    assert sorted(path.name for path in (photos / "out").iterdir()) == ["cat.png", "rocket.png"]
     assert "is no name for a picture" in give(photos, "explain", "photos/cat.jpg", "-o", "cat.gif").stderr
 
 
@@ -123,7 +123,9 @@ def test_a_broken_image_is_said_and_the_others_are_explained(photos: Path, give:
     both = give(photos, "explain", "photos/broken.jpg", "photos/cat.jpg", "-o", "out")
     assert both.returncode == 0 and "photos/cat.jpg: 3.40" in both.stdout
     assert [path.name for path in (photos / "out").iterdir()] == ["cat.png"]
-    (error, scored) = json.loads(give(photos, "explain", "photos/broken.jpg", "photos/cat.jpg", "--format", "json").stdout)  # fmt: skip
+    (error, scored) = json.loads(
+        give(photos, "explain", "photos/broken.jpg", "photos/cat.jpg", "--format", "json").stdout
+    )
     assert error["status"] == "error" and "whole" not in error and scored["status"] == "ok"
 
 
@@ -132,7 +134,11 @@ def test_images_of_a_run_are_explained_from_what_it_has_stored(photos: Path, giv
     assert give(photos, "score", "photos", "-o", "run", *options).returncode == 0
     fresh = give(photos, "explain", "photos/cat.jpg", *options, "-o", "fresh.png")
     (photos / "elsewhere").mkdir()
-    for name, current in (("photos/cat.jpg", photos), ("cat.jpg", photos), ("../photos/cat.jpg", photos / "elsewhere")):  # fmt: skip
+    for name, current in (
+        ("photos/cat.jpg", photos),
+        ("cat.jpg", photos),
+        ("../photos/cat.jpg", photos / "elsewhere"),
+    ):
         stored = give(current, "explain", name, "--run", photos / "run")
         assert stored.stdout == fresh.stdout, name
     drawn = give(photos, "explain", "cat.jpg", "--run", "run", "-o", "stored.png")
@@ -187,14 +193,12 @@ def test_a_model_describes_the_whole_image_in_its_own_words(
     assert [result.description for result in described] == [said, said]
     assert [result.description for result in bare] == [None, None]
     assert [result.scores for result in described] == [result.scores for result in bare]
-    assert (photos / "run" / "scores.csv").read_text().count(said.replace("\\", "\\\\")) == 2 or (
-        (photos / "run" / "scores.csv").read_text().count(said) == 2
-    )
+    with (photos / "run" / "scores.csv").open(newline="") as file:
+        assert [row["description"] for row in csv.DictReader(file)] == [said, said]
     for arguments in (("cat.jpg", "--run", "run"), ("photos/cat.jpg", *rater, "--describe")):
         assert said in give(photos, "explain", *arguments).stdout
-    (one, _) = [each["body"] for each in server.requests() if each.get("body", {}).get("max_tokens") == 60][
-        :2
-    ]
+    bodies = [each.get("body", {}) for each in server.requests()]
+    one = next(body for body in bodies if body.get("max_tokens") == 60)
     assert one["temperature"] == 0 and "logprobs" not in one
 
 

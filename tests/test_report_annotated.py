@@ -1,4 +1,4 @@
-"""Pictures of images with what their regions are rated: of any shape, on any ground, with any number of regions."""
+"""Pictures of images with what their regions are rated: of any shape, with any number of regions."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ PICTURE = Box(0, 0, 400, 300)
 
 
 def test_a_label_stands_on_its_anchor_where_nothing_is_in_the_way() -> None:
-    assert place([Wanted((200, 150), (60, 20))], PICTURE) == [Box(170, 140, 230, 160)]
+    assert [*place([Wanted((200, 150), (60, 20))], PICTURE)] == [Box(170, 140, 230, 160)]
 
 
 @pytest.mark.parametrize("anchor", [(0, 0), (399, 299), (399, 0), (2, 150)])
@@ -43,6 +43,8 @@ def test_no_label_covers_another_or_what_is_taken_however_many_want_one_place() 
 
 
 def test_a_label_without_room_has_no_place_and_the_others_keep_theirs() -> None:
-    boxes = place([Wanted((5, 5), (500, 20)), Wanted((5, 5), (50, 20)), Wanted((5, 5), (50, 290))], PICTURE)
+    boxes = [
+        *place([Wanted((5, 5), (500, 20)), Wanted((5, 5), (50, 20)), Wanted((5, 5), (50, 290))], PICTURE)
+    ]
     assert boxes[0] is None and boxes[1] is not None and boxes[2] is not None
-    assert place([Wanted((5, 5), (390, 290))], PICTURE, [Box(0, 0, 20, 20)]) == [None]
+    assert [*place([Wanted((5, 5), (390, 290))], PICTURE, [Box(0, 0, 20, 20)])] == [None]
