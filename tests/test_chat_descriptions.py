@@ -1,4 +1,4 @@
-"""What a model says of an image in a sentence of its own: as generate writes it, beside its ratings."""
+"""What a model says of an image in a sentence of its own: as it says it, and beside its ratings."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
     from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
+    from zeroiqa.curation.select import select
     from zeroiqa.errors import ImageError, UserError
+    from zeroiqa.evaluation.calibrate import Calibrated, calibrate
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
@@ -30,8 +32,10 @@ __all__ = [
     "load_method",
     "run",
     "load_run",
+    "select",
     "evaluate",
     "compare",
+    "calibrate",
     "Method",
     "Run",
     "RunProgress",
@@ -39,6 +43,7 @@ __all__ = [
     "ImageScores",
     "Evaluation",
     "Comparison",
+    "Calibrated",
     "UserError",
     "ImageError",
     "__version__",
@@ -50,15 +55,18 @@ _HOME = {
     "load_method": "api",
     "run": "api",
     "load_run": "api",
+    "select": "curation.select",
     "RunProgress": "api",
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
     "compare": "evaluation.compare",
+    "calibrate": "evaluation.calibrate",
     "Method": "pipeline",
     "ImageScore": "results",
     "ImageScores": "image_scores",
     "Evaluation": "evaluation.evaluate",
     "Comparison": "evaluation.comparison",
+    "Calibrated": "evaluation.calibrate",
     "UserError": "errors",
     "ImageError": "errors",
 }

@@ -72,6 +72,7 @@ class Overrides(TypedDict, total=False):
     count_weight: float
     background: str
     max_pixels: int
+    scale: str
     device: str
     dtype: str
     segmenter_dtype: str
@@ -97,9 +98,15 @@ def load_method(
         **overrides: Fields of the preset to replace, such as `lam=1.0` or `crop="mask"`.
 
     Raises:
-        UserError: a name is unknown or a value out of its range.
+        UserError: a name is unknown or a value out of its range; or `scale` is given, which is of runs.
     """
-    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
+    settings = load_settings(preset, overrides)
+    if settings.scale != "declared":
+        raise UserError(
+            f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it "
+            "to zeroiqa.run, or leave it out."
+        )
+    return build_method(settings, image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:

@@ -59,6 +59,8 @@ class ImageScore:
     """What is wrong with the image by these measures, the worst first; three at most."""
     description: str | None = None
     """What a model says of the image in a sentence of its own, where it was asked to."""
+    presented: Mapping[str, float | None] = field(default_factory=dict)
+    """What tables show beside the score: column -> the same in another unit (`zeroiqa.runs.presentation`)."""
     segmented: bool = False
     """Whether regions were looked for."""
 
@@ -149,12 +151,11 @@ class ImageScore:
     def to_dict(self) -> dict[str, Any]:
         """The flat row of scores.csv; a missing value is None. Reasons and tags are missing as a whole where
         nothing was measured, and so is the description where there is none."""
-        row: dict[str, Any] = {"path": self.path}
+        row: dict[str, Any] = {"path": self.path, "score": None, **self.presented}
         for position, label in enumerate(self._labels):
             if label in self.scores:
                 prefix = "" if position == 0 else f"{label}_"
                 row |= _columns(prefix, self.scores[label]) | {f"{prefix}mass": self._mass(label)}
-        row.setdefault("score", None)
         if self.lower_is_better:
             row["better"] = "lower"
         return row | {

@@ -12,10 +12,13 @@ import click
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
+from zeroiqa.cli.commands.calibrate import calibrate
 from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
+from zeroiqa.cli.commands.diff import diff
 from zeroiqa.cli.commands.evaluate import evaluate
 from zeroiqa.cli.commands.explain import explain
+from zeroiqa.cli.commands.export import export
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
 from zeroiqa.cli.commands.models import models
@@ -23,6 +26,7 @@ from zeroiqa.cli.commands.report import report
 from zeroiqa.cli.commands.rescore import rescore
 from zeroiqa.cli.commands.score import score
 from zeroiqa.cli.commands.segment import segment
+from zeroiqa.cli.commands.select import select
 from zeroiqa.cli.commands.standards import standards
 from zeroiqa.cli.commands.status import status
 from zeroiqa.cli.commands.upper_bound import upper_bound
@@ -45,8 +49,8 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(score, explain, segment, rescore, merge, status, verify),
-    report,
+    *(score, segment, rescore, merge, status, verify),
+    *(report, explain, select, export, diff, calibrate),
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )

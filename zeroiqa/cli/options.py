@@ -118,6 +118,15 @@ def arithmetic_options(command: Command) -> Command:
     )
 
 
+def scale_option(command: Command) -> Command:
+    """What tables show beside the scores."""
+    return setting(
+        "scale",
+        "Show each score also from 0 to 100 (a column score_0_100) or as its percentile in the run (a column "
+        "percentile); the column score stays.",
+    )(command)
+
+
 def segmenter_options(command: Command) -> Command:
     """Which segmenter, and how finely it cuts."""
     return with_options(

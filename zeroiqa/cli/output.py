@@ -6,9 +6,9 @@ import heapq
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 
 from zeroiqa.cli.messages import say
 from zeroiqa.errors import printable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 """How many of the best and of the worst images the table shows."""
 
+_Item = TypeVar("_Item")
 _Entry: TypeAlias = tuple[float, int, ImageScore]
 """Quality, or its negative; position, negated so that the first of equals counts as better; result."""
 
@@ -41,20 +42,35 @@ def write_rows(results: Iterable[ImageScore], style: str, columns: list[str], st
         writer = csv_writer.CsvWriter(stream, columns, style)
         for result in _while_taken(results, stream):
             writer.write(csv_row(result.to_dict()))
-    elif style == "jsonl":
-        for result in _while_taken(results, stream):
-            stream.write(_record(result, columns) + "\n")
-            stream.flush()
     else:
-        stream.write("[")
-        for position, result in enumerate(_while_taken(results, stream)):
-            stream.write(("," if position else "") + "\n" + _record(result, columns))
-        stream.write("\n]\n")
+        _write_json((_record(result, columns) for result in results), style, stream)
 
 
-def _while_taken(results: Iterable[ImageScore], stream: TextIO) -> Iterator[ImageScore]:
-    """The results until the reader of the stream has left, or the disk is full."""
-    return itertools.takewhile(lambda _: not is_lost(stream), results)
+def write_records(rows: Iterable[Mapping[str, Any]], style: str, columns: list[str], stream: TextIO) -> None:
+    """Write flat rows, streaming, as long as the stream takes them; arguments as of `write_rows`."""
+    if style in csv_writer.STYLES:
+        writer = csv_writer.CsvWriter(stream, columns, style)
+        for row in _while_taken(rows, stream):
+            writer.write(csv_row(row))
+    else:
+        _write_json((json_text({**dict.fromkeys(columns), **row}) for row in rows), style, stream)
+
+
+def _write_json(records: Iterable[str], style: str, stream: TextIO) -> None:
+    if style == "jsonl":
+        for record in _while_taken(records, stream):
+            stream.write(record + "\n")
+            stream.flush()
+        return
+    stream.write("[")
+    for position, record in enumerate(_while_taken(records, stream)):
+        stream.write(("," if position else "") + "\n" + record)
+    stream.write("\n]\n")
+
+
+def _while_taken(items: Iterable[_Item], stream: TextIO) -> Iterator[_Item]:
+    """The items until the reader of the stream has left, or the disk is full."""
+    return itertools.takewhile(lambda _: not is_lost(stream), items)
 
 
 def print_report(report: Report, style: str) -> None:
@@ -125,7 +141,8 @@ class _Summary:
         if not self.count:
             return
         lower = "    (lower is better; the best first)" if self.first[0][2].lower_is_better else ""
-        yield f"score  whole  {'regions  n   ' * self.regions}image{lower}"
+        beside = "".join(f"  {column}" for column in self.first[0][2].presented)
+        yield f"score{beside}  whole  {'regions  n   ' * self.regions}image{lower}"
         if self.count == len(self.first):
             yield from self._lines(sorted(self.first, reverse=True))
             return
@@ -161,9 +178,11 @@ def _keep(heap: list[_Entry], entry: _Entry) -> None:
 def _line(result: ImageScore, *, regions: bool) -> str:
     why = f"  ({', '.join(result.tags)})" if result.tags else ""
     note = f"  ! {result.warnings[0]}" if result.warnings else ""
+    columns = result.presented.items()
+    beside = "".join(_number(value, len(name) + 2) for name, value in columns)
     of_regions = f"{_number(result.s_local, 7)}  {len(result.regions):<2}  " if regions else ""
     return (
-        f"{_number(result.score, 5)}  {_number(result.s_global, 5)}  {of_regions}"
+        f"{_number(result.score, 5)}{beside}  {_number(result.s_global, 5)}  {of_regions}"
         f"{printable(result.path)}{why}{note}"
     )
 

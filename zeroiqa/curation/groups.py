@@ -54,6 +54,11 @@ def folder_of(image: ImageScore) -> str:
     return folder or slash or "."
 
 
+def unused_rows(group: Grouping) -> int:
+    """Images of a table of groups that nobody has asked for yet; 0 where there is no table."""
+    return len({*group.exact.values()} - group.used) if isinstance(group, _TableGroups) else 0
+
+
 @dataclass(frozen=True)
 class _PartOfPath:
     expression: re.Pattern[str]
@@ -99,6 +104,8 @@ class _TableGroups:
     """Of each row."""
     claimed: dict[int, str] = field(default_factory=dict)
     """Row -> the image that it was found for by an end of its path."""
+    used: set[int] = field(default_factory=set)
+    """Rows of images that were asked for."""
 
     @classmethod
     def of(cls, table: Table, column: str, folders: tuple[str, ...]) -> _TableGroups:
@@ -123,7 +130,10 @@ class _TableGroups:
 
     def __call__(self, image: ImageScore) -> str:
         row = self._row(image.path)
-        return NO_GROUP if row is None else self.groups[row]
+        if row is None:
+            return NO_GROUP
+        self.used.add(row)
+        return self.groups[row]
 
     def _add(self, text: str, beside: str, row: int, table: Table) -> None:
         key = _normal(text)

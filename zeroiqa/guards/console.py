@@ -110,10 +110,14 @@ def _loss(stream: TextIO) -> OSError | None:
     return raw.lost if isinstance(raw, _Output) else None
 
 
-def write_machine_readable() -> None:
-    """Let standard output be UTF-8 with plain line breaks from now on, whatever the system prefers."""
+def write_machine_readable(errors: str = "backslashreplace") -> None:
+    """Let standard output be UTF-8 with plain line breaks from now on, whatever the system prefers.
+
+    Args:
+        errors: What becomes of bytes outside UTF-8 in names; "surrogateescape" writes them as they are.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+        sys.stdout.reconfigure(encoding="utf-8", errors=errors, newline="\n")
 
 
 def shows_blocks() -> bool:

@@ -24,10 +24,10 @@ from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.part_checks import LaterVersionError
+from zeroiqa.runs.presentation import Presentation, presentation, presented
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, status
-from zeroiqa.runs.scores import iter_scores, score_columns
 
 _REDO = "delete it and give the command of the run again"
 _REWRITE = "give the command of the run again, which writes it"
@@ -153,18 +153,18 @@ def _scores(run: Run) -> Check:
         return Check("scores", f"not compared, since {left} images are left to do")
     if not run.settings.raters:
         return Check("scores", "none: the images were segmented only")
-    damages, older = [], []
+    damages, older, shown = [], [], presentation(run)
     for name, rows, allowed in (
         ("scores.csv", _csv_rows, _LAST_DIGIT),
         ("scores.parquet", _parquet_rows, _ROUNDING),
     ):
         path = run.folder / name
-        columns = score_columns(run)
+        columns, _ = presented(run, shown=shown)
         if _is_older(run, path, rows):
             older.append(name)
             columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
         try:
-            damage = _different(run, path, rows, columns, allowed)
+            damage = _different(run, path, rows, columns, allowed, shown)
         except UserError as error:  # of the parts, which do not belong together
             damages.append(str(error))
             break
@@ -189,13 +189,16 @@ def _is_older(run: Run, path: Location, read: _Reader) -> bool:
     return first is not None and not _mass_columns(run) & first.keys()
 
 
-def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float) -> str | None:
+def _different(
+    run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float, shown: Presentation
+) -> str | None:
     """How a table of scores differs from what the parts give; both are read row by row."""
     if not path.is_file():
         return "is missing"
-    left_out = set(score_columns(run)).difference(columns)
+    all_columns, results = presented(run, shown=shown)
+    left_out = set(all_columns).difference(columns)
     try:
-        pairs = itertools.zip_longest(iter_scores(run), read(path))
+        pairs = itertools.zip_longest(results, read(path))
         for number, (expected, found) in enumerate(pairs):
             if expected is None or found is None:
                 return f"has {'more' if expected is None else 'fewer'} rows than the {run.n_images} images"

@@ -10,7 +10,7 @@ import click
 
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.method import method_options, settings_of
-from zeroiqa.cli.options import given, selection_options, setting, sidecar_option
+from zeroiqa.cli.options import given, scale_option, selection_options, setting, sidecar_option
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ABOUT_REGIONS = frozenset((
 @output_option
 @method_options
 @setting("regions", "Find and rate regions though --lambda is 0, where they move no score.")
+@scale_option
 @selection_options
 @sidecar_option
 @job_options

@@ -180,8 +180,8 @@ def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
 
 def _write(run: Run) -> RegionStatistics:
     """Write regions.parquet and coco.json, and count."""
+    from zeroiqa.export.coco import coco_file
     from zeroiqa.files.atomic import remove_leftovers
-    from zeroiqa.report.coco import coco_file
     from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
 
     found = RegionStatistics()

@@ -1,0 +1,291 @@
+"""`zeroiqa select`: choose images of a run, and print, copy, link or move them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from zeroiqa.cli.messages import say
+from zeroiqa.errors import UserError, printable
+from zeroiqa.files.storage import Location, is_remote, location
+
+if TYPE_CHECKING:
+    from zeroiqa.curation.files import Transfer
+    from zeroiqa.curation.log import Operation
+    from zeroiqa.curation.selection import Chosen, Counts
+    from zeroiqa.images.ref import ImageRef
+    from zeroiqa.runs import Run
+
+STYLES = ("paths", "table", "csv", "excel-csv", "json", "jsonl")
+
+
+@click.command(
+    epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or --undo had to leave "
+    "something; 2 wrong usage; 130 interrupted."
+)
+@click.argument("run", type=location, required=False)
+@click.option(
+    "--worst",
+    metavar="N|P%",
+    help="So many images of those that are left, the worst first; a percentage is "
+    "rounded up. Equal ones are in the order of the run.",
+)
+@click.option("--best", metavar="N|P%", help="The same, the best first.")
+@click.option(
+    "--doubtful",
+    metavar="N|P%",
+    help="The same, the most doubtful first: answers that hardly lie on the "
+    "levels (mass below the run's threshold), then by the disagreement of the raters, then by the width of "
+    "the answered distribution. Not of the embedded rater or a baseline alone, which says nothing of that.",
+)
+@click.option("--below", type=float, metavar="S", help="The score is less than S.")
+@click.option("--above", type=float, metavar="S", help="The score is more than S.")
+@click.option(
+    "--tag", "tags", multiple=True, help="The image has this tag, such as blurred; repeat: and this."
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="CONDITION",
+    help="A condition on the columns of scores.csv, width, "
+    "height, tags and group, such as 'score < 3 and width > 1000': < <= > >= = !=, and, or, not, brackets, "
+    "path like '*.png', 'blurred' in tags, mass is empty. An image that lacks a value is left out. Repeat: "
+    "and this.",
+)
+@click.option(
+    "--group-by",
+    metavar="HOW",
+    help="What a group is: folder, FILE:COLUMN of any table of images, or "
+    "re:EXPRESSION, whose first group is looked for in the path.  [default: folder]",
+)
+@click.option("--per-group", is_flag=True, help="Take so many (--worst, --best, --doubtful) of each group.")
+@click.option("-0", "--null", is_flag=True, help="End paths with a zero byte, for xargs -0.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    help="Paths as the run has them, or rows as in scores.csv."
+    "  [default: paths; with --copy and the like nothing]",
+)
+@click.option(
+    "--copy", metavar="DIR", help="Copy the images there; also those in archives and object stores."
+)
+@click.option("--link", metavar="DIR", help="Make symbolic links to the images there.")
+@click.option("--hard-link", metavar="DIR", help="Make hard links to the images there.")
+@click.option(
+    "--move",
+    metavar="DIR",
+    help="Move the images there. Side-cars (.xmp, .txt, raw files) stay where they are.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be copied, linked or moved, and do nothing.")
+@click.option(
+    "--undo", type=click.Path(path_type=Path), metavar="DIR|LOG", help="Take back what was copied, linked or "
+    "moved into a folder, or what one of the logs in it tells of: unchanged copies and links are removed, "
+    "files go back to where nothing is."
+)  # fmt: skip
+def select(run: Location | None, undo: Path | None, group_by: str | None, **options: Any) -> None:
+    """Choose images of a run, and print their paths; or copy, link or move them into a folder.
+
+    All conditions must be met; --worst, --best or --doubtful then takes the first of what is left. Paths are
+    as the run has them: relative ones count from the folder in which it was made, and one that begins with -
+    gets ./ before it. Without a rank they are in the order of the run.
+
+    DIR keeps the subfolders that the images are in below the folder that all images of the run share. Nothing
+    is ever overwritten. A log in DIR tells --undo what was done.
+    """
+    if undo is not None:
+        _take_back(undo, run, group_by, options)
+        return
+    if run is None:
+        raise click.UsageError("Missing argument 'RUN'.")
+    printing, operation, folder = _wanted(options)
+    _select(run, printing, operation, folder, group_by, options)
+
+
+class _Printing(NamedTuple):
+    style: str
+    null: bool
+    dry: bool
+
+
+class _Held(NamedTuple):
+    """What is kept of an image until it is its turn."""
+
+    ref: ImageRef
+    row: dict[str, Any]
+
+
+def _wanted(options: dict[str, Any]) -> tuple[_Printing, Operation | None, str]:
+    """How results are printed, and what is done with the images, where."""
+    from zeroiqa.curation.log import OPERATIONS
+
+    named = {each: options.pop(each.replace("-", "_")) for each in OPERATIONS}
+    given = [(each, folder) for each, folder in named.items() if folder is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"--{given[0][0]} and --{given[1][0]} exclude each other.")
+    operation, folder = given[0] if given else (None, "")
+    null, dry, style = options.pop("null"), options.pop("dry_run"), options.pop("style")
+    if dry and operation is None:
+        raise click.UsageError("--dry-run is of --copy, --link, --hard-link or --move.")
+    if null and (style or "paths") != "paths":
+        raise click.UsageError(f"--null is of paths, not of --format {style}.")
+    if is_remote(folder):
+        raise UserError(f"--{operation} goes into folders on the disk, not to {printable(folder)}.")
+    return _Printing(style or ("" if operation and not null else "paths"), null, dry), operation, folder
+
+
+def _select(
+    run: Location,
+    printing: _Printing,
+    operation: Operation | None,
+    folder: str,
+    group_by: str | None,
+    options: dict[str, Any],
+) -> None:
+    from zeroiqa.curation.groups import FOLDER
+    from zeroiqa.curation.select import load_where_it_lies, request_of
+    from zeroiqa.curation.selection import Counts, choose
+    from zeroiqa.runs import score_columns
+    from zeroiqa.runs.remarks import lacking
+
+    loaded = load_where_it_lies(run)
+    request = request_of(loaded, group_by=group_by or FOLDER, **options)
+    columns = [*score_columns(loaded), *(["group"] if group_by else [])]
+    counts = Counts()
+
+    def keep(chosen: Chosen) -> _Held:
+        row = {} if printing.style in ("", "paths") else chosen.score.to_dict()
+        return _Held(chosen.planned.ref, row | ({"group": chosen.group} if group_by and row else {}))
+
+    chosen = choose(loaded, request, keep, counts)
+    if operation is None:
+        _print(chosen, printing, columns)
+        last: list[str] = []
+    else:
+        with _transferring(loaded, operation, folder, printing.dry) as transfer:
+            _print(_taken(chosen, transfer), printing, columns)
+        last = [*transfer.sentences(), *_lies_inside(transfer)] if counts.chosen else []
+    for line in (*_remarks(counts, request.group, group_by), *lacking(loaded), *last):
+        say(line, err=True)
+    if loaded.root and counts.chosen:
+        say(f"Relative paths count from {loaded.root}, where the run was made.", err=True)
+    if not counts.chosen:
+        sys.stdout.flush()
+        nothing = "has no image that is scored" if not counts.images else "has no image that fits"
+        raise UserError(f"{printable(str(run))} {nothing}; nothing is chosen.")
+
+
+def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) -> Iterator[str]:
+    from zeroiqa.curation.groups import unused_rows
+
+    yield counts.sentence()
+    if group_by and counts.ungrouped:
+        yield f"{counts.ungrouped:,} images have no group by {group_by}; they are one without a name."
+    if unused := unused_rows(group):
+        yield f"{unused:,} rows of {group_by} are of no image of the run."
+
+
+@contextmanager
+def _transferring(run: Run, operation: Operation, folder: str, dry: bool) -> Iterator[Transfer]:
+    """Yield what takes images to the folder; says how far that is where it is interrupted."""
+    from zeroiqa.curation.files import Transfer
+    from zeroiqa.curation.places import shared_folder
+    from zeroiqa.runs import plan
+
+    shared = shared_folder((row.ref.path for row in plan.all_planned(run.folder)), run.root)
+    with Transfer(operation, Path(folder), shared, run.settings.max_pixels, dry) as transfer:
+        try:
+            yield transfer
+        except KeyboardInterrupt:
+            say(f"{transfer.progress()}.", err=True)
+            raise
+
+
+def _taken(chosen: Iterator[_Held], transfer: Transfer) -> Iterator[_Held]:
+    for held in chosen:
+        step = transfer.take(held.ref)
+        if transfer.dry:
+            say(f"{step.plan}: {step.source} -> {step.target}")
+        yield held
+
+
+def _lies_inside(transfer: Transfer) -> Iterator[str]:
+    from zeroiqa.curation.files import DONE
+    from zeroiqa.curation.places import lies_in
+
+    if transfer.counts[DONE[transfer.operation]] and lies_in(transfer.folder, transfer.shared):
+        yield (
+            f"{transfer.folder} lies in the folder of the images; scoring that again finds them there, too, "
+            f"unless --exclude '{transfer.folder.name}/' leaves them out."
+        )
+
+
+def _print(chosen: Iterator[_Held], printing: _Printing, columns: list[str]) -> None:
+    from zeroiqa.cli.output import write_records
+    from zeroiqa.guards.console import is_lost, write_machine_readable
+
+    if printing.style == "":
+        for _ in chosen:
+            pass
+    elif printing.style == "paths":
+        _print_paths(chosen, printing)
+    elif printing.style == "table":
+        say("score  image")
+        for held in chosen:
+            if is_lost(sys.stdout):
+                break
+            score = held.row["score"]
+            number = "    -" if score is None else f"{score:5.2f}"
+            tags = held.row.get("tags")
+            say(f"{number}  {held.ref.name}{f'  ({tags})' if tags else ''}")
+    else:
+        write_machine_readable()
+        write_records((held.row for held in chosen), printing.style, columns, sys.stdout)
+
+
+def _print_paths(chosen: Iterator[_Held], printing: _Printing) -> None:
+    """The paths themselves, byte by byte; on a terminal what it would obey is escaped."""
+    from zeroiqa.guards.console import is_lost, write_machine_readable
+    from zeroiqa.names import harmless
+
+    write_machine_readable(errors="surrogateescape")
+    broken = 0
+    for held in chosen:
+        if is_lost(sys.stdout):
+            break
+        path = f"./{held.ref.path}" if held.ref.path.startswith("-") else held.ref.path
+        if printing.null:
+            sys.stdout.write(f"{path}\0")
+        elif "\n" in path or "\r" in path:
+            broken += 1
+        else:
+            sys.stdout.write(f"{harmless(path) if sys.stdout.isatty() else path}\n")
+    if broken:
+        say(
+            f"{broken:,} of the paths hold line breaks and are not printed, since they would be taken for "
+            "several; --null prints them.",
+            err=True,
+        )
+
+
+def _take_back(place: Path, run: Location | None, group_by: str | None, options: dict[str, Any]) -> None:
+    from zeroiqa.curation.undo import undo
+
+    if run is not None or group_by or any(value not in (None, (), False) for value in options.values()):
+        raise click.UsageError("--undo stands alone: zeroiqa select --undo DIR.")
+    undone = undo(place)
+    if undone is None:
+        say(f"{place} has no log of a selection, so nothing is to be taken back.", err=True)
+        return
+    for line in undone.sentences():
+        say(line, err=True)
+    if undone.kept:
+        raise UserError(
+            f"Not all of it could be taken back; {printable(str(undone.kept[0]))} stays, so that --undo can "
+            "be given again."
+        )

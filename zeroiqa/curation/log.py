@@ -1,0 +1,147 @@
+"""The log of a selection that was copied, linked or moved: a file of JSON lines beside the images.
+
+Each line is on the disk before the next step is done, so that the log tells of all that may have happened,
+whatever has ended the process:
+
+    {"step": "begin", "operation": "copy", "made": [folders that were made for it], ...}
+    {"step": "folder", "path": "sub"}                              is made next
+    {"step": "file", "path": "sub/a.png", "source": "/photos/sub/a.png", "temporary": "sub/.zeroiqa-..."}
+    {"step": "left", "path": "sub/a.png"}      nothing was done, and what is there is of somebody else
+    {"step": "done", "path": "sub/a.png", "sha256": "..."}         of a copy, or of what was moved by copying
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from zeroiqa.errors import UserError, printable
+from zeroiqa.version import __version__
+
+Operation: TypeAlias = Literal["copy", "link", "hard-link", "move"]
+OPERATIONS: tuple[Operation, ...] = ("copy", "link", "hard-link", "move")
+_NAME = re.compile(r"zeroiqa-select-(\d{1,9})\.jsonl", re.ASCII)
+
+
+class Log:
+    """A log that is being written.
+
+    Args:
+        folder: Where the images go; it is there.
+        operation: What is done with them.
+        made: Folders that were made for it, the outermost first.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, folder: Path, operation: Operation, made: list[str]) -> None:
+        number = max(map(_number_of, logs_in(folder)), default=0) + 1
+        while True:
+            self.path = folder / f"zeroiqa-select-{number}.jsonl"
+            try:
+                self._file = self.path.open("xb")
+                break
+            except FileExistsError:  # another command was first
+                number += 1
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.write("begin", operation=operation, made=made, zeroiqa=__version__, time=now)
+        flush_folder(folder)
+
+    def write(self, step: str, **facts: Any) -> None:
+        """Write a line; it is on the disk when this returns."""
+        self._file.write(json.dumps({"step": step, **facts}).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+class Entry(NamedTuple):
+    """A file that was begun."""
+
+    path: str
+    """Below the folder of the log."""
+    source: str
+    temporary: str
+    """Below that folder, too; may be left over."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A log as it was found."""
+
+    path: Path
+    operation: Operation
+    made: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+    """Below the folder of the log, in the order in which they were made."""
+    entries: tuple[Entry, ...] = ()
+    done: Mapping[str, str] = field(default_factory=dict)
+    """Path -> SHA-256 of a copy, "" where there is none."""
+
+
+def logs_in(folder: Path) -> list[Path]:
+    """The logs in a folder, the newest first."""
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return sorted(found, key=_number_of, reverse=True)
+
+
+def read_log(path: Path) -> Read:
+    """Read a log; a last line that was not finished is left out.
+
+    Raises:
+        UserError: it is no log, or damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        *lines, _ = path.read_bytes().decode().split("\n")
+        first, *others = map(json.loads, lines)
+        operation, made = first["operation"], tuple(map(str, first["made"]))
+        if first["step"] != "begin" or operation not in OPERATIONS:
+            raise ValueError("its first line is none of a log")
+        folders = tuple(_inside(each["path"]) for each in others if each["step"] == "folder")
+        left = {each["path"] for each in others if each["step"] == "left"}
+        entries = tuple(
+            Entry(_inside(each["path"]), str(each["source"]), _inside(each["temporary"]))
+            for each in others
+            if each["step"] == "file" and each["path"] not in left
+        )
+        done = {_inside(each["path"]): str(each["sha256"]) for each in others if each["step"] == "done"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{printable(str(path))} is no log of `zeroiqa select`, or damaged ({error}); give the folder "
+            "into which it copied, linked or moved."
+        ) from error
+    return Read(path, operation, made, folders, entries, done)
+
+
+def flush_folder(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    if os.name != "posix":
+        return  # a folder cannot be opened there
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _number_of(path: Path) -> int:
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else 0
+
+
+def _inside(path: str) -> str:
+    """The path itself, if it leads to something below a folder; else ValueError."""
+    if not path or path.startswith("/") or {"", ".", ".."} & {*path.split("/")} or "\0" in path:
+        raise ValueError(f"{path[:80]!r} leads out of its folder")
+    return path
