@@ -17,6 +17,7 @@ import pytest
 import zeroiqa
 from tests.conftest import Done
 from tests.servers.process import ChatServer
+from zeroiqa.chat.descriptions import request
 from zeroiqa.cli import main
 from zeroiqa.report.explained import bars
 from zeroiqa.samples import folder
@@ -198,6 +199,9 @@ def test_a_model_describes_the_whole_image_in_its_own_words(
     assert [result.description for result in described] == [said, said]
     assert [result.description for result in bare] == [None, None]
     assert [result.scores for result in described] == [result.scores for result in bare]
+    identities = [zeroiqa.load_run(photos / name).identity for name in ("run", "plain")]
+    assert [each.get("description") for each in identities] == [request().id, None]
+    assert [each["settings"].get("describe") for each in identities] == [True, None]
     with (photos / "run" / "scores.csv").open(newline="") as file:
         assert [row["description"] for row in csv.DictReader(file)] == [said, said]
     for arguments in (("cat.jpg", "--run", "run"), ("photos/cat.jpg", *rater, "--describe")):
