@@ -135,6 +135,14 @@ def test_a_broken_image_is_said_and_the_others_are_explained(photos: Path, give:
     assert error["status"] == "error" and "whole" not in error and scored["status"] == "ok"
 
 
+def test_an_image_without_the_first_score_has_the_others_and_no_picture(photos: Path, give: Give) -> None:
+    standards = ("--standard", "correspondence-word-7", "--standard", "quality-word-7")
+    done = give(photos, "explain", "photos/cat.jpg", "--rater", "fake", *standards, "-o", "cat.png")
+    assert done.returncode == 0 and "photos/cat.jpg: no score of the first standard" in done.stdout
+    assert added(done.stdout)[-1] > 0 and not (photos / "cat.png").exists()
+    assert "no picture of photos/cat.jpg: it has no score of the first standard" in done.stderr
+
+
 def test_images_of_a_run_are_explained_from_what_it_has_stored(photos: Path, give: Give) -> None:
     options = ("--lambda", 1, "--crop", "mask")
     assert give(photos, "score", "photos", "-o", "run", *options).returncode == 0
