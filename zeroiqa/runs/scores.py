@@ -107,12 +107,6 @@ def iter_hashed(
                 yield from _hashed(run, shard, planned(shard), aggregation)
 
 
-def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
-    """The same of one finished shard."""
-    images = plan.planned(run.folder, shard)
-    return (scored for scored, _ in _hashed(run, shard, images, aggregation))
-
-
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
     aggregation = aggregation or run.settings.aggregation
