@@ -1,4 +1,4 @@
-"""results/reasons: the tables say what the files beside them say, and the files what the thresholds of today say."""
+"""results/reasons: the page says what its files say, and these what the thresholds of today say."""
 
 from __future__ import annotations
 
