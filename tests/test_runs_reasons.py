@@ -92,6 +92,7 @@ def test_what_an_older_version_rated_has_no_reasons_and_that_is_said_with_the_co
     there: Path, give: Callable[..., Done]
 ) -> None:
     before = rows((there / "run" / "scores.csv").read_text("utf-8"))
+    assert "no reasons" not in give(there, "status", "run").stdout
     for path in (there / "run" / "ratings").rglob("part-*.parquet"):
         without_measures(path)
     for path in (there / "run" / "events").iterdir():  # an older event says nothing of measures
