@@ -1,4 +1,4 @@
-"""Set the tags beside the flags of cleanvision: on photographs with opinions, and on degraded copies of others.
+"""Set the tags beside the flags of cleanvision: on photographs with opinions, and on degraded copies.
 
     python scripts/compare_with_cleanvision.py FOLDER PRISTINE PYTHON [--output results/reasons]
 
@@ -241,25 +241,27 @@ def report(tags: Sequence[Row], pairs: Sequence[Row], kinds: Sequence[Row], copi
         (
             "# Tags beside cleanvision's flags",
             "",
-            "On 600 development photographs of BIQ2021: how often each tag falls, and on photographs of which mean",
-            "opinion (0 to 1). The thresholds were set by hand on these photographs, so this says what was chosen,",
-            "not what to expect elsewhere.",
+            "On 600 development photographs of BIQ2021: how often each tag falls, and on photographs of",
+            "which mean opinion (0 to 1). The thresholds were set by hand on these photographs, so this",
+            "says what was chosen, not what to expect elsewhere.",
             "",
             markdown(tags, of_tags),
             "",
-            "Tag and flag of the same fault on the same images: the photographs, and the Kodak photographs with",
-            "their degraded copies.",
+            "Tag and flag of the same fault on the same images: the photographs, and the Kodak photographs",
+            "with their degraded copies.",
             "",
             markdown(pairs, of_pairs),
             "",
-            "The Kodak photographs (level 0) and their degraded copies, from barely visible (1) to severe (5): how",
-            "many have the tag that names the degradation, any tag at all, and cleanvision's flag for that fault,",
-            "where it has one.",
+            "The Kodak photographs (level 0) and their degraded copies, from barely visible (1) to severe",
+            "(5): how many have the tag that names the degradation, any tag at all, and cleanvision's flag",
+            "for that fault, where it has one.",
             "",
             markdown(kinds, of_kinds),
             "",
-            "Of these images, those that have a tag (given), and of them those whose degradation the tag names",
-            "(right). Some of the others are right, too: low light at level 5 is strongly compressed.",
+            "Of these images, those that have a tag (given), and of them those whose degradation the tag",
+            "names (right). What a photograph has at level 0 most of its copies have, too: a red door that",
+            "fills the frame is a colour cast, a sky that is clipped is overexposed. Some of the others are",
+            "right: low light at level 5 is strongly compressed, and so blocky.",
             "",
             markdown([of({"tag": tag}) for tag in TAGS], {"tag": "tag", "given": "given", "right": "right"}),
             "",

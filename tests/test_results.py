@@ -62,7 +62,11 @@ def test_reasons_and_tags_are_columns_where_a_rater_measured() -> None:
     assert str(ImageScores((score,))) == "a.jpg  4.50  noisy, blurred"
 
 
-@pytest.mark.parametrize("ratings", [{"chat": sure(4)}, {"nss": sure(5)}, {"nss": None}])
+@pytest.mark.parametrize(
+    "ratings",
+    [{"chat": sure(4)}, {"nss": sure(5)}, {"nss": None}, {"chat": replace(sure(4), measures=MEASURES)}],
+    ids=["a rater that measures nothing", "an older part", "no rating", "a rater that does not declare it"],
+)
 def test_without_measures_there_are_neither_reasons_nor_tags(ratings) -> None:
     score = measured(**ratings)
     assert (score.measures, score.tags) == ({}, ())
@@ -72,7 +76,7 @@ def test_without_measures_there_are_neither_reasons_nor_tags(ratings) -> None:
 
 
 def test_a_description_is_a_column_and_a_line() -> None:
-    score = measured(chat=replace(sure(4), description="a dog in fog"))
+    score = measured(**{"hf:model": replace(sure(4), description="a dog in fog")})
     assert score.description == score.to_dict()["description"] == "a dog in fog"
     assert "  a dog in fog" in str(score)
 
