@@ -42,7 +42,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def chosen(server: ChatServer, *more: str) -> tuple[str, ...]:
-    return ("-o", "run", "--segmenter", "grid", "--rater", f"openai:{server.url}", *more)
+    return ("-o", "run", "--segmenter", "grid", "--rater", f"openai:{server.url}", "--regions", *more)
 
 
 @pytest.fixture(scope="module")

@@ -166,17 +166,16 @@ def test_an_older_run_is_found_and_goes_on_with_its_regions(older, calls):
 
 def test_an_older_table_still_says_what_the_parts_say():
     give("score", "photos", "--rater", "fake", "-o", "run")
-    table = rows()
-    for row in table.values():
-        if row["score"]:
-            row |= {"s_local": row["s_global"], "n_regions": "0", "disagreement": "0.000000"}
-    with Path("run/scores.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, next(iter(table.values())))
-        writer.writeheader()
-        writer.writerows(table.values())
-    assert "DAMAGED" not in give("verify", "run").stdout
-    Path("run/scores.csv").write_text(Path("run/scores.csv").read_text().replace(",0,ok", ",2,ok"))
-    assert "column n_regions" in give("verify", "run", code=1).output
+    for regions, code in (("0", 0), ("2", 1)):
+        table = rows()
+        for row in table.values():
+            if row["score"]:
+                row |= {"s_local": row["s_global"], "n_regions": regions, "disagreement": "0.000000"}
+        with Path("run/scores.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, next(iter(table.values())))
+            writer.writeheader()
+            writer.writerows(table.values())
+        assert ("column n_regions" in give("verify", "run", code=code).output) is bool(code)
 
 
 def test_regions_that_are_found_are_rated():
