@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import skimage.data
 
 from tests import plain_nss as plain
-from zeroiqa.nss import measures
+from zeroiqa.nss import faults, measures
 from zeroiqa.nss.measures import measure
 from zeroiqa.nss.naturalness import block_features, load_model
 from zeroiqa.nss.planes import block_means, blurred, gray_levels, gray_plane, inner, local_contrast
@@ -89,3 +90,16 @@ def test_planes_are_those_of_the_formulas_to_the_bit(picture, inside):
         assert bits(blurred(gray, sigma, inside)) == bits(plain.blurred(gray, sigma, inside))
     for side in (16, 32, 96):
         assert bits(block_means(gray, side, inside)) == bits(plain.block_means(gray, side, inside))
+
+
+def test_what_the_reasons_take_is_as_written_down(picture):
+    levels = gray_levels(picture)
+    for axis, turned in ((2, levels), (1, levels.T)):
+        found = faults._steps(levels[None].astype(np.int16), axis)
+        assert found.tolist() == plain.steps(turned).tolist()
+    step = math.ceil(math.sqrt(levels.size / faults.SAMPLE))
+    sample = faults._sample(picture)
+    assert sample.tolist() == picture[step // 2 :: step, step // 2 :: step].tolist()
+    assert (
+        faults._light(sample) == int(faults._LINEAR[gray_levels(sample)].sum()) / sample[..., 0].size / 2**20
+    )
