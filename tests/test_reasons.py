@@ -43,7 +43,9 @@ def test_units_are_those_of_photographers():
     assert list(found) == list(REASONS)
     assert (found["exposure"], found["highlights"], found["contrast"]) == (0, 12.5, 51.5)
     assert reasons_of(measures | {"light": 0.72})["exposure"] == 2  # two doublings of 18 %
-    assert reasons_of(measures | {"light": 0.0})["exposure"] == pytest.approx(-10.2, abs=0.1)  # black is finite
+    assert reasons_of(measures | {"light": 0.0})["exposure"] == pytest.approx(
+        -10.2, abs=0.1
+    )  # black is finite
 
 
 def test_sharpness_is_a_level_that_rises_with_the_measure_and_has_the_frequencies_of_the_score():
