@@ -159,6 +159,7 @@ def test_a_calibration_of_other_scores_is_refused_by_what_differs(here: Path, gi
         (36, ("-o", "labels.csv"), "labels.csv holds the labels; give another name"),
         (36, ("-o", "run/run.json"), "run/run.json exists and is no calibration"),
         (36, ("-o", "photos"), "photos is a folder"),
+        (36, ("-o", "map.png", "--plot", "map.png"), "map.png is named for the map and for the plot"),
         (36, ("--plot", "plot.pdf"), "give one that ends in .png or .svg"),
     ],
 )
@@ -274,6 +275,9 @@ def test_the_scale_is_a_column_of_its_own_and_makes_no_other_run(here: Path, giv
     assert rows(give(here, *COMMAND, "--format", "csv")) == plain
     assert {path: path.stat().st_mtime_ns for path in here.rglob("part-*")} == parts
     assert "percentile" in give(here, "rescore", "run", "--scale", "percentile").stdout.splitlines()[0]
+    assert give(here, *COMMAND, "--scale", "0-100").returncode == 0
+    done = give(here, "rescore", "run", "--formula", "dog-iqa")
+    assert done.returncode == 0 and "so there is no score_0_100." in done.stderr, done.stderr
 
 
 def test_zero_to_hundred_of_scores_without_ends_is_refused_before_anything_is_written(

@@ -71,7 +71,9 @@ class Step(NamedTuple):
 
     outcome: str
     source: str
+    """As the run has it."""
     target: str
+    """From where the folder is named."""
 
     @property
     def plan(self) -> str:
@@ -103,6 +105,7 @@ class Transfer:
 
     def __post_init__(self) -> None:
         """Refuse a folder that is none."""
+        self._given = self.folder
         self.folder = Path(os.path.abspath(self.folder))
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise UserError(f"{printable(str(self.folder))} is no folder; name one, or a new one.")
@@ -110,7 +113,6 @@ class Transfer:
     def take(self, ref: ImageRef) -> Step:
         """Take one image, and count what became of it."""
         below = place_below(ref, self.shared)
-        target = str(self.folder / (below or ""))
         with self._explained():
             try:
                 outcome = LEADS_OUT if below is None else self._take(ref, below)
@@ -118,7 +120,7 @@ class Transfer:
                 outcome = str(left)
         self.counts[outcome] += 1
         self.examples.setdefault(outcome, ref.name)
-        return Step(outcome, ref.path, target)
+        return Step(outcome, ref.path, str(self._given / (below or "")))
 
     def __enter__(self) -> Transfer:
         return self

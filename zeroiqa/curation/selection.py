@@ -118,7 +118,8 @@ def columns_of(run: PlannedRun) -> tuple[str, ...]:
 def row_of(score: ImageScore, group: str) -> dict[str, Any]:
     """The values of these columns for one image."""
     height, width = score.size or (None, None)
-    return {**score.to_dict(), "width": width, "height": height, "tags": score.tags, "group": group}
+    tags = score.tags if score.measures else None  # where nothing was measured, nothing is known
+    return {**score.to_dict(), "width": width, "height": height, "tags": tags, "group": group}
 
 
 def conditions(

@@ -105,7 +105,7 @@ def calibrate(
     people = read_opinions(None, root, labels, runs=[origin])
     chosen = [] if standard is None else [standard]
     check_standards([loaded], aspect, chosen)
-    aggregation = reaggregation(loaded, arithmetic) if arithmetic else loaded.settings.aggregation
+    aggregation = reaggregation(loaded, arithmetic)
     label = label_of(loaded, aspect, chosen, aggregation)
     falls = loaded.lower_is_better
     joined = join(pointing_up(_scores(loaded, label, aggregation), falls), people, aspect, origin)

@@ -67,8 +67,10 @@ def _follows(cause: Cause, settings: Mapping[str, str]) -> bool:
 
 def _settings(a: Run, b: Run) -> Iterator[Cause]:
     first, second = (_all_settings(run) for run in (a, b))
+    segmented = any(run.identity["segmenter"] is not None for run in (a, b))
+    idle = (*PRESENTATION, SEGMENTED, *(() if segmented else _REGIONS))  # ids say which run has regions
     for key, (one, other) in _unequal(first, second):
-        if key not in (*PRESENTATION, SEGMENTED):  # the segmenter's id says which run has regions
+        if key not in idle:
             yield Cause(_acts(key), "setting", key, one, other)
 
 

@@ -97,11 +97,12 @@ def presentation(
             of other scores.
     """
     aggregation = aggregation or run.settings.aggregation
-    scale = scale or run.settings.scale
+    asked, scale = scale is not None, scale or run.settings.scale
     shows = []
     if scale == "0-100":
-        first = next(iter(run.labels))
-        shows.append(_hundred(run.scales(aggregation)[first], run.lower_is_better))
+        own = run.scales(aggregation)[next(iter(run.labels))]
+        ends = own.low is not None and own.high is not None
+        shows.append(_hundred(own, run.lower_is_better) if ends or asked else _without(own))
     elif scale == "percentile":
         shows.append(_percentile(_all_scores(run, aggregation, None), run.lower_is_better))
     if calibration is not None:
@@ -179,6 +180,11 @@ def _hundred(scale: Scale, lower_is_better: bool) -> Shows:
 
     note = f"{HUNDRED} is 0 at a score of {low:g} and 100 at {high:g}; score stays as it is."
     return Shows((HUNDRED,), values, note)
+
+
+def _without(scale: Scale) -> Shows:
+    """Nothing, where the run has the column, and other arithmetic has no such numbers."""
+    return Shows((), lambda _: (), f"By this arithmetic the scores lie {scale}, so there is no {HUNDRED}.")
 
 
 def _percentile(scores: Values, lower_is_better: bool) -> Shows:

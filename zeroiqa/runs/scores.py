@@ -86,6 +86,12 @@ def iter_scored(run: PlannedRun, aggregation: Aggregation | None = None) -> Iter
     return (scored for scored, _ in iter_hashed(run, aggregation))
 
 
+def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
+    """The same of one finished shard."""
+    images = plan.planned(run.folder, shard)
+    return (scored for scored, _ in _hashed(run, shard, images, aggregation))
+
+
 def iter_hashed(
     run: PlannedRun, aggregation: Aggregation | None = None
 ) -> Iterator[tuple[ScoredImage, bytes | None]]:
@@ -99,12 +105,6 @@ def iter_hashed(
         for shard in range(run.n_shards):
             if shard not in left:
                 yield from _hashed(run, shard, planned(shard), aggregation)
-
-
-def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
-    """The same of one finished shard."""
-    images = plan.planned(run.folder, shard)
-    return (scored for scored, _ in _hashed(run, shard, images, aggregation))
 
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:

@@ -121,6 +121,8 @@ def _check_files(labels: Path, output: Path | None, plot: Path | None) -> None:
     from zeroiqa.errors import UserError, printable
     from zeroiqa.report.reliability import FORMATS
 
+    if output is not None and output == plot:
+        raise UserError(f"{printable(str(output))} is named for the map and for the plot; give two names.")
     for path in filter(None, (output, plot)):
         if path.is_dir():
             raise UserError(f"{printable(str(path))} is a folder; give the name of a file.")

@@ -242,7 +242,7 @@ def _print(chosen: Iterator[_Held], printing: _Printing, columns: list[str]) -> 
             score = held.row["score"]
             number = "    -" if score is None else f"{score:5.2f}"
             tags = held.row.get("tags")
-            say(f"{number}  {held.ref.name}{f'  ! {tags}' if tags else ''}")
+            say(f"{number}  {held.ref.name}{f'  ({tags})' if tags else ''}")
     else:
         write_machine_readable()
         write_records((held.row for held in chosen), printing.style, columns, sys.stdout)
