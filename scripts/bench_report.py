@@ -2,10 +2,11 @@
 
     python scripts/bench_report.py results/bench/report.json
 
-The images are the sample photos, enlarged, each cut elsewhere and with fine noise of its own, so that no two are
-alike and none compresses better than a photo. The report is made by the command in a process of its own; its
-memory is the largest sum over that process and its children. The browser is Chromium, headless, with the page on the disk:
-interactive is when the script has drawn the first images and listens, complete is when all is read.
+The images are the sample photos, enlarged, each cut elsewhere and with fine noise of its own, so that no two
+are alike and none compresses better than a photo. The report is made by the command in a process of its own;
+its memory is the largest sum over that process and its children. The browser is Chromium, headless, with the
+page on the disk: interactive is when the script has drawn the first images and listens, complete is when all
+is read.
 """
 
 from __future__ import annotations

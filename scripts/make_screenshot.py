@@ -1,4 +1,4 @@
-"""A picture of a report in a browser, for README.md: the sample photos with their regions, one of them opened.
+"""A picture of a report in a browser, for README.md: the sample photos with their regions, one opened.
 
     python scripts/make_screenshot.py results/readme/report.jpg
 

@@ -1,4 +1,4 @@
-"""`zeroiqa report`: what it writes, and what it says of runs, images and files that are not as they should be."""
+"""`zeroiqa report`: what it writes, and what it says of runs, images and files that are amiss."""
 
 from __future__ import annotations
 

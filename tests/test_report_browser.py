@@ -173,8 +173,9 @@ def test_names_with_markup_do_nothing(browser: Chrome, made: Path) -> None:
     for name in HOSTILE:
         shown = name.encode(errors="backslashreplace").decode()
         clicked = browser.execute_script(
-            "const found = [...document.querySelectorAll('.open')].filter((each) => each.title.endsWith(arguments[0]));"
-            "found[0].click(); return found.length",
+            "const found = [...document.querySelectorAll('.open')];"
+            "const named = found.filter((each) => each.title.endsWith(arguments[0]));"
+            "named[0].click(); return named.length",
             shown,
         )
         assert clicked == 1, name

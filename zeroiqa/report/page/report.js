@@ -390,7 +390,10 @@
     fill(next);
     (viewer.querySelector(`#${["previous", "next"].includes(held) ? held : "close"}`) ?? viewer.querySelector("#close")).focus();
   }
-  viewer.addEventListener("close", () => { viewer.replaceChildren(); if (back) back.focus(); else go(current); });
+  viewer.addEventListener("close", () => {
+    if (viewer.open) return; // opened again before this was heard
+    viewer.replaceChildren(); if (back) back.focus(); else go(current);
+  });
   viewer.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
