@@ -111,7 +111,7 @@ def run_command(photos: list[Path], cwd: Path) -> dict[str, float]:
 def main(target: Path) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for the children too
     cv2.setNumThreads(1)
-    method = zeroiqa.load_method()
+    method = zeroiqa.load_method(regions=True)
     report: dict[str, Any] = {"milliseconds of processor time, median": {}, "ratio": {}, "command": {}}
     with tempfile.TemporaryDirectory() as scratch:
         for label, size in SIZES.items():

@@ -88,7 +88,13 @@ def test_every_image_with_a_score_and_the_count_of_the_others(home: Path, kind: 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_list_of_paths_chooses(home: Path, kind: str) -> None:
     absolute = home / "photos/test.png"
-    done = export(home, kind, "--only", "-", stdin=f"photos/a.png\0{absolute}\0photos/broken.png\0no.png\0")
+    done = export(
+        home,
+        kind,
+        "--only",
+        "-",
+        stdin=f"photos/a.png\0{absolute}\0./photos/test.png\0photos/broken.png\0no.png\0",
+    )
     assert done.stderr == "Left out: 1 with an error.\nNot in the run: 1 of the list (first: no.png).\n"
     assert len(exported(home, kind)) == 2
     (home / "list.txt").write_text("no.png\n")
@@ -130,7 +136,24 @@ def test_images_that_moved_stay_in_lists_and_are_left_out_of_copies(home: Path) 
     (home / "photos.tar").unlink()
     done = export(home, "imagefolder", out="none")
     assert done.returncode == 1 and "has no image to export: 5 not where they were scored" in done.stderr
-    assert not list((home / "none").rglob("*.*"))
+    picture(home / "photos/a.png", 0)  # what the attempt left behind is in nobody's way
+    assert "1 image in none" in export(home, "imagefolder", out="none").stdout
+
+
+@pytest.mark.parametrize("kind", [*FORMATS[1:]])
+def test_folders_are_new_and_on_a_disk(home: Path, kind: str) -> None:
+    (home / "file").touch()
+    picture(home / "full/below/a.png", 1)
+    for out, why in (
+        ("file", "file is a file; give a new or empty folder with -o."),
+        ("full", "full holds other files, such as a.png; give a new or empty folder with -o."),
+        (
+            "s3://bucket/x",
+            "s3://bucket/x is in an object store; give a new or empty folder on a disk with -o.",
+        ),
+    ):
+        done = export(home, kind, out=out)
+        assert (done.returncode, done.stderr) == (1, f"Error: {why}\n")
 
 
 def test_a_run_is_exported_from_another_folder(home: Path, tmp_path: Path) -> None:
@@ -217,3 +240,16 @@ def test_lines_that_are_the_first_to_have_a_value_come_first(tmp_path: Path, sco
         assert [add(image) for image in tagged()] == [None] * 5
     lines = (tmp_path / "out/train/metadata.jsonl").read_text().splitlines()
     assert [bool(json.loads(line)["tags"]) for line in lines] == [False, True, False, False, False]
+
+
+def test_regions_have_a_level_of_each_standard(home: Path) -> None:
+    settings = ("--segmenter", "grid", "--lambda", 1, "--rater", "fake", "--format", "csv")
+    standards = ("--standard", "quality-word-7", "--standard", "authenticity-word-7")
+    done = zeroiqa(home, "score", "photos", "-o", "two", *settings, *standards)
+    assert done.returncode == 0, done.stderr
+    export(home, "fiftyone", run="two")
+    metadata = json.loads((home / "out/metadata.json").read_text(encoding="utf-8"))
+    detections = metadata["sample_fields"][-1]["fields"][0]["fields"]
+    (said, *_), *_ = (sample["regions"]["detections"] for sample in exported(home, "fiftyone"))
+    assert {"level", "contribution", "authenticity_level", "authenticity_contribution"} <= set(said)
+    assert {name for name in said if name[0] != "_"} - {"attributes"} <= {each["name"] for each in detections}

@@ -31,7 +31,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(samples.folder() / "cat.jpg", folder / "photos" / name)
     (folder / "photos/e.jpg").write_bytes(b"no image")
     with tarfile.open(folder / "photos.tar", "w") as archive:
-        archive.add(folder / "photos/a.jpg", "in/../t.jpg")
+        archive.add(folder / "photos/a.jpg", "in/t.jpg")
+        archive.add(folder / "photos/a.jpg", "../../out.jpg")
     done = zeroiqa(folder, "score", "photos", "photos.tar", "-o", "run", "--rater", "fake", "--format", "csv")
     assert done.returncode == 0, done.stderr
     return folder
@@ -56,7 +57,7 @@ def test_each_photo_gets_its_rating_and_a_second_time_changes_nothing(home: Path
     assert side_cars(home) == {}
     done = export(home, "--beside")
     assert done.returncode == 0
-    assert "Left out: 1 with an error, 1 in an archive (-o FOLDER takes their side-cars)." in done.stderr
+    assert "Left out: 2 in an archive (-o FOLDER takes their side-cars), 1 with an error." in done.stderr
     written = side_cars(home / "photos")
     assert set(written) == {f"{name}.xmp" for name in PHOTOS}
     scores = {score.path: score.score for score in iter_scores(load_run(home / "run"))}
@@ -83,7 +84,7 @@ def test_what_is_there_is_merged_and_what_is_not_understood_is_left(home: Path) 
     done = export(home, "--beside", "--stars", "0.1,0.2,0.3,0.4")
     assert "3 beside the photos: 0 new, 3 merged, 0 unchanged" in done.stdout
     assert "0 with 4, 1 with 5" in done.stdout
-    assert "2 keep the rating that somebody else gave; --overwrite-ratings replaces it." in done.stderr
+    assert "Ratings of somebody else: 2 kept; --overwrite-ratings replaces them." in done.stderr
     assert "1 whose side-car is not understood and stays as it is" in done.stderr
     assert "Left as it is: photos/c.png.xmp: it is not well-formed" in done.stderr
     found = side_cars(photos)
@@ -96,7 +97,7 @@ def test_what_is_there_is_merged_and_what_is_not_understood_is_left(home: Path) 
     assert (photos / "a.jpg.xmp").stat().st_mode & 0o777 == 0o640
     assert (photos / "sub/d.jpg.xmp").is_symlink()
     done = export(home, "--beside", "--stars", "0.1,0.2,0.3,0.4", "--overwrite-ratings")
-    assert "2 lose the rating that somebody else gave." in done.stderr
+    assert "Ratings of somebody else: 2 replaced." in done.stderr
     assert Packet((photos / "b.jpg.xmp").read_bytes()).value(RATING) == "5"
 
 
@@ -108,7 +109,7 @@ def test_a_rating_of_ours_follows_the_score_until_somebody_gives_another(home: P
     path.write_bytes(path.read_bytes().replace(b'xmp:Rating="4"', b'xmp:Rating="1"'))
     for _ in range(2):
         done = export(home, "--beside", "--stars", "0.1,0.2,0.3,0.4")
-        assert "1 keep the rating" in done.stderr
+        assert "somebody else: 1 kept" in done.stderr
         assert Packet(path.read_bytes()).value(RATING) == "1"
 
 
@@ -116,16 +117,15 @@ def test_a_folder_of_side_cars_can_take_the_place_of_those_beside_the_photos(hom
     beside = home / "photos/a.jpg.xmp"
     beside.write_bytes(DARKTABLE)
     done = export(home, "-o", "side-cars")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0
+    assert "1 whose names lead out of the folder" in done.stderr and not (home / "out.jpg.xmp").exists()
     written = side_cars(home / "side-cars")
     assert set(written) == {*(f"photos/{name}.xmp" for name in PHOTOS), "photos.tar/in/t.jpg.xmp"}
     assert b"darktable:history" in written["photos/a.jpg.xmp"]
     assert beside.read_bytes() == DARKTABLE
     done = export(home, "-o", "side-cars")
     assert done.returncode == 1
-    assert done.stderr == (
-        "Error: side-cars holds other files (first: photos); give a new or empty folder with -o.\n"
-    )
+    assert done.stderr.startswith("Error: side-cars holds other files, such as ")
 
 
 def test_photos_that_share_a_stem_share_no_side_car(home: Path) -> None:
@@ -134,7 +134,7 @@ def test_photos_that_share_a_stem_share_no_side_car(home: Path) -> None:
     zeroiqa(home, "score", "photos", "photos.tar", "-o", "run", "--rater", "fake", "--format", "csv")
     done = export(home, "--beside", "--naming", "stem")
     assert "1 whose side-car is that of another photo (--naming full: each has its own)" in done.stderr
-    assert "1 have a side-car by the other naming, too, which stays as it is; --naming full" in done.stderr
+    assert "Side-cars by the other naming: 1, left as they are (--naming full)." in done.stderr
     assert set(side_cars(home / "photos")) == {"a.xmp", "b.xmp", "b.jpg.xmp", "c.xmp", "sub/d.xmp"}
 
 
@@ -149,7 +149,7 @@ def test_photos_that_moved_get_none_and_those_that_changed_are_counted(home: Pat
         (home / "photos" / name).unlink()
     done = export(home, "--beside")
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: run has no image to export: 4 not where they were scored, 1 ")
+    assert done.stderr.startswith("Error: run has no image to export: 4 not where they were scored, 2 ")
 
 
 def test_tags_become_keywords_and_go_again_but_those_of_people_stay() -> None:
@@ -203,9 +203,40 @@ def test_a_side_car_that_cannot_be_written_stays(home: Path, monkeypatch: pytest
     assert not list((home / "photos").glob(".zeroiqa-*"))
 
 
+def test_what_is_no_file_is_left_and_capital_letters_are_read(home: Path) -> None:
+    (home / "photos/a.jpg.xmp").symlink_to("nowhere.xmp")
+    os.mkfifo(home / "photos/b.jpg.xmp")
+    (home / "photos/c.png.xmp").mkdir()
+    (home / "photos/sub/d.jpg.XMP").write_bytes(DARKTABLE)
+    done = export(home, "--beside", "--stars", "0.1,0.2,0.3,0.4")
+    assert "3 whose side-car is not understood and stays as it is" in done.stderr
+    assert "a.jpg.xmp: it is no file, or a link that leads nowhere." in done.stderr
+    assert [path.name for path in (home / "photos/sub").iterdir() if path.suffix != ".jpg"] == ["d.jpg.XMP"]
+    assert Packet((home / "photos/sub/d.jpg.XMP").read_bytes()).value(RATING) == "5"
+
+
 def test_where_they_are_written_must_be_said(home: Path) -> None:
     for options in ((), ("--beside", "-o", "x")):
         done = export(home, *options)
         assert done.returncode == 2 and "Give --beside, or a folder for the side-cars with -o." in done.stderr
     done = export(home, "--beside", "--stars", "many")
     assert done.returncode == 1 and "'many' is no map to stars" in done.stderr
+
+
+def test_where_lower_is_better_the_lowest_score_has_most_stars(home: Path) -> None:
+    done = zeroiqa(home, "score", "photos", "-o", "piqe", "--baseline", "piqe", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    done = zeroiqa(home, "export", "xmp", "piqe", "-o", "none")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "Error: Scores on no scale cannot be cut into five equal parts; give --stars "
+    )
+    assert zeroiqa(home, "export", "xmp", "piqe", "-o", "out", "--stars", "percentile").returncode == 0
+    scores = [score for score in iter_scores(load_run(home / "piqe")) if score.score is not None]
+    written = side_cars(home / "out")
+    stars = {
+        score.path: Packet(written[f"{score.path.removeprefix('photos/')}.xmp"]).value(RATING)
+        for score in scores
+    }
+    lowest = min(scores, key=lambda score: score.score or 0)
+    assert stars[lowest.path] == max(filter(None, stars.values())) > min(filter(None, stars.values()))

@@ -12,6 +12,7 @@ from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.averaging import average, not_averaged, score_labels
 from zeroiqa.errors import ImageError, UnreachableError
 from zeroiqa.names import harmless
+from zeroiqa.raters import declared
 from zeroiqa.reasons import DECIMALS, REASONS, reasons_of, tags_of
 from zeroiqa.types import RatedImage, Region
 
@@ -284,10 +285,10 @@ def score_rated(
         }
         for standard in asked
     }
-    declared = {labels[standard]: scales[standard] for standard in labels if standard in scales}
+    between = {labels[standard]: scales[standard] for standard in labels if standard in scales}
     if led != every:
         scores = {led[0]: average(list(scores.values()), aggregation), **scores}
-        declared = {led[0]: declared[every[0]], **declared} if declared else {}
+        between = {led[0]: between[every[0]], **between} if between else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
     measures = reasons_of(_whole(rated, "measures") or {})
     return ImageScore(
@@ -299,7 +300,7 @@ def score_rated(
         lower_is_better,
         led,
         answers,
-        declared,
+        between,
         size=size,
         measures=measures,
         tags=tags_of(measures),
@@ -309,8 +310,10 @@ def score_rated(
 
 
 def _whole(rated: RatedImage, name: Literal["measures", "description"]) -> Any:
-    """What the first rater that has such a thing holds of the whole image; None where none has."""
-    ratings = (by_view[0] for by_standard in rated.ratings.values() for by_view in by_standard.values())
+    """What the first rater that declares to give such a thing holds of the whole image, or None."""
+    declares = "gives_measures" if name == "measures" else "describes"
+    giving = (of for rater, of in rated.ratings.items() if getattr(declared(rater), declares))
+    ratings = (by_view[0] for by_standard in giving for by_view in by_standard.values())
     return next((found for rating in ratings if rating and (found := getattr(rating, name))), None)
 
 

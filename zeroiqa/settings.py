@@ -211,6 +211,7 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     settings = settings_from_dict(fields, f"preset {preset}")
     if not settings.raters:
         raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
+    find_segmenter(settings.segmenter)  # a slip is one though no regions are made
     check_describers(settings)
     return settings
 

@@ -108,8 +108,6 @@ class Job:
         with suppress(*(UserError,) * self.dry_run):  # its name may need weights that are not here
             place = folder()
         resolved = asked if place is None else going_on(place, asked)
-        if about_regions and not resolved.settings.makes_regions:
-            tell(_without_regions(resolved.settings, about_regions))
         executor = chosen_executor(self.choice, len(sources), resolved.settings)  # before anything is written
         if place is None or self.dry_run:
             _check_prompts(settings, sources)
@@ -125,6 +123,8 @@ class Job:
             run = begin_run(
                 place, resolved, sources, preset, naming=naming, choices=self._choices(), tell=tell
             )
+            if about_regions and not run.has_regions:
+                tell(_without_regions(run.settings, about_regions))
             self._do(run, executor, RequestedTable(settings, file, self.save))
 
     def go_on(self, run: Run, settings: Settings) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from zeroiqa import rle
+from zeroiqa.averaging import score_labels
 from zeroiqa.export.columns import image_columns, region_columns
 from zeroiqa.export.originals import copied, name_of_copy
 from zeroiqa.files.atomic import replaced
@@ -38,7 +39,6 @@ VERSION = "1.0.0"
 REGIONS = "regions"
 _OF_FIFTYONE = ("id", "filepath", "tags", "metadata", "created_at", "last_modified_at", REGIONS)
 """Fields that no column may be."""
-_OF_REGIONS = ("level", "contribution")
 _CORE = "fiftyone.core"
 
 
@@ -87,11 +87,14 @@ def _names(columns: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken = set(_OF_FIFTYONE)
     for column in columns:
-        plain = re.sub(r"\W", "_", column).lstrip("_") or "column"
-        name = next(each for each in _numbered(plain) if each not in taken)
+        name = next(each for each in _numbered(_plain(column)) if each not in taken)
         names[column] = name
         taken.add(name)
     return names
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W", "_", name).lstrip("_") or "column"
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -130,7 +133,7 @@ def _detections(image: ScoredImage, key: str) -> Iterator[dict[str, Any]]:
             "bounding_box": [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
             **({} if region.mask is None else {"mask": _mask(region, score.size)}),
             "area": region.area,
-            **{re.sub(r"\W", "_", name): value for name, value in columns.items()},
+            **{_plain(name): value for name, value in columns.items()},
         }
 
 
@@ -168,7 +171,7 @@ def _dataset(run: Run, columns: Sequence[str], fields: dict[str, str]) -> dict[s
         sample_fields.append(_field(name, plain))
     detections = _list("detections", f"{_CORE}.fields.EmbeddedDocumentField") | {
         "embedded_doc_type": f"{_CORE}.labels.Detection",
-        "fields": _detection_fields(text, number, whole),
+        "fields": _detection_fields(run, text, number, whole),
     }
     sample_fields.append(_document(REGIONS, f"{_CORE}.labels.Detections", [detections]))
     return {
@@ -179,7 +182,10 @@ def _dataset(run: Run, columns: Sequence[str], fields: dict[str, str]) -> dict[s
     }
 
 
-def _detection_fields(text: str, number: str, whole: str) -> list[dict[str, Any]]:
+def _detection_fields(run: Run, text: str, number: str, whole: str) -> list[dict[str, Any]]:
+    _, *others = score_labels(tuple(run.labels.values()), run.settings.aggregation)
+    prefixes = ("", *(f"{label}_" for label in others))
+    said = (_plain(f"{prefix}{name}") for prefix in prefixes for name in ("level", "contribution"))
     return [
         _field("id", f"{_CORE}.fields.ObjectIdField", db_field="_id"),
         _list("tags", text),
@@ -188,7 +194,7 @@ def _detection_fields(text: str, number: str, whole: str) -> list[dict[str, Any]
         _field("mask", f"{_CORE}.fields.ArrayField"),
         _field("confidence", number),
         _field("index", whole),
-        *(_field(name, number) for name in ("area", *_OF_REGIONS)),
+        *(_field(name, number) for name in ("area", *said)),
     ]
 
 

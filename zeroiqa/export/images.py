@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from zeroiqa.images.listed_paths import spellings
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, ScoredImage, iter_scored
 from zeroiqa.runs.naming import spelled_from
+from zeroiqa.runs.presentation import Presentation
 
 GONE = "gone from the run"
 ERROR = "with an error"
@@ -50,16 +51,19 @@ class Chosen:
         here = str(Path.cwd())
         root = run.root or here
         ours, self._theirs = spelled_from(here, root), spelled_from(root, root)
-        meant = {spelling: path for path in paths for spelling in reversed(spellings(path)) if spelling}
-        self._meant = {ours(spelling): path for spelling, path in meant.items()} | meant
+        self._meant: dict[str, set[str]] = defaultdict(set)
+        for path in paths:
+            for spelling in filter(None, spellings(path)):
+                for name in (spelling, ours(spelling), self._theirs(spelling)):
+                    self._meant[name].add(path)
         self._left = set(paths)
 
     def __contains__(self, ref: ImageRef) -> bool:
         """Whether an image is named; then its name is no more among the unknown ones."""
         names = (ref.path, ref.name, self._theirs(ref.path))
-        named = next((self._meant[name] for name in names if name in self._meant), None)
-        self._left.discard(named or "")
-        return named is not None
+        named = set[str]().union(*(self._meant[name] for name in names if name in self._meant))
+        self._left -= named
+        return bool(named)
 
     @property
     def unknown(self) -> list[str]:
@@ -80,7 +84,7 @@ class Exported:
     changed: int = 0
     """Exported images whose files were written again since."""
 
-    def sentences(self) -> Iterator[str]:
+    def sentences(self, run: Run) -> Iterator[str]:
         """What is to be said of images that are left out, or are not what they were."""
         if self.left_out:
             yield f"Left out: {self.why()}."
@@ -89,7 +93,7 @@ class Exported:
         if self.changed:
             yield (
                 f"Written again since they were scored: {self.changed} of {self.images} images; "
-                "`zeroiqa verify --deep` says which have other content."
+                f"`zeroiqa verify {run.folder} --deep` says which have other content."
             )
 
     def why(self) -> str:
@@ -98,13 +102,18 @@ class Exported:
 
 
 def export_images(
-    run: Run, to: Format, chosen: Chosen | None = None, advance: Callable[[int], None] = lambda _: None
+    run: Run,
+    to: Format,
+    shown: Presentation,
+    chosen: Chosen | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Exported:
     """Hand every image that has a score to a format, in plan order, streaming.
 
     Args:
-        run: The run, as `zeroiqa.export.originals.located` gives it; of its shards, those that are finished.
+        run: The run, as `zeroiqa.curation.select.load_where_it_lies` gives it; what is finished of it counts.
         to: Where to.
+        shown: What is said beside the scores.
         chosen: The images to take; None: all.
         advance: Is told how many more images of the run have been seen.
 
@@ -112,7 +121,7 @@ def export_images(
         UserError: there is nothing to export, or it cannot be written.
     """
     found = Exported()
-    images = _with_scores(run, chosen, found, advance)
+    images = _with_scores(run, shown, chosen, found, advance)
     first = next(images, None)
     if first is not None:
         with to() as add:
@@ -126,7 +135,7 @@ def export_images(
 
 
 def _with_scores(
-    run: Run, chosen: Chosen | None, found: Exported, advance: Callable[[int], None]
+    run: Run, shown: Presentation, chosen: Chosen | None, found: Exported, advance: Callable[[int], None]
 ) -> Iterator[ScoredImage]:
     for image in iter_scored(run):
         advance(1)
@@ -134,7 +143,8 @@ def _with_scores(
             continue
         why = _why_not(image)
         if why is None:
-            yield image._replace(planned=run.now(image.planned))
+            (score,) = shown.of([image.score])
+            yield image._replace(planned=run.now(image.planned), score=score)
         else:
             found.left_out[why] += 1
 

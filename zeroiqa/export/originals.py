@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from zeroiqa.errors import ImageError
-from zeroiqa.files.atomic import created
+from zeroiqa.files.atomic import created, writing
 from zeroiqa.files.storage import is_remote
-from zeroiqa.images.archives import parts_of
 from zeroiqa.images.read import pieces
 from zeroiqa.images.ref import ImageRef
-from zeroiqa.runs import Run, plan
-from zeroiqa.runs.naming import root_of
 
 MOVED = "not where they were scored"
 UNREADABLE = "that cannot be read now"
-_LOOKED_AT = 100
-"""Images that say whether the run has moved with its images."""
 _LONGEST = 100
 """Characters of a name; file systems take 255 bytes."""
 
 State = Literal["there", "moved", "changed"]
-
-
-def located(run: Run) -> Run:
-    """The run with the folder from which relative paths of its images count from here.
-
-    Raises:
-        UserError: the plan cannot be read.
-    """
-    paths = [row.ref.path for row in itertools.islice(plan.all_planned(run.folder), _LOOKED_AT)]
-    root = root_of(run.folder, run.origin, paths)
-    return run if root == str(Path.cwd()) else replace(run, root=root)
 
 
 def state_of(ref: ImageRef, *, ignore_times: bool = False) -> State:
@@ -70,8 +51,9 @@ def copied(ref: ImageRef, path: Path, *, link: bool = False) -> str | None:
     if state_of(ref) == "moved":
         return MOVED
     if link and ref.archive is None and not is_remote(ref.place):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(Path(ref.place).absolute())
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(Path(ref.place).absolute())
         return None
     try:
         with created(path) as file:
@@ -80,32 +62,6 @@ def copied(ref: ImageRef, path: Path, *, link: bool = False) -> str | None:
     except ImageError:
         return UNREADABLE
     return None
-
-
-def parts_above(run: Run) -> tuple[str, ...]:
-    """What the paths of all of a run's images begin with, part by part; their names do not count.
-
-    Raises:
-        UserError: the plan cannot be read.
-    """
-    every = (_parts(run.now(row).ref)[:-1] for row in plan.all_planned(run.folder))
-    above = next(every, ())
-    for parts in every:
-        pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(above, parts, strict=False))
-        above = tuple(part for part, _ in pairs)
-    return above
-
-
-def parts_below(ref: ImageRef, above: tuple[str, ...]) -> tuple[str, ...]:
-    """The parts of an image's path that follow those of `parts_above`; none of them leads upwards."""
-    return _parts(ref)[len(above) :]
-
-
-def _parts(ref: ImageRef) -> tuple[str, ...]:
-    if is_remote(ref.place):
-        return tuple(parts_of(ref.path.replace("://", "/")))
-    place = Path(os.path.abspath(ref.place)).parts  # noqa: PTH100 -- links stay what they are called
-    return place if ref.member is None else (*place, *parts_of(ref.member))
 
 
 def name_of_copy(number: int, images: int, ref: ImageRef) -> str:

@@ -145,16 +145,13 @@ class Packet:
         for name in {*added, *removed}:
             container, items = self._container(name)
             there = {self._plain(_content(item)).strip(): item for item in items}
-            edits += [
-                (self._with_space(_Span(there[text].tag.start, there[text].end)), "")
-                for text in removed.get(name, ())
-                if text in there
-            ]
-            lacking = [text for text in added.get(name, ()) if text not in there]
-            if container is not None and lacking:
-                edits.append(self._appended(container, lacking))
-            elif lacking:
-                new_bags[name] = lacking
+            gone = (there[text] for text in removed.get(name, ()) if text in there)
+            edits += [(self._with_space(_Span(item.tag.start, item.end)), "") for item in gone]
+            if lacking := [text for text in added.get(name, ()) if text not in there]:
+                if container is None:
+                    new_bags[name] = lacking
+                else:
+                    edits.append(self._appended(container, lacking))
         if new or new_bags:
             edits.append(self._new_description(new, new_bags))
         return self._edited(edits)

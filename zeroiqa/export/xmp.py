@@ -5,6 +5,7 @@ Property names: XMP specification part 1 and 2 (ISO 16684-1; https://github.com/
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from zeroiqa.export.originals import MOVED, parts_below, state_of
+from zeroiqa.curation.places import place_below
+from zeroiqa.export.originals import MOVED, state_of
 from zeroiqa.export.packet import EMPTY, LARGEST, Name, NotUnderstoodError, Packet
 from zeroiqa.files.atomic import created, replaced, writing
 from zeroiqa.files.storage import is_remote
@@ -52,8 +54,8 @@ class SideCarOptions:
     naming: Naming = "full"
     folder: Path | None = None
     """Gets the side-cars; None: they are written beside the photos."""
-    above: tuple[str, ...] = ()
-    """The parts that all photos' paths begin with, and those of the side-cars in `folder` do not."""
+    shared: list[str] = field(default_factory=list)
+    """The folder that all photos are in (`zeroiqa.curation.places`); those below it are in `folder`, too."""
     keywords: bool = False
     """Whether tags become keywords (dc:subject)."""
     overwrite_ratings: bool = False
@@ -99,12 +101,13 @@ def to_side_cars(options: SideCarOptions, counts: SideCars) -> Iterator[Add]:
         if why := _unfit(ref, options):
             return why
         photo = None if ref.archive is not None or is_remote(ref.place) else Path(ref.place)
-        target = _target(ref, options)
+        beside = None if photo is None else _side_car(photo, options.naming)
+        if (target := beside if options.folder is None else _below(ref, options)) is None:
+            return "whose names lead out of the folder"
         if options.naming == "stem":  # full names differ as those of the photos do
             if (key := hash(str(target))) in taken:
                 return "whose side-car is that of another photo (--naming full: each has its own)"
             taken.add(key)
-        beside = None if photo is None else _side_car(photo, options.naming)
         try:
             there = None if beside is None else _read(beside)
             content = merged(there, image.score, options, counts)
@@ -186,23 +189,29 @@ def _unfit(ref: ImageRef, options: SideCarOptions) -> str | None:
     return MOVED if state_of(ref) == "moved" else None
 
 
-def _target(ref: ImageRef, options: SideCarOptions) -> Path:
-    if options.folder is None:
-        return _side_car(Path(ref.place), options.naming)
-    return _side_car(options.folder.joinpath(*parts_below(ref, options.above)), options.naming)
+def _below(ref: ImageRef, options: SideCarOptions) -> Path | None:
+    """Where the side-car is in a folder of side-cars; None where its name would lead out of it."""
+    assert options.folder is not None
+    below = place_below(ref, options.shared)
+    return None if below is None else _side_car(options.folder / below, options.naming)
 
 
 def _side_car(photo: Path, naming: Naming) -> Path:
-    return photo.with_name(f"{photo.name if naming == 'full' else photo.stem}.xmp")
+    """That of a photo; one in capital letters, too, if it is there."""
+    name = photo.name if naming == "full" else photo.stem
+    usual, capital = photo.with_name(f"{name}.xmp"), photo.with_name(f"{name}.XMP")
+    return capital if not os.path.lexists(usual) and capital.exists() else usual
 
 
 def _read(path: Path) -> bytes | None:
     """What a side-car holds, as far as it may be read; None if there is none."""
+    if not os.path.lexists(path):
+        return None
     try:
+        if not path.is_file():
+            raise NotUnderstoodError("it is no file, or a link that leads nowhere")
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
-    except FileNotFoundError:
-        return None
     except OSError as error:
         raise NotUnderstoodError(f"it cannot be read ({error.strerror or error})") from error
 

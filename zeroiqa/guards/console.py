@@ -122,8 +122,10 @@ def write_machine_readable(errors: str = "backslashreplace") -> None:
 
 def shows_blocks() -> bool:
     """Whether standard output can show signs such as the blocks of bars."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return encoding.lower().startswith("utf") and os.environ.get("TERM") != "dumb"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # text in memory takes every sign
+    if not encoding.lower().startswith("utf"):
+        return False
+    return os.environ.get("TERM") != "dumb" or not sys.stdout.isatty()
 
 
 def finish(code: int) -> int:

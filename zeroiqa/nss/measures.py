@@ -23,10 +23,10 @@ from zeroiqa.nss.planes import (
     Table,
     block_means,
     blurred,
+    colour_axes,
     gray_levels,
     inner,
     known_blocks,
-    lab_image,
     laplacian,
     local_contrast,
 )
@@ -239,9 +239,8 @@ def _colour_sums(
     """
     sums, squares = np.empty((2, len(rows) - 1, pixels.shape[1])), np.zeros(2)
     for strip, (top, bottom) in enumerate(pairwise(rows)):
-        lab = lab_image(pixels[top:bottom])
-        for axis in range(2):
-            wide = cv2.extractChannel(lab, axis + 1).astype(np.float64)
+        for axis, values in enumerate(colour_axes(pixels[top:bottom])):
+            wide = values.astype(np.float64)
             if inside is not None:
                 wide *= inside[top:bottom]
             wide.sum(axis=0, out=sums[axis, strip])

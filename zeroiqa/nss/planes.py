@@ -48,13 +48,13 @@ def gray_plane(pixels: Pixels) -> Plane:
     return gray_levels(pixels).astype(np.float32)
 
 
-def lab_image(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """CIE Lab of RGB pixels, shape (height, width, 3), by OpenCV's table of whole numbers.
+def colour_axes(pixels: Pixels) -> list[Plane]:
+    """The axes a and b of RGB pixels in CIE Lab, by OpenCV's table of whole numbers.
 
-    a and b are multiples of 1/64, so that float64 holds their sums and those of their squares.
+    They are multiples of 1/64, so that float64 holds their sums and those of their squares.
     """
-    scaled = pixels.astype(np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), dtype=np.float32)
+    lab = cv2.cvtColor(pixels.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    return [np.asarray(cv2.extractChannel(lab, axis), dtype=np.float32) for axis in (1, 2)]
 
 
 def mirrored(picture: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

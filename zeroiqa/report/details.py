@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 0.0015
 """How far an outline may leave the edge of its mask, as a share of the mask's longer side."""
+_LEAST_SIDE = 512
+"""Pixels of the longer side of a mask that is gone around."""
 
 
 def detail(score: ImageScore, rated: RatedImage, labels: Mapping[str, str], digits: int) -> dict[str, Any]:
@@ -98,6 +100,8 @@ def outline(code: Rle, size: tuple[int, int]) -> dict[str, Any]:
         `outline`: a path of SVG, and `at`: x and y; both in pixels of the image.
     """
     mask = np.ascontiguousarray(rle.decode(code)).view(np.uint8)
+    finer = -(-_LEAST_SIDE // max(mask.shape))  # else half a pixel of a coarse mask is much of the image
+    mask = cv2.resize(mask, None, fx=finer, fy=finer, interpolation=cv2.INTER_NEAREST)
     height, width = mask.shape
     across, down = size[1] / width, size[0] / height
     inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]

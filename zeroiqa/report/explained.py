@@ -111,7 +111,7 @@ def as_record(explained: Explanation) -> dict[str, Any]:
         {"number": number, **region, "ratings": ratings(number)}
         for number, region in enumerate(record["regions"], start=1)
     ]
-    return {**record, "description": result.description, "tags": list(result.tags)}
+    return record
 
 
 def _rating(rating: Rating | None) -> dict[str, Any] | None:

@@ -69,6 +69,8 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
     """
     check_destination(path)
     runs = [opened(folder) for folder in folders]
+    if len({run.run_id for run in runs}) < len(runs) and len({str(folder) for folder in folders}) < len(runs):
+        raise UserError(f"{printable(str(folders[0]))} is given twice; give two runs, or one alone.")
     with_pictures = sum(run.n_images for run in runs) <= MOST_PICTURES * len(runs)
     found = [_read(run, with_pictures, choices, progress) for run in runs]
     for each in found:

@@ -86,7 +86,8 @@ def _number(run: Run, name: str, alike: Sequence[Planned], known: Sequence[str],
             f"{run.folder} has {len(found)} images that end in {printable(name)}, {one} and {other} among "
             "them; name one of them wholly."
         )
-    hint = did_you_mean(name, known) or f"it has {printable(known[0])} and others; "
+    hint = did_you_mean(PurePath(name).name, {PurePath(called).name for called in known})
     raise UserError(
-        f"{run.folder} has no image {printable(name)}; {printable(hint)}Without --run it is scored by itself."
+        f"{run.folder} has no image {printable(name)}; {printable(hint)}without --run an image is scored by "
+        "itself."
     )

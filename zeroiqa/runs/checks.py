@@ -19,6 +19,7 @@ from zeroiqa.files.atomic import TEMPORARY, table
 from zeroiqa.files.damage import reason, stumbles
 from zeroiqa.files.storage import Location
 from zeroiqa.names import cell
+from zeroiqa.reasons import REASONS
 from zeroiqa.runs import known_answers, parts, plan
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
@@ -160,9 +161,10 @@ def _scores(run: Run) -> Check:
     ):
         path = run.folder / name
         columns, _ = presented(run, shown=shown)
-        if _is_older(run, path, rows):
-            older.append(name)
-            columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
+        if lacking := _lacking(run, path, rows):
+            older.append(f"{name} (without {' and '.join(lacking)})")
+            passed_over = set().union(*(_of_later_versions(run)[what] for what in lacking))
+            columns = [each for each in columns if each not in passed_over]
         try:
             damage = _different(run, path, rows, columns, allowed, shown)
         except UserError as error:  # of the parts, which do not belong together
@@ -172,21 +174,26 @@ def _scores(run: Run) -> Check:
             damages.append(f"{path} {damage}; {_REWRITE}.")
     found = f"{run.n_images - len(run.revisions.pruned)} rows compared with the parts"
     if older:
-        found += f"; {', '.join(older)}: of an older version, without the mass, which `zeroiqa merge` adds"
+        found += f"; of an older version: {', '.join(older)}; `zeroiqa merge` writes them anew"
     return Check("scores", found, tuple(damages))
 
 
-def _mass_columns(run: Run) -> set[str]:
-    return {"mass", *(f"{label}_mass" for label in run.labels.values())}
+def _of_later_versions(run: Run) -> dict[str, set[str]]:
+    """What older tables lack -> the columns that are passed over then."""
+    return {
+        "the mass": {"mass", *(f"{label}_mass" for label in run.labels.values()), "warnings"},
+        "sizes and reasons": {"width", "height", *REASONS, "tags"},
+    }
 
 
-def _is_older(run: Run, path: Location, read: _Reader) -> bool:
-    """Whether a table was written before there were columns of the mass, and warnings of a low one."""
+def _lacking(run: Run, path: Location, read: _Reader) -> list[str]:
+    """What a table of an older version lacks, which is no damage."""
     try:
         first = next(read(path), None)
     except stumbles():
-        return False  # which is found below
-    return first is not None and not _mass_columns(run) & first.keys()
+        return []  # which is found below
+    said = {"the mass": "mass", "sizes and reasons": "width"}
+    return [] if first is None else [what for what, column in said.items() if column not in first]
 
 
 def _different(

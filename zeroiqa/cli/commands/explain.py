@@ -84,7 +84,7 @@ def explain(
             _print(explanation, first=place == 0)
         else:
             records.append(json_text(as_record(explanation)))
-        if targets and image is not None and explanation.score.leading is not None:
+        if targets and image is not None:
             _draw(image, explanation, targets[place])
     if style == "json":
         sys.stdout.write("[\n" + ",\n".join(records) + "\n]\n")
@@ -182,7 +182,11 @@ def _draw(image: Image, explanation: Explanation, target: Path) -> None:
     from zeroiqa.files.atomic import created
     from zeroiqa.report.annotated import annotated
 
-    picture = annotated(image, explanation.score)
+    score = explanation.score
+    if score.leading is None:
+        say(f"Warning: no picture of {score.path}: it has no score of the first standard.", err=True)
+        return
+    picture = annotated(image, score)
     with created(target) as file:
         picture.save(file, SUFFIXES[target.suffix.lower()], quality=92)
     say(f"Written: {printable(str(target))}", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zeroiqa.export.stars import Stars
     from zeroiqa.export.xmp import SideCarOptions, SideCars
     from zeroiqa.runs import Run
+    from zeroiqa.runs.presentation import Presentation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,9 +45,7 @@ def _common(command: Command) -> Command:
 
 
 def _to_folder(command: Command) -> Command:
-    return click.option(
-        "-o", "--output", type=click.Path(path_type=Path), required=True, help="New or empty folder."
-    )(command)
+    return click.option("-o", "--output", type=location, required=True, help="New or empty folder.")(command)
 
 
 @export.command()
@@ -58,12 +57,11 @@ def coco(run: Location, only: str | None, output: Location) -> None:
     Regions have the masks that the run has kept, else their boxes alone.
     """
     from zeroiqa.export.coco import to_coco
-    from zeroiqa.runs import score_columns
 
-    loaded, chosen = _opened(run, only)
+    opened = _opened(run, only)
     if output.exists():
         raise UserError(f"{printable(str(output))} exists; give a new file with -o.")
-    found = _exported(loaded, lambda: to_coco(output, score_columns(loaded)), chosen)
+    found = _exported(opened, lambda: to_coco(output, opened.columns))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -71,19 +69,16 @@ def coco(run: Location, only: str | None, output: Location) -> None:
 @_common
 @_to_folder
 @click.option("--copy", is_flag=True, help="Copy the images into data/, so that the folder can be moved.")
-def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
+def fiftyone(run: Location, only: str | None, output: Location, copy: bool) -> None:
     """A FiftyOne dataset: scores, tags and reasons as fields of samples, regions as detections.
 
     `fiftyone.Dataset.from_dir(FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)` loads it. The images stay
     where they are; members of archives are copied.
     """
     from zeroiqa.export.fiftyone import to_fiftyone
-    from zeroiqa.runs import score_columns
 
-    loaded, chosen = _opened(run, only)
-    _refuse_taken(output)
-    columns = score_columns(loaded)
-    found = _exported(loaded, lambda: to_fiftyone(output, loaded, columns, copy=copy), chosen)
+    opened, folder = _opened(run, only), _new_folder(output)
+    found = _exported(opened, lambda: to_fiftyone(folder, opened.run, opened.columns, copy=copy))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -91,18 +86,15 @@ def fiftyone(run: Location, only: str | None, output: Path, copy: bool) -> None:
 @_common
 @_to_folder
 @click.option("--link", is_flag=True, help="Make symbolic links to the images in place of copies.")
-def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> None:
+def imagefolder(run: Location, only: str | None, output: Location, link: bool) -> None:
     """A Hugging Face image folder: train/ with copies of the images and metadata.jsonl.
 
     `datasets.load_dataset("imagefolder", data_dir=FOLDER)` loads it.
     """
     from zeroiqa.export.imagefolder import to_imagefolder
-    from zeroiqa.runs import score_columns
 
-    loaded, chosen = _opened(run, only)
-    _refuse_taken(output)
-    columns = score_columns(loaded)
-    found = _exported(loaded, lambda: to_imagefolder(output, columns, loaded.n_images, link=link), chosen)
+    opened, folder = _opened(run, only), _new_folder(output)
+    found = _exported(opened, lambda: to_imagefolder(folder, opened.columns, opened.run.n_images, link=link))
     say(f"{_images(found.images)} in {output}")
 
 
@@ -111,7 +103,7 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=location,
     help="New or empty folder; what is beside the photos is merged into the side-cars there.",
 )
 @click.option("--beside", is_flag=True, help="Write beside the photos, where other tools look for them.")
@@ -133,25 +125,27 @@ def imagefolder(run: Location, only: str | None, output: Path, link: bool) -> No
 @click.option("--keywords", is_flag=True, help="Tags become keywords (dc:subject), too.")
 @click.option("--overwrite-ratings", is_flag=True, help="Replace ratings that somebody else gave.")
 @click.option("--dry-run", is_flag=True, help="Count what would be done.")
-def xmp(run: Location, only: str | None, output: Path | None, beside: bool, **choices: Any) -> None:
+def xmp(run: Location, only: str | None, output: Location | None, beside: bool, **choices: Any) -> None:
     """XMP side-cars with ratings of 1 to 5 for Lightroom, digiKam, darktable and immich.
 
     A side-car that is there is merged: the rating and what zeroiqa has written change, all else stays as it
     is. A rating that somebody else gave stays, too.
     """
-    from zeroiqa.export.originals import parts_above
+    from zeroiqa.curation.places import shared_folder
     from zeroiqa.export.xmp import SideCarOptions, SideCars, to_side_cars
+    from zeroiqa.runs import plan
 
     if beside == (output is not None):
         raise click.UsageError("Give --beside, or a folder for the side-cars with -o.")
-    loaded, chosen = _opened(run, only)
-    above: tuple[str, ...] = ()
+    opened = _opened(run, only)
+    folder, shared = None, list[str]()
     if output is not None:
-        _refuse_taken(output)
-        above = parts_above(loaded)
-    stars = _stars(loaded, choices.pop("stars"))
-    options, counts = SideCarOptions(stars, folder=output, above=above, **choices), SideCars()
-    found = _exported(loaded, lambda: to_side_cars(options, counts), chosen)
+        folder = _new_folder(output)
+        places = (row.ref.archive or row.ref.path for row in plan.all_planned(run))
+        shared = shared_folder(places, opened.run.root)
+    stars = _stars(opened.run, choices.pop("stars"))
+    options, counts = SideCarOptions(stars, folder=folder, shared=shared, **choices), SideCars()
+    found = _exported(opened, lambda: to_side_cars(options, counts))
     _tell_side_cars(found, options, counts)
 
 
@@ -181,62 +175,75 @@ def _tell_side_cars(found: Exported, options: SideCarOptions, counts: SideCars) 
     given = ", ".join(f"{counts.ratings[stars]} with {stars}" for stars in range(1, 6))
     say(f"photos     {given}")
     if counts.kept:
-        say(
-            f"{counts.kept} keep the rating that somebody else gave; --overwrite-ratings replaces it.",
-            err=True,
-        )
+        say(f"Ratings of somebody else: {counts.kept} kept; --overwrite-ratings replaces them.", err=True)
     if counts.overwritten:
-        say(f"{counts.overwritten} lose the rating that somebody else gave.", err=True)
+        say(f"Ratings of somebody else: {counts.overwritten} replaced.", err=True)
     if counts.first_left:
         say(f"Left as it is: {counts.first_left}.", err=True)
     if counts.others:
+        naming = "stem" if options.naming == "full" else "full"
         say(
-            f"{counts.others} have a side-car by the other naming, too, which stays as it is; "
-            f"--naming {'stem' if options.naming == 'full' else 'full'} merges that.",
+            f"Side-cars by the other naming: {counts.others}, left as they are (--naming {naming}).",
             err=True,
         )
 
 
-def _opened(folder: Location, only: str | None) -> tuple[Run, Chosen | None]:
-    from zeroiqa.export.images import Chosen
-    from zeroiqa.export.originals import located
-    from zeroiqa.images import lists, standard_input
-    from zeroiqa.runs import load_run
+class _Opened(NamedTuple):
+    run: Run
+    shown: Presentation
+    columns: list[str]
+    """Of its tables."""
+    chosen: Chosen | None
+    """What --only lists."""
 
-    loaded = located(load_run(folder))
-    if not loaded.settings.raters:
+
+def _opened(folder: Location, only: str | None) -> _Opened:
+    from zeroiqa.curation.select import load_where_it_lies
+    from zeroiqa.export.images import Chosen
+    from zeroiqa.images import lists, standard_input
+    from zeroiqa.runs import score_columns
+    from zeroiqa.runs.presentation import presentation
+
+    run = load_where_it_lies(folder)
+    if not run.settings.raters:
         raise UserError(
             f"{folder} holds regions without ratings; its coco.json has them, and `zeroiqa score --crop mask "
             f"-o {folder}` with its settings rates them."
         )
-    if only is None:
-        return loaded, None
-    listed = standard_input.read_list(sys.stdin) if only == "-" else lists.read_list(only)
-    return loaded, Chosen({each.path for each in listed}, loaded)
+    shown, chosen = presentation(run), None
+    if only is not None:
+        listed = standard_input.read_list(sys.stdin) if only == "-" else lists.read_list(only)
+        chosen = Chosen({each.path for each in listed}, run)
+    return _Opened(run, shown, shown.header(score_columns(run)), chosen)
 
 
-def _exported(run: Run, to: Format, chosen: Chosen | None) -> Exported:
+def _exported(opened: _Opened, to: Format) -> Exported:
     from zeroiqa.cli.progress import progress
     from zeroiqa.export.images import export_images
     from zeroiqa.runs.remarks import lacking
 
+    run, chosen = opened.run, opened.chosen
     with progress(run.n_images, 0, doing="exporting") as advance:
-        found = export_images(run, to, chosen, advance)
-    for sentence in (*found.sentences(), *lacking(run)):
+        found = export_images(run, to, opened.shown, chosen, advance)
+    for sentence in (*found.sentences(run), *lacking(run)):
         say(sentence, err=True)
     if chosen is not None and (unknown := chosen.unknown):
         say(f"Not in the run: {len(unknown)} of the list (first: {unknown[0]}).", err=True)
     return found
 
 
-def _refuse_taken(folder: Path) -> None:
+def _new_folder(folder: Location) -> Path:
+    shown = printable(str(folder))
+    if not isinstance(folder, Path):
+        raise UserError(f"{shown} is in an object store; give a new or empty folder on a disk with -o.")
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{printable(str(folder))} is a file; give a new or empty folder with -o.")
-    if folder.exists() and (there := next(iter(sorted(folder.iterdir())), None)):
+        raise UserError(f"{shown} is a file; give a new or empty folder with -o.")
+    files = (path for path in folder.rglob("[!.]*") if not path.is_dir())  # none are left by what was ended
+    if there := next(files, None):
         raise UserError(
-            f"{printable(str(folder))} holds other files (first: {printable(there.name)}); give a new or "
-            "empty folder with -o."
+            f"{shown} holds other files, such as {printable(there.name)}; give a new or empty folder with -o."
         )
+    return folder
 
 
 def _images(count: int) -> str:

@@ -92,8 +92,9 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
     from zeroiqa.runs.resolved import resolve
     from zeroiqa.settings import load_settings
 
-    resolved = resolve(load_settings(preset, given(**choices)))
-    settings = resolved.settings
+    chosen = load_settings(preset, given(**choices))
+    settings = replace(chosen, regions=chosen.crop != "whole")  # they are checked though lambda is 0
+    resolved = resolve(settings)
     method = replace(resolved.method, raters={})  # each is asked, and let go, on its own
     sources = find_images(paths or [str(samples.folder())], selection=selection)
     images = _decodable(sources, method)

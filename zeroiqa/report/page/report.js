@@ -182,9 +182,12 @@
       pen.fillStyle = colour("--accent");
       points.forEach((row, index) => {
         pen.globalAlpha = kept.has(row) ? 0.62 : 0.1;
-        pen.beginPath(); pen.arc(spots[index][0], spots[index][1], size, 0, 7); pen.fill();
+        const [px, py] = spots[index];
+        if (size < 2) pen.fillRect(px - size, py - size, 2 * size, 2 * size);
+        else { pen.beginPath(); pen.arc(px, py, size, 0, 7); pen.fill(); }
       });
       pen.globalAlpha = 1;
+      canvas.dataset.at = at < 0 ? "" : spots[at].map(Math.round).join();
       if (at >= 0) { pen.strokeStyle = colour("--ink"); pen.lineWidth = 2; pen.beginPath(); pen.arc(spots[at][0], spots[at][1], size + 4, 0, 7); pen.stroke(); }
     }
     function point(index) {
@@ -387,7 +390,10 @@
     fill(next);
     (viewer.querySelector(`#${["previous", "next"].includes(held) ? held : "close"}`) ?? viewer.querySelector("#close")).focus();
   }
-  viewer.addEventListener("close", () => { viewer.replaceChildren(); if (back) back.focus(); else go(current); });
+  viewer.addEventListener("close", () => {
+    if (viewer.open) return; // opened again before this was heard
+    viewer.replaceChildren(); if (back) back.focus(); else go(current);
+  });
   viewer.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -549,4 +555,5 @@
   window.addEventListener("resize", () => soon(() => { draw(view === "table"); plots.forEach((plot) => plot.draw()); }));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach((plot) => plot.draw()));
   document.addEventListener("DOMContentLoaded", () => draw(true));
+  performance.mark("interactive"); // which scripts/bench_report.py reads
 })();
