@@ -92,8 +92,6 @@ class Fit:
     knots: tuple[Knot, ...]
     error: Error
     bins: tuple[Bin, ...]
-    expected: tuple[float, ...]
-    """Of each label, by a map that does not know it; NaN where there was none."""
 
 
 def fit(scores: Values, labels: Values, kind: str = "auto", bounds: Bounds | None = None) -> Fit:
@@ -120,7 +118,7 @@ def fit(scores: Values, labels: Values, kind: str = "auto", bounds: Bounds | Non
             f"No logistic curve fits these {len(labels)} labels (it did not converge); take --map isotonic."
         )
     places = np.union1d(whole[0], _spread(np.unique(scores), _MOST_KNOTS))
-    values = np.interp(places, *whole)
+    values = np.maximum.accumulate(np.interp(places, *whole)).clip(*within)  # last digits may fall
     if is_constant(values):
         raise UserError(
             "The labels do not rise with the scores: the best map that never falls is a constant; check the "
@@ -132,7 +130,7 @@ def fit(scores: Values, labels: Values, kind: str = "auto", bounds: Bounds | Non
         low, high = np.clip(low, *bounds), np.clip(high, *bounds)
     knots = tuple(Knot(*map(float, row)) for row in zip(places, values, low, high, strict=True))
     expected, how = _expected(fitter, scores, labels)
-    return Fit(chosen, knots, _error(expected, labels, how), tuple(_bins(expected, labels)), tuple(expected))
+    return Fit(chosen, knots, _error(expected, labels, how), tuple(_bins(expected, labels)))
 
 
 def isotonic(scores: Values, labels: Values) -> tuple[Values, Values]:
