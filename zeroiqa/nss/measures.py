@@ -244,5 +244,5 @@ def _colour_sums(
             if inside is not None:
                 wide *= inside[top:bottom]
             wide.sum(axis=0, out=sums[axis, strip])
-            squares[axis] += np.dot(wide.ravel(), wide.ravel())
+            squares[axis] += np.square(wide, out=wide).sum()  # BLAS would keep all cores busy for it
     return sums, squares
