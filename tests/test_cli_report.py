@@ -172,7 +172,7 @@ def test_a_run_in_which_every_image_has_an_error_is_shown(tmp_path: Path) -> Non
         (["run", "whole", "run"], "A report is of one run or of two, found 3."),
         (["run", "--by-name"], "say how --opinions FILE is read"),
         (["run", "--opinions", "no.csv"], "no.csv"),
-        (["run", "--by", "re:("], "is no regular expression"),
+        (["run", "--group-by", "re:("], "is no regular expression"),
         (["run", "run"], "given twice"),
         (["run", "-o", "photos/a/0.png/x.html"], "photos/a/0.png"),
     ],

@@ -27,7 +27,8 @@ from zeroiqa.files.storage import Location, location
     "[default: 24 where that needs no weights]",
 )
 @click.option(
-    "--by",
+    "--group-by",
+    "by",
     default="folder",
     show_default=True,
     metavar="GROUP",
