@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 import zeroiqa
+from zeroiqa.guards.heap import keep_freed_memory
 from zeroiqa.images.decode import decode
 from zeroiqa.images.opencv import cv2
 from zeroiqa.pipeline import find_regions, rate_image
@@ -111,7 +112,8 @@ def run_command(photos: list[Path], cwd: Path) -> dict[str, float]:
 def main(target: Path) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for the children too
     cv2.setNumThreads(1)
-    method = zeroiqa.load_method()
+    keep_freed_memory()  # as the commands do
+    method = zeroiqa.load_method(regions=True)
     report: dict[str, Any] = {"milliseconds of processor time, median": {}, "ratio": {}, "command": {}}
     with tempfile.TemporaryDirectory() as scratch:
         for label, size in SIZES.items():

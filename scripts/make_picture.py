@@ -28,9 +28,9 @@ GAP = 12
 
 
 def draw(target: Path) -> None:
-    method = zeroiqa.load_method(crop="mask")
+    method = zeroiqa.load_method(crop="mask", regions=True)
     image = decode(folder() / SAMPLE, method.policy)
-    result = score_image(image, zeroiqa.load_method())
+    result = score_image(image, zeroiqa.load_method(regions=True))
     (regions,) = find_regions([image], method)
     height, width = image.size
     crops = sorted(range(len(regions)), key=lambda index: -regions[index].area)[:CROPS]

@@ -85,9 +85,9 @@ def rated(monkeypatch):
     seen = []
     rate = stages.rate_images
 
-    def noted(images, rater, method):
+    def noted(images, rater, method, *known):
         seen.extend(Path(image.name).stem for image, _ in images)
-        return rate(images, rater, method)
+        return rate(images, rater, method, *known)
 
     monkeypatch.setattr(stages, "rate_images", noted)
     return seen

@@ -116,7 +116,7 @@ def test_division_by_one_plus_lambda_changes_no_correlation(lam, seed):
 def test_rater_that_always_says_c_gives_c(level, areas, lam, weighting):
     rating = certain(level)
     score = score_of(rating, [(area, rating) for area in areas], Aggregation(lam=lam, weighting=weighting))
-    assert (score.score, score.s_global, score.s_local) == (level, level, level)
+    assert (score.score, score.s_global, score.s_local) == (level, level, level if areas else None)
 
 
 @given(whole=SPREADS, parts=IMAGES, aggregation=AGGREGATIONS)
@@ -221,7 +221,7 @@ def test_worked_example_of_the_authors_sum():
 @pytest.mark.parametrize("parts", [[], [(0.5, None)]])
 def test_by_every_formula_the_whole_image_is_everything_where_no_region_has_a_level(formula, parts):
     score = score_of(certain(5), parts, Aggregation(formula=formula, lam=2, count_weight=0.1))
-    assert (score.score, score.s_local, score.global_contribution) == (5.0, 5.0, 5.0)
+    assert (score.score, score.s_local, score.global_contribution) == (5.0, None, 5.0)
     assert sum(score.region_contributions) == 0
 
 
@@ -344,13 +344,16 @@ def test_region_level_is_the_mean_of_the_raters_that_gave_one():
     score = aggregate([region(0.5), region(0.5)], ratings, Aggregation())
     assert score.region_levels == (3.5, 5.0)
     assert score.raters["a"].regions == (3.0, None)
+    ratings["a"][1] = None
+    of_one = aggregate([region(0.5), region(0.5)], ratings, Aggregation())
+    assert (of_one.s_local, of_one.raters["a"].s_local) == (4.5, None)
 
 
 @pytest.mark.parametrize("lam", [0.0, 1.0, math.inf])
 @pytest.mark.parametrize("parts", [[], [(0.5, None)]])
 def test_without_regions_the_whole_image_is_everything(parts, lam):
     score = score_of(certain(5), parts, Aggregation(lam=lam))
-    assert (score.score, score.s_local, score.global_contribution) == (5.0, 5.0, 5.0)
+    assert (score.score, score.s_local, score.global_contribution) == (5.0, None, 5.0)
     assert sum(score.region_contributions) == 0
 
 

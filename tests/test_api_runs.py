@@ -14,8 +14,8 @@ import zeroiqa
 from zeroiqa import api, samples
 from zeroiqa.cli import cli
 
-CHOICES = {"segmenter": "grid:2x1", "raters": ["fake"]}
-OPTIONS = ("--segmenter", "grid:2x1", "--rater", "fake")
+CHOICES = {"regions": True, "segmenter": "grid:2x1", "raters": ["fake"]}
+OPTIONS = ("--regions", "--segmenter", "grid:2x1", "--rater", "fake")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_sentences_are_logged_where_nobody_takes_them(photos: Path, caplog: pyte
     ("call", "sentence"),
     [
         ({"images": None}, "Name the images; or the folder of a run"),
-        ({"images": None, "folder": "run", "lam": 1.0}, "goes on with its own settings, but lam was given"),
+        ({"images": None, "folder": "run", "crop": "mask"}, "with its own settings, but crop was given"),
         ({"images": "missing"}, "missing"),
         ({"images": "photos", "folder": "run", "raters": ["nss"]}, "raters"),
         ({"images": "photos", "workers": 0}, "neither a number from 1 on nor auto"),

@@ -1,19 +1,22 @@
-"""What a model says of an image in a sentence of its own: as it says it, line by line, and beside its ratings."""
+"""What a model says of an image in a sentence of its own: as it says it, and beside its ratings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+from tests.test_chat import fails  # noqa: E402
 from tests.test_tiny import picture  # noqa: E402
 from tests.tiny import NATIVE, load_parts  # noqa: E402
 from zeroiqa.chat.descriptions import MOST_TOKENS, request, sentence_of  # noqa: E402
+from zeroiqa.errors import ImageError  # noqa: E402
 from zeroiqa.pipeline import assemble, rate_images  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
 from zeroiqa.raters.fake import FakeRater  # noqa: E402
@@ -94,3 +97,21 @@ def written(rater: ChatRater, folder: Path, view: View) -> str | None:
     ends = network.generation_config.eos_token_id
     ended = new[-1] in (ends if isinstance(ends, list) else [ends])
     return sentence_of(processor.tokenizer.decode(new, skip_special_tokens=True), cut=not ended)
+
+
+def test_a_narrow_view_that_the_model_refuses_is_described_less_narrow(tiny: Callable[[str], Path]) -> None:
+    rater = ChatRater(str(tiny("qwen2_5_vl")), ModelOptions(device="cpu"))
+    shape = (28, 2800)
+    view = View(picture(3, *shape), None, shape)
+
+    def is_narrow(inputs: dict[str, Any]) -> bool:
+        grid = inputs.get("image_grid_thw")
+        return grid is not None and int(grid[0, 1:].max()) > 40 * int(grid[0, 1:].min())
+
+    with fails(rater.loaded.model, RuntimeError("no place for it"), is_narrow):
+        assert rater.descriptions([view])[0]
+    with (
+        fails(rater.loaded.model, RuntimeError("no place for it"), lambda _: True),
+        pytest.raises(ImageError, match="A view of 2800 x 28 pixels cannot be rated by .*no place for it"),
+    ):
+        rater.descriptions([view])

@@ -132,7 +132,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(photos: Path) -> Non
 
 
 def test_rescore_equals_a_fresh_run_with_the_other_arithmetic(photos: Path) -> None:
-    zeroiqa(photos.parent, "score", "photos", *FAKE, "-o", "a")
+    zeroiqa(photos.parent, "score", "photos", *FAKE, "-o", "a", "--regions")
     zeroiqa(photos.parent, "score", "photos", *FAKE, "-o", "b", "--lambda", "1", "--readout", "digit")
     again = zeroiqa(photos.parent, "rescore", "a", "--lambda", "1", "--readout", "digit", "--format", "csv")
     assert again.stdout == (photos.parent / "b" / "scores.csv").read_text()

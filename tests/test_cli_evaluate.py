@@ -59,6 +59,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fake:2",
         "--segmenter",
         "grid:2x2",
+        "--regions",
     )
     assert done.returncode == 0, done.stderr
     return tmp_path

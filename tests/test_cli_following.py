@@ -174,7 +174,7 @@ def test_gone_images_count_nowhere(tmp_path):
     run = runs.load_run(Path("run"))
     assert [path for path, _ in runs.read_column(run, "score")] == ["photos/sub/c.png"]
     assert [path for path, _ in runs.read_rated(run, 1)] == ["photos/sub/c.png"]
-    assert "a.png" not in zeroiqa("rescore", "run", "--lambda", "1").stdout
+    assert "a.png" not in zeroiqa("rescore", "run", "--readout", "digit").stdout
     zeroiqa("merge", "run", str(_other_run()), "-o", "both")
     assert list(rows("both")) == ["photos/sub/c.png", "x.png"]
 
@@ -288,7 +288,7 @@ def test_other_places_are_added_and_the_first_command_goes_on():
 
 
 def test_a_run_of_an_older_version_is_one_of_exact_images():
-    score("photos", "--exact", "-o", "run")
+    score("photos", "--exact", "--regions", "-o", "run")
     record = json.loads(Path("run/run.json").read_text())
     old = {key: value for key, value in plan.first_inputs(Path("run")).items() if key != "set"}
     plan.write_tables(Path("run"), list(plan.read_tables(Path("run"))), old)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,57 @@ def test_sam2_with_a_granularity_of_ones_own(photos: Path, tiny_sam2: Path) -> N
     assert {each["category_id"] for each in document["annotations"]} == {1, 2}
     sizes = {image["id"]: [image["height"], image["width"]] for image in document["images"]}
     assert all(each["segmentation"]["size"] == sizes[each["image_id"]] for each in document["annotations"])
+
+
+def test_overlays_carry_levels_where_they_are_asked_for(photos: Path, give: Callable[..., Done]) -> None:
+    arguments = ("segment", "photos", "-o", "out", "--segmenter", "grid:2x2")
+    plain = give(photos.parent, *arguments)
+    assert plain.returncode == 0
+    regions = {path: path.read_bytes() for path in (photos.parent / "out" / "regions").iterdir()}
+    rated = give(photos.parent, *arguments, "--levels")
+    assert rated.returncode == 0, rated.stderr
+    assert "out gets ratings by nss; what it has is kept." in rated.stderr
+    assert rated.stderr.count("The regions are rated by nss, as by `zeroiqa score`.") == 1
+    assert {path: path.read_bytes() for path in regions} == regions
+    (folder,) = (photos.parent / "out").glob("levels-*")
+    assert f"{folder.name}/ (2 pictures) in out" in rated.stdout
+    pictures = sorted(path.name for path in folder.iterdir())
+    assert pictures == sorted(path.name for path in (photos.parent / "out" / "overlays").iterdir())
+    kept = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    (folder / pictures[0]).unlink()
+    again = give(photos.parent, *arguments, "--levels")
+    assert again.stdout == rated.stdout
+    assert folder.joinpath(pictures[1]).stat().st_mtime_ns == kept[folder / pictures[1]]
+    more = give(photos.parent, *arguments, "--levels", "--rater", "nss", "--rater", "fake")
+    assert "The regions are rated by nss, fake" in more.stderr
+    assert len([*(photos.parent / "out").glob("levels-*")]) == 2, "other raters, other levels"
+    own = give(photos.parent, *arguments, "--levels")
+    assert (own.returncode, own.stdout) == (0, more.stdout), "the folder's own raters"
+
+
+def test_levels_of_a_run_that_was_scored_are_its_own(photos: Path, give: Callable[..., Done]) -> None:
+    scoring = ("photos", "-o", "out", "--segmenter", "grid:2x2", "--lambda", "1")
+    assert give(photos.parent, "score", *scoring, "--crop", "mask", "--rater", "fake").returncode == 0
+    scores = (photos.parent / "out" / "scores.csv").read_bytes()
+    done = give(photos.parent, "segment", "photos", "-o", "out", "--levels")
+    assert done.returncode == 0, done.stderr
+    assert "rated by fake" in done.stderr and "(2 pictures)" in done.stdout
+    assert (photos.parent / "out" / "scores.csv").read_bytes() == scores
+    assert give(photos.parent, "score", *scoring[:1], "-o", "boxes", *scoring[3:]).returncode == 0
+    refused = give(photos.parent, "segment", "photos", "-o", "boxes", "--levels")
+    assert refused.returncode == 1 and "holds a run without masks (crop bbox)" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--rater", "fake"), "say who rates for --levels"),
+        (("--levels", "--no-overlays"), "leave --no-overlays out"),
+    ],
+)
+def test_levels_need_overlays_and_raters_need_levels(
+    photos: Path, give: Callable[..., Done], options: tuple[str, ...], said: str
+) -> None:
+    done = give(photos.parent, "segment", "photos", "-o", "out", *options)
+    assert done.returncode == 2 and said in done.stderr
+    assert not (photos.parent / "out").exists()

@@ -67,7 +67,7 @@ def test_a_rater_is_called_once_for_the_image_and_once_for_each_region(crop: str
 
 
 def test_a_crop_that_is_the_whole_image_is_rated_once_and_used_twice() -> None:
-    method = load_method(segmenter="grid:1x1", raters=["fake"])
+    method = load_method(segmenter="grid:1x1", raters=["fake"], regions=True)
     rater = CountingRater()
     image = picture()
     (regions,) = find_regions([image], method)
@@ -79,7 +79,10 @@ def test_a_crop_that_is_the_whole_image_is_rated_once_and_used_twice() -> None:
 
 def test_a_crop_that_is_the_whole_image_is_rated_again_where_crops_are_asked_otherwise() -> None:
     method = load_method(
-        segmenter="grid:1x1", raters=["fake"], standards=["dog-iqa-word-7", "quality-word-7"]
+        segmenter="grid:1x1",
+        raters=["fake"],
+        standards=["dog-iqa-word-7", "quality-word-7"],
+        regions=True,
     )
     rater = CountingRater()
     image = picture()

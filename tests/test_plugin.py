@@ -81,7 +81,17 @@ def run(folder: Path, commands: Sequence[Sequence[str]], *sites: Path) -> list[D
 
 
 def test_it_rates_resumes_and_works_in_several_processes(site: Path, photos: Path) -> None:
-    score = ["score", "photos", "--rater", "tinyrater", "--segmenter", "tinyhalves", "--format", "csv"]
+    score = [
+        "score",
+        "photos",
+        "--rater",
+        "tinyrater",
+        "--segmenter",
+        "tinyhalves",
+        "--regions",
+        "--format",
+        "csv",
+    ]
     folder = photos.parent
     first, again, two, rated, dark = run(
         folder,
@@ -151,7 +161,10 @@ def test_its_refusals_are_its_own_and_one_line_each(site: Path, photos: Path) ->
             [*score, "--rater", "tinyrater", "--standard", "quality-float"],
             "answers by levels; choose another",
         ),
-        ([*score, "--segmenter", "tinyhalves:2"], "The segmenter tinyhalves takes nothing, found '2'."),
+        (
+            [*score, "--segmenter", "tinyhalves:2", "--regions"],
+            "The segmenter tinyhalves takes nothing, found '2'.",
+        ),
         ([*score, "--segmenter", "tinyhalves", "--granularity", "paper"], "does nothing for the segmenter"),
         ([*score, "--baseline", "tinyfocus:7"], "The baseline tinyfocus takes no argument, found '7'"),
         ([*head, "tinyhead:contrast", "photos"], "The folder nothing holds no factor.txt with a number."),

@@ -31,7 +31,7 @@ for path in sorted(p for p in folder().iterdir() if p.suffix in (".jpg", ".png")
         result = zeroiqa.score(path, method=each)
         [score] = result.scores.values()
         boxes = [(region.box, region.area) for region in result.regions]
-        found[f"{path.name} {each.crop}"] = [score.s_global, score.region_levels, boxes]
+        found[f"{path.name} {each.crop}"] = [score.s_global, score.region_levels, boxes, result.measures]
     pixels = decode(path).pixels
     found[f"{path.name} baselines"] = [baseline.load()(pixels) for baseline in pixel_baselines()]
 assert "torch" not in sys.modules

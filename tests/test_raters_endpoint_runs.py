@@ -143,7 +143,7 @@ def test_a_server_that_only_answers_is_refused_before_a_run_is_begun(
     assert {float(row["score"]) for row in rows(photos.parent / "run").values()} == {5}
     again = zeroiqa(photos.parent, "rescore", "run", "--readout", "expected")
     assert again.returncode == 1 and "the answered digits alone" in again.stderr
-    assert zeroiqa(photos.parent, "rescore", "run", "--lambda", "2").returncode == 0
+    assert zeroiqa(photos.parent, "rescore", "run", "--weighting", "mean").returncode == 0
 
 
 def test_verify_finds_a_server_that_answers_the_same_again(server: ChatServer, photos: Path) -> None:

@@ -1,12 +1,14 @@
 """Results: what they print, and the rows and records that they become."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from zeroiqa import reasons
 from zeroiqa.aggregate import Aggregation
 from zeroiqa.image_scores import ImageScores
-from zeroiqa.results import ImageScore, score_rated, standard_labels
+from zeroiqa.results import ImageScore, csv_row, score_rated, standard_labels
 from zeroiqa.standards import Kind, load_standard
 from zeroiqa.types import RatedImage, Rating, Region
 
@@ -29,10 +31,54 @@ def test_the_row_has_the_columns_of_the_contract_in_order() -> None:
     row = result(nss={"quality": (sure(4), sure(2))}).to_dict()
     assert list(row) == [
         "path", "score", "s_global", "s_local", "score_nss", "disagreement", "mass",
-        "n_regions", "status", "error", "warnings",
+        "n_regions", "width", "height", "status", "error", "warnings",
     ]  # fmt: skip
     assert (row["score"], row["s_global"], row["s_local"], row["status"]) == (3.0, 4.0, 2.0, "ok")
     assert row["warnings"] == "odd"
+
+
+MEASURES = dict.fromkeys(reasons.MEASURES, 0.0) | {"light": 0.18, "contrast": 50.0, "colour_noise": 9.0}
+
+
+def measured(**ratings: Rating | None) -> ImageScore:
+    by_rater = {rater: {"quality": (rating,)} for rater, rating in ratings.items()}
+    labels, kinds = {"quality": "quality"}, {"quality": "word"}
+    rated = RatedImage((), by_rater)
+    return score_rated("a.jpg", rated, labels, Aggregation(), kinds=kinds, size=(30, 40))
+
+
+def test_reasons_and_tags_are_columns_where_a_rater_measured() -> None:
+    score = measured(chat=sure(4), nss=replace(sure(5), measures=MEASURES))
+    assert score.tags == ("noisy", "blurred")
+    row = score.to_dict()
+    assert list(row)[-16:] == [
+        "n_regions", "width", "height", *reasons.REASONS, "tags", "status", "error", "warnings",
+    ]  # fmt: skip
+    assert (row["width"], row["height"], row["noise"], row["tags"]) == (40, 30, 9.0, "noisy; blurred")
+    assert csv_row(row)["noise"] == "9.000"
+    assert score.to_record()["tags"] == ["noisy", "blurred"]
+    assert "noise 9 gray levels" in str(score)
+    assert "  tags: noisy, blurred" in str(score)
+    assert str(ImageScores((score,))) == "a.jpg  4.50  noisy, blurred"
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    [{"chat": sure(4)}, {"nss": sure(5)}, {"nss": None}, {"chat": replace(sure(4), measures=MEASURES)}],
+    ids=["a rater that measures nothing", "an older part", "no rating", "a rater that does not declare it"],
+)
+def test_without_measures_there_are_neither_reasons_nor_tags(ratings) -> None:
+    score = measured(**ratings)
+    assert (score.measures, score.tags) == ({}, ())
+    assert not {"tags", *reasons.REASONS} & score.to_dict().keys()
+    assert "tags" not in score.to_record()
+    assert "tags" not in str(score)
+
+
+def test_a_description_is_a_column_and_a_line() -> None:
+    score = measured(**{"hf:model": replace(sure(4), description="a dog in fog")})
+    assert score.description == score.to_dict()["description"] == "a dog in fog"
+    assert "  a dog in fog" in str(score)
 
 
 def test_a_second_aspect_has_columns_under_its_label() -> None:

@@ -64,6 +64,17 @@ def test_the_guide_shows_what_a_photo_costs_by_two_profiles_as_measured():
     assert numbers == [round(row[kind], 1) for kind in kinds for row in rows]
 
 
+def test_the_guide_shows_what_a_first_look_costs_as_measured():
+    measured = json.loads((FOLDER.parent / "bench" / "first_look.json").read_text(encoding="utf-8"))
+    rows = [measured[size] for size in ("as they are", "12 megapixels")]
+    (said,) = re.findall(r"A photo takes (.*?)\(\[results/bench/first_look", TEXT, re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"\d+(?= ms)", said)]
+    times = [row["milliseconds of a photo"][name] for row in rows for name in ("zeroiqa", "cleanvision")]
+    assert numbers == [round(time) for time in times]
+    assert rows[0]["size of the first"] == "512 x 512"
+    assert all(max(row["ratio of a photo"]) <= 1 for row in rows)
+
+
 def test_the_tables_of_the_whole_chain_are_what_its_commands_printed():
     facts = json.loads((FOLDER / "evaluation.json").read_text(encoding="utf-8"))
     for name, digest in facts["tables_sha256"].items():

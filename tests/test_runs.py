@@ -28,10 +28,10 @@ from zeroiqa.settings import load_settings
 ROOT = Path(__file__).parents[1]
 CHOICES = {"segmenter": "grid", "raters": ("fake", "fake:2"), "lambda": 0.5}
 GOLDEN = """\
-path,score,s_global,s_local,score_fake,score_fake:2,disagreement,mass,n_regions,status,error,warnings
-a.png,4.482085,4.303002,4.840250,5.077469,3.886701,0.595384,0.918359,6,ok,,
-b.png,4.211224,4.447363,3.738945,4.158583,4.263864,0.052640,0.904687,6,ok,,
-c.png,,,,,,,,,error,c.png is not an image that can be read: it begins with b'no image'.,
+path,score,s_global,s_local,score_fake,score_fake:2,disagreement,mass,n_regions,width,height,status,error,warnings
+a.png,4.482085,4.303002,4.840250,5.077469,3.886701,0.595384,0.918359,6,80,64,ok,,
+b.png,4.211224,4.447363,3.738945,4.158583,4.263864,0.052640,0.904687,6,80,64,ok,,
+c.png,,,,,,,,,,,error,c.png is not an image that can be read: it begins with b'no image'.,
 """
 
 
@@ -140,7 +140,7 @@ def test_run_without_images_is_finished(tmp_path):
 
 def test_whole_images_have_no_regions(photos):
     run = finish("run", photos, crop="whole")
-    assert {row["n_regions"] for row in read_csv(run)} == {"0"}
+    assert {(row["n_regions"], row["s_local"]) for row in read_csv(run)} == {("", "")}
     assert {row["status"] for row in read_csv(run)} == {"ok"}
 
 

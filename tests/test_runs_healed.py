@@ -63,7 +63,7 @@ def test_run_of_an_older_format_heals(photos):
     """Written before there were revisions: no cause beside the errors, no generation in the events."""
     score()
     path = Path("run", record.NAME)
-    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
+    path.write_text(path.read_text().replace(f'"format": {record.FORMAT}', '"format": 2'))
     for part in Path("run").rglob("part-*"):
         older = pq.read_table(part).drop_columns("cause")
         pq.write_table(older, part)
@@ -77,7 +77,7 @@ def test_run_of_an_older_format_heals(photos):
     photo(4).save("photos/04.png")
     mount()
     assert "2 images with an error are computed again" in score()
-    assert json.loads(path.read_text())["format"] == 3
+    assert json.loads(path.read_text())["format"] == record.FORMAT
     assert same_as_new()
 
 

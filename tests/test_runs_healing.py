@@ -169,10 +169,10 @@ def test_only_what_failed_of_an_ensemble_is_tried_again(photos, monkeypatch):
     """An image that one of the raters could not rate keeps its regions and what the others said."""
     rate = stages.rate_images
 
-    def failing(images, rater, method):
+    def failing(images, rater, method, *known):
         if rater.id.endswith("=2") and images and images[0][0].name.endswith("/05.png"):
             raise ImageError("photos/05.png: the server is away.")
-        return rate(images, rater, method)
+        return rate(images, rater, method, *known)
 
     with monkeypatch.context() as broken_server:
         broken_server.setattr(stages, "rate_images", failing)
@@ -180,7 +180,9 @@ def test_only_what_failed_of_an_ensemble_is_tried_again(photos, monkeypatch):
     assert statuses()["05"] == "error"
     asked = []
     with monkeypatch.context() as watched:
-        watched.setattr(stages, "rate_images", lambda i, r, m: asked.append((len(i), r.id)) or rate(i, r, m))
+        watched.setattr(
+            stages, "rate_images", lambda i, r, *more: asked.append((len(i), r.id)) or rate(i, r, *more)
+        )
         watched.setattr(items, "find_regions", lambda *_: pytest.fail("regions were found again"))
         said = score("--rater", "fake:2", "--retry-errors")
     assert "3 images with an error are computed again: 3 tried again." in said

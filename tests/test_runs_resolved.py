@@ -87,7 +87,7 @@ def test_each_rater_and_the_segmenter_are_built_once_and_a_server_is_probed_once
     builds: Counter[str], server: ChatServer, arguments: tuple[str, ...], begun: bool
 ) -> None:
     asked = f"openai:{server.url}"
-    choices = ("--rater", "nss", "--rater", asked, "--segmenter", "grid:2x1")
+    choices = ("--rater", "nss", "--rater", asked, "--segmenter", "grid:2x1", "--regions")
     if begun:
         begin(*choices)
         builds.clear()
@@ -178,7 +178,8 @@ def test_a_hub_that_cannot_be_reached_is_knocked_at_once(hub: Hub, monkeypatch: 
 
 
 def chosen(**choices: object) -> Settings:
-    return load_settings("embedded", {"segmenter": "grid", "raters": ["nss", "fake"], **choices})
+    own = {"segmenter": "grid", "raters": ["nss", "fake"], "lam": 1.0}
+    return load_settings("embedded", {**own, **choices})
 
 
 def test_what_is_resolved_is_built_once_and_stays(builds: Counter[str]) -> None:
@@ -191,7 +192,8 @@ def test_what_is_resolved_is_built_once_and_stays(builds: Counter[str]) -> None:
 
 def test_a_run_keeps_its_id() -> None:
     """Ids of version 94000d4: what it began is found, opened and gone on with."""
-    settings = load_settings("embedded", {"segmenter": "grid:2x1", "raters": ("fake:2",)})
+    choices = {"segmenter": "grid:2x1", "raters": ("fake:2",), "regions": True}
+    settings = load_settings("embedded", choices)
     images = [ImageRef("a.png", 1), ImageRef("b/c.png", 2)]
     assert run_id(settings, images) == "3dd66fa85031dbe6c30817237ee52d48d3c2934b5cf7df6448463f77abb4831b"
     named = run_id(resolve(settings), images, Naming(("photos",)))

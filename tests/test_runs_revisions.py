@@ -105,11 +105,11 @@ def test_number_of_a_lost_revision_is_not_given_again(folder):
 
 def test_older_run_gets_the_format_that_knows_revisions(folder):
     path = folder / record.NAME
-    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
+    path.write_text(path.read_text().replace(f'"format": {record.FORMAT}', '"format": 2'))
     before = record.read_record(folder)
     assert before["format"] == 2
     revisions.add(folder, [Change(0, "retried")])
-    assert record.read_record(folder) == {**before, "format": 3}
+    assert record.read_record(folder) == {**before, "format": record.FORMAT}
 
 
 @pytest.mark.parametrize("damage", ["cut", "word", "image"])

@@ -47,7 +47,7 @@ class TogetherSegmenter(GridSegmenter):
 
 def run_with(folder, segmenter, monkeypatch):
     """Regions of every image, or its error."""
-    settings = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake"]})
+    settings = load_settings("embedded", {"segmenter": "grid:2x2", "raters": ["fake"], "regions": True})
     with monkeypatch.context() as patched:
         patched.setattr(resolved, "new_segmenter", lambda *_: segmenter)
         run = runs.open_run(Path(folder), settings, find_images(["photos"]), preset="embedded")
@@ -89,6 +89,7 @@ def test_a_segmenter_that_is_unusable_stops_the_run_which_can_be_resumed(monkeyp
 def test_sam2_in_a_run_gives_the_regions_of_one_image_after_the_other(tiny_sam2):
     pytest.importorskip("sam2")
     choices = {"segmenter": f"sam2:{tiny_sam2}", "granularity": LOOSE, "raters": ["fake"], "device": "cpu"}
+    choices["regions"] = True
     settings = load_settings("embedded", choices)
     sources = find_images(["photos"])
     run = runs.open_run(Path("run"), settings, sources, preset="embedded")

@@ -59,7 +59,7 @@ def run(tmp_path, monkeypatch):
     """One shard of one image; two raters."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("a.png")
-    choices = {"segmenter": "grid", "raters": ("fake", "fake:2")}
+    choices = {"segmenter": "grid", "raters": ("fake", "fake:2"), "regions": True}
     sources = find_images(["a.png"])
     return runs.open_run(Path("run"), load_settings("embedded", choices), sources, preset="embedded")
 

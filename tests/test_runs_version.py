@@ -19,7 +19,7 @@ FAKE = ("--segmenter", "grid", "--rater", "fake")
 @pytest.fixture
 def old_run(give: Callable[..., Done], tmp_path: Path) -> Path:
     """A finished run that says that version 1 began it."""
-    assert give(tmp_path, "score", CAT, COFFEE, ROCKET, *FAKE, "-o", "run").returncode == 0
+    assert give(tmp_path, "score", CAT, COFFEE, ROCKET, *FAKE, "--regions", "-o", "run").returncode == 0
     path = tmp_path / "run" / "run.json"
     record = json.loads(path.read_text("utf-8"))
     record["identity"]["method_version"] = 1

@@ -21,7 +21,8 @@ def forecast(spending=Spending(), **choices):  # noqa: B008
 
 
 def test_what_needs_no_weights_is_measured_and_the_cost_is_the_sum():
-    found = forecast(Spending(price=2.0, devices=4), raters=["fake"])
+    assert forecast(Spending(), raters=["fake"]).views_per_image == 1.0  # lambda is 0
+    found = forecast(Spending(price=2.0, devices=4), raters=["fake"], regions=True)
     assert (found.views_per_image, found.views_source) == (7.0, "measured on 5 of the images")
     assert (found.models, found.memory) == (0, "no weights of raters")
     assert [step.what for step in found.steps] == ["decoding", "segmenting"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
     from zeroiqa.curation.select import select
     from zeroiqa.errors import ImageError, UserError
+    from zeroiqa.evaluation.calibrate import Calibrated, calibrate
     from zeroiqa.evaluation.compare import compare
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
@@ -34,6 +35,7 @@ __all__ = [
     "select",
     "evaluate",
     "compare",
+    "calibrate",
     "Method",
     "Run",
     "RunProgress",
@@ -41,6 +43,7 @@ __all__ = [
     "ImageScores",
     "Evaluation",
     "Comparison",
+    "Calibrated",
     "UserError",
     "ImageError",
     "__version__",
@@ -57,11 +60,13 @@ _HOME = {
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
     "compare": "evaluation.compare",
+    "calibrate": "evaluation.calibrate",
     "Method": "pipeline",
     "ImageScore": "results",
     "ImageScores": "image_scores",
     "Evaluation": "evaluation.evaluate",
     "Comparison": "evaluation.comparison",
+    "Calibrated": "evaluation.calibrate",
     "UserError": "errors",
     "ImageError": "errors",
 }

@@ -67,7 +67,7 @@ class Answers:
 _LEAST = ("smallest", "smallest_region")
 _COUNTS = tuple(each.name for each in fields(Answers) if each.name not in ("limit", *_LEAST))
 LATER_COUNTS = ("no_numbers", "no_number_regions", "described", "measured")
-"""Those that older versions did not store: their ratings have no answers and no descriptions."""
+"""Those that older versions did not store: their ratings have no answers, measures and descriptions."""
 
 
 def check_kinds(readout: Readout, kinds: Mapping[str, Kind]) -> None:
@@ -133,6 +133,7 @@ def count_answers(
         unanswered=sum(rating is None for rating in ratings[1:]),
         no_numbers=int(_is_no_number(kind, ratings[0])),
         no_number_regions=sum(_is_no_number(kind, rating) for rating in ratings[1:]),
+        measured=int(ratings[0] is not None and bool(ratings[0].measures)),
         described=int(bool(ratings[0] and ratings[0].description)),
         smallest=whole,
         smallest_region=min(known, default=None),

@@ -22,14 +22,15 @@ from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.executors.choice import ExecutorChoice
-from zeroiqa.runs.identity import PLACE_AND_PERMISSION
+from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, SEGMENTED
 from zeroiqa.runs.limits import parse_limit
 from zeroiqa.runs.naming import naming_of
+from zeroiqa.runs.opening import going_on
 from zeroiqa.runs.resolved import resolve
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.slices import parse_slice
 from zeroiqa.runs.work import Track, work_on
-from zeroiqa.settings import DEFAULT_PRESET, Settings, load_settings, settings_from_dict
+from zeroiqa.settings import DEFAULT_PRESET, Settings, key_of, load_settings, settings_from_dict
 from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
 
@@ -71,6 +72,7 @@ class Overrides(TypedDict, total=False):
     count_weight: float
     background: str
     max_pixels: int
+    scale: str
     device: str
     dtype: str
     segmenter_dtype: str
@@ -96,9 +98,15 @@ def load_method(
         **overrides: Fields of the preset to replace, such as `lam=1.0` or `crop="mask"`.
 
     Raises:
-        UserError: a name is unknown or a value out of its range.
+        UserError: a name is unknown or a value out of its range; or `scale` is given, which is of runs.
     """
-    return build_method(load_settings(preset, overrides), image_seconds=image_seconds)
+    settings = load_settings(preset, overrides)
+    if settings.scale != "declared":
+        raise UserError(
+            f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it "
+            "to zeroiqa.run, or leave it out."
+        )
+    return build_method(settings, image_seconds=image_seconds)
 
 
 def score(image: ImageLike, *, prompt: str | None = None, method: Method | None = None) -> ImageScore:
@@ -284,8 +292,9 @@ def run(
     executors = ExecutorChoice(workers, ray, gpus)
     limit = None if max_failures is None else parse_limit(max_failures)
     if images is None:
-        opened = resume_run(_reopened(folder, overrides), choices=choices, tell=tell)
-        executor = executors.executor(opened.n_images, opened.settings)
+        there, wanted = _reopened(folder, overrides)
+        executor = executors.executor(there.n_images, wanted)
+        opened = resume_run(there, choices=choices, regions=wanted.makes_regions, tell=tell)
     else:
         settings = load_settings(preset, overrides) if settings is None else settings
         named = [images] if isinstance(images, str | os.PathLike) else images
@@ -293,10 +302,11 @@ def run(
         selection = Selection.of(include, exclude)
         sources = find_images(names, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(names, selection=selection, sidecar_prompts=sidecar_prompts, exact=exact)
-        executor = executors.executor(len(sources), settings)  # refuses before anything is written
         resolved = resolve(settings)
-        there = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
-        opened = begin_run(there, resolved, sources, preset, naming=naming, choices=choices, tell=tell)
+        place = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
+        resolved = going_on(place, resolved)
+        executor = executors.executor(len(sources), resolved.settings)  # before anything is written
+        opened = begin_run(place, resolved, sources, preset, naming=naming, choices=choices, tell=tell)
     work = work_on(opened, executor, _track(on_progress), slice=choices.slice, limit=limit)
     work.finish()
     for sentence in work.conclusion():
@@ -328,22 +338,28 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     return runs.load_run(_location(folder))
 
 
-def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> Run:
-    """The run of a folder, perhaps on another device.
+def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> tuple[Run, Settings]:
+    """The run of a folder, perhaps on another device; and its settings, with other arithmetic or regions.
 
     Raises:
         UserError: there is none, or its settings shall be others.
     """
     if folder is None:
         raise UserError("Name the images; or the folder of a run that shall go on.")
-    others = sorted(overrides.keys() - {*PLACE_AND_PERMISSION})
+    others = sorted(
+        name for name in overrides if key_of(name) not in (*ARITHMETIC, SEGMENTED, *PLACE_AND_PERMISSION)
+    )
     if others:
         raise UserError(
             f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
             "name the images, too."
         )
     there = load_run(folder)
-    return replace(there, settings=settings_from_dict({**there.settings.to_dict(), **overrides}, "the call"))
+    changes = {key_of(name): value for name, value in overrides.items()}
+    placed = {name: changes[name] for name in changes.keys() & {*PLACE_AND_PERMISSION}}
+    own = there.settings.to_dict()
+    opened = replace(there, settings=settings_from_dict({**own, **placed}, "the call"))
+    return opened, settings_from_dict({**own, **changes}, "the call")
 
 
 def _location(folder: str | os.PathLike[str]) -> Location:

@@ -28,7 +28,6 @@ from zeroiqa.views import cut_views
 from zeroiqa.weights.options import ModelOptions
 from zeroiqa.weights.replies import Replies
 
-
 OfWhole: TypeAlias = Mapping[str, Rating | None] | None
 """Standard name -> rating of the whole image; None where it is not known."""
 
@@ -117,6 +116,14 @@ def new_segmenter(settings: Settings, replies: Replies | None = None) -> Segment
     return segmenter_of(settings.segmenter, settings.segmenter_options(replies))
 
 
+def with_masks(method: Method, settings: Settings) -> Method:
+    """The same method, whose regions keep their masks whatever the views are cut by; no score changes."""
+    if method.segmenter is None:
+        return method
+    options = replace(settings.segmenter_options(), masks=True)
+    return replace(method, segmenter=segmenter_of(settings.segmenter, options))
+
+
 def assemble(
     settings: Settings,
     raters: Mapping[str, Rater],
@@ -162,6 +169,17 @@ def score_image(image: Image, method: Method) -> ImageScore:
     return score
 
 
+def explain_image(image: Image, method: Method) -> tuple[RatedImage, ImageScore]:
+    """The score of one image, with the regions and ratings that it is made of.
+
+    Raises:
+        ImageError: it cannot be segmented or rated.
+    """
+    with image_errors(image.name):
+        (rated,) = _rate_all([image], method)
+        return rated, _score(image, rated, method)
+
+
 def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
     """Score several images by one call of the segmenter and of each rater; one that fails has an error."""
 
@@ -179,12 +197,17 @@ def score_together(images: Sequence[Image], method: Method) -> list[ImageScore]:
 
 
 def _score_all(images: Sequence[Image], method: Method) -> list[ImageScore]:
+    rated = _rate_all(images, method)
+    return [_score(image, each, method) for image, each in zip(images, rated, strict=True)]
+
+
+def _rate_all(images: Sequence[Image], method: Method) -> list[RatedImage]:
     regions = find_regions(images, method)
     pairs = list(zip(images, regions, strict=True))
     ratings = {name: rate_images(pairs, rater, method) for name, rater in method.raters.items()}
     return [
-        _score(image, RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()}), method)
-        for index, (image, found) in enumerate(pairs)
+        RatedImage(found, {name: of_all[index] for name, of_all in ratings.items()})
+        for index, found in enumerate(regions)
     ]
 
 

@@ -12,6 +12,7 @@ from zeroiqa.answers import Answers, count_answers, image_warnings
 from zeroiqa.averaging import average, not_averaged, score_labels
 from zeroiqa.errors import ImageError, UnreachableError
 from zeroiqa.names import harmless
+from zeroiqa.raters import declared
 from zeroiqa.reasons import DECIMALS, REASONS, reasons_of, tags_of
 from zeroiqa.types import RatedImage, Region
 
@@ -59,6 +60,8 @@ class ImageScore:
     """What is wrong with the image by these measures, the worst first; three at most."""
     description: str | None = None
     """What a model says of the image in a sentence of its own, where it was asked to."""
+    presented: Mapping[str, float | None] = field(default_factory=dict)
+    """What tables show beside the score: column -> the same in another unit (`zeroiqa.runs.presentation`)."""
     segmented: bool = False
     """Whether regions were looked for."""
 
@@ -129,7 +132,7 @@ class ImageScore:
 
     @property
     def leading(self) -> Score | None:
-        """What `score` is of, with what the whole image and each region add to it; None where there is none."""
+        """What `score` is of, with what the whole image and each region add to it; None without one."""
         return self._first
 
     @property
@@ -149,12 +152,11 @@ class ImageScore:
     def to_dict(self) -> dict[str, Any]:
         """The flat row of scores.csv; a missing value is None. Reasons and tags are missing as a whole where
         nothing was measured, and so is the description where there is none."""
-        row: dict[str, Any] = {"path": self.path}
+        row: dict[str, Any] = {"path": self.path, "score": None, **self.presented}
         for position, label in enumerate(self._labels):
             if label in self.scores:
                 prefix = "" if position == 0 else f"{label}_"
                 row |= _columns(prefix, self.scores[label]) | {f"{prefix}mass": self._mass(label)}
-        row.setdefault("score", None)
         if self.lower_is_better:
             row["better"] = "lower"
         return row | {
@@ -283,10 +285,10 @@ def score_rated(
         }
         for standard in asked
     }
-    declared = {labels[standard]: scales[standard] for standard in labels if standard in scales}
+    between = {labels[standard]: scales[standard] for standard in labels if standard in scales}
     if led != every:
         scores = {led[0]: average(list(scores.values()), aggregation), **scores}
-        declared = {led[0]: declared[every[0]], **declared} if declared else {}
+        between = {led[0]: between[every[0]], **between} if between else {}
     said = (*_doubts(every, answers, aggregation.readout), *warnings)
     measures = reasons_of(_whole(rated, "measures") or {})
     return ImageScore(
@@ -298,7 +300,7 @@ def score_rated(
         lower_is_better,
         led,
         answers,
-        declared,
+        between,
         size=size,
         measures=measures,
         tags=tags_of(measures),
@@ -308,8 +310,10 @@ def score_rated(
 
 
 def _whole(rated: RatedImage, name: Literal["measures", "description"]) -> Any:
-    """What the first rater that has such a thing holds of the whole image; None where none has."""
-    ratings = (by_view[0] for by_standard in rated.ratings.values() for by_view in by_standard.values())
+    """What the first rater that declares to give such a thing holds of the whole image, or None."""
+    declares = "gives_measures" if name == "measures" else "describes"
+    giving = (of for rater, of in rated.ratings.items() if getattr(declared(rater), declares))
+    ratings = (by_view[0] for by_standard in giving for by_view in by_standard.values())
     return next((found for rating in ratings if rating and (found := getattr(rating, name))), None)
 
 

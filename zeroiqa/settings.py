@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
 from zeroiqa.errors import UserError
@@ -25,6 +25,8 @@ from zeroiqa.weights.options import Attention, ModelOptions
 from zeroiqa.weights.replies import Replies
 
 DEFAULT_PRESET = "embedded"
+
+Shown: TypeAlias = Literal["declared", "0-100", "percentile"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Settings:
     without the sum of the objects' areas (remainder), which is less where objects overlap."""
     segmenter_dtype: Dtype = ModelOptions.dtype
     """Type that the segmenter computes in; auto is that of `dtype`."""
+    scale: Shown = "declared"
+    """What tables show beside each score: nothing (declared: the score is on the scale of its standard), the
+    same from 0 to 100, or its percentile in the run; no score moves."""
     regions: bool = False
     """Whether regions are found and rated though lambda is 0, where they count for nothing."""
     device: str = ModelOptions.device
@@ -206,6 +211,7 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     settings = settings_from_dict(fields, f"preset {preset}")
     if not settings.raters:
         raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
+    find_segmenter(settings.segmenter)  # a slip is one though no regions are made
     check_describers(settings)
     return settings
 
@@ -286,8 +292,8 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
             )
     if settings.regions and settings.crop == "whole":
         raise UserError(
-            f"The setting regions is true, and crop is whole, which shows none ({origin}); take the crop bbox or "
-            "mask, or leave the regions out."
+            f"The setting regions is true, and crop is whole, which shows none ({origin}); choose the crop "
+            "bbox or mask, or leave the regions out."
         )
     alone = next((name for name in settings.raters if find_rater(name).own_scale), None)
     if alone is not None and len(settings.raters) > 1:

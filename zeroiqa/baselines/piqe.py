@@ -53,7 +53,7 @@ def piqe(pixels: Pixels, *, inside: Mask | None = None) -> float | None:
         inside.
     """
     gray, inside = gray_plane(mirrored(pixels, BLOCK)), mirrored_mask(inside, BLOCK)
-    blocks = _blocks(normalised(gray, *local_contrast(gray, inside)))
+    blocks = _blocks(normalised(gray, local_contrast(gray, inside)))
     if inside is not None:
         blocks = blocks[_blocks(inside).all(axis=(1, 2))]
         if len(blocks) == 0:

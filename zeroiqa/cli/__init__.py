@@ -12,12 +12,17 @@ import click
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
+from zeroiqa.cli.commands.calibrate import calibrate
 from zeroiqa.cli.commands.compare import compare
 from zeroiqa.cli.commands.datasets import datasets
+from zeroiqa.cli.commands.diff import diff
 from zeroiqa.cli.commands.evaluate import evaluate
+from zeroiqa.cli.commands.explain import explain
+from zeroiqa.cli.commands.export import export
 from zeroiqa.cli.commands.head import head
 from zeroiqa.cli.commands.merge import merge
 from zeroiqa.cli.commands.models import models
+from zeroiqa.cli.commands.report import report
 from zeroiqa.cli.commands.rescore import rescore
 from zeroiqa.cli.commands.score import score
 from zeroiqa.cli.commands.segment import segment
@@ -45,7 +50,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(score, segment, rescore, merge, status, verify),
-    select,
+    *(report, explain, select, export, diff, calibrate),
     *(evaluate, compare, ablate, upper_bound, head),
     *(standards, models, baselines, datasets, bench),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.progress import progress
 from zeroiqa.cli.requested import RequestedTable, save_option, table_file
 from zeroiqa.cli.running import carry_out, tell
+from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
@@ -70,14 +72,25 @@ class Job:
         sources: list[ImageRef],
         preset: str,
         naming: Naming | None,
+        about_regions: Sequence[str] = (),
     ) -> None:
         """Create a run, or open the one that is there, and do what is asked for of it.
+
+        Args:
+            paths: What was named.
+            output: Where it goes, if that was said.
+            settings: How to score.
+            sources: The images.
+            preset: Where the settings came from.
+            naming: What led to the images.
+            about_regions: Options that were given and count where there are regions.
 
         Raises:
             click.UsageError: what is asked for does not go together.
             UserError: the folder holds another run, or the run cannot go on.
         """
         from zeroiqa.runs.begin import begin_run, default_folder, foreseen
+        from zeroiqa.runs.opening import going_on
         from zeroiqa.runs.resolved import resolve
 
         self._check_slice()
@@ -86,14 +99,17 @@ class Job:
             raise click.UsageError(
                 f"{file} shall hold all rows; give a run folder with -o for a part of them."
             )
-        executor = chosen_executor(self.choice, len(sources), settings)  # refuses before anything is written
-        resolved = resolve(settings)
+        asked, named = resolve(settings), output if file is None else None
 
         def folder() -> Location:
-            there = output if file is None else None
-            return there or default_folder(paths[0], resolved, sources, naming)
+            return named or default_folder(paths[0], asked, sources, naming)
 
-        if self.dry_run:
+        place = None
+        with suppress(*(UserError,) * self.dry_run):  # its name may need weights that are not here
+            place = folder()
+        resolved = asked if place is None else going_on(place, asked)
+        executor = chosen_executor(self.choice, len(sources), resolved.settings)  # before anything is written
+        if place is None or self.dry_run:
             _check_prompts(settings, sources)
             describe(
                 folder,
@@ -105,12 +121,18 @@ class Job:
             )
         else:
             run = begin_run(
-                folder(), resolved, sources, preset, naming=naming, choices=self._choices(), tell=tell
+                place, resolved, sources, preset, naming=naming, choices=self._choices(), tell=tell
             )
+            if about_regions and not run.has_regions:
+                tell(_without_regions(run.settings, about_regions))
             self._do(run, executor, RequestedTable(settings, file, self.save))
 
-    def go_on(self, run: Run) -> None:
+    def go_on(self, run: Run, settings: Settings) -> None:
         """Do what is asked for of a run that exists, with its own images.
+
+        Args:
+            run: The run.
+            settings: Its own, perhaps with other arithmetic and with regions.
 
         Raises:
             click.UsageError: what is asked for needs images.
@@ -121,8 +143,9 @@ class Job:
         if self.add or self.dry_run or self.exact:
             raise click.UsageError("--add, --exact and --dry-run need PATHS, the images.")
         self._check_slice()
-        run = resume_run(run, choices=self._choices(), tell=tell)
-        self._do(run, chosen_executor(self.choice, run.n_images, run.settings), RequestedTable())
+        executor = chosen_executor(self.choice, run.n_images, settings)
+        run = resume_run(run, choices=self._choices(), regions=settings.makes_regions, tell=tell)
+        self._do(run, executor, RequestedTable(settings, save=self.save))
 
     def _choices(self) -> RunChoices:
         from zeroiqa.runs.begin import RunChoices
@@ -159,6 +182,15 @@ class Job:
             aggregation=requested.aggregation(run),  # refused before anything is computed
         )
         carry_out(work, self.style, requested)
+
+
+def _without_regions(settings: Settings, options: Sequence[str]) -> str:
+    """What is said of options on regions where there are none."""
+    does = "does" if len(options) == 1 else "do"
+    said = f"{', '.join(options)} {does} nothing here: no regions are made, since"
+    if settings.crop == "whole":
+        return f"{said} crop is whole; give --crop bbox or mask."
+    return f"{said} lambda is 0; --regions finds and rates them, and --lambda 1 has them count, too."
 
 
 def _check_prompts(settings: Settings, sources: list[ImageRef]) -> None:
@@ -217,8 +249,9 @@ def job_options(command: Command) -> Command:
     return decorated
 
 
-def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
-    """A run that goes on with its own images and settings, perhaps on another device.
+def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> tuple[Run, Settings]:
+    """A run that goes on with its own images and settings, perhaps on another device; and these settings,
+    with other arithmetic, and with regions, where that is wanted.
 
     Args:
         folder: The run's.
@@ -229,14 +262,16 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
         UserError: the folder holds no run.
     """
     from zeroiqa.runs import load_run
-    from zeroiqa.runs.identity import PLACE_AND_PERMISSION
+    from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, SEGMENTED
+    from zeroiqa.settings import key_of, settings_from_dict
 
     if folder is None:
         raise click.UsageError("Name the images; or, with -o, the folder of a run that shall go on.")
+    own = (*ARITHMETIC, SEGMENTED, *PLACE_AND_PERMISSION)
     others = [
         option.opts[0]
         for option in click.get_current_context().command.params
-        if option.name in choices and option.name not in PLACE_AND_PERMISSION
+        if option.name in choices and key_of(option.name) not in own
     ]
     if others:
         raise click.UsageError(
@@ -244,4 +279,7 @@ def existing_run(folder: Location | None, choices: Mapping[str, Any]) -> Run:
             "name the images, too."
         )
     run = load_run(folder)
-    return replace(run, settings=replace(run.settings, **choices))
+    placed = {name: choices[name] for name in choices.keys() & {*PLACE_AND_PERMISSION}}
+    wanted = {**run.settings.to_dict(), **{key_of(name): value for name, value in choices.items()}}
+    settings = settings_from_dict(wanted, "the command")
+    return replace(run, settings=replace(run.settings, **placed)), settings

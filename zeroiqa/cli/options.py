@@ -24,6 +24,28 @@ def with_options(command: Command, *options: Decorator[Command]) -> Command:
     return command
 
 
+def raters_option(command: Command) -> Command:
+    """Who rates."""
+    return setting(
+        "raters",
+        "nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER, openai:URL#MODEL; repeat "
+        "for an ensemble.",
+        option="--rater",
+    )(command)
+
+
+def standards_option(command: Command) -> Command:
+    """What is asked."""
+    return setting("standards", "Name or TOML file; repeat for several.", option="--standard")(command)
+
+
+def sidecar_option(command: Command) -> Command:
+    """Where text prompts may come from."""
+    return click.option(
+        "--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt."
+    )(command)
+
+
 _SHARE = click.FloatRange(0, 1)
 
 
@@ -94,6 +116,15 @@ def arithmetic_options(command: Command) -> Command:
             type=_SHARE,
         ),
     )
+
+
+def scale_option(command: Command) -> Command:
+    """What tables show beside the scores."""
+    return setting(
+        "scale",
+        "Show each score also from 0 to 100 (a column score_0_100) or as its percentile in the run (a column "
+        "percentile); the column score stays.",
+    )(command)
 
 
 def segmenter_options(command: Command) -> Command:
@@ -201,7 +232,8 @@ def pickle_option(command: Command) -> Command:
     return setting("allow_pickle", "Read weights that are not safetensors.")(command)
 
 
-def _machine_readable(_: click.Context, __: click.Parameter, style: str) -> str:
+def machine_readable(_: click.Context, __: click.Parameter, style: str) -> str:
+    """Standard output is UTF-8 where what is printed is for programs."""
     if style not in ("table", "markdown", "latex"):
         write_machine_readable()
     return style
@@ -215,7 +247,7 @@ def format_option(command: Command) -> Command:
         type=click.Choice(["table", "csv", "excel-csv", "json", "jsonl"]),
         default="table",
         show_default=True,
-        callback=_machine_readable,
+        callback=machine_readable,
         help="What to print: the worst and best images, or every row; excel-csv is for spreadsheets: what "
         "would be a formula there (a name that begins with =, +, - or @) gets a ' before it.",
     )(command)
@@ -231,7 +263,7 @@ def table_options(command: Command) -> Command:
             type=click.Choice(["table", "markdown", "latex", "csv", "excel-csv", "json", "jsonl"]),
             default="table",
             show_default=True,
-            callback=_machine_readable,
+            callback=machine_readable,
             help="Tables to read, or for programs one record for each number, in full precision.",
         ),
         click.option(

@@ -141,7 +141,8 @@ class _Summary:
         if not self.count:
             return
         lower = "    (lower is better; the best first)" if self.first[0][2].lower_is_better else ""
-        yield f"score  whole  {'regions  n   ' * self.regions}image{lower}"
+        beside = "".join(f"  {column}" for column in self.first[0][2].presented)
+        yield f"score{beside}  whole  {'regions  n   ' * self.regions}image{lower}"
         if self.count == len(self.first):
             yield from self._lines(sorted(self.first, reverse=True))
             return
@@ -177,9 +178,11 @@ def _keep(heap: list[_Entry], entry: _Entry) -> None:
 def _line(result: ImageScore, *, regions: bool) -> str:
     why = f"  ({', '.join(result.tags)})" if result.tags else ""
     note = f"  ! {result.warnings[0]}" if result.warnings else ""
+    columns = result.presented.items()
+    beside = "".join(_number(value, len(name) + 2) for name, value in columns)
     of_regions = f"{_number(result.s_local, 7)}  {len(result.regions):<2}  " if regions else ""
     return (
-        f"{_number(result.score, 5)}  {_number(result.s_global, 5)}  {of_regions}"
+        f"{_number(result.score, 5)}{beside}  {_number(result.s_global, 5)}  {of_regions}"
         f"{printable(result.path)}{why}{note}"
     )
 

@@ -16,6 +16,7 @@ from zeroiqa.files.storage import Location
 if TYPE_CHECKING:
     from zeroiqa.aggregate import Aggregation
     from zeroiqa.runs import Run
+    from zeroiqa.runs.presentation import Presentation
     from zeroiqa.settings import Settings
 
 STYLES = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "jsonl"}
@@ -103,7 +104,13 @@ def folder_only(output: Location) -> None:
         raise UserError(f"{printable(str(output))} is the name of a file; give that of a folder with -o.")
 
 
-def write_table(run: Run, aggregation: Aggregation | None, path: Location, style: str = "") -> None:
+def write_table(
+    run: Run,
+    aggregation: Aggregation | None,
+    path: Location,
+    style: str = "",
+    shown: Presentation | None = None,
+) -> None:
     """Write every row to a file, in the way that its suffix says.
 
     Args:
@@ -111,22 +118,24 @@ def write_table(run: Run, aggregation: Aggregation | None, path: Location, style
         aggregation: How; the run's own way if None.
         path: Of the file.
         style: One of `csv_writer.STYLES`, for a file of separated values.
+        shown: What it has beside the scores; if left out, what the run's settings say.
 
     Raises:
         UserError: it cannot be written.
     """
     from zeroiqa.cli.output import write_rows
     from zeroiqa.files.atomic import replaced
-    from zeroiqa.runs import iter_scores, score_columns
+    from zeroiqa.runs.presentation import presented
     from zeroiqa.runs.score_files import write_parquet
 
-    columns, kind = score_columns(run, aggregation), STYLES.get(path.suffix.lower(), "csv")
+    kind = STYLES.get(path.suffix.lower(), "csv")
+    columns, results = presented(run, aggregation, shown)
     with replaced(path) as file:
         if kind == "parquet":
-            write_parquet(iter_scores(run, aggregation), columns, file)
+            write_parquet(results, columns, file)
             return
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        write_rows(iter_scores(run, aggregation), style if kind == "csv" and style else kind, columns, text)
+        write_rows(results, style if kind == "csv" and style else kind, columns, text)
         text.detach()
 
 

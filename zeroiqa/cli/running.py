@@ -22,23 +22,32 @@ def tell(sentence: str) -> None:
 def carry_out(work: Work, style: str, requested: RequestedTable) -> None:
     """Do what is left of a run, or of a slice of it; print its results and write its scores."""
     from zeroiqa.cli.output import table, write_rows
-    from zeroiqa.runs import iter_scores, score_columns
+    from zeroiqa.guards.heap import keep_freed_memory
+    from zeroiqa.runs.presentation import presentation, presented
 
+    keep_freed_memory()
     try:
-        if style == "table":
+        if style == "table" or work.run.settings.scale == "percentile":
             work.finish()  # before anything is printed
             kept = requested.keep(work.run) if work.written else []
+            shown = presentation(work.run, work.aggregation)
             shards = None if work.slice is None else work.shards
-            for line in table(iter_scores(work.run, work.aggregation, shards)):
-                say(line)
+            columns, results = presented(work.run, work.aggregation, shown, shards)
+            if style == "table":
+                for line in table(results):
+                    say(line)
+            else:
+                write_rows(results, style, columns, sys.stdout)
         else:
-            results = work.results()
-            write_rows(results, style, score_columns(work.run, work.aggregation), sys.stdout)
+            shown = presentation(work.run, work.aggregation)
+            columns, _ = presented(work.run, work.aggregation, shown)
+            results = shown.of(work.results())
+            write_rows(results, style, columns, sys.stdout)
             for _ in results:  # nobody reads any more; the run is what counts
                 pass
             kept = requested.keep(work.run) if work.written else []
     except KeyboardInterrupt:
         tell(f"Stopped. {work.run.folder} keeps what is finished; the same command goes on from there.")
         raise click.exceptions.Exit(130) from None
-    for line in (*work.conclusion(), *kept):
+    for line in (*shown.notes, *work.conclusion(), *kept):
         tell(line)

@@ -64,6 +64,8 @@ class Joined:
     """Sentences, without full stops: what does not count, with counts; how images were matched."""
     turned: bool = False
     """Whether the dataset's numbers were negated, as lower is better there."""
+    paths: tuple[str, ...] = ()
+    """As they were scored; empty where they are not known."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -77,6 +79,7 @@ class Joined:
             scores=self.scores[chosen],
             opinions=self.opinions[chosen],
             groups=tuple(self.groups[row] for row in chosen),
+            paths=tuple(self.paths[row] for row in chosen) if self.paths else (),
         )
 
 
@@ -148,6 +151,7 @@ def join(
         groups=tuple(sample.groups for sample in both),
         notes=(*left_out_note(left_out), *matched.notes),
         turned=direction < 0,
+        paths=tuple(matched.paths[sample.name] for sample in both),
     )
 
 

@@ -33,6 +33,8 @@ class Matched(NamedTuple):
     """Scored images that the dataset does not have."""
     notes: tuple[str, ...]
     """Sentences, without full stops, on how the images were matched."""
+    paths: dict[str, str]
+    """Name of the sample -> path of the image as it was scored."""
 
 
 def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched:
@@ -73,7 +75,7 @@ def match(scored: Iterable[Scored], dataset: Dataset, origin: Origin) -> Matched
             twice.append(path)
     if not scores:
         raise NothingInCommonError(_nothing(len(unmatched), example, dataset, origin))
-    return Matched(scores, unmatched, _notes(by_end, by_stem, twice, dataset, origin))
+    return Matched(scores, unmatched, _notes(by_end, by_stem, twice, dataset, origin), paths)
 
 
 def _find(path: str, images: NamedImages, dataset: Dataset, origin: Origin) -> Found | None:

@@ -1,1 +1,1 @@
-"""A run as files for other tools: COCO, FiftyOne, XMP side-cars, Hugging Face image folders."""
+"""The images of a run with their scores as files for other tools: one file for each format."""

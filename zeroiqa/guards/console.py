@@ -120,6 +120,14 @@ def write_machine_readable(errors: str = "backslashreplace") -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors=errors, newline="\n")
 
 
+def shows_blocks() -> bool:
+    """Whether standard output can show signs such as the blocks of bars."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # text in memory takes every sign
+    if not encoding.lower().startswith("utf"):
+        return False
+    return os.environ.get("TERM") != "dumb" or not sys.stdout.isatty()
+
+
 def finish(code: int) -> int:
     """The exit code; 1, with a sentence, if results were lost on their way, unless their reader left."""
     try:

@@ -333,8 +333,8 @@ def _decoded(
     _check_size(picture.width, picture.height, policy, shown)
     containers.check_claim(content, picture.width, picture.height, shown)
     if least:
-        longest = max(picture.size)
-        picture.draft(None, tuple(max(1, side * least // longest) for side in picture.size))
+        scale = least / max(picture.size)
+        picture.draft(None, (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
     several = content.several or bool(getattr(picture, "is_animated", False))
     orientation = exif_orientation(content.exif) if content.exif else _orientation(picture)
     return pixels.samples(picture, shown, lambda: reader(BytesIO(content.data))), orientation, several

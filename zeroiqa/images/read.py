@@ -52,6 +52,32 @@ def read(ref: ImageRef, max_pixels: int) -> bytes:
         return content[: most_bytes(content, max_pixels, shown, ref.path)]
 
 
+def pieces(ref: ImageRef) -> Iterator[bytes]:
+    """Every byte of an image's file, object or member as it is now, whatever it holds, piece by piece.
+
+    Raises:
+        UnreachableError: it is not there, or cannot be read.
+        ChangedError: it is a member, and not where it was planned.
+        ImageError: it is no file.
+        UserError: an object store refuses everything or cannot be reached.
+    """
+    shown = printable(ref.path)
+    if ref.content is not None:
+        yield ref.content
+        return
+    with _opened(ref._replace(modified=None), shown) as (file, size, _):
+        if ref.archive is not None:
+            assert ref.offset is not None
+            file.seek(ref.offset - _HEADER)
+            _check_header(ref, file.read(_HEADER), shown)
+        left = size if ref.archive is None else ref.bytes
+        while left and (piece := file.read(min(left, AT_ONCE))):
+            yield piece
+            left -= len(piece)
+    if left:
+        raise ChangedError(f"{shown} is shorter than it says; copy or download it again.")
+
+
 def look(ref: ImageRef) -> tuple[int, int | None]:
     """The size in bytes of the file, object or archive that an image is in, and when it was written.
 
@@ -80,28 +106,35 @@ def _member(file: IO[bytes], ref: ImageRef, max_pixels: int, shown: str) -> byte
     assert ref.offset is not None
     file.seek(ref.offset - _HEADER)
     data = bytes(file.read(_HEADER + min(ref.bytes, AT_ONCE)))
-    name = str(ref.member)
-    try:
-        header = tarfile.TarInfo.frombuf(data[:_HEADER], "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        header = None
-    if (
-        header is None
-        or header.size != ref.bytes
-        or len(data) != _HEADER + min(ref.bytes, AT_ONCE)
-        or (len(name) < _NAME_BYTES and name.isascii() and header.name != name)
-    ):
-        raise ChangedError(
-            f"{shown} is not where it was in the archive when the run was planned: "
-            f"{printable(str(ref.archive))} has changed; give the same command again, which takes the "
-            "archive of now."
-        )
+    _check_header(ref, data[:_HEADER], shown)
+    if len(data) != _HEADER + min(ref.bytes, AT_ONCE):
+        raise _moved_in_archive(ref, shown)
     if not ref.bytes:
         raise ImageError(f"{shown} is empty (0 bytes); pack the archive again.")
     if ref.bytes <= AT_ONCE:
         return data[_HEADER:]
     content = Peek(file, ref.bytes, ref.offset)
     return content[: most_bytes(content, max_pixels, shown, ref.path)]
+
+
+def _check_header(ref: ImageRef, data: bytes, shown: str) -> None:
+    """Refuse a member before which stands another header than that of the planned one."""
+    name = str(ref.member)
+    try:
+        header = tarfile.TarInfo.frombuf(data, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        raise _moved_in_archive(ref, shown) from None
+    named = len(name) >= _NAME_BYTES or not name.isascii() or header.name == name
+    if header.size != ref.bytes or not named:
+        raise _moved_in_archive(ref, shown)
+
+
+def _moved_in_archive(ref: ImageRef, shown: str) -> ChangedError:
+    return ChangedError(
+        f"{shown} is not where it was in the archive when the run was planned: "
+        f"{printable(str(ref.archive))} has changed; give the same command again, which takes the "
+        "archive of now."
+    )
 
 
 @contextmanager

@@ -53,6 +53,27 @@ def read_standard_input(stream: TextIO | None) -> str | Iterator[Listed]:
     head = _read(raw, _BLOCK)
     if begins_like_an_image(head[:HEAD]):
         return _kept(head, raw)
+    return _list(head, raw)
+
+
+def read_list(stream: TextIO | None) -> Iterator[Listed]:
+    """What a list on standard input names.
+
+    Raises:
+        UserError: it is closed, too long, or no list.
+    """
+    if stream is None or stream.closed:
+        raise UserError("Standard input is closed, so - names nothing; pipe a list of paths.")
+    raw: IO[bytes] | None = getattr(stream, "buffer", None)
+    if raw is None:
+        return lists.lines(stream.read())
+    head = _read(raw, _BLOCK)
+    if begins_like_an_image(head[:HEAD]):
+        raise UserError("Standard input is an image, where a list of paths is wanted.")
+    return _list(head, raw)
+
+
+def _list(head: bytes, raw: IO[bytes]) -> Iterator[Listed]:
     if _NO_LIST.match(head) or head[257:262] == b"ustar":
         raise UserError(
             "Standard input is neither a list of paths nor an image that is read; write it to a file and "

@@ -24,7 +24,7 @@ NARROWEST = 30.0
 TOLERANCE = 1e-6
 """A fit has converged once a step takes off less than this share of the squared error. Where the best curve
 is a straight line or an exponential the parameters would wander off for ever, while PLCC no longer moves."""
-STEPS = 1000
+STEPS, ROUGH_STEPS = 1000, 50
 EXACT = 1e-6
 """A fit that leaves less than this share of the variance of the opinions needs no further step."""
 THINNED = 2000
@@ -52,13 +52,17 @@ class Logistic:
         return _rise(top, bottom, (scores - centre) / width)
 
 
-def fit_logistic(x: npt.ArrayLike, y: npt.ArrayLike, parameters: Parameters) -> Logistic | None:
+def fit_logistic(
+    x: npt.ArrayLike, y: npt.ArrayLike, parameters: Parameters, like: Logistic | None = None
+) -> Logistic | None:
     """The curve with the least squared error, by Levenberg-Marquardt from fixed starts.
 
     Args:
         x: Predicted scores, one per image.
         y: Mean opinion scores of the same images.
         parameters: 4 or 5, see `Logistic`.
+        like: A curve of 4 parameters, that of nearly the same images, as of a resample: it is where the fit
+            begins in place of the fixed starts, and what it reaches in 50 steps will do.
 
     Returns:
         The best of the fits that converged; None if none did, if x or y is constant, or if there are no more
@@ -73,10 +77,14 @@ def fit_logistic(x: npt.ArrayLike, y: npt.ArrayLike, parameters: Parameters) -> 
     (scores, middle, width), (opinions, level, height) = _standardise(first), _standardise(second)
     form = FORMS[parameters]
     starts = form.starts(scores, opinions)
+    if like is not None:
+        top, bottom, centre, wide = like.parameters
+        ends = ((top - level) / height, (bottom - level) / height)
+        starts = [np.array([*ends, (centre - middle) / width, math.log(wide / width)])]
     if len(scores) > THINNED:  # where to start is found on a part of the images
         some = np.argsort(scores, kind="stable")[:: len(scores) // THINNED]
         starts = [found for found in [_best(form, scores[some], opinions[some], starts)] if found is not None]
-    best = _best(form, scores, opinions, starts)
+    best = _best(form, scores, opinions, starts, rough=like is not None)
     if best is None:
         return None
     if parameters == 4:
@@ -119,8 +127,10 @@ class _Form:
     starts: Callable[[Values, Values], list[Values]]
 
 
-def _best(form: _Form, scores: Values, opinions: Values, starts: Sequence[Values]) -> Values | None:
-    """The parameters of the best fit that converged."""
+def _best(
+    form: _Form, scores: Values, opinions: Values, starts: Sequence[Values], *, rough: bool = False
+) -> Values | None:
+    """The parameters of the best fit that converged; or, if it may be rough, that came so far."""
     from scipy.optimize import least_squares  # takes longer to import than anything else here
 
     def errors(b: Values) -> Values:
@@ -131,8 +141,9 @@ def _best(form: _Form, scores: Values, opinions: Values, starts: Sequence[Values
 
     best, least = None, math.inf
     for start in starts:
-        found = least_squares(errors, start, slopes, method="lm", ftol=TOLERANCE, max_nfev=STEPS)
-        done = found.status > 0 or 2 * found.cost < EXACT * len(scores)
+        steps = ROUGH_STEPS if rough else STEPS
+        found = least_squares(errors, start, slopes, method="lm", ftol=TOLERANCE, max_nfev=steps)
+        done = rough or found.status > 0 or 2 * found.cost < EXACT * len(scores)
         if done and np.isfinite(found.x).all() and found.cost < least:
             best, least = found.x, float(found.cost)
     return best

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroiqa.images.opencv import cv2
-from zeroiqa.nss.planes import Plane, block_means, gray_plane, lab_image
+from zeroiqa.nss.planes import Plane, block_means, colour_axes, gray_levels
 
 if TYPE_CHECKING:
     from zeroiqa.types import Pixels
@@ -87,7 +87,8 @@ def find_faults(pixels: Pixels, picture: Pixels) -> Faults:
 def _sample(pixels: Pixels) -> Pixels:
     """Every k-th pixel of every k-th row."""
     step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE))
-    return np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
+    whole = np.ascontiguousarray(pixels).view("V3")  # which are copied faster than three bytes
+    return np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step]).view(np.uint8)
 
 
 def _clipped(sample: Pixels) -> tuple[float, float]:
@@ -99,8 +100,8 @@ def _clipped(sample: Pixels) -> tuple[float, float]:
 
 
 def _light(sample: Pixels) -> float:
-    levels = gray_plane(sample).astype(np.uint8)
-    return int(_LINEAR[levels].sum()) / levels.size / 2**20
+    histogram = np.bincount(gray_levels(sample).ravel(), minlength=256)
+    return int(histogram @ _LINEAR) / int(histogram.sum()) / 2**20
 
 
 def _shrunk(picture: Pixels, factor: int) -> Pixels:
@@ -130,8 +131,8 @@ def _typical_noise(plane: Plane) -> float:
 
 
 def _tint(small: Pixels) -> float:
-    axes = lab_image(small)[..., 1:].astype(np.float64)
-    return float(np.percentile(np.sqrt((axes * axes).sum(axis=2)), 2))
+    one, other = (axis.astype(np.float64) for axis in colour_axes(small))
+    return float(np.percentile(np.sqrt(one * one + other * other), 2))
 
 
 def _plain(small: Pixels) -> float:
@@ -152,41 +153,41 @@ def _grid(pixels: Pixels) -> float:
     `STEEPEST`. The grid may begin anywhere: of the eight places of a line, the one with the largest steps
     counts, beside the median of those that are no neighbours of it. Both directions count alike.
     """
-    grays = [gray_plane(window).astype(np.int16) for window in _windows(pixels)]
+    windows = _windows(pixels)
+    levels = gray_levels(windows.reshape(-1, *windows.shape[2:])).reshape(windows.shape[:3])
     ratios = []
-    for turned in (grays, [gray.T for gray in grays]):
-        steps = _steps(turned)
+    for axis in (2, 1):
+        steps = _steps(levels.astype(np.int16), axis)
         line = int(np.argmax(steps))
         between = np.median([steps[(line + place) % 8] for place in range(2, 7)])
         ratios.append((steps[line] + VISIBLE) / (between + VISIBLE))
     return float(sum(ratios)) / 2
 
 
-def _windows(pixels: Pixels) -> list[Pixels]:
-    """The image, or windows spread over it, all at the same place of a grid of 8."""
+def _windows(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """The image, or windows spread over it, all at the same place of a grid of 8.
+
+    Returns:
+        Shape (windows, rows, columns, 3).
+    """
     height, width = pixels.shape[:2]
     if height * width <= (WINDOWS * WINDOW) ** 2:
-        return [pixels]
+        return pixels[None]
     down, right = (
         sorted({_start(length, number) for number in range(WINDOWS)}) for length in (height, width)
     )
-    return [np.ascontiguousarray(pixels[y : y + WINDOW, x : x + WINDOW]) for y in down for x in right]
+    return np.stack([pixels[y : y + WINDOW, x : x + WINDOW] for y in down for x in right])
 
 
 def _start(length: int, number: int) -> int:
     return max(length - WINDOW, 0) * number // (WINDOWS - 1) // 8 * 8
 
 
-def _steps(grays: list[npt.NDArray[np.int16]]) -> npt.NDArray[np.float64]:
-    """Mean third difference along rows at each of the eight places of a grid, shape (8,)."""
-    sums, counts = np.zeros(8), np.zeros(8)
-    for gray in grays:
-        if gray.shape[1] < 4:
-            continue
-        ahead = gray[:, 1:] - gray[:, :-1]
-        bend = ahead[:, 1:] - ahead[:, :-1]
-        steps = np.minimum(np.abs(bend[:, 1:] - bend[:, :-1]), STEEPEST).sum(axis=0, dtype=np.int64)
-        for place in range(8):
-            sums[place] += steps[place::8].sum()
-            counts[place] += len(steps[place::8]) * len(gray)
-    return sums / np.maximum(counts, 1)
+def _steps(levels: npt.NDArray[np.int16], axis: int) -> npt.NDArray[np.float64]:
+    """Mean third difference of windows along an axis at each of the eight places of a grid, shape (8,)."""
+    for _ in range(3):
+        levels = np.diff(levels, axis=axis)
+    steps = np.minimum(np.abs(levels), np.int16(STEEPEST)).sum(axis=(0, 3 - axis), dtype=np.int32)
+    places = [steps[place::8] for place in range(8)]
+    lines = levels.shape[0] * levels.shape[3 - axis]
+    return np.array([place.sum() / max(len(place) * lines, 1) for place in places])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -17,14 +18,15 @@ from zeroiqa.images.opencv import cv2
 from zeroiqa.nss.naturalness import PristineModel, block_features, is_measurable
 from zeroiqa.nss.planes import (
     SUPPORT,
+    Levels,
     Plane,
     Table,
     block_means,
     blurred,
-    gray_plane,
+    colour_axes,
+    gray_levels,
     inner,
     known_blocks,
-    lab_image,
     laplacian,
     local_contrast,
 )
@@ -79,40 +81,49 @@ def measure(pixels: Pixels, model: PristineModel, inside: Mask | None = None) ->
     inside = inner(inside)  # whose neighbours count, too
     if inside is not None and not is_measurable(inside):
         return None
-    gray = gray_plane(pixels)
-    _, deviation = local_contrast(gray, inside)
-    noise = _flat_noise(gray, deviation, inside)
-    sharpness, separation = _sharpness(gray, deviation, noise, inside)
-    levels = gray.ravel() if inside is None else gray[inside]
-    histogram = np.bincount(levels.astype(np.uint8), minlength=256)
+    levels = gray_levels(pixels)
+    gray, contrast = levels.astype(np.float32), local_contrast(levels, inside)
+    noise = _flat_noise(levels, contrast[1], inside)
+    sharpness, separation = _sharpness(gray, contrast[1], noise, inside)
+    features, _ = block_features(levels, model.grid, inside, contrast)
+    histogram = _histogram(levels, inside)
+    count = int(histogram.sum())
     cast, colourfulness = _colour(pixels, inside)
     return Measures(
         sharpness=sharpness,
-        unnatural=_unnaturalness(gray, model, inside),
+        unnatural=_unnaturalness(model.distance(features)),
         restless=_restlessness(gray, inside),
         separation=separation,
-        median=_level_at(histogram, math.ceil(levels.size / 2)),
+        median=_level_at(histogram, math.ceil(count / 2)),
         highlights=_highlights(histogram),
         noise=noise,
         contrast=_deviation(histogram),
         cast=cast,
         colourfulness=colourfulness,
-        shadows=int(histogram[:9].sum()) / levels.size,
+        shadows=int(histogram[:9].sum()) / count,
     )
 
 
-def _unnaturalness(gray: Plane, model: PristineModel, inside: Mask | None) -> float:
+def _unnaturalness(distance: float | None) -> float:
     """Log distance to the pristine model; 4, beyond what photographs reach, where there is no structure."""
-    distance = model.distance(block_features(gray, model.grid, inside)[0])
     return 4.0 if distance is None else math.log(min(max(distance, math.exp(0.5)), math.exp(4)))
 
 
-def _flat_noise(gray: Plane, deviation: Plane, inside: Mask | None) -> float:
-    """Noise of the flattest blocks: their mean response to a mask blind to planes (Immerkaer 1996)."""
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    response = np.abs(np.asarray(cv2.filter2D(gray, cv2.CV_32F, kernel), dtype=np.float32))
+def _histogram(levels: Levels, inside: Mask | None) -> Counts:
+    within = None if inside is None else inside.astype(np.uint8)
+    return np.asarray(cv2.calcHist([levels], [0], within, [256], [0, 256]), dtype=np.int64).ravel()
+
+
+def _flat_noise(levels: Levels, deviation: Plane, inside: Mask | None) -> float:
+    """Noise of the flattest blocks: their mean response to a mask blind to planes (Immerkaer 1996).
+
+    The mask's rows are multiples of 1 -2 1, and so are its columns.
+    """
+    line = np.array([1, -2, 1], dtype=np.float32)
+    response = np.asarray(cv2.sepFilter2D(levels, cv2.CV_16S, line, line), dtype=np.int16)
+    planes = np.abs(response, out=response), deviation, levels.astype(np.uint16)
     noise, activity, brightness = (
-        known_blocks(block_means(plane, 16, inside), inside, 16) for plane in (response, deviation, gray)
+        known_blocks(block_means(plane, 16, inside), inside, 16) for plane in planes
     )
     exposed = (brightness > 12) & (brightness < 243)
     count = len(activity)
@@ -128,7 +139,8 @@ def _sharpness(gray: Plane, deviation: Plane, noise: float, inside: Mask | None)
     White noise of variance v has Laplacian energy 20 v (the kernel's squared sum) and adds 0.8 v to the
     squared local deviation; both are taken off before contrast is divided out.
     """
-    energies = block_means(laplacian(gray) ** 2, 32, inside)
+    response = laplacian(gray)
+    energies = block_means(np.square(response, out=response), 32, inside)
     energy = known_blocks(energies, inside, 32)
     spread = known_blocks(block_means(deviation, 32, inside), inside, 32)
     weights = known_blocks(_centre_prior(energies.shape), inside, 32)
@@ -157,9 +169,11 @@ def _weighted_quantile(values: Table, weights: Table, share: float) -> float:
 def _restlessness(gray: Plane, inside: Mask | None) -> float:
     """Fine (sigma 1 to 2) against middle (sigma 2 to 4) detail in the calmest blocks."""
     fine, middle, coarse = (blurred(gray, sigma, inside) for sigma in (1, 2, 4))
+    fine -= middle
+    middle -= coarse
     upper, lower = (
-        known_blocks(block_means(band**2, 32, inside), inside, 32)
-        for band in (fine - middle, middle - coarse)
+        known_blocks(block_means(np.square(detail, out=detail), 32, inside), inside, 32)
+        for detail in (fine, middle)
     )
     return float(np.percentile(np.log(upper + 0.05) - np.log(lower + 0.05), 5))
 
@@ -193,26 +207,42 @@ def _deviation(histogram: Counts) -> float:
 
 
 def _colour(pixels: Pixels, inside: Mask | None) -> tuple[float, float]:
-    """Cast and colourfulness in CIE Lab."""
-    axes = cv2.split(lab_image(pixels))[1:]
-    sizes = counts = _cell_sums(np.ones(pixels.shape[:2]))
+    """Cast and colourfulness in CIE Lab; the cast in 16 x 16 cells, whose sides differ by a pixel at most."""
+    rows, columns = (np.arange(17) * side // 16 for side in pixels.shape[:2])
+    sizes = counts = np.outer(np.diff(rows), np.diff(columns))
     if inside is not None:
-        axes, counts = [axis * inside for axis in axes], _cell_sums(inside)
+        strips = np.add.reduceat(inside, rows[:-1], axis=0, dtype=np.int64)
+        counts = np.add.reduceat(strips, columns[:-1], axis=1)
+    strips, squares = _colour_sums(pixels, inside, rows)
+    sums = np.add.reduceat(strips, columns[:-1], axis=2)
     counted = counts >= SUPPORT * sizes
-    chroma = np.hypot(*(_cell_sums(axis)[counted] / counts[counted] for axis in axes))
-    deviations = [_spread(axis, counts.sum()) for axis in axes]
+    chroma = np.hypot(*(sums[:, counted] / counts[counted]))
+    deviations = [
+        _spread(total, square, counts.sum())
+        for total, square in zip(sums.sum(axis=(1, 2)), squares, strict=True)
+    ]
     return float(np.percentile(chroma, 10)), math.hypot(*deviations)
 
 
-def _cell_sums(plane: Plane | Mask | Table) -> Table:
-    """Sums over 16 x 16 cells, which differ by at most one pixel in height and in width."""
-    rows, columns = (np.arange(16) * length // 16 for length in plane.shape)
-    strips = np.add.reduceat(plane, rows, axis=0, dtype=np.float64)
-    sums: Table = np.add.reduceat(strips, columns, axis=1)
-    return sums
-
-
-def _spread(plane: Plane, count: float) -> float:
-    """Standard deviation of `count` pixels; the others of the plane are 0. No sum is rounded."""
-    total, squares = plane.sum(dtype=np.float64), np.square(plane, dtype=np.float64).sum()
+def _spread(total: float, squares: float, count: int) -> float:
+    """Standard deviation of numbers by their sum and that of their squares."""
     return math.sqrt(max(squares / count - (total / count) ** 2, 0))
+
+
+def _colour_sums(
+    pixels: Pixels, inside: Mask | None, rows: npt.NDArray[np.int64]
+) -> tuple[Table, npt.NDArray[np.float64]]:
+    """Sums of the two colour axes, and of their squares. None is rounded.
+
+    Returns:
+        Sums down the columns from each of the rows to the next, shape (2, rows - 1, width); and shape (2,).
+    """
+    sums, squares = np.empty((2, len(rows) - 1, pixels.shape[1])), np.zeros(2)
+    for strip, (top, bottom) in enumerate(pairwise(rows)):
+        for axis, values in enumerate(colour_axes(pixels[top:bottom])):
+            wide = values.astype(np.float64)
+            if inside is not None:
+                wide *= inside[top:bottom]
+            wide.sum(axis=0, out=sums[axis, strip])
+            squares[axis] += np.square(wide, out=wide).sum()  # BLAS would keep all cores busy for it
+    return sums, squares

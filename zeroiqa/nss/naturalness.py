@@ -16,16 +16,29 @@ NIQE; that is zeroiqa/baselines/niqe/. What departs from NIQE as published:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroiqa.images.opencv import cv2
 from zeroiqa.nss.gaussian import scatter, squared_length
-from zeroiqa.nss.planes import Plane, Table, block_means, local_contrast, normalised, supported
+from zeroiqa.nss.planes import (
+    Contrast,
+    Levels,
+    Plane,
+    Table,
+    bands,
+    block_means,
+    contrast_of_part,
+    local_contrast,
+    means_of_bands,
+    normalised,
+    supported,
+)
 from zeroiqa.nss.shapes import ShapeGrid, build_shape_grid, quotient
 
 if TYPE_CHECKING:
@@ -74,13 +87,16 @@ def load_model(path: Path = MODEL_FILE) -> PristineModel:
         return PristineModel(mean=data["mean"], covariance=data["covariance"], grid=build_shape_grid())
 
 
-def block_features(gray: Plane, grid: ShapeGrid, inside: Mask | None = None) -> tuple[Table, Table]:
+def block_features(
+    gray: Plane | Levels, grid: ShapeGrid, inside: Mask | None = None, contrast: Contrast | None = None
+) -> tuple[Table, Table]:
     """The features of every 96 x 96 block.
 
     Args:
         gray: shape (height, width), whole numbers 0..255, both sides at least 96.
         grid: see `build_shape_grid`.
         inside: the pixels that count, shape (height, width); None for all.
+        contrast: the local contrast of `gray` if it is known.
 
     Returns:
         Features, shape (blocks, 36), NaN where a block has no structure at all or too little inside; and the
@@ -90,9 +106,14 @@ def block_features(gray: Plane, grid: ShapeGrid, inside: Mask | None = None) -> 
     whole = (slice(rows * BLOCK), slice(columns * BLOCK))
     cropped, within = gray[whole], None if inside is None else inside[whole]
     half = (cropped.shape[1] // 2, cropped.shape[0] // 2)
-    halved = np.asarray(cv2.resize(cropped, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
-    fine, activity = _scale_features(cropped, BLOCK, grid, within)
-    coarse, _ = _scale_features(halved, BLOCK // 2, grid, None if within is None else _halved(within))
+    halved = np.asarray(
+        cv2.resize(cropped.astype(np.float32), half, interpolation=cv2.INTER_AREA), dtype=np.float32
+    )
+    halved_within = None if within is None else _halved(within)
+    of_part = contrast_of_part(cropped, contrast or local_contrast(gray, inside), within)
+    fine = _scale_features(cropped, of_part, BLOCK, grid, within)
+    coarse = _scale_features(halved, local_contrast(halved, halved_within), BLOCK // 2, grid, halved_within)
+    activity = block_means(of_part[1], BLOCK, within).ravel()
     features = np.concatenate([fine, coarse], axis=1)
     if within is not None:
         features[~_countable(within).ravel()] = np.nan
@@ -115,44 +136,83 @@ def _countable(inside: Mask) -> npt.NDArray[np.bool_]:
     return supported(_halved(inside), BLOCK // 2)
 
 
-def _scale_features(gray: Plane, side: int, grid: ShapeGrid, inside: Mask | None) -> tuple[Table, Table]:
-    """The 18 features of every block at one scale, and the blocks' mean local standard deviation."""
-    mean, deviation = local_contrast(gray, inside)
-    coefficients = normalised(gray, mean, deviation)
-    offset, absolute, power = _moments(coefficients, side, inside)
-    ratio = quotient(absolute**2, power)
-    columns = [_shapes(ratio, grid), power - offset**2]
+def _scale_features(
+    gray: Plane | Levels, contrast: Contrast, side: int, grid: ShapeGrid, inside: Mask | None
+) -> Table:
+    """The 18 features of every block at one scale."""
+    coefficients = normalised(gray, contrast)
+    if inside is not None:
+        coefficients *= inside
+    ratio, variance = _symmetric_features(coefficients, side, inside)
+    columns = [_shapes(ratio, grid), variance]
+    wrapped = np.pad(coefficients, 1, mode="wrap")
     for shift in SHIFTS:
-        product = coefficients * np.roll(coefficients, shift, (0, 1))
         pairs = None if inside is None else inside & np.roll(inside, shift, (0, 1))
-        columns += _product_features(product, side, grid, pairs)
-    return np.stack(columns, axis=1), block_means(deviation, side, inside).ravel()
+        columns += _product_features(wrapped, shift, side, grid, pairs)
+    return np.stack(columns, axis=1)
 
 
-def _product_features(product: Plane, side: int, grid: ShapeGrid, inside: Mask | None) -> list[Table]:
-    """Shape, mean, left and right width of each block's asymmetric generalised Gaussian."""
-    _, absolute, power = _moments(product, side, inside)
-    left = _half_deviation(np.minimum(product, 0), side, inside)
-    right = _half_deviation(np.maximum(product, 0), side, inside)
+def _symmetric_features(coefficients: Plane, side: int, inside: Mask | None) -> tuple[Table, Table]:
+    """The ratio of moments of each block's coefficients, and their variance."""
+    height, width = coefficients.shape
+    powers = (_powers(coefficients[band]) for band in bands(height, width, side))
+    offset, absolute, power = (means.ravel() for means in means_of_bands(powers, side, inside))
+    return quotient(absolute**2, power), power - offset**2
+
+
+def _powers(values: Plane) -> Iterator[Plane]:
+    """The values, their absolute values and their squares, one after the other."""
+    yield values
+    yield np.abs(values)
+    yield np.square(values)
+
+
+def _product_features(
+    wrapped: Plane, shift: tuple[int, int], side: int, grid: ShapeGrid, inside: Mask | None
+) -> list[Table]:
+    """Shape, mean, left and right width of each block's asymmetric generalised Gaussian.
+
+    Args:
+        wrapped: the coefficients, with one more row and column on each side.
+        shift: of the neighbour (down, right).
+        side: of a block.
+        grid: see `build_shape_grid`.
+        inside: the pixels that count together with that neighbour.
+    """
+    products = (_halves(product) for product in _products(wrapped, shift, side))
+    found = [means.ravel() for means in means_of_bands(products, side, inside)]
+    absolute, power, right_power, left_power, right_share, left_share = found
+    left, right = _half_deviation(left_power, left_share), _half_deviation(right_power, right_share)
     skew = quotient(left, right)
     ratio = quotient(absolute**2, power) * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
-    index = grid.nearest(ratio)
-    width = grid.width_factors[index]
-    return [_shapes(ratio, grid), (right - left) * grid.mean_factors[index], left * width, right * width]
+    width = grid.width_factors[grid.nearest(ratio)]
+    mean = (right - left) * grid.mean_factors[grid.nearest(ratio)]
+    return [_shapes(ratio, grid), mean, left * width, right * width]
 
 
-def _moments(plane: Plane, side: int, inside: Mask | None) -> tuple[Table, Table, Table]:
-    """Mean, mean absolute value and mean square of each block, in one row each."""
-    means, absolute, power = (
-        block_means(values, side, inside).ravel() for values in (plane, np.abs(plane), plane * plane)
-    )
-    return means, absolute, power
+def _products(wrapped: Plane, shift: tuple[int, int], side: int) -> Iterator[Plane]:
+    """The products of the coefficients with one neighbour, band by band."""
+    height, width = wrapped.shape[0] - 2, wrapped.shape[1] - 2
+    down, right = shift
+    own = wrapped[1:-1, 1:-1]
+    neighbours = wrapped[1 - down : 1 - down + height, 1 - right : 1 - right + width]
+    return (own[band] * neighbours[band] for band in bands(height, width, side))
 
 
-def _half_deviation(half: Plane, side: int, inside: Mask | None) -> Table:
-    """Root mean square of the non-zero values of each block; 0 where there are none."""
-    power = block_means(half * half, side, inside).ravel()
-    share = block_means((half != 0).astype(np.float32), side, inside).ravel()
+def _halves(product: Plane) -> Iterator[npt.NDArray[Any]]:
+    """Absolute values, squares, squares of what is above 0 and of what is below, and where that is."""
+    squares = np.abs(product)
+    yield squares
+    yield np.square(product, out=squares)
+    upper = np.maximum(product, np.zeros_like(product))
+    yield np.square(upper, out=upper)
+    yield np.subtract(squares, upper, out=squares)
+    yield np.greater(product, 0).view(np.uint8)
+    yield np.less(product, 0).view(np.uint8)
+
+
+def _half_deviation(power: Table, share: Table) -> Table:
+    """Root mean square of the values of one sign in each block; 0 where there are none."""
     return np.sqrt(np.divide(power, share, out=np.zeros_like(power), where=share > 0))
 
 

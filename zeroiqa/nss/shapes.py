@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,11 @@ class ShapeGrid:
 
     def nearest(self, ratios: Table) -> npt.NDArray[np.intp]:
         """Index of the grid's shape whose ratio is nearest to each of `ratios`."""
-        middles = (self.ratios[1:] + self.ratios[:-1]) / 2
-        return np.asarray(np.searchsorted(middles, ratios))
+        return np.asarray(np.searchsorted(self._middles, ratios))
+
+    @cached_property
+    def _middles(self) -> Table:
+        return (self.ratios[1:] + self.ratios[:-1]) / 2
 
 
 def build_shape_grid() -> ShapeGrid:

@@ -122,8 +122,7 @@ def annotated(image: Image, score: ImageScore, *, longest: int = LONGEST) -> PIL
     sheet = _sheet(_outlined(image, score.regions, masks, notes, shown))
     head = _headline(score)
     corner = Box(0, 0, *sheet.size(head))
-    deepest = (_deepest(mask, masks) for mask in masks)
-    anchors = [(x + sheet.at.x0, y + sheet.at.y0) for x, y in deepest]
+    anchors = _anchors(masks, sheet.at)
     order = sorted(range(len(notes)), key=lambda index: score.regions[index].area)
     detail, boxes = _places(
         sheet, [notes[index] for index in order], [anchors[index] for index in order], corner
@@ -198,7 +197,7 @@ def _outlined(
     notes: Sequence[_Note],
     shown: tuple[int, int],
 ) -> Pixels:
-    """The image in its size on the sheet, each object tinted a little and outlined; small ones on large ones."""
+    """The image in its size on the sheet, its objects tinted and outlined; small ones lie on large ones."""
     larger = shown[0] > image.size[1] or shown[1] > image.size[0]
     resized = cv2.resize(image.pixels, shown, interpolation=cv2.INTER_NEAREST if larger else cv2.INTER_AREA)
     painted = resized.astype(np.float32)
@@ -228,16 +227,19 @@ def _sheet(pixels: Pixels) -> _Sheet:
     return _Sheet(picture, Box(x, y, x + width, y + height), font)
 
 
-def _deepest(mask: Mask, masks: Sequence[Mask]) -> tuple[int, int]:
-    """x, y of the pixel that lies deepest in what smaller ones leave of a mask."""
-    visible = mask.copy()
-    for other in masks:
-        if other.sum() < mask.sum():
-            visible &= ~other
-    inside = np.pad((visible if visible.any() else mask).view(np.uint8), 1)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(np.argmax(depth), depth.shape)
-    return int(x), int(y)
+def _anchors(masks: Sequence[Mask], at: Box) -> list[tuple[int, int]]:
+    """For each region x, y of the pixel that lies deepest in what smaller ones leave of it."""
+    seen = np.full((at.y1 - at.y0, at.x1 - at.x0), -1)
+    for index in sorted(range(len(masks)), key=lambda index: -np.count_nonzero(masks[index])):
+        seen[masks[index]] = index
+    anchors = []
+    for index, mask in enumerate(masks):
+        visible = seen == index
+        inside = np.pad((visible if visible.any() else mask).view(np.uint8), 1)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(np.argmax(depth), depth.shape)
+        anchors.append((int(x) + at.x0, int(y) + at.y0))
+    return anchors
 
 
 def _places(
@@ -252,13 +254,14 @@ def _places(
         wanted = [
             Wanted(anchor, sheet.size(note.text(detail))) for note, anchor in zip(notes, anchors, strict=True)
         ]
-        boxes = place(wanted, within, taken)
-        if all(
-            box is not None and distance(box, anchor) <= most
-            for box, anchor in zip(boxes, anchors, strict=True)
-        ):
-            break
-    return detail, boxes
+        boxes: list[Box | None] = []
+        for label, box in zip(wanted, place(wanted, within, taken), strict=True):
+            if detail and (box is None or distance(box, label.anchor) > most):
+                break
+            boxes.append(box)
+        else:
+            return detail, boxes
+    raise AssertionError("numbers alone stand wherever there is room")
 
 
 def _with_list(sheet: _Sheet, notes: Sequence[_Note]) -> PIL.Image.Image:
@@ -272,10 +275,10 @@ def _with_list(sheet: _Sheet, notes: Sequence[_Note]) -> PIL.Image.Image:
     picture.paste(sheet.picture, (0, 0))
     listed = _Sheet(picture, sheet.at, sheet.font)
     draw = PIL.ImageDraw.Draw(picture)
-    for place, note in enumerate(notes):
-        x, y = wide * (place // rows), height + _PAD + high * (place % rows)
+    for at, note in enumerate(notes):
+        x, y = wide * (at // rows), height + _PAD + high * (at % rows)
         draw.rectangle((x + 1, y + 2, x + 5, y + high - 3), fill=note.colour)
-        listed.write(Box(x + 7, y, x + 7 + sizes[place][0], y + high), note.line, None)
+        listed.write(Box(x + 7, y, x + 7 + sizes[at][0], y + high), note.line, None)
     return picture
 
 

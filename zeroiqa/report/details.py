@@ -1,22 +1,26 @@
-"""What a page shows of one opened image: regions, what each adds to the score, and the levels of each view."""
+"""What a page shows of one opened image: regions, what each adds to the score, the levels of each view."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zeroiqa import rle
 from zeroiqa.images.opencv import cv2
+from zeroiqa.report.rows import short
 
 if TYPE_CHECKING:
     from zeroiqa.results import ImageScore
-    from zeroiqa.types import RatedImage, Rating, Region
+    from zeroiqa.types import RatedImage, Rating, Region, Rle
 
 _TOLERANCE = 0.0015
 """How far an outline may leave the edge of its mask, as a share of the mask's longer side."""
+_LEAST_SIDE = 512
+"""Pixels of the longer side of a mask that is gone around."""
 
 
 def detail(score: ImageScore, rated: RatedImage, labels: Mapping[str, str], digits: int) -> dict[str, Any]:
@@ -40,7 +44,7 @@ def detail(score: ImageScore, rated: RatedImage, labels: Mapping[str, str], digi
     if score.scores and score.score is not None:
         leading = score.scores[(score.labels or tuple(score.scores))[0]]
         shares = (leading.global_contribution, *leading.region_contributions)
-        found["shares"] = apportioned(shares, leading.score, digits)
+        found["shares"] = apportioned(shares, short(leading.score), digits)
         found["levels"] = [leading.s_global, *leading.region_levels]
     for key, value in (("description", score.description), ("reasons", score.reasons)):
         if value:
@@ -58,7 +62,8 @@ def apportioned(shares: Sequence[float], total: float, digits: int) -> list[floa
     """
     unit = 10**digits
     floors = [math.floor(share * unit) for share in shares]
-    lacking = round(total * unit) - sum(floors)
+    shown = Decimal(total).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)  # as the script rounds
+    lacking = int(shown * unit) - sum(floors)
     order = sorted(range(len(shares)), key=lambda index: floors[index] - shares[index] * unit)
     for index in order[: max(0, min(lacking, len(order)))]:
         floors[index] += 1
@@ -80,23 +85,35 @@ def _region(region: Region, size: tuple[int, int] | None) -> dict[str, Any]:
     if region.weight is not None and region.weight != region.area:
         found["weight"] = round(region.weight, 4)
     if region.mask is not None and size is not None:
-        found["outline"] = outline(region, size)
+        found |= outline(region.mask, size)
     return found
 
 
-def outline(region: Region, size: tuple[int, int]) -> str:
-    """The edge of a region's mask as a path of SVG, in pixels of an image of a size (height, width)."""
-    assert region.mask is not None
-    mask = np.ascontiguousarray(rle.decode(region.mask)).view(np.uint8)
+def outline(code: Rle, size: tuple[int, int]) -> dict[str, Any]:
+    """The edge of a region's mask, and its innermost point.
+
+    Args:
+        code: The mask.
+        size: Height and width of the image.
+
+    Returns:
+        `outline`: a path of SVG, and `at`: x and y; both in pixels of the image.
+    """
+    mask = np.ascontiguousarray(rle.decode(code)).view(np.uint8)
+    finer = -(-_LEAST_SIDE // max(mask.shape))  # else half a pixel of a coarse mask is much of the image
+    mask = cv2.resize(mask, None, fx=finer, fy=finer, interpolation=cv2.INTER_NEAREST)
     height, width = mask.shape
     across, down = size[1] / width, size[0] / height
+    inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(inside.argmax()), mask.shape)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     curves = (cv2.approxPolyDP(each, _TOLERANCE * max(height, width), True)[:, 0] for each in contours)
-    return "".join(
-        "M" + "L".join(f"{(x + 0.5) * across:.0f} {(y + 0.5) * down:.0f}" for x, y in curve.tolist()) + "Z"
+    path = "".join(
+        "M" + "L".join(f"{(a + 0.5) * across:.0f} {(b + 0.5) * down:.0f}" for a, b in curve.tolist()) + "Z"
         for curve in curves
         if len(curve) > 2
     )
+    return {"outline": path, "at": [round((int(x) + 0.5) * across), round((int(y) + 0.5) * down)]}
 
 
 def _answers(rater: str, label: str, ratings: Iterable[Rating | None]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,24 +35,22 @@ class Wanted(NamedTuple):
     """Width and height."""
 
 
-def place(wanted: Sequence[Wanted], within: Box, taken: Sequence[Box] = ()) -> list[Box | None]:
-    """A place for each label, as near to its anchor as what is placed before it allows.
+def place(wanted: Sequence[Wanted], within: Box, taken: Sequence[Box] = ()) -> Iterator[Box | None]:
+    """A place for each label, one after the other, as near to its anchor as those before it allow.
 
     Args:
         wanted: The most important first.
         within: The picture.
         taken: Places that are not free.
 
-    Returns:
+    Yields:
         In the order of the labels; None for one that fits nowhere.
     """
     busy: list[Box] = list(taken)
-    found = []
     for label in wanted:
         box = _nearest(label, within, busy)
-        found.append(box)
         busy += [] if box is None else [box]
-    return found
+        yield box
 
 
 def distance(box: Box, anchor: tuple[int, int]) -> float:

@@ -110,7 +110,7 @@ class Studio:
 
     def _picture(self, pixels: Pixels) -> Picture:
         wanted, preview = self.sizes, ""
-        if wanted.preview and max(pixels.shape) > _LEAST_GAIN * wanted.thumbnail:
+        if wanted.preview and max(pixels.shape) > wanted.thumbnail:
             pixels = shrunk(pixels, wanted.preview)
             preview = coded(pixels, wanted.preview_bytes)
         return Picture(coded(shrunk(pixels, wanted.thumbnail), wanted.thumbnail_bytes), preview)

@@ -68,17 +68,13 @@ def _numbers(score: ImageScore) -> Iterable[tuple[str, float | None]]:
     for label, each in score.scores.items():
         if label != leading:
             yield label, each.score
-    yield "disagreement", score.disagreement if len(_raters(score)) > 1 else None
+    yield "disagreement", score.disagreement
     yield "mass", score.mass
     yield from score.measures.items()
     if score.size is not None:
         yield "width", float(score.size[1])
         yield "height", float(score.size[0])
     yield "regions", float(len(score.regions)) if score.regions else None
-
-
-def _raters(score: ImageScore) -> Iterable[str]:
-    return next(iter(score.scores.values())).raters if score.scores else ()
 
 
 def columns(rows: Sequence[Row], titles: Mapping[str, Column]) -> list[tuple[Column, list[float | None]]]:
@@ -93,7 +89,7 @@ def columns(rows: Sequence[Row], titles: Mapping[str, Column]) -> list[tuple[Col
     for key in keys:
         values = [row.numbers.get(key) for row in rows]
         column = titles.get(key) or Column(key, key, decimals(values))
-        found.append((column, [None if value is None else _short(value) for value in values]))
+        found.append((column, [None if value is None else finite(value) for value in values]))
     return found
 
 
@@ -106,9 +102,14 @@ def decimals(values: Iterable[float | None]) -> int:
     return max(0, min(6, 2 - math.floor(math.log10(largest)))) if 0 < largest < 1 else 2
 
 
-def _short(value: float) -> float | None:
-    """Six digits are more than anybody looks at, and a third of the bytes."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def short(value: float) -> float:
+    """Six digits: more than anybody looks at, in a third of the bytes."""
+    return float(f"{value:.6g}")
+
+
+def finite(value: float) -> float | None:
+    """The same; None of what JSON has no number for."""
+    return short(value) if math.isfinite(value) else None
 
 
 def coded(of_rows: Iterable[Sequence[str]]) -> dict[str, Any]:

@@ -112,30 +112,28 @@ def begin_run(
 
 def resume_run(
     run: Run,
-    settings: Settings | None = None,
     *,
     choices: RunChoices = RunChoices(),
+    regions: bool = False,
     tell: Callable[[str], None],
 ) -> Run:
     """Go on with a run that is there, with its own images and settings.
 
     Args:
         run: From `load_run`; its settings may name another device.
-        settings: The same with other arithmetic; where that needs regions and the run has none, it gets them.
         choices: What is wanted of the run; `add` needs images, and is not for this.
+        regions: Whether it gets regions, if it has none.
         tell: Is given each sentence for the user.
 
     Raises:
         UserError: the run is one of another version of the method, or its images are not found from here.
     """
     check_version(run.folder, run.identity)
-    segments = settings is not None and settings.makes_regions and not run.has_regions
+    segments = regions and not run.has_regions
     # all images would be tried again, and get the error that they are not found from here
     every = choices.retry_errors or segments
     refuse_elsewhere(run, range(run.n_shards) if every else pending(run)[:1])
-    run = (
-        with_regions(run, settings) if settings is not None and segments else replace(run, builder=Builder())
-    )
+    run = with_regions(run) if segments else replace(run, builder=Builder())
     for sentence in _additions(run):
         tell(sentence)
     run = replace(run, ignore_times=choices.ignore_times, image_seconds=choices.image_seconds)

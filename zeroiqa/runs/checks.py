@@ -19,15 +19,16 @@ from zeroiqa.files.atomic import TEMPORARY, table
 from zeroiqa.files.damage import reason, stumbles
 from zeroiqa.files.storage import Location
 from zeroiqa.names import cell
+from zeroiqa.reasons import REASONS
 from zeroiqa.runs import known_answers, parts, plan
 from zeroiqa.runs.events import FOLDER as EVENTS
 from zeroiqa.runs.events import Events, PartOf, digest, read_events
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.part_checks import LaterVersionError
+from zeroiqa.runs.presentation import Presentation, presentation, presented
 from zeroiqa.runs.record import NAME as RECORD
 from zeroiqa.runs.remarks import remarks
 from zeroiqa.runs.run import Run, status
-from zeroiqa.runs.scores import iter_scores, score_columns
 
 _REDO = "delete it and give the command of the run again"
 _REWRITE = "give the command of the run again, which writes it"
@@ -153,18 +154,19 @@ def _scores(run: Run) -> Check:
         return Check("scores", f"not compared, since {left} images are left to do")
     if not run.settings.raters:
         return Check("scores", "none: the images were segmented only")
-    damages, older = [], []
+    damages, older, shown = [], [], presentation(run)
     for name, rows, allowed in (
         ("scores.csv", _csv_rows, _LAST_DIGIT),
         ("scores.parquet", _parquet_rows, _ROUNDING),
     ):
         path = run.folder / name
-        columns = score_columns(run)
-        if _is_older(run, path, rows):
-            older.append(name)
-            columns = [each for each in columns if each not in (*_mass_columns(run), "warnings")]
+        columns, _ = presented(run, shown=shown)
+        if lacking := _lacking(run, path, rows):
+            older.append(f"{name} (without {' and '.join(lacking)})")
+            passed_over = set().union(*(_of_later_versions(run)[what] for what in lacking))
+            columns = [each for each in columns if each not in passed_over]
         try:
-            damage = _different(run, path, rows, columns, allowed)
+            damage = _different(run, path, rows, columns, allowed, shown)
         except UserError as error:  # of the parts, which do not belong together
             damages.append(str(error))
             break
@@ -172,30 +174,38 @@ def _scores(run: Run) -> Check:
             damages.append(f"{path} {damage}; {_REWRITE}.")
     found = f"{run.n_images - len(run.revisions.pruned)} rows compared with the parts"
     if older:
-        found += f"; {', '.join(older)}: of an older version, without the mass, which `zeroiqa merge` adds"
+        found += f"; of an older version: {', '.join(older)}; `zeroiqa merge` writes them anew"
     return Check("scores", found, tuple(damages))
 
 
-def _mass_columns(run: Run) -> set[str]:
-    return {"mass", *(f"{label}_mass" for label in run.labels.values())}
+def _of_later_versions(run: Run) -> dict[str, set[str]]:
+    """What older tables lack -> the columns that are passed over then."""
+    return {
+        "the mass": {"mass", *(f"{label}_mass" for label in run.labels.values()), "warnings"},
+        "sizes and reasons": {"width", "height", *REASONS, "tags"},
+    }
 
 
-def _is_older(run: Run, path: Location, read: _Reader) -> bool:
-    """Whether a table was written before there were columns of the mass, and warnings of a low one."""
+def _lacking(run: Run, path: Location, read: _Reader) -> list[str]:
+    """What a table of an older version lacks, which is no damage."""
     try:
         first = next(read(path), None)
     except stumbles():
-        return False  # which is found below
-    return first is not None and not _mass_columns(run) & first.keys()
+        return []  # which is found below
+    said = {"the mass": "mass", "sizes and reasons": "width"}
+    return [] if first is None else [what for what, column in said.items() if column not in first]
 
 
-def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float) -> str | None:
+def _different(
+    run: Run, path: Location, read: _Reader, columns: Sequence[str], allowed: float, shown: Presentation
+) -> str | None:
     """How a table of scores differs from what the parts give; both are read row by row."""
     if not path.is_file():
         return "is missing"
-    left_out = set(score_columns(run)).difference(columns)
+    all_columns, results = presented(run, shown=shown)
+    left_out = set(all_columns).difference(columns)
     try:
-        pairs = itertools.zip_longest(iter_scores(run), read(path))
+        pairs = itertools.zip_longest(results, read(path))
         for number, (expected, found) in enumerate(pairs):
             if expected is None or found is None:
                 return f"has {'more' if expected is None else 'fewer'} rows than the {run.n_images} images"
@@ -203,7 +213,10 @@ def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], 
             if wanted.keys() - left_out != found.keys() - left_out:
                 return "has other columns"
             for column in columns:
-                if not _same(wanted[column], found[column], allowed):
+                if not (
+                    _same(wanted[column], found[column], allowed)
+                    or (wanted[column] is None and _was_repeated(column, found))
+                ):
                     return (
                         f"says {printable(str(found[column]))} in column {column} of row {number + 1}, "
                         f"where the parts give {printable(str(wanted[column]))}"
@@ -211,6 +224,15 @@ def _different(run: Run, path: Location, read: _Reader, columns: Sequence[str], 
     except stumbles() as error:
         return f"cannot be read ({reason(error)})"
     return None
+
+
+def _was_repeated(column: str, row: Mapping[str, Any]) -> bool:
+    """Whether a table of an older version says what stood where nothing stands now."""
+    if column == "n_regions":
+        return float(row[column] or 0) == 0
+    if column.endswith("s_local"):
+        return bool(row[column] == row[column.removesuffix("s_local") + "s_global"])
+    return column.endswith("disagreement") and float(row[column] or 0) == 0
 
 
 def _same(wanted: Any, found: Any, allowed: float) -> bool:

@@ -45,6 +45,9 @@ PLACE_AND_PERMISSION = ("device", "offline", "allow_pickle")
 WARNINGS = ("mass_threshold", "word_mass_threshold")
 """Settings that decide which images have a warning, and move no score."""
 
+PRESENTATION = ("scale",)
+"""Settings that decide what tables show beside the scores, and move no score."""
+
 SEGMENTED = "regions"
 """The setting that asks for regions: whether a run has some is said by its `segmenter`."""
 
@@ -222,7 +225,7 @@ def kinds_of(settings: Settings, identity: Mapping[str, Any]) -> dict[str, Kind]
 
 
 def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ("standards", SEGMENTED, *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS)
+    left_out = ("standards", SEGMENTED, *ARITHMETIC, *PLACE_AND_PERMISSION, *WARNINGS, *PRESENTATION)
     deciding = {key: value for key, value in fields.items() if key not in left_out}
     for key, default in _later_defaults().items():
         if deciding.get(key) == default:

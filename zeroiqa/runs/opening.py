@@ -12,6 +12,8 @@ from zeroiqa.files.storage import Location
 from zeroiqa.runs import following, plan, record, revisions
 from zeroiqa.runs.following import Followed
 from zeroiqa.runs.identity import (
+    PRESENTATION,
+    SEGMENTED,
     WARNINGS,
     environment,
     identity_of,
@@ -20,10 +22,11 @@ from zeroiqa.runs.identity import (
     without_arithmetic,
 )
 from zeroiqa.runs.naming import Naming
+from zeroiqa.runs.presentation import check_scale
 from zeroiqa.runs.refusals import refuse_other_images, refuse_others
 from zeroiqa.runs.revisions import Change
 from zeroiqa.runs.run import Run, run_of
-from zeroiqa.settings import Settings
+from zeroiqa.settings import Settings, settings_from_dict
 from zeroiqa.standards import check_prompts
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ def open_run(
         _plan(folder, sources, naming, there["inputs"])
     news = following.look(folder, naming, sources, root)
     follows = refuse_other_images(folder, there["inputs"], naming, news, add=add, refresh=refresh)
+    check_scale(own_arithmetic(found["settings"], resolved.settings), resolved.method.standards)
     found, own = _extended(folder, found, resolved.settings, {**identity, "inputs": there["inputs"]})
     followed = following.follow(folder, news, naming) if follows and not fixed else news.counts
     run = run_of(folder, found, own)
@@ -104,16 +108,16 @@ def open_run(
     return run
 
 
-def with_regions(run: Run, settings: Settings) -> Run:
-    """A run that has no regions, to which those of some settings are added; its own images stay.
+def with_regions(run: Run) -> Run:
+    """A run that has no regions, to which those of its settings are added.
 
     Args:
         run: From `load_run`.
-        settings: The run's, but that they make regions.
 
     Raises:
-        UserError: what the settings name is another segmenter, rater or standard than the run's.
+        UserError: its crop is whole; or what its settings name is another rater or standard than it was.
     """
+    settings = settings_from_dict({**run.settings.to_dict(), SEGMENTED: True}, "the run")
     resolved, found = _resolved(settings), record.read_record(run.folder)
     identity = identity_of(resolved.identity, found["identity"]["inputs"])
     there = _same_method(run.folder, found, identity)
@@ -181,6 +185,7 @@ def is_same_but_for_regions(
 
 def _create(folder: Location, resolved: Resolved, identity: Mapping[str, Any], preset: str) -> None:
     settings, method = resolved.settings, resolved.method
+    check_scale(settings, method.standards)
     versions, origin = environment(settings), record.origin_here(folder)
     record.create(folder, settings, preset, identity, method.labels, method.kinds, versions, origin)
 
@@ -202,7 +207,7 @@ def _extended(
         images = range(sum(plan.planned_sizes(folder)))
         revisions.add(folder, [Change(image, "segmented") for image in images])
         own = replace(own, regions=True)
-    if segments or there["raters"] != identity["raters"] or _warns_otherwise(found["settings"], wanted):
+    if segments or there["raters"] != identity["raters"] or _tells_otherwise(found["settings"], wanted):
         found = record.extend(folder, found, own, identity)
     return found, own
 
@@ -260,7 +265,7 @@ def _plan(
     plan.write_plan(folder, sources, wanted, again=(folder / plan.NAME).exists())
 
 
-def _warns_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
-    """Whether run.json sets other limits for warnings; scores.csv shall warn by those that it says."""
-    fields = here.to_dict()
-    return any(there.get(key, fields[key]) != fields[key] for key in WARNINGS)
+def _tells_otherwise(there: Mapping[str, Any], here: Settings) -> bool:
+    """Whether run.json, by which scores.csv is written, sets other limits for warnings or other columns."""
+    fields, own = here.to_dict(), settings_from_dict(there, "the run").to_dict()
+    return any(own[key] != fields[key] for key in (*WARNINGS, *PRESENTATION))

@@ -12,7 +12,7 @@ from zeroiqa.pipeline import Method, assemble, new_rater, new_segmenter
 from zeroiqa.raters import find_rater
 from zeroiqa.runs.identity import going_on, method_identity
 from zeroiqa.segmenters import find_segmenter
-from zeroiqa.settings import Settings
+from zeroiqa.settings import Settings, check_describers
 from zeroiqa.types import Rater, Segmenter
 from zeroiqa.weights.options import ModelOptions
 from zeroiqa.weights.replies import Replies
@@ -106,6 +106,7 @@ class Resolved:
         Raises:
             UserError: as `method`; or weights are neither on this machine nor to be had.
         """
+        check_describers(self.settings)
         return method_identity(self.settings, self.method)
 
     def going_on(self, there: Mapping[str, Any]) -> Resolved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,10 +21,12 @@ from zeroiqa.runs.identity import (
     without_arithmetic,
 )
 from zeroiqa.runs.planned_run import PlannedRun
+from zeroiqa.runs.presentation import presentation
 from zeroiqa.runs.scores import iter_scores, reaggregation
-from zeroiqa.settings import Settings, settings_from_dict
+from zeroiqa.settings import Settings, Shown, settings_from_dict
 
 if TYPE_CHECKING:
+    from zeroiqa.calibration_file import Calibration
     from zeroiqa.results import ImageScore
 
 
@@ -31,17 +34,31 @@ if TYPE_CHECKING:
 class Run(PlannedRun):
     """A run folder whose plan exists. Small and picklable: worker processes are given one."""
 
-    def scores(self, **arithmetic: Any) -> Iterator[ImageScore]:
+    def scores(
+        self,
+        *,
+        scale: Shown | None = None,
+        calibration: Calibration | str | os.PathLike[str] | None = None,
+        **arithmetic: Any,
+    ) -> Iterator[ImageScore]:
         """The result of each image that is finished, in plan order, streaming.
 
         Args:
+            scale: What `to_dict` has beside the score: "0-100" or "percentile"; that of the run if left out.
+            calibration: From `zeroiqa.calibrate`, or the file of one: `to_dict` has it beside the score, too.
             **arithmetic: What the scores are computed by in place of the run's own, such as `lam=0`,
                 `readout="expected"` or `members=["nss"]`; see `zeroiqa.runs.scores.reaggregation`.
 
         Raises:
-            UserError: a stored part is damaged, or the stored ratings do not allow the arithmetic.
+            UserError: a stored part is damaged, the stored ratings do not allow the arithmetic, the scores
+                have no such scale, or the calibration is of other ones.
         """
-        return iter_scores(self, reaggregation(self, arithmetic) if arithmetic else None)
+        from zeroiqa.calibration_file import read_calibration
+
+        if isinstance(calibration, str | os.PathLike):
+            calibration = read_calibration(calibration)
+        aggregation = reaggregation(self, arithmetic) if arithmetic else None
+        return presentation(self, aggregation, scale, calibration).of(iter_scores(self, aggregation))
 
     def status(self) -> RunStatus:
         """How far the run is: counts of images, errors and finished shards.

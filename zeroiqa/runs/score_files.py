@@ -16,8 +16,8 @@ from zeroiqa.files.tables.csv_writer import CsvWriter
 from zeroiqa.results import ImageScore, csv_row
 from zeroiqa.runs import plan
 from zeroiqa.runs.latest import all_left
+from zeroiqa.runs.presentation import presented
 from zeroiqa.runs.run import Run, is_current
-from zeroiqa.runs.scores import iter_scores, score_columns
 
 _BUFFERED = 4096  # rows of a row group of scores.parquet
 _COLUMN_TYPES: dict[str, pa.DataType] = {
@@ -51,8 +51,8 @@ def write_scores(run: Run) -> None:
             f"{run.folder} has got more raters or images meanwhile, or changed ones; give the command of the "
             "run again, which writes the scores of all."
         )
-    columns = score_columns(run)
-    schema = _schema(columns)
+    columns, results = presented(run)
+    schema = table_schema(columns)
     with (
         replaced(run.folder / "scores.csv") as csv_file,
         replaced(run.folder / "scores.parquet") as parquet_file,
@@ -60,7 +60,7 @@ def write_scores(run: Run) -> None:
     ):
         text = io.TextIOWrapper(csv_file, encoding="utf-8", newline="")
         csv_table = CsvWriter(text, columns)
-        for rows in _batches(result.to_dict() for result in iter_scores(run)):
+        for rows in _batches(result.to_dict() for result in results):
             for row in rows:
                 csv_table.write(csv_row(row))
             parquet.write_table(pa.Table.from_pylist(rows, schema))
@@ -69,14 +69,15 @@ def write_scores(run: Run) -> None:
 
 
 def write_parquet(results: Iterable[ImageScore], columns: Sequence[str], file: BinaryIO) -> None:
-    """Write results as a Parquet table with the columns of `score_columns`."""
-    schema = _schema(columns)
+    """Write results as a Parquet table with the columns of `zeroiqa.runs.presentation.presented`."""
+    schema = table_schema(columns)
     with table_writer(file, schema) as parquet:
         for rows in _batches(result.to_dict() for result in results):
             parquet.write_table(pa.Table.from_pylist(rows, schema))
 
 
-def _schema(columns: Sequence[str]) -> pa.Schema:
+def table_schema(columns: Sequence[str]) -> pa.Schema:
+    """The types of the columns of a run's tables."""
     return pa.schema({name: _COLUMN_TYPES.get(name, pa.float64()) for name in columns})
 
 

@@ -83,11 +83,28 @@ def iter_scored(run: PlannedRun, aggregation: Aggregation | None = None) -> Iter
     Raises:
         UserError: as `read_scores`.
     """
+    return (scored for scored, _ in iter_hashed(run, aggregation))
+
+
+def read_scored(run: PlannedRun, shard: int, aggregation: Aggregation | None = None) -> Iterator[ScoredImage]:
+    """The same of one finished shard."""
+    images = plan.planned(run.folder, shard)
+    return (scored for scored, _ in _hashed(run, shard, images, aggregation))
+
+
+def iter_hashed(
+    run: PlannedRun, aggregation: Aggregation | None = None
+) -> Iterator[tuple[ScoredImage, bytes | None]]:
+    """As `iter_scored`, each with the hash of its file as it was scored; None where nobody knows it.
+
+    Raises:
+        UserError: as `read_scores`.
+    """
     left = set(run.pending())
     with plan.shard_reader(run.folder) as planned:
         for shard in range(run.n_shards):
             if shard not in left:
-                yield from _scored(run, shard, planned(shard), aggregation)
+                yield from _hashed(run, shard, planned(shard), aggregation)
 
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
@@ -199,6 +216,8 @@ class _Stored(NamedTuple):
     cause: str | None
     """Of the error."""
     gone: bool
+    content_hash: bytes | None
+    """Of the file, as it was decoded."""
 
     @property
     def path(self) -> str:
@@ -250,7 +269,8 @@ def _read(
         rated = RatedImage(segmented.regions, ratings)
         error, cause = next(errors, (None, None))
         gone = image.image in run.revisions.gone
-        yield _Stored(image, segmented.size, rated, segmented.warnings, error, cause, gone)
+        found = segmented.content_hash
+        yield _Stored(image, segmented.size, rated, segmented.warnings, error, cause, gone, found)
 
 
 def _check_views(run: PlannedRun, rater: str, row: RatingsRow, regions: int) -> None:
@@ -267,17 +287,18 @@ def _check_views(run: PlannedRun, rater: str, row: RatingsRow, regions: int) -> 
 def _scores(
     run: PlannedRun, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
 ) -> Iterator[ImageScore]:
-    return (stored.score for stored in _scored(run, shard, images, aggregation))
+    return (scored.score for scored, _ in _hashed(run, shard, images, aggregation))
 
 
-def _scored(
+def _hashed(
     run: PlannedRun, shard: int, images: Iterable[Planned], aggregation: Aggregation | None
-) -> Iterator[ScoredImage]:
+) -> Iterator[tuple[ScoredImage, bytes | None]]:
     aggregation = aggregation or run.settings.aggregation
     scales = run.scales(aggregation)
     members = aggregation.members or run.settings.raters
     for stored in _read(run, shard, images, members, beside=_measuring(run, members)):
-        yield ScoredImage(stored.planned, stored.rated, _score(run, stored, aggregation, scales))
+        score = _score(run, stored, aggregation, scales)
+        yield ScoredImage(stored.planned, stored.rated, score), stored.content_hash
 
 
 def _score(

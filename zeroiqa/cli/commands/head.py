@@ -82,9 +82,9 @@ def score(
 
     if name is None or not paths:
         texts = given(prompts=prompts, questions=questions, sidecar_prompts=sidecar_prompts or None)
-        run = existing_run(output, given(weights=weights, **texts, **asdict(selection), **choices))
+        run, settings = existing_run(output, given(weights=weights, **texts, **asdict(selection), **choices))
         _check_head(run, name)
-        job.go_on(run)
+        job.go_on(run, settings)
         return
     if weights is None:
         raise click.UsageError("--weights is needed, the folder of a checkpoint.")

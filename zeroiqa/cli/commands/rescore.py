@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import arithmetic_options, format_option, given
+from zeroiqa.cli.options import arithmetic_options, format_option, given, scale_option
 from zeroiqa.files.storage import Location, location
+
+if TYPE_CHECKING:
+    from zeroiqa.settings import Shown
 
 
 @click.command()
@@ -18,6 +22,12 @@ from zeroiqa.files.storage import Location, location
 @click.option(
     "--member", "members", multiple=True, help="Rater to keep in the ensemble; repeat.  [default: all]"
 )
+@scale_option
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="File of `zeroiqa calibrate`: columns calibrated, calibrated_low, calibrated_high beside score.",
+)
 @click.option(
     "-o",
     "--output",
@@ -25,7 +35,14 @@ from zeroiqa.files.storage import Location, location
     help="Write every row to this file: .csv, .parquet, .json or .jsonl.",
 )
 @format_option
-def rescore(run: Location, output: Location | None, style: str, **choices: Any) -> None:
+def rescore(
+    run: Location,
+    output: Location | None,
+    style: str,
+    scale: Shown | None,
+    calibration: Path | None,
+    **choices: Any,
+) -> None:
     """Score a run again from its stored ratings: other readout, lambda, weighting or members.
 
     The run itself stays as it is.
@@ -33,18 +50,27 @@ def rescore(run: Location, output: Location | None, style: str, **choices: Any) 
     from zeroiqa.cli.output import table, write_rows
     from zeroiqa.cli.requested import write_table
     from zeroiqa.files.tables import csv_writer
-    from zeroiqa.runs import iter_scores, load_run, reaggregation, remarks, score_columns
+    from zeroiqa.runs import load_run, reaggregation, remarks
+    from zeroiqa.runs.presentation import presentation, presented
     from zeroiqa.runs.remarks import lacking, led_alone
 
     loaded = load_run(run)
     aggregation = reaggregation(loaded, given(**choices))
-    columns = score_columns(loaded, aggregation)
+    shown = presentation(loaded, aggregation, scale, _read(calibration))
+    columns, results = presented(loaded, aggregation, shown)
     if output is not None:
-        write_table(loaded, aggregation, output, style if style in csv_writer.STYLES else "")
+        write_table(loaded, aggregation, output, style if style in csv_writer.STYLES else "", shown)
     if style == "table":
-        for line in table(iter_scores(loaded, aggregation)):
+        for line in table(results):
             say(line)
     else:
-        write_rows(iter_scores(loaded, aggregation), style, columns, sys.stdout)
-    for line in (*lacking(loaded), *led_alone(loaded, aggregation), *remarks(loaded, aggregation)):
+        write_rows(results, style, columns, sys.stdout)
+    about = (*lacking(loaded), *led_alone(loaded, aggregation), *remarks(loaded, aggregation))
+    for line in (*shown.notes, *about):
         say(line, err=True)
+
+
+def _read(calibration: Path | None) -> Any:
+    from zeroiqa.calibration_file import read_calibration
+
+    return None if calibration is None else read_calibration(calibration)

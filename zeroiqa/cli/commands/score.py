@@ -9,56 +9,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
-from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import (
-    ASPECTS,
-    arithmetic_options,
-    given,
-    image_options,
-    model_options,
-    segmenter_options,
-    selection_options,
-    setting,
-)
+from zeroiqa.cli.method import method_options, settings_of
+from zeroiqa.cli.options import given, scale_option, selection_options, setting, sidecar_option
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zeroiqa.images.selection import Selection
-    from zeroiqa.settings import Settings
+
+
+ABOUT_REGIONS = frozenset((
+    "segmenter", "granularity", "min_area", "complement", "min_pixels", "complement_rule", "segmenter_dtype",
+    "crop", "weighting", "normalize_areas", "count_weight",
+))  # fmt: skip
+"""Settings that count where there are regions."""
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
 @output_option
-@click.option("--preset", help="Name of a preset, or a TOML file.  [default: embedded]")
-@segmenter_options
-@setting(
-    "raters",
-    "nss, fake[:SEED], a name of `zeroiqa models`, hf:REPOSITORY_OR_FOLDER, openai:URL#MODEL; repeat "
-    "for an ensemble.",
-    option="--rater",
-)
-@click.option(
-    "--baseline",
-    help="Instead of raters: a name of `zeroiqa baselines`, on the whole image; its unit is its own.",
-)
-@click.option(
-    "--aspect",
-    "aspects",
-    multiple=True,
-    type=click.Choice(ASPECTS),
-    help="What to judge, by the word standard with as many levels as the preset's (else seven); repeat for "
-    "several.",
-)
-@setting("standards", "Name or TOML file; repeat for several.", option="--standard")
-@setting("crop", "How a region is shown to the rater.")
+@method_options
 @setting("regions", "Find and rate regions though --lambda is 0, where they move no score.")
-@setting("describe", "Also ask chat models for a sentence on each whole image; no score changes.")
-@arithmetic_options
-@model_options
-@image_options
+@scale_option
 @selection_options
-@click.option("--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt.")
+@sidecar_option
 @job_options
 def score(
     paths: tuple[str, ...],
@@ -86,52 +61,18 @@ def score(
     from zeroiqa.settings import DEFAULT_PRESET
 
     if paths:
-        settings = _settings(preset or DEFAULT_PRESET, **choices)
+        settings = settings_of(preset or DEFAULT_PRESET, **choices)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
-        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET, naming)
+        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET, naming, _about_regions(choices))
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
-        job.go_on(existing_run(output, given(**choices)))
+        job.go_on(*existing_run(output, given(**choices)))
 
 
-def _settings(
-    preset: str,
-    *,
-    baseline: str | None,
-    aspects: tuple[str, ...],
-    **choices: Any,
-) -> Settings:
-    from zeroiqa.settings import load_settings, preset_description
-
-    if baseline is not None:
-        choices |= _only_baseline(baseline, choices)
-    if aspects:
-        choices["standards"] = _word_standards(aspects, choices["standards"], preset)
-    settings = load_settings(preset, given(**choices))
-    if settings.raters == load_settings(preset).raters:
-        say(f"{preset}: {preset_description(preset)}", err=True)
-    return settings
-
-
-def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:
-    """A run of a baseline alone: its unit is its own, so that no mean with raters or others exists."""
-    if choices["raters"]:
-        raise click.UsageError(
-            "--baseline stands alone; make a run with --rater too, and `zeroiqa compare` them."
-        )
-    return {"raters": (f"baseline:{name}",), "crop": choices["crop"] or "whole"}
-
-
-def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: str) -> tuple[str, ...]:
-    """The shipped standards of the aspects, with as many levels as the preset's first; else with seven."""
-    from zeroiqa.settings import load_settings
-    from zeroiqa.standards import load_standard, standard_names
-
-    if chosen:
-        raise click.UsageError(
-            "--aspect chooses a standard for each aspect; give it or --standard, not both."
-        )
-    k = load_standard(load_settings(preset).standards[0]).k
-    named, seven = ([f"{aspect}-word-{each}" for aspect in dict.fromkeys(aspects)] for each in (k, 7))
-    return tuple(named if set(named) <= set(standard_names()) else seven)
+def _about_regions(choices: Mapping[str, Any]) -> list[str]:
+    """The options given that count where there are regions."""
+    chosen = given(**choices).keys() & ABOUT_REGIONS
+    if choices["crop"] == "whole":
+        chosen -= {"crop"}
+    return [option.opts[0] for option in click.get_current_context().command.params if option.name in chosen]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,23 +17,23 @@ from zeroiqa.cli.options import (
     device_options,
     given,
     image_options,
+    raters_option,
     segmenter_options,
     selection_options,
+    standards_option,
 )
+from zeroiqa.cli.running import tell
+from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location, location
 
 if TYPE_CHECKING:
-    from zeroiqa.images.decoder import Decoder
     from zeroiqa.images.selection import Selection
     from zeroiqa.runs import Run
     from zeroiqa.runs.executors.choice import Executor, ExecutorChoice
-    from zeroiqa.runs.plan import Planned
     from zeroiqa.runs.regions import RegionStatistics
-    from zeroiqa.types import Region
+    from zeroiqa.settings import Settings
 
 
-LONGEST = 1024
-"""Pixels of the longer side of an overlay; regions are looked at, not measured there."""
 PAPER_MASKS = 7.22
 """Mean number of masks in a photo of SPAQ by the authors' setting (LLM-IQA, Implementation Details)."""
 
@@ -52,8 +52,15 @@ PAPER_MASKS = 7.22
     "--overlays/--no-overlays",
     default=True,
     show_default=True,
-    help=f"Paint the regions over each image, at {LONGEST} pixels at most.",
+    help="Paint the regions over each image, at 1024 pixels at most.",
 )
+@click.option(
+    "--levels",
+    is_flag=True,
+    help="Rate the regions, too, and write their levels, areas and shares of the score over each image.",
+)
+@raters_option
+@standards_option
 def segment(
     paths: tuple[str, ...],
     output: Location,
@@ -63,6 +70,7 @@ def segment(
     retry_errors: bool,
     refresh: bool,
     overlays: bool,
+    levels: bool,
     selection: Selection,
     **choices: Any,
 ) -> None:
@@ -70,18 +78,19 @@ def segment(
 
     Writes regions.parquet (one row per region: box, area, kind), coco.json (COCO annotations with run-length
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same
-    command resumes; `zeroiqa score --crop mask` with the same folder and settings rates the regions.
+    command resumes. With --levels the regions are rated, too, as `zeroiqa score --crop mask --regions` does
+    it in the same folder: by its own raters and standards if it has some, else by the embedded rater.
     """
     from zeroiqa.cli.requested import folder_only
-    from zeroiqa.cli.running import tell
     from zeroiqa.images.find import find_images
     from zeroiqa.runs.begin import RunChoices, begin_run
     from zeroiqa.runs.healed import refuse_copies
     from zeroiqa.runs.naming import naming_of
-    from zeroiqa.settings import load_segmentation_settings
 
     folder_only(output)
-    settings = load_segmentation_settings(given(**choices))
+    if levels and not overlays:
+        raise click.UsageError("--levels writes on overlays; leave --no-overlays out.")
+    settings = _settings(output, given(**choices), levels)
     sources = find_images(paths, sys.stdin, selection=selection)
     executor = chosen_executor(choice, len(sources), settings)
     choices_of_run = RunChoices(
@@ -93,23 +102,68 @@ def segment(
     naming = naming_of(paths, selection=selection)
     run = begin_run(output, settings, sources, "segment", naming=naming, choices=choices_of_run, tell=tell)
     refuse_copies(run)
+    if levels:
+        say(f"The regions are rated by {', '.join(settings.raters)}, as by `zeroiqa score`.", err=True)
     try:
-        drawn = _segment(run, executor, overlays)
+        drawn = _rate(run, executor) if levels else _segment(run, executor, overlays)
         found = _write(run)
     except KeyboardInterrupt:
         say(f"Stopped. {output} keeps what is finished; the same command goes on from there.", err=True)
         raise click.exceptions.Exit(130) from None
-    _summarise(run, found, drawn)
+    _summarise(run, found, drawn, levels)
+
+
+def _settings(output: Location, choices: dict[str, Any], levels: bool) -> Settings:
+    """Without raters; for levels those of the run that is there, else what is asked for or the default.
+
+    Raises:
+        click.UsageError: raters or standards are named, and nothing shall be rated.
+        UserError: the run that is there has no masks, or a setting is wrong.
+    """
+    from zeroiqa.runs import load_run
+    from zeroiqa.runs.record import is_run
+    from zeroiqa.settings import key_of, load_segmentation_settings, load_settings, settings_from_dict
+
+    if not levels:
+        if choices.keys() & {"raters", "standards"}:
+            raise click.UsageError("--rater and --standard say who rates for --levels; give it, too.")
+        return load_segmentation_settings(choices)
+    own = load_run(output).settings if is_run(output) else None
+    if own is None or not own.raters:
+        return replace(load_settings(overrides=choices), crop="mask", regions=True)
+    if own.crop != "mask" or not own.makes_regions:
+        raise UserError(
+            f"{output} holds a run without masks (crop {own.crop}), which coco.json is of; choose another "
+            "folder with -o, or see its regions by `zeroiqa explain --run`."
+        )
+    changes = {key_of(name): value for name, value in choices.items()}
+    return settings_from_dict({**own.to_dict(), **changes}, "the command")
+
+
+def _rate(run: Run, executor: Executor) -> int:
+    """Do what is left of the run, and write its scores; the number of overlays that are there then."""
+    from zeroiqa.cli.progress import progress
+    from zeroiqa.images.decoder import Decoder
+    from zeroiqa.report.overlays import draw_overlays
+    from zeroiqa.runs.work import work_on
+
+    work = work_on(run, executor, progress)
+    work.finish()
+    for line in work.conclusion():
+        tell(line)
+    decoder = Decoder(run.image_seconds)
+    return sum(draw_overlays(run, shard, decoder, levels=True, warn=tell) for shard in range(run.n_shards))
 
 
 def _segment(run: Run, executor: Executor, overlays: bool) -> int:
     """Do what is left of the run; the number of overlays that are there then."""
     from zeroiqa.images.decoder import Decoder
+    from zeroiqa.report.overlays import draw_overlays
 
     drawn, decoder = 0, Decoder(run.image_seconds)
     for shard in _finished_shards(run, executor):
         if overlays:
-            drawn += _draw(run, shard, decoder)
+            drawn += draw_overlays(run, shard, decoder, levels=False, warn=tell)
     return drawn
 
 
@@ -124,55 +178,10 @@ def _finished_shards(run: Run, executor: Executor) -> Iterator[int]:
     yield from finished_shards(run, range(run.n_shards), executor, progress, doing="segmenting")
 
 
-def _draw(run: Run, shard: int, decoder: Decoder) -> int:
-    """Paint the overlays of a shard that are not there; how many are there then."""
-    from zeroiqa.errors import ImageError
-    from zeroiqa.files.atomic import created
-    from zeroiqa.guards.together import image_errors
-    from zeroiqa.images.decode import DecodePolicy, parse_colour
-    from zeroiqa.report.overlay import labelled, overlay
-    from zeroiqa.runs.regions import read_segmented
-
-    policy = DecodePolicy(
-        background=parse_colour(run.settings.background), max_pixels=run.settings.max_pixels
-    )
-    there = 0
-    for planned, row in read_segmented(run, shard):
-        revision = run.revisions.replaced(shard, planned.image)
-        path = run.folder / "overlays" / _picture_name(planned, revision)
-        if row.error is None and not path.exists():
-            try:
-                ref = planned.ref._replace(modified=None) if run.ignore_times else planned.ref
-                with image_errors(ref.path):
-                    image = decoder.decode(ref, policy)
-                    masks = sum(region.kind == "object" for region in row.regions)
-                    painted = overlay(image, row.regions, longest=LONGEST)
-                    picture = labelled(painted, f"{masks} masks", _rest(row.regions))
-            except ImageError as error:
-                say(f"Warning: no overlay: {error}", err=True)
-                continue
-            with created(path) as file:
-                picture.save(file, "JPEG", quality=88)
-        there += row.error is None
-    return there
-
-
-def _rest(regions: Sequence[Region]) -> str:
-    """What is to be said of a complement that weighs other than its area."""
-    weighing = (region for region in regions if region.weight not in (None, region.area))
-    return ", ".join(f"rest: area {each.area:.0%}, weight {each.weight:.0%}" for each in weighing)
-
-
-def _picture_name(planned: Planned, revision: int) -> str:
-    """Another file of the same name has a picture of its own, with the number of its revision."""
-    stem = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(planned.ref.name).stem)
-    return f"{planned.image:05d}-{stem[:80]}{f'-{revision:04d}' if revision else ''}.jpg"
-
-
 def _write(run: Run) -> RegionStatistics:
     """Write regions.parquet and coco.json, and count."""
+    from zeroiqa.export.coco import coco_file
     from zeroiqa.files.atomic import remove_leftovers
-    from zeroiqa.report.coco import coco_file
     from zeroiqa.runs.regions import RegionStatistics, read_segmented, region_table
 
     found = RegionStatistics()
@@ -190,7 +199,9 @@ def _write(run: Run) -> RegionStatistics:
     return found
 
 
-def _summarise(run: Run, found: RegionStatistics, drawn: int) -> None:
+def _summarise(run: Run, found: RegionStatistics, drawn: int, levels: bool) -> None:
+    from zeroiqa.report.overlays import overlay_folder
+
     say(f"images   {found.images + found.errors}, {found.errors} with an error")
     if found.images:
         counts = list(found.masks.elements())
@@ -200,5 +211,6 @@ def _summarise(run: Run, found: RegionStatistics, drawn: int) -> None:
             f"median {statistics.median(counts):g}; the paper's setting: {PAPER_MASKS} on SPAQ"
         )
         say(f"regions  {regions:.2f} an image, the complements included")
-    pictures = f", overlays/ ({drawn} picture{'s' if drawn > 1 else ''})" if drawn else ""
+    folder = overlay_folder(run, levels=levels).name
+    pictures = f", {folder}/ ({drawn} picture{'s' if drawn > 1 else ''})" if drawn else ""
     say(f"written  regions.parquet, coco.json{pictures} in {run.folder}")

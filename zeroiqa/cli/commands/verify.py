@@ -92,8 +92,9 @@ def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, cho
     from zeroiqa.runs.resolved import resolve
     from zeroiqa.settings import load_settings
 
-    resolved = resolve(load_settings(preset, given(**choices)))
-    settings = resolved.settings
+    chosen = load_settings(preset, given(**choices))
+    settings = replace(chosen, regions=chosen.crop != "whole")  # they are checked though lambda is 0
+    resolved = resolve(settings)
     method = replace(resolved.method, raters={})  # each is asked, and let go, on its own
     sources = find_images(paths or [str(samples.folder())], selection=selection)
     images = _decodable(sources, method)
@@ -238,8 +239,17 @@ def _difference(some: Sequence[Rating | None], others: Sequence[Rating | None]) 
     return max(_difference_of_two(one, other) for one, other in zip(some, others, strict=True))
 
 
+def _as_measured_in_both(one: Rating, other: Rating) -> Rating:
+    """The rating with what both measure: of a whole image more is measured than of a region that shows it."""
+    return replace(
+        one, measures={name: one.measures[name] for name in one.measures if name in other.measures}
+    )
+
+
 def _difference_of_two(one: Rating | None, other: Rating | None) -> float:
-    if one == other:
+    if one == other or (
+        one and other and _as_measured_in_both(one, other) == _as_measured_in_both(other, one)
+    ):
         return 0.0
     if one is None or other is None or (one.value is None) != (other.value is None):
         return math.inf

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from zeroiqa.guards.heap import keep_freed_memory
 from zeroiqa.raters import find_rater
 from zeroiqa.segmenters import find_segmenter
 from zeroiqa.settings import Settings
@@ -43,10 +44,11 @@ class Placement:
         return variables if self.gpu is None else {**variables, VISIBLE: self.gpu}
 
     def enter(self) -> None:
-        """Bind this process to the cores."""
+        """Bind this process to the cores, and let it keep its memory."""
         from zeroiqa.images.opencv import cv2
 
         cv2.setNumThreads(self.threads)
+        keep_freed_memory()
         if self.cores and hasattr(os, "sched_setaffinity"):
             for thread in Path("/proc/self/task").iterdir():  # those that libraries have started, too
                 os.sched_setaffinity(int(thread.name), self.cores)

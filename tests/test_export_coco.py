@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from zeroiqa import rle
 from zeroiqa.errors import UserError
-from zeroiqa.report.coco import coco_file
+from zeroiqa.export.coco import coco_file
 from zeroiqa.types import Region
 
 
