@@ -61,7 +61,8 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def score(photos: Path, url: str, *more: str, **variables: str) -> Done:
-    arguments = ("score", "photos", "-o", "run", "--segmenter", "grid", "--rater", f"openai:{url}", *more)
+    regions = ("--segmenter", "grid", "--regions")
+    arguments = ("score", "photos", "-o", "run", *regions, "--rater", f"openai:{url}", *more)
     return zeroiqa(photos.parent, *arguments, **variables)
 
 
@@ -239,7 +240,7 @@ def test_transformers_serve_answers_the_digits_that_the_same_weights_give_here(
 
 
 def begin_locally(folder: Path, photos: Path, checkpoint: Path) -> runs.Run:
-    choices = {"segmenter": "grid", "raters": [f"hf:{checkpoint}"], "device": "cpu"}
+    choices = {"segmenter": "grid", "raters": [f"hf:{checkpoint}"], "device": "cpu", "regions": True}
     settings = load_settings("embedded", choices)
     run = runs.open_run(folder, settings, find_images([str(photos)]), preset="embedded")
     list(LocalExecutor(1).execute(run, runs.pending(run), on_images=lambda _: None))
