@@ -74,6 +74,21 @@ def test_rows_are_those_of_the_table(base, scores) -> None:
     assert done.stdout == f"score  image\n{scores[first]:5.2f}  {first}\n"
 
 
+def test_what_the_tables_show_beside_scores_is_chosen_by_and_written_too(base, scores, tmp_path) -> None:
+    shutil.copytree(base / "photos", tmp_path / "photos")
+    shutil.copytree(base / "run", tmp_path / "run")
+    again = ("--segmenter", "grid", "--rater", "fake:1", "--rater", "fake:2", "--readout", "expected")
+    done = zeroiqa(tmp_path, "score", "photos", "-o", "run", *again, "--scale", "percentile")
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "run" / "scores.csv").read_text().splitlines()
+    assert table[0].startswith("path,score,percentile,")
+    best = worst_first(scores)[-1]
+    asked = ("--where", "percentile > 95", "--format")
+    done = zeroiqa(tmp_path, "select", "run", *asked, "csv")
+    assert done.stdout.splitlines() == [table[0], *(line for line in table if line.startswith(f"{best},"))]
+    assert json.loads(zeroiqa(tmp_path, "select", "run", *asked, "jsonl").stdout)["percentile"] > 95
+
+
 def test_conditions_are_met_together(base, scores) -> None:
     chosen = zeroiqa(
         base, "select", "run", "--above", "2", "--where", "width > 34", "--where", "'photos/a' in path"

@@ -14,6 +14,7 @@ from zeroiqa.files.storage import Location, RemotePath, location
 from zeroiqa.image_scores import ImageScores
 from zeroiqa.runs import Run, load_run, plan
 from zeroiqa.runs.naming import root_of
+from zeroiqa.runs.presentation import presentation
 
 _LOOKED_AT = 1000
 """Images whose relative paths tell what these count from."""
@@ -60,7 +61,8 @@ def request_of(
         raise UserError("Some of each group are asked for, but not which; give worst, best or doubtful, too.")
     where = [where] if isinstance(where, str) else where
     tags = [tags] if isinstance(tags, str) else tags
-    met = conditions(run, where=where, below=below, above=above, tags=tags)
+    shown = presentation(run)
+    met = conditions(run, where=where, below=below, above=above, tags=tags, shown=shown)
     if not ranks and not met:
         raise UserError(
             "No images are asked for; give how many (worst, best, doubtful) or a condition (below, above, "
@@ -68,9 +70,9 @@ def request_of(
         )
     group = grouping(group_by, (run.root or ".",))
     if not ranks:
-        return Request(where=met, tags=tuple(tags), group=group)
+        return Request(where=met, tags=tuple(tags), group=group, shown=shown)
     amount = parse_amount(amounts[ranks[0]] or 0)
-    return Request(ranks[0], amount, met, tuple(tags), group, per_group)
+    return Request(ranks[0], amount, met, tuple(tags), group, per_group, shown)
 
 
 def select(

@@ -15,6 +15,7 @@ from zeroiqa.curation.groups import Grouping, folder_of
 from zeroiqa.curation.where import Condition, parse
 from zeroiqa.errors import UserError, printable
 from zeroiqa.runs import ScoredImage, iter_scored, score_columns
+from zeroiqa.runs.presentation import BARE, Presentation
 from zeroiqa.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Request:
     """Those of them that are tags."""
     group: Grouping = folder_of
     per_group: bool = False
+    shown: Presentation = BARE
+    """What the run's tables show beside the scores."""
 
     @property
     def asks_status(self) -> bool:
@@ -110,9 +113,9 @@ NO_VALUE, NO_SCORE = "for want of a value", "for want of a score"
 NOTHING_KNOWN, GONE = "of whose doubts nothing is known", "that are gone"
 
 
-def columns_of(run: PlannedRun) -> tuple[str, ...]:
+def columns_of(run: PlannedRun, shown: Presentation = BARE) -> tuple[str, ...]:
     """The columns that conditions may name."""
-    return tuple(dict.fromkeys((*score_columns(run), *BESIDE)))
+    return tuple(dict.fromkeys((*shown.header(score_columns(run)), *BESIDE)))
 
 
 def row_of(score: ImageScore, group: str) -> dict[str, Any]:
@@ -129,6 +132,7 @@ def conditions(
     below: float | None = None,
     above: float | None = None,
     tags: Collection[str] = (),
+    shown: Presentation = BARE,
 ) -> tuple[Condition, ...]:
     """All that an image has to meet.
 
@@ -138,6 +142,7 @@ def conditions(
         below: The score is less.
         above: The score is more.
         tags: It has all of them.
+        shown: Whose columns they may name, too.
 
     Raises:
         UserError: a condition is none, a tag is unknown, or a number is none.
@@ -152,7 +157,7 @@ def conditions(
         *(f"'{tag}' in tags" for tag in tags),
         *where,
     ]
-    columns = columns_of(run) if texts else ()
+    columns = columns_of(run, shown) if texts else ()
     return tuple(parse(text, columns) for text in texts)
 
 
@@ -243,7 +248,7 @@ def _fitting(run: PlannedRun, request: Request, counts: Counts) -> Iterator[tupl
     measured = False
     for scored in iter_scored(run):
         counts.images += 1
-        score = scored.score
+        score = request.shown.beside(scored.score)
         measured = measured or bool(score.measures)
         if score.gone and not request.asks_status:
             counts.left_out[GONE] += 1
@@ -252,7 +257,7 @@ def _fitting(run: PlannedRun, request: Request, counts: Counts) -> Iterator[tupl
         counts.ungrouped += not group
         truth = _meets(row_of(score, group), request.where) if request.where else True
         if truth:
-            yield scored, group
+            yield scored._replace(score=score), group
         counts.left_out[NO_VALUE] += truth is None
     if request.tags and counts.images and not measured:
         raise UserError(

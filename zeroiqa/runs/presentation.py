@@ -66,13 +66,20 @@ class Presentation:
 
     def of(self, results: Iterable[ImageScore]) -> Iterator[ImageScore]:
         """The results with what is shown beside their scores."""
-        return map(self._presented, results) if self.shows else iter(results)
+        return map(self.beside, results) if self.shows else iter(results)
 
-    def _presented(self, result: ImageScore) -> ImageScore:
+    def beside(self, result: ImageScore) -> ImageScore:
+        """One result with what is shown beside its score."""
+        if not self.shows:
+            return result
         found: dict[str, float | None] = {}
         for each in self.shows:
             found |= zip(each.columns, each.values(result), strict=True)
         return replace(result, presented={**result.presented, **found})
+
+
+BARE = Presentation()
+"""Shows nothing beside the scores."""
 
 
 def presentation(

@@ -159,7 +159,7 @@ def _select(
 
     loaded = load_where_it_lies(run)
     request = request_of(loaded, group_by=group_by or FOLDER, **options)
-    columns = [*score_columns(loaded), *(["group"] if group_by else [])]
+    columns = [*request.shown.header(score_columns(loaded)), *(["group"] if group_by else [])]
     counts = Counts()
 
     def keep(chosen: Chosen) -> _Held:
