@@ -247,3 +247,20 @@ def test_a_narrow_window_needs_no_scrolling_sideways(browser: Chrome, made: Path
     assert browser.execute_script(wide) == [360, 0]
     browser.execute_script("document.querySelector('.card').click()")
     assert browser.execute_script(wide)[1] <= 360
+
+
+def test_a_wide_table_of_many_raters_is_scrolled_by_keys(browser: Chrome, tmp_path: Path) -> None:
+    raters = [part for number in range(4) for part in ("--rater", f"fake:{number}")]
+    scored(tmp_path, NAMES[:2], *RATED[2:], *raters)
+    assert zeroiqa(tmp_path, "report", "run").returncode == 0
+    browser.get((tmp_path / "report.html").as_uri())
+    browser.execute_script("document.querySelector('.card').click()")
+    name = texts(browser, "#viewer-name")
+    for _ in range(40):
+        press(browser, "\ue004")  # Tab
+        if browser.execute_script("return document.activeElement.matches('.scroll')"):
+            break
+    press(browser, *["\ue014"] * 3)  # right arrow
+    moved = "new Promise((done) => setTimeout(() => done(document.querySelector('.scroll').scrollLeft), 300))"
+    assert browser.execute_script(f"return {moved}") > 0
+    assert texts(browser, "#viewer-name") == name
