@@ -362,6 +362,7 @@
       data.columns.map((column) => el("td", {}, column.key === "score" && failed(row) ? words(data.status, row)[0] : cell(column, row))),
       listed.map((each) => { const text = words(data[each], row).join("; "); return el("td", { class: "words", title: text }, text); }),
       el("td", {}, data.links[row] ? el("a", { href: data.links[row], "aria-label": `open the file ${base(data.paths[row])}` }, "open") : ""))), below].filter(Boolean));
+    if (anew) rows(false); // an empty table has no height: now it is known how many rows are seen
     table.firstElementChild.setAttribute("aria-rowcount", order.length + 1);
     if (focused !== undefined) body.querySelector(`[data-index="${focused}"]`)?.focus({ preventScroll: true });
   }
