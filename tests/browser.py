@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from selenium.webdriver import Chrome
 
 _PROGRAMS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "driver": ("chromedriver",)}
@@ -48,6 +50,17 @@ def started() -> Iterator[Chrome]:
             yield browser
         finally:
             browser.quit()
+
+
+def visit(browser: Chrome, page: Path) -> None:
+    """Open a page, and wait until it stands in the place of the one before."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.execute_script("window.before = true")
+    browser.get(page.as_uri())
+    WebDriverWait(browser, 60).until(
+        lambda _: browser.execute_script("return !window.before && document.readyState === 'complete'")
+    )
 
 
 def resized(browser: Chrome, width: int, height: int = 900) -> None:

@@ -122,6 +122,9 @@ def test_pictures_are_written_once_and_never_over_a_file(photos: Path, give: Giv
 
 def test_a_broken_image_is_said_and_the_others_are_explained(photos: Path, give: Give) -> None:
     (photos / "photos" / "broken.jpg").write_text("hello")
+    broken = shutil.copy(photos / "photos" / "broken.jpg", photos / "line\nbreak.jpg")
+    named = give(photos, "explain", broken.name)
+    assert named.stdout.startswith("line\\nbreak.jpg: error: ")
     alone = give(photos, "explain", "photos/broken.jpg", "-o", "out")
     assert alone.returncode == 1
     assert "photos/broken.jpg: error: photos/broken.jpg is not an image" in alone.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import shutil
 from pathlib import Path
 
@@ -61,8 +62,15 @@ def test_a_page_has_the_scores_of_the_run_and_what_they_are_made_of(made: Path) 
 
 def test_regions_are_made_of_the_worst_and_the_best_of_a_run_that_has_none(made: Path) -> None:
     before = sorted(path.name for path in (made / "whole").rglob("*"))
-    done = zeroiqa(made, "report", "whole", "-o", "whole.html", "--regions", "1")
+    done = zeroiqa(
+        made, "report", "whole", "-o", "whole.html", "--group-by", "re:^photos/(.)", "--regions", "1"
+    )
     assert "those of 2 images" in done.stderr
+    advised = done.stderr.split("`")[1]
+    assert advised == "zeroiqa report whole -o whole.html --group-by 're:^photos/(.)' --regions 2"
+    more = zeroiqa(made, *shlex.split(advised)[1:], "-o", "more.html")
+    assert "those of 4 images" in more.stderr
+    assert "regions" not in zeroiqa(made, "report", "whole", "-o", "more.html", "--regions", "3").stderr
     scores = column(made / "whole.html", "score")
     details = [block(made / "whole.html", f"image-{place}")["runs"][0] for place in range(7)]
     worst_and_best = {scores.index(min(filter(None, scores))), scores.index(max(filter(None, scores)))}
@@ -159,7 +167,8 @@ def test_a_run_in_which_every_image_has_an_error_is_shown(tmp_path: Path) -> Non
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     assert zeroiqa(tmp_path, "score", "photos", "-o", "run", "--workers", "1").returncode == 0
-    assert zeroiqa(tmp_path, "report", "run").returncode == 0
+    done = zeroiqa(tmp_path, "report", "run")
+    assert done.returncode == 0 and done.stderr.startswith("Written: report.html (1 image, ")
     assert column(tmp_path / "report.html", "score") is None
     assert block(tmp_path / "report.html")["status"]["names"] == ["error"]
 
@@ -172,6 +181,7 @@ def test_a_run_in_which_every_image_has_an_error_is_shown(tmp_path: Path) -> Non
         (["run", "whole", "run"], "A report is of one run or of two, found 3."),
         (["run", "--by-name"], "say how --opinions FILE is read"),
         (["run", "--opinions", "no.csv"], "no.csv"),
+        (["run", "--group-by", "no.csv:place"], "no.csv does not exist; give the path of a table."),
         (["run", "--group-by", "re:("], "is no regular expression"),
         (["run", "run"], "given twice"),
         (["run", "-o", "photos/a/0.png/x.html"], "photos/a/0.png"),

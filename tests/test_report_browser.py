@@ -81,8 +81,18 @@ def find(browser: Chrome, selector: str) -> Any:
 
 def focused(browser: Chrome) -> str:
     """The label of what has the focus."""
-    element = browser.switch_to.active_element
-    return str(element.get_attribute("aria-label") or element.text)
+    return str(
+        browser.execute_script(
+            "const at = document.activeElement; return at.getAttribute('aria-label') || at.innerText"
+        )
+    )
+
+
+def gets_focus(browser: Chrome, label: str) -> bool:
+    """Whether that has the focus soon: a dialog that closes gives it back a moment later."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 20).until(lambda _: focused(browser).startswith(label))
 
 
 def numbers(browser: Chrome, selector: str) -> list[float]:
@@ -92,7 +102,7 @@ def numbers(browser: Chrome, selector: str) -> list[float]:
 def test_the_worst_images_come_first_and_sorting_turns_by_click_and_by_key(
     browser: Chrome, made: Path
 ) -> None:
-    browser.get((made / "run.html").as_uri())
+    chromium.visit(browser, made / "run.html")
     shown = numbers(browser, "#grid .badge")
     assert shown == sorted(shown) and shown[0] == round(min(column(made / "run.html", "score")), 2)
     find(browser, "#direction").click()
@@ -109,7 +119,7 @@ def test_the_worst_images_come_first_and_sorting_turns_by_click_and_by_key(
 
 
 def test_filters_by_text_group_range_and_bar_say_how_many_are_left(browser: Chrome, made: Path) -> None:
-    browser.get((made / "run.html").as_uri())
+    chromium.visit(browser, made / "run.html")
     found = find(browser, "#found")
     find(browser, "input[type=search]").send_keys("inside/0")
     assert found.text == "10 of 32 images" and len(texts(browser, ".card")) == 10
@@ -136,7 +146,7 @@ def test_filters_by_text_group_range_and_bar_say_how_many_are_left(browser: Chro
 
 
 def test_an_image_opens_by_enter_and_what_it_shows_adds_up(browser: Chrome, made: Path) -> None:
-    browser.get((made / "run.html").as_uri())
+    chromium.visit(browser, made / "run.html")
     browser.execute_script("document.querySelector('.card').focus()")
     press(browser, "\ue014", "\n")  # arrow right, Enter: the second image
     first = texts(browser, "#viewer-name")[0]
@@ -153,11 +163,11 @@ def test_an_image_opens_by_enter_and_what_it_shows_adds_up(browser: Chrome, made
     assert texts(browser, ".place") == ["4 of 32"] and texts(browser, "#viewer-name") != [first]
     name = texts(browser, "#viewer-name")[0]
     press(browser, "\ue00c")  # Escape
-    assert not find(browser, "#viewer").is_displayed() and focused(browser).startswith(name)
+    assert not find(browser, "#viewer").is_displayed() and gets_focus(browser, name)
 
 
 def test_regions_and_their_rows_light_up_together(browser: Chrome, made: Path) -> None:
-    browser.get((made / "run.html").as_uri())
+    chromium.visit(browser, made / "run.html")
     find(browser, ".card").click()
     lit = "return [...document.querySelectorAll('#viewer .lit')].map((each) => each.dataset.region)"
     browser.execute_script("document.querySelectorAll('.views .pick')[2].focus()")
@@ -168,7 +178,7 @@ def test_regions_and_their_rows_light_up_together(browser: Chrome, made: Path) -
 
 
 def test_names_with_markup_do_nothing(browser: Chrome, made: Path) -> None:
-    browser.get((made / "run.html").as_uri())
+    chromium.visit(browser, made / "run.html")
     find(browser, "#as-table").click()
     for name in HOSTILE:
         shown = name.encode(errors="backslashreplace").decode()
@@ -193,7 +203,7 @@ def test_two_runs_stand_side_by_side_and_points_open_their_image(browser: Chrome
     from selenium.webdriver import ActionChains
 
     page = made / "two.html"
-    browser.get(page.as_uri())
+    chromium.visit(browser, page)
     assert texts(browser, ".scatter h2") == ["Scores against mos", "A against B"]
     data = block(page)
     a, b = column(page, "score"), column(page, "other")
@@ -208,7 +218,7 @@ def test_two_runs_stand_side_by_side_and_points_open_their_image(browser: Chrome
         least = min((x[place], y[place], place) for place in range(len(a)) if y[place] is not None)
         assert data["paths"][least[2]].endswith(texts(browser, "#viewer-name")[0])
         press(browser, "\ue00c")
-        assert focused(browser).startswith(texts(browser, ".scatter h2")[number])
+        assert gets_focus(browser, texts(browser, ".scatter h2")[number])
     find(browser, ".card").click()
     worst = a.index(min(a))
     assert texts(browser, "#score") == [f"{a[worst]:.2f}"]
@@ -217,20 +227,27 @@ def test_two_runs_stand_side_by_side_and_points_open_their_image(browser: Chrome
 
 
 def test_a_table_of_many_images_holds_only_the_rows_that_are_seen(browser: Chrome, made: Path) -> None:
-    browser.get((made / "table.html").as_uri())
+    chromium.visit(browser, made / "table.html")
     assert not find(browser, "#grid").is_displayed() and browser.find_elements("css selector", "img") == []
     assert 0 < len(texts(browser, "tbody tr:not(.space)")) <= 32
     browser.execute_script("document.querySelector('.open').focus()")
     press(browser, "\ue010", "\n")  # End, Enter: the last image
     assert texts(browser, ".place") == ["32 of 32"]
     press(browser, "\ue00c")
-    assert focused(browser) == texts(browser, ".open")[-1]
+    assert gets_focus(browser, texts(browser, ".open")[-1])
+
+
+def test_a_table_fills_a_tall_window(browser: Chrome, made: Path) -> None:
+    chromium.resized(browser, 1280, 2000)
+    chromium.visit(browser, made / "run.html")
+    find(browser, "#as-table").click()
+    assert len(texts(browser, "tbody tr:not(.space)")) == 32
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_stands_out_from_what_is_behind_it(browser: Chrome, made: Path, scheme: str) -> None:
     chromium.coloured(browser, scheme)
-    browser.get((made / "two.html").as_uri())
+    chromium.visit(browser, made / "two.html")
     find(browser, ".facts summary").click()
     faint = browser.execute_script(CONTRAST)
     find(browser, ".card").click()
@@ -242,8 +259,25 @@ def test_all_text_stands_out_from_what_is_behind_it(browser: Chrome, made: Path,
 
 def test_a_narrow_window_needs_no_scrolling_sideways(browser: Chrome, made: Path) -> None:
     chromium.resized(browser, 360, 740)
-    browser.get((made / "two.html").as_uri())
+    chromium.visit(browser, made / "two.html")
     wide = "return [document.documentElement.scrollWidth, document.querySelector('.view')?.scrollWidth ?? 0]"
     assert browser.execute_script(wide) == [360, 0]
     browser.execute_script("document.querySelector('.card').click()")
     assert browser.execute_script(wide)[1] <= 360
+
+
+def test_a_wide_table_of_many_raters_is_scrolled_by_keys(browser: Chrome, tmp_path: Path) -> None:
+    raters = [part for number in range(4) for part in ("--rater", f"fake:{number}")]
+    scored(tmp_path, NAMES[:2], *RATED[2:], *raters)
+    assert zeroiqa(tmp_path, "report", "run").returncode == 0
+    chromium.visit(browser, tmp_path / "report.html")
+    browser.execute_script("document.querySelector('.card').click()")
+    name = texts(browser, "#viewer-name")
+    for _ in range(40):
+        press(browser, "\ue004")  # Tab
+        if browser.execute_script("return document.activeElement.matches('.scroll')"):
+            break
+    press(browser, *["\ue014"] * 3)  # right arrow
+    moved = "new Promise((done) => setTimeout(() => done(document.querySelector('.scroll').scrollLeft), 300))"
+    assert browser.execute_script(f"return {moved}") > 0
+    assert texts(browser, "#viewer-name") == name

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zeroiqa.errors import printable
 from zeroiqa.files.tables.render import aligned
 from zeroiqa.raters import declared
 from zeroiqa.report.details import apportioned
@@ -67,18 +68,19 @@ def as_text(explained: Explanation, *, ascii_only: bool = False) -> Iterator[str
         ascii_only: For terminals that cannot show blocks.
     """
     result = explained.score
+    path = printable(result.path)
     if result.error is not None:
-        yield f"{result.path}: error: {result.error}"
+        yield f"{path}: error: {result.error}"
         return
     if result.gone:
-        yield f"{result.path}: gone"
+        yield f"{path}: gone"
         return
     if result.score is None:
-        yield f"{result.path}: no score of the first standard"
+        yield f"{path}: no score of the first standard"
     else:
         lower = ", lower is better" if result.lower_is_better else ""
         size = "" if result.size is None else f"; {result.size[1]} x {result.size[0]} pixels"
-        yield f"{result.path}: {result.score:.2f} ({result.scale}{lower}{size})"
+        yield f"{path}: {result.score:.2f} ({result.scale}{lower}{size})"
     if result.description:
         yield f"  {result.description}"
     yield from _reasons(result)

@@ -21,6 +21,7 @@ from zeroiqa.report.places import link
 from zeroiqa.report.read_run import Read, facts, opened, read_run
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.prefetch import ahead
+from zeroiqa.runs.remarks import counted
 
 if TYPE_CHECKING:
     from zeroiqa.files.storage import Location
@@ -43,6 +44,8 @@ class Choices:
     by: str = FOLDER
     """What images are grouped by; see `zeroiqa.curation.groups.grouping`."""
     opinions: OpinionTable | None = None
+    command: str = "zeroiqa report"
+    """That makes such a report, without `--regions`, for advice."""
 
 
 class Made(NamedTuple):
@@ -132,15 +135,23 @@ def _make_regions(table: Table, choices: Choices, with_pictures: bool, progress:
         needs = shown_regions.costly(settings)
         if choices.regions is None and needs:
             yield (
-                f"No regions are shown: {found.name} has none, and making them takes {needs}; `--regions "
-                f"{shown_regions.DEFAULT_COUNT}` makes those of the worst and best images."
+                f"No regions are shown: {found.name} has none, and making them takes {needs}; "
+                f"`{choices.command} --regions {shown_regions.DEFAULT_COUNT}` makes those of the worst and "
+                "best images."
             )
             continue
         count = shown_regions.DEFAULT_COUNT if choices.regions is None else choices.regions
-        yield from _make(found, count, progress)
+        chosen, rest, made = _make(found, count, progress)
+        if rest:
+            yield (
+                f"{found.name} has no regions, which do not count in it; those of {counted(made)}, the worst "
+                f"and the best, were made for this page, and `{choices.command} --regions {chosen}` makes "
+                "those of more."
+            )
 
 
-def _make(found: Read, count: int, progress: Progress) -> Iterator[str]:
+def _make(found: Read, count: int, progress: Progress) -> tuple[int, int, int]:
+    """How many images were chosen, how many with a score were not, and how many regions were made of."""
     scores = [row.numbers.get("score") if row.status == "ok" else None for row in found.rows]
     chosen = shown_regions.worst_and_best(scores, count, found.run.lower_is_better)
     maker = shown_regions.RegionMaker(found.run)
@@ -162,11 +173,7 @@ def _make(found: Read, count: int, progress: Progress) -> Iterator[str]:
                 found.details[place] = {**detail, "made": True}
                 made += 1
             advance(1)
-    if made < len(scores):
-        yield (
-            f"{found.name} has no regions, which do not count in it; those of {made} images, the "
-            "worst and the best, were made for this page (--regions N makes more)."
-        )
+    return len(chosen), sum(score is not None for score in scores) - len(chosen), made
 
 
 def _pictures(table: Table, progress: Progress) -> list[Picture]:
@@ -195,8 +202,8 @@ def _missing(pictures: Sequence[Picture]) -> Iterator[str]:
     if words:
         what = ", ".join(f"{count} {word}" for word, count in words.most_common())
         yield (
-            f"{words.total()} of {len(pictures)} images have no picture here: {what}. Their paths count from "
-            "where the run was begun, or from the current folder."
+            f"{words.total()} of {counted(len(pictures))} have no picture here: {what}. Their paths "
+            "count from where the run was begun, or from the current folder."
         )
 
 

@@ -88,4 +88,4 @@ def how_errors_heal(run: Run) -> str:
 
 def counted(images: int) -> str:
     """A number of images in words."""
-    return f"{images} image{'' if images == 1 else 's'}"
+    return f"{images:,} image{'' if images == 1 else 's'}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from zeroiqa.cli.messages import say
 from zeroiqa.files.storage import Location, location
@@ -62,9 +65,29 @@ def report(
     from zeroiqa.cli.progress import progress
     from zeroiqa.report.make import Choices, make_report
     from zeroiqa.report.opinions import OpinionTable
+    from zeroiqa.runs.remarks import counted
 
     table = None if opinions is None else OpinionTable(opinions, root, aspect, standard, by_name)
-    made = make_report(runs, output, Choices(regions, by, table), progress)
+    made = make_report(runs, output, Choices(regions, by, table, _command()), progress)
     for note in made.notes:
         say(note, err=True)
-    say(f"Written: {output} ({made.images:,} images, {made.bytes / 1e6:.1f} MB)", err=True)
+    say(f"Written: {output} ({counted(made.images)}, {made.bytes / 1e6:.1f} MB)", err=True)
+
+
+def _command() -> str:
+    """This command as it was given, without --regions, to be given again."""
+    context = click.get_current_context()
+
+    def words() -> Iterator[str]:
+        yield from map(str, context.params["runs"])
+        for option in context.command.params:
+            name = str(option.name)
+            if (
+                name in ("runs", "regions")
+                or context.get_parameter_source(name) != ParameterSource.COMMANDLINE
+            ):
+                continue
+            yield min(option.opts, key=len)
+            yield from [] if context.params[name] is True else [str(context.params[name])]
+
+    return shlex.join(("zeroiqa", "report", *words()))

@@ -96,6 +96,8 @@ def read_whole(path: Location) -> bytes:
         else:
             with explaining(path), closing(path.open()) as remote:
                 data = bytes(remote.read(MAX_BYTES + 1))
+    except FileNotFoundError as error:
+        raise UserError(f"{printable(str(path))} does not exist; give the path of a table.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UserError(
             f"{printable(str(path))} cannot be read: {getattr(error, 'strerror', None) or error}; "

@@ -362,6 +362,7 @@
       data.columns.map((column) => el("td", {}, column.key === "score" && failed(row) ? words(data.status, row)[0] : cell(column, row))),
       listed.map((each) => { const text = words(data[each], row).join("; "); return el("td", { class: "words", title: text }, text); }),
       el("td", {}, data.links[row] ? el("a", { href: data.links[row], "aria-label": `open the file ${base(data.paths[row])}` }, "open") : ""))), below].filter(Boolean));
+    if (anew) rows(false); // an empty table has no height: now it is known how many rows are seen
     table.firstElementChild.setAttribute("aria-rowcount", order.length + 1);
     if (focused !== undefined) body.querySelector(`[data-index="${focused}"]`)?.focus({ preventScroll: true });
   }
@@ -380,6 +381,7 @@
     which = 0;
     fill(row);
     if (!viewer.open) viewer.showModal();
+    reachable();
     viewer.querySelector("#close").focus();
   }
   function step(by) {
@@ -396,6 +398,7 @@
   });
   viewer.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
+    if (event.target.matches(".scroll")) return; // its own arrow keys
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (by) { event.preventDefault(); step(by); }
   });
@@ -427,6 +430,11 @@
         button("close", "Close (Escape)", "✕", () => viewer.close())),
       el("div", { class: "stage" }, stage(row, found, detail)),
       el("aside", { class: "side", "aria-label": "Why this score" }, side(row, found, detail, run))));
+    reachable();
+  }
+  /** A wide table of many raters is scrolled by keys once it has the focus. */
+  function reachable() {
+    for (const part of viewer.querySelectorAll(".scroll")) part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
   }
   function stage(row, found, detail) {
     const size = [columns.get("width")?.values[row], columns.get("height")?.values[row]], thumb = data.details ? thumbnail(row) : null;
@@ -496,7 +504,7 @@
     if (detail?.description) parts.push(el("p", { class: "said" }, detail.description));
     const warnings = words(data.warnings, row);
     if (warnings.length) parts.push(el("ul", { class: "warn", "aria-label": "Warnings" }, warnings.map((warning) => el("li", {}, warning))));
-    if (detail?.answers?.length) parts.push(el("div", {}, el("h3", {}, "Whole image and regions"), el("div", { class: "scroll" }, views(detail, run))));
+    if (detail?.answers?.length) parts.push(el("div", {}, el("h3", {}, "Whole image and regions"), el("div", { class: "scroll", role: "group", "aria-label": "Ratings" }, views(detail, run))));
     if (detail?.reasons) parts.push(el("div", {}, el("h3", {}, "Questions, the worst first"), el("dl", { class: "pairs" }, Object.entries(detail.reasons).flatMap(([question, value]) => [el("dt", {}, question), el("dd", {}, shown(value, 2))]))));
     const known = data.columns.filter((column) => column.values[row] !== null && !["width", "height", "regions"].includes(column.key) && (column.key !== "score" || data.runs.length > 1));
     const size = [columns.get("width")?.values[row], columns.get("height")?.values[row]];
