@@ -35,7 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [header, *(f"{n}.png,{value(n)}" for n in range(IMAGES))]
         (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with contextlib.chdir(folder):
-        zeroiqa.run(".", "run", raters=["fake", "fake:2"], segmenter="grid:2x2", exact=True)
+        zeroiqa.run(".", "run", raters=["fake", "fake:2"], segmenter="grid:2x2", regions=True, exact=True)
     return folder
 
 

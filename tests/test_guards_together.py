@@ -22,7 +22,7 @@ from zeroiqa.segmenters.grid import GridSegmenter
 from zeroiqa.settings import load_settings
 from zeroiqa.types import Image, View
 
-CHOICES = {"segmenter": "grid", "raters": ("fake",)}
+CHOICES = {"segmenter": "grid", "regions": True, "raters": ("fake",)}
 
 
 class OutOfMemoryError(RuntimeError):
@@ -139,7 +139,7 @@ def test_segment_goes_on_or_ends_by_the_same_table(give, monkeypatch: pytest.Mon
 
 
 def test_an_overlay_for_which_memory_is_not_enough_is_left_out_and_said(give, monkeypatch) -> None:
-    from zeroiqa.report import overlay as module
+    from zeroiqa.report import overlays as module
 
     real = module.overlay
 

@@ -144,6 +144,7 @@ def test_the_profile_dog_iqa_on_a_checkpoint_of_sam_2_0(
         "embedded",
         granularity="dog-iqa",
         segmenter=f"sam2:{folder}",
+        regions=True,
         raters=["fake"],
         device="cpu",
         dtype="bfloat16",

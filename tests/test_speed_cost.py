@@ -71,7 +71,7 @@ def dry_run(*arguments, photos=None):
 
 
 def test_raters_without_weights_are_measured_on_the_run_s_own_images():
-    said = dry_run("--rater", "fake", "--segmenter", "grid", "--price", "2")
+    said = dry_run("--rater", "fake", "--segmenter", "grid", "--regions", "--price", "2")
     assert "views      49, 7 an image (measured on 5 of the images)" in said
     assert "calls      0 views through models" in said
     assert "memory     no weights" in said
@@ -83,7 +83,7 @@ def test_raters_without_weights_are_measured_on_the_run_s_own_images():
 
 def test_images_that_cannot_be_decoded_are_no_guess(tmp_path):
     (tmp_path / "broken.jpg").write_text("no image")
-    said = dry_run("--rater", "fake", "--segmenter", "grid", photos=tmp_path)
+    said = dry_run("--rater", "fake", "--segmenter", "grid", "--regions", photos=tmp_path)
     assert "views      not known: none of the images that were tried can be decoded" in said
     assert "hours      not known" in said
 
