@@ -145,6 +145,8 @@ def test_a_calibration_of_other_scores_is_refused_by_what_differs(here: Path, gi
         assert give(here, "score", "photos", "-o", name, "--segmenter", "grid:2x1", *options).returncode == 0
         done = give(here, "rescore", name, *own, *use)
         assert done.returncode == 1 and "is of scores by rater" in done.stderr, done.stderr
+        helps = name == "three"  # whose members can be chosen; another rater is not to be had by options
+        assert ("give the options that `zeroiqa calibrate` was given" in done.stderr) == helps
     assert give(here, "rescore", "three", *own, "--member", "fake", *use).returncode == 0, "the same rater"
 
 

@@ -195,6 +195,12 @@ def test_scores_of_another_direction_are_said(here: Path, give: Give) -> None:
     assert "Of b lower scores are better" in give(here, "diff", "a", "b").stdout
 
 
+def test_tags_are_other_ones_only_where_both_runs_have_measured(here: Path, give: Give) -> None:
+    run(here, "b", raters=["nss"])
+    assert any(each.tags for each in zeroiqa.load_run(here / "b").scores())
+    assert compared(give, here, "a", "b")["tags"] == 0
+
+
 def test_causes_are_the_same_from_both_sides(here: Path) -> None:
     run(here, "b", segmenter="grid:3x1", readout="digit")
     one, other = (zeroiqa.load_run(here / name) for name in "ab")

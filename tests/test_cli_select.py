@@ -111,8 +111,8 @@ def test_groups_are_those_of_a_table_whose_strangers_are_counted(base, scores, t
     )  # fmt: skip
     one = max(("photos/a/00.png", "photos/b/01.png"), key=lambda path: scores[path])
     assert done.stdout.splitlines() == [one, "photos/a/02.png"]
-    assert f"10 images have no group by {table}:scene; they are one without a name." in done.stderr
-    assert f"1 rows of {table}:scene are of no image of the run." in done.stderr
+    assert f"Without a group by {table}:scene: 10 images; they are one without a name." in done.stderr
+    assert f"Of no image of the run: 1 row of {table}:scene." in done.stderr
 
 
 def test_nothing_that_fits_is_an_error_that_scripts_see(base) -> None:
@@ -139,6 +139,7 @@ def test_nothing_that_fits_is_an_error_that_scripts_see(base) -> None:
         (["run", "--worst", "1", "--move", ""], 1, "--move names no folder"),
         (["run", "--worst", "1", "--copy", "s3://b/x"], 1, "--copy goes into folders on the disk"),
         (["run", "--worst", "1", "--copy", "run/run.json"], 1, "run.json is no folder"),
+        (["run", "--worst", "1", "--move", "run"], 1, "run is the folder of a run; name another one."),
         (["run", "--undo", "x"], 2, "--undo stands alone"),
         (["--undo", "x", "--worst", "1"], 2, "--undo stands alone"),
         (["--undo", "run/run.json"], 1, "is no log of `zeroiqa select`"),

@@ -104,6 +104,8 @@ def test_a_list_of_paths_chooses(home: Path, kind: str) -> None:
         "Error: None of the images of the list (first: no.png) is in run with a score;"
     )
     assert not (home / "other").exists()
+    done = export(home, kind, "--only", "-", stdin="photos/a.png\0no\n.png\0", out="other")
+    assert done.stderr.endswith("Not in the run: 1 of the list (first: no\\n.png).\n")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -136,6 +138,7 @@ def test_images_that_moved_stay_in_lists_and_are_left_out_of_copies(home: Path) 
     (home / "photos.tar").unlink()
     done = export(home, "imagefolder", out="none")
     assert done.returncode == 1 and "has no image to export: 5 not where they were scored" in done.stderr
+    assert done.stderr.endswith("; put the images back, or score them where they are.\n")
     picture(home / "photos/a.png", 0)  # what the attempt left behind is in nobody's way
     assert "1 image in none" in export(home, "imagefolder", out="none").stdout
 

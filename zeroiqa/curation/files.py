@@ -33,6 +33,7 @@ from zeroiqa.curation.single_files import (
 )
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.atomic import TEMPORARY
+from zeroiqa.runs.record import NAME
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
@@ -109,6 +110,8 @@ class Transfer:
         self.folder = Path(os.path.abspath(self.folder))
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise UserError(f"{printable(str(self.folder))} is no folder; name one, or a new one.")
+        if (self.folder / NAME).is_file():
+            raise UserError(f"{printable(str(self.folder))} is the folder of a run; name another one.")
 
     def take(self, ref: ImageRef) -> Step:
         """Take one image, and count what became of it."""

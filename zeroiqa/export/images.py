@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zeroiqa.errors import UserError, printable
-from zeroiqa.export.originals import state_of
+from zeroiqa.export.originals import MOVED, state_of
 from zeroiqa.images.listed_paths import spellings
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.runs import Run, ScoredImage, iter_scored
@@ -175,4 +175,9 @@ def _nothing(run: Run, found: Exported, chosen: Chosen | None) -> UserError:
             "scores.csv has them."
         )
     why = f": {found.why()}" if found.left_out else ""
-    return UserError(f"{run.folder} has no image to export{why}; `zeroiqa status {run.folder}` says more.")
+    todo = ""
+    if MOVED in found.left_out:
+        todo = "; put the images back, or score them where they are"
+    elif found.left_out.keys() <= {GONE, ERROR, UNSCORED}:
+        todo = f"; `zeroiqa status {run.folder}` says more"
+    return UserError(f"{run.folder} has no image to export{why}{todo}.")

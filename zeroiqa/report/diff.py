@@ -46,8 +46,9 @@ class Kept(NamedTuple):
     """(Rater, standard) -> the rating of the whole image."""
     views: dict[tuple[str, str], bytes]
     """The same of all views."""
-    said: tuple[tuple[str, ...], tuple[str, ...]]
-    """Warnings and tags."""
+    warnings: tuple[str, ...]
+    tags: tuple[str, ...] | None
+    """None where nothing was measured that gives tags."""
 
 
 class Pair(NamedTuple):
@@ -167,8 +168,8 @@ class Difference:
         self.stages[pair.stage] += 1
         others = dict(pair.b.others)
         self.others_moved += any(score != others.get(label, score) for label, score in pair.a.others)
-        self.warnings += pair.a.said[0] != pair.b.said[0]
-        self.tags += pair.a.said[1] != pair.b.said[1]
+        self.warnings += pair.a.warnings != pair.b.warnings
+        self.tags += None not in (pair.a.tags, pair.b.tags) and pair.a.tags != pair.b.tags
         if pair.difference is None:
             self.states += (pair.a.score is None) != (pair.b.score is None)
             self.unscored += pair.a.score is None and pair.b.score is None
@@ -272,7 +273,8 @@ def _of(scored: ScoredImage, content_hash: bytes | None) -> Kept:
         regions=_digest(_plain(region) for region in rated.regions),
         whole=_ratings(rated, 1),
         views=_ratings(rated, None),
-        said=(score.warnings, score.tags),
+        warnings=score.warnings,
+        tags=score.tags if score.measures else None,
     )
 
 

@@ -59,8 +59,19 @@ def check_same_scores(run: PlannedRun, aggregation: Aggregation, calibration: Ca
         more = f" ({len(other) - 1} more differ: {', '.join(other[1:4])})" if other[1:] else ""
         raise UserError(
             f"The calibration is of scores by {key} {then}, and those of {run.folder} are by {key} {now}"
-            f"{more}; give the options that `zeroiqa calibrate` was given, or calibrate this run."
+            f"{more}; {_advice(run, calibration.by)}calibrate this run."
         )
+
+
+def _advice(run: PlannedRun, by: Mapping[str, Any]) -> str:
+    """Options of `rescore` help where the run has all that is asked for, and its arithmetic is another."""
+    there = scores_by(run, run.settings.aggregation, "")
+    ids = (("raters", run.identity["raters"]), ("standards", there["standards"]))
+    has = all(each.get(name) == value for key, each in ids for name, value in by[key].items())
+    same = all(by.get(key) == there[key] for key in ("method_version", "decode_policy"))
+    if not has or not same or by.get("segmenter", run.identity["segmenter"]) != run.identity["segmenter"]:
+        return ""
+    return "give the options that `zeroiqa calibrate` was given, or "
 
 
 def _mean_of(run: PlannedRun, aggregation: Aggregation) -> tuple[str, ...]:

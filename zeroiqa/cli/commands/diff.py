@@ -110,10 +110,10 @@ def _counts(found: Difference, names: tuple[str, str]) -> Iterator[str]:
 
     line = f"{counted(found.both)} in both runs: {found.moved} scores moved, {found.equal} equal to the bit"
     for number, what in (
-        (found.states, "have a score in one run alone"),
-        (found.unscored, "have no score in either"),
-        (found.by_hash, "were told by their content, as their paths differ"),
-        (found.others_moved, "have moved scores of other standards"),
+        (found.states, "with a score in one run alone"),
+        (found.unscored, "without a score in either"),
+        (found.by_hash, "told by their content, as their paths differ"),
+        (found.others_moved, "with moved scores of other standards"),
     ):
         line += f"; {number} {what}" if number else ""
     yield f"{line}."

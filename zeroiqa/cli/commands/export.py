@@ -228,7 +228,7 @@ def _exported(opened: _Opened, to: Format) -> Exported:
     for sentence in (*found.sentences(run), *lacking(run)):
         say(sentence, err=True)
     if chosen is not None and (unknown := chosen.unknown):
-        say(f"Not in the run: {len(unknown)} of the list (first: {unknown[0]}).", err=True)
+        say(f"Not in the run: {len(unknown)} of the list (first: {printable(unknown[0])}).", err=True)
     return found
 
 

@@ -189,12 +189,13 @@ def _select(
 
 def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) -> Iterator[str]:
     from zeroiqa.curation.groups import unused_rows
+    from zeroiqa.runs.remarks import counted
 
     yield counts.sentence()
     if group_by and counts.ungrouped:
-        yield f"{counts.ungrouped:,} images have no group by {group_by}; they are one without a name."
+        yield f"Without a group by {group_by}: {counted(counts.ungrouped)}; they are one without a name."
     if unused := unused_rows(group):
-        yield f"{unused:,} rows of {group_by} are of no image of the run."
+        yield f"Of no image of the run: {unused:,} row{'' if unused == 1 else 's'} of {group_by}."
 
 
 @contextmanager
