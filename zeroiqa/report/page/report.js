@@ -538,7 +538,7 @@
       return link(row, index);
     };
     return el("table", { class: "views" }, el("thead", {}, el("tr", {}, ["", "rating", "area", shares ? "adds" : null].filter((each) => each !== null).map((each) => el("th", { scope: "col" }, each)),
-      answers.map((answer) => el("th", { scope: "col" }, many ? `${answer.rater}${several ? `, ${answer.label}` : ""}` : "levels")))),
+      answers.map((answer) => el("th", { scope: "col", class: "rater" }, many ? `${answer.rater}${several ? `, ${answer.label}` : ""}` : "levels")))),
       el("tbody", {}, [...Array(regions.length + 1).keys()].map(line)));
   }
   function chart(view, label, run) {
@@ -549,7 +549,7 @@
     const text = `${label}: ${view.levels.map((share, level) => `${word(level)} ${percent(share)}`).join(", ")}${view.mass === undefined ? "" : `; mass ${view.mass}`}${view.answer === undefined ? "" : `; answered “${view.answer}”`}`;
     return [el("svg", { class: "levels", viewBox: "0 0 56 26", role: "img", "aria-label": text }, el("title", {}, text), el("line", { x1: 0, x2: 56, y1: 25.5, y2: 25.5 }),
       view.levels.map((share, level) => el("rect", { class: share === most ? "most" : null, x: level * wide + 0.7, width: wide - 1.4, y: 25 - 24 * share, height: Math.max(0.6, 24 * share) }))),
-      view.mass !== undefined ? ` mass ${view.mass}` : null].filter((each) => each !== null)
+      view.mass !== undefined ? el("small", {}, `mass ${view.mass}`) : null].filter((each) => each !== null)
       .reduce((box, part) => { box.append(part); return box; }, el("span"));
   }
 
