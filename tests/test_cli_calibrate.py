@@ -154,7 +154,7 @@ def test_a_calibration_of_other_scores_is_refused_by_what_differs(here: Path, gi
     ("labels", "options", "said"),
     [
         (9, (), "Only 9 labels are of images with a score, and 10 are needed"),
-        (2, (), "Only 2 images have a score and an opinion, and 3 are needed"),
+        (2, (), "Only 2 images have a score and an opinion, and 10 are needed"),
         (36, ("--scale", "0-40"), "labels lie outside of the scale 0-40, the first is"),
         (36, ("--scale", "5"), "The scale '5' is none; give two numbers"),
         (36, ("--lower-is-better",), "The scores fall as the labels rise"),

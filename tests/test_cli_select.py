@@ -186,6 +186,10 @@ def test_from_another_folder_the_same_images_are_found(base, scores, tmp_path) -
     shutil.rmtree(moved / "photos" / "a")
     done = zeroiqa(moved, "select", "run", "--where", "score > 0", "--copy", "out")
     assert "6 images copied" in done.stderr and "6 left, which are not at their places" in done.stderr
+    assert done.returncode == 0
+    shutil.rmtree(moved / "photos")
+    done = zeroiqa(moved, "select", "run", "--where", "score > 0", "--copy", "other")
+    assert done.returncode == 1 and "Error: Of the images that were chosen none is in other" in done.stderr
 
 
 def test_a_run_that_is_not_finished_gives_what_is_there_and_says_so(base, tmp_path) -> None:

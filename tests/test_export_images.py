@@ -139,6 +139,7 @@ def test_images_that_moved_stay_in_lists_and_are_left_out_of_copies(home: Path) 
     done = export(home, "imagefolder", out="none")
     assert done.returncode == 1 and "has no image to export: 5 not where they were scored" in done.stderr
     assert done.stderr.endswith("; put the images back, or score them where they are.\n")
+    assert not (home / "none" / "train").exists()
     picture(home / "photos/a.png", 0)  # what the attempt left behind is in nobody's way
     assert "1 image in none" in export(home, "imagefolder", out="none").stdout
 

@@ -256,6 +256,11 @@ class Transfer:
         )
         return f"{number:,} image{'' if number == 1 else 's'} {'would be ' * self.dry}{done}{back}"
 
+    @property
+    def brought(self) -> int:
+        """Images that are in the folder now, by this command or by one before it."""
+        return self.counts[DONE[self.operation]] + self.counts[THERE]
+
     def sentences(self) -> Iterator[str]:
         """What became of all images, with counts."""
         yield f"{self.progress()}."

@@ -105,6 +105,7 @@ def join(
     dataset: Dataset,
     aspect: str,
     origin: Origin = Origin(),  # noqa: B008 -- frozen
+    needed: int = LEAST_IMAGES,
 ) -> Joined:
     """Bring a method's scores and a dataset's opinions together, image by image; see `match`.
 
@@ -113,6 +114,7 @@ def join(
         dataset: With opinions of the aspect.
         aspect: Which opinions.
         origin: Where the paths come from.
+        needed: How many images with both the caller needs, for the message; it asks for them itself.
 
     Raises:
         NothingInCommonError: no scored image is one of the dataset.
@@ -141,7 +143,7 @@ def join(
         note = "".join(f"{each}." for each in left_out_note(left_out))
         images = "1 image has" if len(both) == 1 else f"{len(both)} images have"
         raise UserError(
-            f"Only {images} a score and an opinion, and {LEAST_IMAGES} are needed; check that {origin.what} "
+            f"Only {images} a score and an opinion, and {needed} are needed; check that {origin.what} "
             f"and {dataset.name} are of the same images. {note}".rstrip()
         )
     return Joined(

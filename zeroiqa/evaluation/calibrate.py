@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from zeroiqa.calibration import SHARE, Bounds, Fit, Knot, fit
+from zeroiqa.calibration import LEAST_LABELS, SHARE, Bounds, Fit, Knot, fit
 from zeroiqa.calibration_file import Calibration, LabelScale
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
@@ -108,7 +108,9 @@ def calibrate(
     aggregation = reaggregation(loaded, arithmetic)
     label = label_of(loaded, aspect, chosen, aggregation)
     falls = loaded.lower_is_better
-    joined = join(pointing_up(_scores(loaded, label, aggregation), falls), people, aspect, origin)
+    joined = join(
+        pointing_up(_scores(loaded, label, aggregation), falls), people, aspect, origin, LEAST_LABELS
+    )
     lower = lower_is_better or joined.turned
     own = -joined.opinions if joined.turned else joined.opinions
     _check_bounds(own, joined.names, scale, bounds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def to_imagefolder(folder: Path, columns: Sequence[str], images: int, *, link: b
     """
     place = folder / SPLIT
     told: set[str] = set()
-    with replaced(place / TABLE) as table, tempfile.TemporaryFile() as later:
+    with _gone_if_empty(place), replaced(place / TABLE) as table, tempfile.TemporaryFile() as later:
 
         def add(image: ScoredImage) -> str | None:
             name = name_of_copy(image.planned.image, images, image.planned.ref)
@@ -60,6 +60,17 @@ def to_imagefolder(folder: Path, columns: Sequence[str], images: int, *, link: b
         yield add
         later.seek(0)
         shutil.copyfileobj(later, table)
+
+
+@contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    """What was begun leaves no folder without anything in it where it fails."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it holds copies
+            folder.rmdir()
+        raise
 
 
 def _row(name: str, image: ScoredImage, columns: Sequence[str]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ STYLES = ("paths", "table", "csv", "excel-csv", "json", "jsonl")
 
 
 @click.command(
-    epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or --undo had to leave "
-    "something; 2 wrong usage; 130 interrupted."
+    epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or none could be taken, or --undo had "
+    "to leave something; 2 wrong usage; 130 interrupted."
 )
 @click.argument("run", type=location, required=False)
 @click.option(
@@ -170,6 +170,7 @@ def _select(
     if operation is None:
         _print(chosen, printing, columns)
         last: list[str] = []
+        none_taken = False
     else:
         with _transferring(loaded, operation, folder, printing.dry) as transfer:
             taken = _taken(chosen, transfer)
@@ -177,6 +178,7 @@ def _select(
             for _ in taken:  # what is left where the reader of the output has gone
                 pass
         last = [*transfer.sentences(), *_lies_inside(transfer)] if counts.chosen else []
+        none_taken = not transfer.dry and not transfer.brought
     for line in (*_remarks(counts, request.group, group_by), *lacking(loaded), *last):
         say(line, err=True)
     if loaded.root and counts.chosen:
@@ -185,6 +187,8 @@ def _select(
         sys.stdout.flush()
         nothing = "has no image that is scored" if not counts.images else "has no image that fits"
         raise UserError(f"{printable(str(run))} {nothing}; nothing is chosen.")
+    if none_taken:
+        raise UserError(f"Of the images that were chosen none is in {folder}; the lines above say why.")
 
 
 def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) -> Iterator[str]:
