@@ -115,6 +115,8 @@ def test_a_crop_that_shows_no_regions_is_no_way_to_ask_for_them():
     assert "choose the crop bbox or mask" in refused("score", "photos", "--regions", "--crop", "whole")
     give("score", "photos", "--rater", "fake", "--crop", "whole", "-o", "run")
     assert "choose the crop bbox or mask" in refused("score", "-o", "run", "--regions")
+    assert "Lambda 1 weighs nothing: run shows whole" in give("rescore", "run", "--lambda", "1").stderr
+    assert "weighs nothing" not in give("rescore", "run").stderr
     assert "crop is whole; give --crop" in (
         give("score", "photos", "--crop", "whole", "--segmenter", "grid", "--rater", "fake").stderr
     )

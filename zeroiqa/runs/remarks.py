@@ -13,7 +13,7 @@ from zeroiqa.runs.run import Run, RunStatus, status
 
 def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatus | None = None) -> list[str]:
     """Sentences with counts: where little of the probability lies on the levels, answers that count are no
-    numbers, or prompts are missing.
+    numbers, prompts are missing, or lambda weighs nothing.
 
     Args:
         run: The run; of its shards, those that are finished count.
@@ -28,7 +28,20 @@ def remarks(run: Run, aggregation: Aggregation | None = None, *, state: RunStatu
     keys = ((rater, standard) for rater in members for standard in run.labels)
     found = {key: state.answers[key] for key in keys if key in state.answers}
     sentences = list(run_warnings(found, run.labels, (aggregation or run.settings.aggregation).readout))
-    return [*sentences, *(undescribed(found) if run.settings.describe else ())]
+    return [
+        *sentences,
+        *(undescribed(found) if run.settings.describe else ()),
+        *(_weighs_nothing(run, aggregation) if aggregation else ()),
+    ]
+
+
+def _weighs_nothing(run: Run, aggregation: Aggregation) -> Iterator[str]:
+    """A sentence, where another lambda was asked for than the run's, and there are no regions to weigh."""
+    if run.settings.crop == "whole" and aggregation.lam != run.settings.lam:
+        yield (
+            f"Lambda {aggregation.lam:g} weighs nothing: {run.folder} shows whole images alone (crop whole); a "
+            "run with --crop bbox or mask has regions."
+        )
 
 
 def led_alone(run: Run, aggregation: Aggregation | None = None) -> Iterator[str]:

@@ -25,8 +25,8 @@ STYLES = ("paths", "table", "csv", "excel-csv", "json", "jsonl")
 
 
 @click.command(
-    epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or none could be taken, or --undo had "
-    "to leave something; 2 wrong usage; 130 interrupted."
+    epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or none could be taken, or "
+    "--undo had to leave something; 2 wrong usage; 130 interrupted."
 )
 @click.argument("run", type=location, required=False)
 @click.option(
