@@ -39,8 +39,8 @@ def _weighs_nothing(run: Run, aggregation: Aggregation) -> Iterator[str]:
     """A sentence, where another lambda was asked for than the run's, and there are no regions to weigh."""
     if run.settings.crop == "whole" and aggregation.lam != run.settings.lam:
         yield (
-            f"Lambda {aggregation.lam:g} weighs nothing: {run.folder} shows whole images alone (crop whole); a "
-            "run with --crop bbox or mask has regions."
+            f"Lambda {aggregation.lam:g} weighs nothing: {run.folder} shows whole images alone (crop whole); "
+            "a run with --crop bbox or mask has regions."
         )
 
 
