@@ -8,7 +8,7 @@ import pytest
 
 from zeroiqa.api import load_method, score_images
 from zeroiqa.errors import ImageError, UserError
-from zeroiqa.pipeline import Method, find_regions, rate_image, score_image
+from zeroiqa.pipeline import Method, find_regions, rate_image, rate_images, score_image
 from zeroiqa.raters.fake import FakeRater
 from zeroiqa.standards import Standard
 from zeroiqa.types import Image, Rating, View
@@ -141,3 +141,24 @@ def test_the_embedded_preset_puts_a_sharp_photo_above_its_blurred_copy() -> None
         for name in ("cat.jpg", "cat_blurred.jpg")
     )
     assert sharp > blurred + 1
+
+
+class DescribingRater(CountingRater):
+    """The same, which also describes views, and counts those, too."""
+
+    described = 0
+
+    def descriptions(self, views: Sequence[View]) -> list[str | None]:
+        self.described += len(views)
+        return [f"{view.pixels.shape[1]} pixels wide" for view in views]
+
+
+def test_a_whole_image_is_described_once() -> None:
+    rater = DescribingRater()
+    method = replace(with_rater(load_method(**FAKE), rater), describe=True)
+    image = picture()
+    (first,) = rate_images([(image, ())], rater, method)
+    known = {name: by_view[0] for name, by_view in first.items()}
+    (again,) = rate_images([(image, find_regions([image], method)[0])], rater, method, [known])
+    assert [by_view[0] for by_view in again.values()] == list(known.values())
+    assert rater.described == 1 and next(iter(known.values())).description == "64 pixels wide"

@@ -284,12 +284,16 @@ def _with_descriptions(
     images: Sequence[Image], found: Sequence[Mapping[str, tuple[Rating | None, ...]]], rater: Describer
 ) -> list[dict[str, tuple[Rating | None, ...]]]:
     """The ratings, that of each whole image under its first standard with a sentence of the rater."""
-    sentences = rater.descriptions([View(image.pixels, None, image.size, image.prompt) for image in images])
-    described = []
-    for ratings, sentence in zip(found, sentences, strict=True):
-        first, (whole, *regions) = next(iter(ratings.items()))
-        whole = whole and replace(whole, description=sentence)
-        described.append({**ratings, first: (whole, *regions)})
+    described = [dict(ratings) for ratings in found]
+    wholes = [next(iter(ratings.values()))[0] for ratings in found]
+    asked = [  # not of what nobody rated, nor a second time
+        place for place, whole in enumerate(wholes) if whole is not None and whole.description is None
+    ]
+    some = [images[place] for place in asked]
+    sentences = rater.descriptions([View(each.pixels, None, each.size, each.prompt) for each in some])
+    for place, sentence in zip(asked, sentences, strict=True):
+        first, (whole, *regions) = next(iter(described[place].items()))
+        described[place][first] = (whole and replace(whole, description=sentence), *regions)
     return described
 
 
