@@ -45,7 +45,7 @@ def rendered(
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    style, script = _text("report.css"), _text("report.js")
+    style, script = _text("report.css"), _script()
     template = environment.from_string(_text("report.html.jinja"))
     return template.generate(
         **header,
@@ -56,6 +56,11 @@ def rendered(
         data=embedded(data),
         blocks=((name, embedded(value)) for name, value in blocks),
     )
+
+
+def _script() -> str:
+    """One script, whose names are its own."""
+    return '"use strict";\n(() => {\n' + _text("images.js") + _text("viewer.js") + "})();\n"
 
 
 def _text(name: str) -> str:
