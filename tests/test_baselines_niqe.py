@@ -195,7 +195,7 @@ def test_a_damaged_file_that_crashes_the_reader_of_scipy_is_refused(tmp_path):
     whole = file.read_bytes()
     behind = -(-(whole.index(name) + len(name)) // 8) * 8  # the type of the numbers, of which there are 18
     file.write_bytes(whole[:behind] + (0x6309).to_bytes(4, "little") + whole[behind + 4 :])
-    refused(file, "it is damaged")
+    refused(file, "cannot be read (")  # it crashes or raises, by what lies in memory behind SciPy's table
 
 
 def test_an_archive_is_refused_wherever_it_is_damaged(tmp_path):

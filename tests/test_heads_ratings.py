@@ -143,7 +143,7 @@ def test_a_line_that_is_cut_off_is_named(tmp_path):
         ({"repeat_time": 2}, "repeat_time"),
         ({"data_augment": True}, "data_augment"),
         ({"root": None}, "lacks root"),
-        ({"annotation_train": "gone.jsonl"}, r"gone\.jsonl cannot be read: No such file"),
+        ({"annotation_train": "gone.jsonl"}, r"gone\.jsonl does not exist; give the path"),
     ],
 )
 def test_what_is_wrong_with_a_meta_file_is_one_sentence(tmp_path, more, words):
