@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,11 @@ def test_a_page_is_replaced_and_nothing_else(made: Path) -> None:
         done = zeroiqa(made, "report", "run", "-o", name)
         assert done.returncode == 1 and sentence in done.stderr and done.stderr.count("\n") == 1
     assert (made / "mine.html").read_text() == "<!doctype html><p>mine"
+    os.mkfifo(made / "pipe")
+    reader = subprocess.Popen(["cat", made / "pipe"], stdout=subprocess.PIPE)
+    assert zeroiqa(made, "report", "whole", "-o", "pipe", "--regions", "0").returncode == 0
+    assert b"</html>" in reader.communicate()[0] and (made / "pipe").is_fifo()
+    (made / "pipe").unlink()
     for _ in range(2):
         assert zeroiqa(made, "report", "whole", "-o", "again.html", "--regions", "0").returncode == 0
 

@@ -88,6 +88,55 @@ def test_replaced_takes_the_place_of_an_older_file(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    for content in (b"old", b"new"):
+        write(replaced, tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "elsewhere" / "file").read_bytes() == content
+    assert [each.name for each in (tmp_path / "elsewhere").iterdir()] == ["file"]
+
+
+def test_a_pipe_is_written_into(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+    write(replaced, tmp_path / "pipe", b"content")
+    assert reader.communicate()[0] == b"content"
+    assert (tmp_path / "pipe").is_fifo()
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_device_is_written_into():
+    master, slave = os.openpty()
+    name = Path(os.ttyname(slave))
+    before = name.stat().st_ino
+    write(replaced, name, b"content")
+    assert os.read(master, 100) == b"content"
+    assert name.stat().st_ino == before
+    assert name.is_char_device()
+    os.close(slave)
+    os.close(master)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_the_name_of_an_open_file_is_written_into(tmp_path, kind):
+    link = tmp_path / "stdout"
+    code = (
+        "import pathlib, sys; from zeroiqa.files.atomic import replaced\n"
+        "with replaced(pathlib.Path(sys.argv[1])) as file: file.write(b'content')"
+    )
+    with (tmp_path / "out").open("w+b") as out:
+        link.symlink_to("/proc/self/fd/1")
+        done = subprocess.run(
+            [sys.executable, "-c", code, link], stdout=subprocess.PIPE if kind == "pipe" else out, check=True
+        )
+        out.seek(0)
+        assert (done.stdout or out.read()) == b"content"
+    assert link.readlink() == Path("/proc/self/fd/1")
+    assert not [each for each in tmp_path.iterdir() if each.name not in ("out", "stdout")]
+
+
 def age(path, seconds):
     then = time.time() - seconds
     os.utime(path, (then, then))
@@ -220,5 +269,6 @@ def test_run_whose_folder_becomes_read_only_says_so_and_keeps_its_parts(open_fol
 
 def test_file_in_place_of_a_folder_is_said_in_one_sentence(tmp_path):
     (tmp_path / "folder").touch()
-    with pytest.raises(UserError, match="could not be written"):
-        write(created, tmp_path / "folder" / "file")
+    for place in (tmp_path / "folder" / "file", tmp_path / "folder" / "below" / "file"):
+        with pytest.raises(UserError, match="is a file, not a folder; choose another name with -o"):
+            write(created, place)

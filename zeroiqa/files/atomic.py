@@ -8,6 +8,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,14 +56,38 @@ def created(path: Location) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replaced(path: Location) -> Iterator[BinaryIO]:
-    """Like `created`, but the new content takes the place of an older file."""
+    """Like `created`, but the new content takes the place of an older file.
+
+    A device, a pipe or what /dev/stdout names is written into: nothing may take the place of it. A link stays
+    one; the file that it leads to is replaced.
+    """
     if isinstance(path, RemotePath):
         with _uploaded(path, exclusive=False) as content:
             yield content
         return
+    if is_stream(path):
+        with _poured(path) as content:
+            yield content
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     with _unfinished(path) as (temporary, file):
         yield file
         _appear(temporary, file, path, exclusive=False)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether this is a device, a pipe or an open file of a process, such as /dev/null or /dev/stdout."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    if not stat.S_ISREG(kind):
+        return not stat.S_ISDIR(kind)
+    places = [path]
+    while places[-1].is_symlink():
+        places.append(places[-1].parent / places[-1].readlink())
+    return any(os.path.realpath(place.parent).startswith("/proc/") for place in places)
 
 
 @contextmanager
@@ -167,10 +192,22 @@ def _uploaded(path: RemotePath, *, exclusive: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def _poured(path: Path) -> Iterator[BinaryIO]:
+    with writing(path), SpooledTemporaryFile(_IN_MEMORY) as file:
+        yield cast("BinaryIO", file)
+        file.seek(0)
+        with path.open("ab") as stream:  # what a shell has begun to write, with >>, stays
+            shutil.copyfileobj(file, stream)
+
+
+@contextmanager
 def _unfinished(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new temporary file in the folder of `path`; it is gone when the block ends."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UserError(f"{path.parent} is a file, not a folder; choose another name with -o.") from error
         with _temporary(path.parent) as (temporary, file), _beating(temporary):
             yield temporary, file
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from zeroiqa.curation.groups import FOLDER, grouping
 from zeroiqa.errors import ImageError, UserError, printable
 from zeroiqa.evaluation.run_scores import origin_of
-from zeroiqa.files.atomic import replaced
+from zeroiqa.files.atomic import is_stream, replaced
 from zeroiqa.report import page, shown_regions
 from zeroiqa.report.combine import Table, combined
 from zeroiqa.report.opinions import OpinionTable, opinions_of
@@ -101,6 +101,8 @@ def check_destination(path: Path) -> None:
     """Raise `UserError` where something is that no report may take the place of."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file with -o, such as report.html.")
+    if is_stream(path):
+        return
     try:
         with path.open("rb") as file:
             head = file.read(4096)
