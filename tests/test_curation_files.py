@@ -235,6 +235,8 @@ def test_a_destination_that_is_no_folder_is_refused(here, photos) -> None:
         ["no json"],
         [{"step": "file"}],
         [{"step": "begin", "operation": "burn", "made": []}],
+        [{"step": "begin", "operation": "copy", "made": []}, {"step": "done", "path": "a", "sha256": ""}],
+        [{"step": "begin", "operation": "copy", "made": []}, {"step": "swap", "path": "a"}],
         *(
             [
                 {"step": "begin", "operation": "copy", "made": []},
@@ -261,6 +263,34 @@ def test_a_last_line_that_was_not_finished_is_left_out(here, photos) -> None:
     with log.path.open("ab") as file:
         file.write(b'{"step": "do')
     assert undo(log.path) is not None and tree(here) == before
+
+
+def test_a_log_in_which_nothing_stands_yet_tells_of_nothing(here, photos) -> None:
+    before = tree(here)
+    taken("copy", here / "out")
+    for number, begun in enumerate((b"", b'{"st', b'{"step": "begin", "opera'), 2):
+        (here / "out" / f"zeroiqa-select-{number}.jsonl").write_bytes(begun)
+    undone = undo(here / "out")
+    assert undone is not None and undone.logs == 4 and tree(here) == before
+    (here / "mine.jsonl").write_bytes(b"")
+    with pytest.raises(UserError, match="it has no line"):
+        undo(here / "mine.jsonl")
+
+
+def test_a_log_that_finds_no_room_leaves_nothing(here, photos, monkeypatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full; 0 images copied"):
+        taken("copy", here / "out")
+    assert list((here / "out").iterdir()) == []
+
+
+def test_what_is_there_and_at_its_place_too_is_told_from_what_was_moved(here, photos) -> None:
+    taken("copy", here / "out")
+    assert "5 there already, and also where they were: these stay" in said(taken("move", here / "out"))
+    assert (photos / "one.png").exists()
 
 
 @pytest.mark.slow

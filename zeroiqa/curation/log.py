@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ from zeroiqa.version import __version__
 Operation: TypeAlias = Literal["copy", "link", "hard-link", "move"]
 OPERATIONS: tuple[Operation, ...] = ("copy", "link", "hard-link", "move")
 _NAME = re.compile(r"zeroiqa-select-(\d{1,9})\.jsonl", re.ASCII)
+_STEPS = {"folder", "file", "left", "done"}
+_BEGIN = b'{"step": "begin", '
 
 
 class Log:
@@ -51,8 +54,14 @@ class Log:
             except FileExistsError:  # another command was first
                 number += 1
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.write("begin", operation=operation, made=made, zeroiqa=__version__, time=now)
-        flush_folder(folder)
+        try:
+            self.write("begin", operation=operation, made=made, zeroiqa=__version__, time=now)
+            flush_folder(folder)
+        except OSError:  # such as on a full disk: nothing was done that it could tell of
+            with suppress(OSError):  # what is still buffered has no room either
+                self._file.close()
+            self.path.unlink(missing_ok=True)
+            raise
 
     def write(self, step: str, **facts: Any) -> None:
         """Write a line; it is on the disk when this returns."""
@@ -96,18 +105,25 @@ def logs_in(folder: Path) -> list[Path]:
 
 
 def read_log(path: Path) -> Read:
-    """Read a log; a last line that was not finished is left out.
+    """Read a log; a last line that was not finished is left out. Before the first one is, nothing was done.
 
     Raises:
         UserError: it is no log, or damaged.
         OSError: it cannot be read.
     """
     try:
-        *lines, _ = path.read_bytes().decode().split("\n")
+        content = path.read_bytes()
+        if _NAME.fullmatch(path.name) and b"\n" not in content and _begins(content):
+            return Read(path, "copy", ())
+        *lines, _ = content.decode().split("\n")
+        if not lines:
+            raise ValueError("it has no line")
         first, *others = map(json.loads, lines)
         operation, made = first["operation"], tuple(map(str, first["made"]))
         if first["step"] != "begin" or operation not in OPERATIONS:
             raise ValueError("its first line is none of a log")
+        if unknown := {str(each["step"]) for each in others} - _STEPS:
+            raise ValueError(f"it has a step {min(unknown)[:40]!r}, which this version does not know")
         folders = tuple(_inside(each["path"]) for each in others if each["step"] == "folder")
         left = {each["path"] for each in others if each["step"] == "left"}
         entries = tuple(
@@ -116,10 +132,13 @@ def read_log(path: Path) -> Read:
             if each["step"] == "file" and each["path"] not in left
         )
         done = {_inside(each["path"]): str(each["sha256"]) for each in others if each["step"] == "done"}
+        if lost := done.keys() - {entry.path for entry in entries}:
+            raise ValueError(f"the line in which {min(lost)[:80]!r} begins is missing")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = f"a line lacks {error}" if isinstance(error, KeyError) else f"{error}"
         raise UserError(
-            f"{printable(str(path))} is no log of `zeroiqa select`, or damaged ({error}); give the folder "
-            "into which it copied, linked or moved."
+            f"{printable(str(path))} is no log of `zeroiqa select`, or damaged ({printable(why)}); give the "
+            "folder into which it copied, linked or moved."
         ) from error
     return Read(path, operation, made, folders, entries, done)
 
@@ -133,6 +152,11 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _begins(content: bytes) -> bool:
+    """Whether this is the beginning of a log, or nothing."""
+    return content.startswith(_BEGIN) or _BEGIN.startswith(content)
 
 
 def _number_of(path: Path) -> int:
