@@ -116,6 +116,17 @@ def test_only_what_is_unchanged_is_taken_back(here, photos) -> None:
     assert undone is not None and not undone.kept and not (here / "out").exists()
 
 
+def test_copies_that_are_the_last_of_an_image_stay(here, photos) -> None:
+    taken("copy", here / "out")
+    (photos / "one.png").rename(here / "one.png")
+    undone = undo(here / "out")
+    assert undone is not None
+    assert "4 images taken back. 1 left, which are the last that there is" in " ".join(undone.sentences())
+    assert (here / "out" / "one.png").exists()
+    (here / "one.png").rename(photos / "one.png")
+    assert undo(here / "out") is not None and not (here / "out").exists()
+
+
 def test_moved_images_go_back_where_nothing_is(here, photos) -> None:
     taken("move", here / "out")
     (photos / "one.png").write_bytes(b"a new one")

@@ -135,7 +135,7 @@ class Transfer:
 
     def _take(self, ref: ImageRef, below: str) -> str:
         is_packed = ref.archive is not None or "://" in ref.place
-        source = ref.path if is_packed else os.path.abspath(ref.place)
+        source = ref.place if "://" in ref.place else os.path.abspath(ref.place)  # of a member, the archive
         if is_packed and self.operation != "copy":
             raise LeftError(PACKED)
         target = str(self.folder / below)

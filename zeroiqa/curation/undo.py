@@ -121,8 +121,8 @@ def _check_copy(target: str, entry: Entry, digest: str | None) -> None:
     """Refuse to remove what is no copy any more; one that the log does not know yet equals its original."""
     if os.path.islink(target) or not os.path.isfile(target):
         raise LeftError(EDITED)
-    if digest is None and not os.path.isfile(entry.source):
-        raise LeftError(LAST)
+    if not os.path.isfile(entry.source) and (digest is None or "://" not in entry.source):
+        raise LeftError(LAST)  # objects of a store are taken to be there
     if sha256_at(target) != (digest or sha256_at(entry.source)):
         raise LeftError(EDITED)
 
