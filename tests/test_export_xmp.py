@@ -215,6 +215,16 @@ def test_what_is_no_file_is_left_and_capital_letters_are_read(home: Path) -> Non
     assert Packet((home / "photos/sub/d.jpg.XMP").read_bytes()).value(RATING) == "5"
 
 
+def test_photos_whose_side_cars_would_have_too_long_names_get_none(home: Path) -> None:
+    long = home / "photos" / f"{'x' * 251}.jpg"
+    shutil.copy(home / "photos/a.jpg", long)
+    assert zeroiqa(home, "score", "photos", "-o", "new", "--rater", "fake", "--crop", "whole").returncode == 0
+    done = zeroiqa(home, "export", "xmp", "new", "--beside")
+    assert done.returncode == 0 and "1 whose side-car would have too long a name" in done.stderr
+    assert zeroiqa(home, "export", "xmp", "new", "--beside", "--naming", "stem").returncode == 0
+    assert long.with_suffix(".xmp").exists()
+
+
 def test_where_they_are_written_must_be_said(home: Path) -> None:
     for options in ((), ("--beside", "-o", "x")):
         done = export(home, *options)

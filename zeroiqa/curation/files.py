@@ -111,7 +111,7 @@ class Transfer:
         self.folder = Path(os.path.abspath(self.folder))
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise UserError(f"{printable(str(self.folder))} is no folder; name one, or a new one.")
-        if (self.folder / NAME).is_file():
+        if os.path.isfile(self.folder / NAME):  # a name that is too long is none
             raise UserError(f"{printable(str(self.folder))} is the folder of a run; name another one.")
 
     def take(self, ref: ImageRef) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -254,7 +255,7 @@ def _new_folder(folder: Location) -> Path:
     shown = printable(str(folder))
     if not isinstance(folder, Path):
         raise UserError(f"{shown} is in an object store; give a new or empty folder on a disk with -o.")
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():  # a name that is too long is none
         raise UserError(f"{shown} is a file; give a new or empty folder with -o.")
     if there := _file_in(folder):
         raise UserError(
