@@ -148,16 +148,22 @@ def merged(there: bytes | None, score: ImageScore, options: SideCarOptions, coun
     rating = options.stars(score.score)
     theirs = _rating_of_others(packet)
     keeps = theirs is not None and not options.overwrite_ratings
-    counts.kept += keeps
+    content = _with_values(packet, score, None if keeps else rating, keywords=options.keywords)
+    counts.kept += keeps  # what is not understood counts for nothing
     counts.overwritten += theirs is not None and not keeps
     if not keeps:
         counts.ratings[rating] += 1
+    return content
+
+
+def _with_values(packet: Packet, score: ImageScore, rating: int | None, *, keywords: bool) -> bytes:
+    """The side-car with what is ours, and a rating; None: the one that it has stays."""
     row = csv_row(score.to_dict())
-    values: dict[Name, str | None] = {} if keeps else {RATING: str(rating)}
-    values |= {STARS: None if keeps else str(rating)}
+    values: dict[Name, str | None] = {} if rating is None else {RATING: str(rating)}
+    values |= {STARS: _text(rating)}
     values |= {name: _text(row.get(column)) for column, name in NUMBERS.items()}
     values[TAGS] = _BETWEEN.join(score.tags) or None
-    if not options.keywords:
+    if not keywords:
         return packet.merged(values)
     ours = set(filter(None, (packet.value(KEYWORDS) or "").split(_BETWEEN)))
     given = set(packet.items(SUBJECT)) - ours
