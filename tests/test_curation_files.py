@@ -155,6 +155,18 @@ def test_several_logs_of_a_folder_are_taken_back_the_newest_first(here, photos) 
     assert undone is not None and undone.logs == 2 and tree(here) == before
 
 
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_logs_of_a_folder_are_taken_back_in_any_order(here, photos, operation) -> None:
+    before = tree(here)
+    taken(operation, here / "new/out", [ImageRef("photos/one.png"), ImageRef("photos/x/-two.png")])
+    taken(operation, here / "new/out")
+    undo(here / "new/out/zeroiqa-select-1.jsonl")
+    assert len([*(here / "new/out/x").iterdir()]) == 3
+    undone = undo(here / "new/out")
+    assert undone is not None and undone.logs == 1
+    assert tree(here) == before and not (here / "new").exists()
+
+
 def test_originals_that_are_gone_or_others_are_counted(here, photos) -> None:
     refs = [
         ImageRef(f"photos/{name}", bytes=5000, modified=10**18 + n * 10**9) for n, name in enumerate(NAMES)

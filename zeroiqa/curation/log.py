@@ -8,6 +8,9 @@ whatever has ended the process:
     {"step": "file", "path": "sub/a.png", "source": "/photos/sub/a.png", "temporary": "sub/.zeroiqa-..."}
     {"step": "left", "path": "sub/a.png"}      nothing was done, and what is there is of somebody else
     {"step": "done", "path": "sub/a.png", "sha256": "..."}         of a copy, or of what was moved by copying
+
+A log that is taken back while others are there leaves them the folders that still hold something: as further
+lines of the first kind, and as {"step": "made", "made": [...]}.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +31,7 @@ from zeroiqa.version import __version__
 Operation: TypeAlias = Literal["copy", "link", "hard-link", "move"]
 OPERATIONS: tuple[Operation, ...] = ("copy", "link", "hard-link", "move")
 _NAME = re.compile(r"zeroiqa-select-(\d{1,9})\.jsonl", re.ASCII)
-_STEPS = {"folder", "file", "left", "done"}
+_STEPS = {"folder", "file", "left", "done", "made"}
 _BEGIN = b'{"step": "begin", '
 
 
@@ -124,6 +127,7 @@ def read_log(path: Path) -> Read:
             raise ValueError("its first line is none of a log")
         if unknown := {str(each["step"]) for each in others} - _STEPS:
             raise ValueError(f"it has a step {min(unknown)[:40]!r}, which this version does not know")
+        made += tuple(str(place) for each in others if each["step"] == "made" for place in each["made"])
         folders = tuple(_inside(each["path"]) for each in others if each["step"] == "folder")
         left = {each["path"] for each in others if each["step"] == "left"}
         entries = tuple(
@@ -141,6 +145,25 @@ def read_log(path: Path) -> Read:
             "folder into which it copied, linked or moved."
         ) from error
     return Read(path, operation, made, folders, entries, done)
+
+
+def hand_over(log: Read, folders: Sequence[str], made: Sequence[str]) -> None:
+    """Let another log of the folder tell of folders that still hold something; it takes them back then.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    lines: list[dict[str, Any]] = [{"step": "folder", "path": below} for below in folders]
+    if made:
+        lines.append({"step": "made", "made": [*made]})
+    heirs = (other for other in logs_in(log.path.parent) if other != log.path)
+    heir = next((other for other in heirs if other.read_bytes().endswith(b"\n")), None)
+    if heir is None or not lines:
+        return
+    with heir.open("ab") as file:
+        file.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zeroiqa.curation.log import Entry, Read, flush_folder, logs_in, read_log
+from zeroiqa.curation.log import Entry, Read, flush_folder, hand_over, logs_in, read_log
 from zeroiqa.curation.places import parents_of
 from zeroiqa.curation.single_files import LeftError, move, sha256_at
 from zeroiqa.errors import UserError, printable
@@ -86,6 +86,7 @@ def _undo_log(log: Read, found: Undone) -> None:
     if not complete:
         found.kept.append(log.path)
         return
+    hand_over(log, [below for below in log.folders if (folder / below).is_dir()], log.made)
     log.path.unlink()
     flush_folder(folder)
     if log.made[-1:] == (os.path.abspath(folder),):  # noqa: PTH100
