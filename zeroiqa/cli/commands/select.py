@@ -198,6 +198,11 @@ def _select(
         say(line, err=True)
     if loaded.root and counts.chosen:
         say(f"Relative paths count from {loaded.root}, where the run was made.", err=True)
+    _check_any(run, counts, none_taken, folder)
+
+
+def _check_any(run: Location, counts: Counts, none_taken: bool, folder: str) -> None:
+    """Raise UserError where nothing was chosen, or nothing of it could be taken."""
     if not counts.chosen:
         sys.stdout.flush()
         nothing = "has no image that fits" if counts.scored else "has no image that is scored"
