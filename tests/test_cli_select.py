@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -87,6 +88,10 @@ def test_what_the_tables_show_beside_scores_is_chosen_by_and_written_too(base, s
     done = zeroiqa(tmp_path, "select", "run", *asked, "csv")
     assert done.stdout.splitlines() == [table[0], *(line for line in table if line.startswith(f"{best},"))]
     assert json.loads(zeroiqa(tmp_path, "select", "run", *asked, "jsonl").stdout)["percentile"] > 95
+    done = zeroiqa(tmp_path, "select", "run", "--below", "50", "--best", "1", "--format", "table")
+    assert done.stdout.splitlines()[0] == "score  percentile  image"
+    assert done.stdout.splitlines()[1] == f"{scores[best]:5.2f}       95.83  {best}"
+    assert "--below is of the column score; --where 'percentile < ...' is of what is shown" in done.stderr
 
 
 def test_conditions_are_met_together(base, scores) -> None:
@@ -187,6 +192,8 @@ def test_from_another_folder_the_same_images_are_found(base, scores, tmp_path) -
     done = zeroiqa(moved, "select", "run", "--where", "score > 0", "--copy", "out")
     assert "6 images copied" in done.stderr and "6 left, which are not at their places" in done.stderr
     assert done.returncode == 0
+    done = zeroiqa(moved, "select", "run", "--where", "score > 0")
+    assert "Not where they were scored: 6 of these 12." in done.stderr
     shutil.rmtree(moved / "photos")
     done = zeroiqa(moved, "select", "run", "--where", "score > 0", "--copy", "other")
     assert done.returncode == 1 and "Error: Of the images that were chosen none is in other" in done.stderr
@@ -205,6 +212,26 @@ def test_a_run_that_is_not_finished_gives_what_is_there_and_says_so(base, tmp_pa
     assert done.returncode == 1 and "has no image that is scored" in done.stderr
 
 
+def test_errors_alone_are_no_scores(base, tmp_path) -> None:
+    done = zeroiqa(tmp_path, "score", base / "photos" / "bad.png", "-o", "run", "--rater", "fake")
+    done = zeroiqa(tmp_path, "select", "run", "--worst", "5%")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "0 of 1 image; 1 left out for want of a score." in done.stderr
+    assert "Error: run has no image that is scored; nothing is chosen." in done.stderr
+
+
+def test_members_whose_names_lead_out_change_no_other_ones_places(base, tmp_path) -> None:
+    with tarfile.open(tmp_path / "some.tar", "w") as archive:
+        for name in ("../../../../out.png", "/abs.png", "in/one.png"):
+            archive.add(base / "photos" / "a" / "00.png", name)
+    zeroiqa(tmp_path, "score", "some.tar", "-o", "run", "--rater", "fake", "--crop", "whole")
+    done = zeroiqa(tmp_path, "select", "run", "--above", "0", "--copy", "out")
+    assert "1 left, whose names lead out of the folder" in done.stderr
+    assert [path for path in tree(tmp_path / "out") if path.endswith(".png")] == [
+        str(tmp_path / "out" / "some.tar" / name) for name in ("abs.png", "in/one.png")
+    ]
+
+
 def test_strange_names_are_printed_as_they_are_or_not_at_all(tmp_path) -> None:
     names = [b"-rf.png", b"new\nline.png", b"caf\xe9.png", "tücke.png".encode()]
     for number, name in enumerate(names):
@@ -217,6 +244,10 @@ def test_strange_names_are_printed_as_they_are_or_not_at_all(tmp_path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     assert sorted(done.stdout.split(b"\n")[:-1]) == sorted([b"./-rf.png", *names[2:]])
     assert b"1 of the paths hold line breaks and are not printed" in done.stderr
+    for more in (["--format", "table"], ["--copy", "out", "--dry-run"]):
+        done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True)
+        assert len(done.stdout.splitlines()) == 4 + ("table" in more)  # one line each
+        assert b"new\\nline.png" in done.stdout
     done = subprocess.run([*command, "-0"], cwd=tmp_path, capture_output=True)
     assert sorted(done.stdout.split(b"\0")[:-1]) == sorted([b"./-rf.png", *names[1:]])
     assert "4 images copied" in zeroiqa(tmp_path, "select", "run", "--above", "0", "--copy", "out").stderr

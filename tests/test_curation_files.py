@@ -116,6 +116,17 @@ def test_only_what_is_unchanged_is_taken_back(here, photos) -> None:
     assert undone is not None and not undone.kept and not (here / "out").exists()
 
 
+def test_copies_that_are_the_last_of_an_image_stay(here, photos) -> None:
+    taken("copy", here / "out")
+    (photos / "one.png").rename(here / "one.png")
+    undone = undo(here / "out")
+    assert undone is not None
+    assert "4 images taken back. 1 left, which are the last that there is" in " ".join(undone.sentences())
+    assert (here / "out" / "one.png").exists()
+    (here / "one.png").rename(photos / "one.png")
+    assert undo(here / "out") is not None and not (here / "out").exists()
+
+
 def test_moved_images_go_back_where_nothing_is(here, photos) -> None:
     taken("move", here / "out")
     (photos / "one.png").write_bytes(b"a new one")
@@ -142,6 +153,18 @@ def test_several_logs_of_a_folder_are_taken_back_the_newest_first(here, photos) 
     assert len(list((here / "out").glob("zeroiqa-select-*.jsonl"))) == 2
     undone = undo(here / "out")
     assert undone is not None and undone.logs == 2 and tree(here) == before
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_logs_of_a_folder_are_taken_back_in_any_order(here, photos, operation) -> None:
+    before = tree(here)
+    taken(operation, here / "new/out", [ImageRef("photos/one.png"), ImageRef("photos/x/-two.png")])
+    taken(operation, here / "new/out")
+    undo(here / "new/out/zeroiqa-select-1.jsonl")
+    assert len([*(here / "new/out/x").iterdir()]) == 3
+    undone = undo(here / "new/out")
+    assert undone is not None and undone.logs == 1
+    assert tree(here) == before and not (here / "new").exists()
 
 
 def test_originals_that_are_gone_or_others_are_counted(here, photos) -> None:
@@ -235,6 +258,8 @@ def test_a_destination_that_is_no_folder_is_refused(here, photos) -> None:
         ["no json"],
         [{"step": "file"}],
         [{"step": "begin", "operation": "burn", "made": []}],
+        [{"step": "begin", "operation": "copy", "made": []}, {"step": "done", "path": "a", "sha256": ""}],
+        [{"step": "begin", "operation": "copy", "made": []}, {"step": "swap", "path": "a"}],
         *(
             [
                 {"step": "begin", "operation": "copy", "made": []},
@@ -261,6 +286,34 @@ def test_a_last_line_that_was_not_finished_is_left_out(here, photos) -> None:
     with log.path.open("ab") as file:
         file.write(b'{"step": "do')
     assert undo(log.path) is not None and tree(here) == before
+
+
+def test_a_log_in_which_nothing_stands_yet_tells_of_nothing(here, photos) -> None:
+    before = tree(here)
+    taken("copy", here / "out")
+    for number, begun in enumerate((b"", b'{"st', b'{"step": "begin", "opera'), 2):
+        (here / "out" / f"zeroiqa-select-{number}.jsonl").write_bytes(begun)
+    undone = undo(here / "out")
+    assert undone is not None and undone.logs == 4 and tree(here) == before
+    (here / "mine.jsonl").write_bytes(b"")
+    with pytest.raises(UserError, match="it has no line"):
+        undo(here / "mine.jsonl")
+
+
+def test_a_log_that_finds_no_room_leaves_nothing(here, photos, monkeypatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full; 0 images copied"):
+        taken("copy", here / "out")
+    assert list((here / "out").iterdir()) == []
+
+
+def test_what_is_there_and_at_its_place_too_is_told_from_what_was_moved(here, photos) -> None:
+    taken("copy", here / "out")
+    assert "5 there already, and also where they were: these stay" in said(taken("move", here / "out"))
+    assert (photos / "one.png").exists()
 
 
 @pytest.mark.slow

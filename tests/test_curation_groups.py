@@ -64,6 +64,7 @@ def test_a_row_of_a_file_that_is_there_means_no_other_image(here: Path) -> None:
     [
         ("folders", "", "'folders' groups nothing; give folder, FILE:COLUMN or re:EXPRESSION."),
         (":", "", "groups nothing"),
+        ("re:", "", "groups nothing"),
         ("re:(", "", "( is no regular expression"),
         ("none.csv:scene", "", "none.csv"),
         ("t.csv:scen", "path,scene\na.png,1\n", "t.csv has no column scen; its columns are path, scene."),

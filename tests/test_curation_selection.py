@@ -124,6 +124,7 @@ def test_lower_is_better_where_the_run_says_so(folder, tmp_path) -> None:
         ({"worst": 1, "best": 1}, "Both the worst and the best images are asked for"),
         ({"per_group": True, "below": 3}, "not which"),
         ({"worst": 0}, "'0' is neither a number of images from 1 on nor a percentage"),
+        ({"worst": ""}, "'' is neither a number of images from 1 on nor a percentage above 0 and up to 100"),
         ({"worst": "0%"}, "neither"),
         ({"worst": "101%"}, "neither"),
         ({"worst": "-3"}, "neither"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 import tarfile
 import zlib
 from base64 import b64decode
@@ -257,3 +261,14 @@ def test_regions_have_a_level_of_each_standard(home: Path) -> None:
     (said, *_), *_ = (sample["regions"]["detections"] for sample in exported(home, "fiftyone"))
     assert {"level", "contribution", "authenticity_level", "authenticity_contribution"} <= set(said)
     assert {name for name in said if name[0] != "_"} - {"attributes"} <= {each["name"] for each in detections}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files by the shell")
+def test_what_ends_early_says_that_its_folder_holds_a_part(home: Path) -> None:
+    Image.effect_noise((300, 300), 90).save(home / "photos/test.png")
+    command = f"ulimit -f 50; exec {shlex.quote(sys.executable)} -m zeroiqa export imagefolder run -o out"
+    done = subprocess.run(["bash", "-c", command], cwd=home, capture_output=True, text=True)
+    assert done.returncode == 1 and "test.png could not be written" in done.stderr
+    assert "out holds a part of the export; empty it before the next one." in done.stderr
+    assert not (home / "out/train/metadata.jsonl").exists()
+    assert "out holds other files" in export(home, "imagefolder").stderr

@@ -146,6 +146,7 @@ def test_items_are_added_where_they_lack_and_taken_away() -> None:
         (b"\xff\xfe<", "not utf-16-le"),
         (b'<?xml version="1.0" encoding="utf-8"?><a b="\xe9"/>', "not utf-8"),
         (b'<?xml version="1.0" encoding="klingon"?><a/>', "not klingon"),
+        (b'<?xml version="1.0" encoding="utf-7"?><a b="+2AA-"/>', "not utf-7"),
         (b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', "document type"),
         (b"<!DOCTYPE a><a/>", "document type"),
         (b"<a>" * 5000, "nested 1000 deep"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -213,6 +214,26 @@ def test_what_is_no_file_is_left_and_capital_letters_are_read(home: Path) -> Non
     assert "a.jpg.xmp: it is no file, or a link that leads nowhere." in done.stderr
     assert [path.name for path in (home / "photos/sub").iterdir() if path.suffix != ".jpg"] == ["d.jpg.XMP"]
     assert Packet((home / "photos/sub/d.jpg.XMP").read_bytes()).value(RATING) == "5"
+
+
+def test_what_is_not_understood_counts_for_nothing(home: Path) -> None:
+    there = LIGHTROOM.replace(b"rdf:Bag", b"rdf:Sack")  # of the keywords
+    assert there != LIGHTROOM
+    (home / "photos/a.jpg.xmp").write_bytes(there)
+    done = export(home, "--beside", "--keywords", "--overwrite-ratings")
+    assert "1 whose side-car is not understood" in done.stderr and "Ratings of somebody" not in done.stderr
+    written = re.search(r"^side-cars  (\d+)", done.stdout)
+    assert written and int(written[1]) == sum(map(int, re.findall(r"(\d+) with", done.stdout)))
+
+
+def test_photos_whose_side_cars_would_have_too_long_names_get_none(home: Path) -> None:
+    long = home / "photos" / f"{'x' * 251}.jpg"
+    shutil.copy(home / "photos/a.jpg", long)
+    assert zeroiqa(home, "score", "photos", "-o", "new", "--rater", "fake", "--crop", "whole").returncode == 0
+    done = zeroiqa(home, "export", "xmp", "new", "--beside")
+    assert done.returncode == 0 and "1 whose side-car would have too long a name" in done.stderr
+    assert zeroiqa(home, "export", "xmp", "new", "--beside", "--naming", "stem").returncode == 0
+    assert long.with_suffix(".xmp").exists()
 
 
 def test_where_they_are_written_must_be_said(home: Path) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 DONE = {"copy": "copied", "link": "linked", "hard-link": "hard-linked", "move": "moved"}
 THERE = "there already"
+BOTH = "there already, and also where they were: these stay"
 IN_THE_WAY = "left, where something else is in the way"
 MISSING = "left, which are not at their places any more"
 PACKED = "left, which are in archives or object stores: only --copy takes them out"
@@ -110,7 +111,7 @@ class Transfer:
         self.folder = Path(os.path.abspath(self.folder))
         if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise UserError(f"{printable(str(self.folder))} is no folder; name one, or a new one.")
-        if (self.folder / NAME).is_file():
+        if os.path.isfile(self.folder / NAME):  # a name that is too long is none
             raise UserError(f"{printable(str(self.folder))} is the folder of a run; name another one.")
 
     def take(self, ref: ImageRef) -> Step:
@@ -134,7 +135,7 @@ class Transfer:
 
     def _take(self, ref: ImageRef, below: str) -> str:
         is_packed = ref.archive is not None or "://" in ref.place
-        source = ref.path if is_packed else os.path.abspath(ref.place)
+        source = ref.place if "://" in ref.place else os.path.abspath(ref.place)  # of a member, the archive
         if is_packed and self.operation != "copy":
             raise LeftError(PACKED)
         target = str(self.folder / below)
@@ -142,7 +143,7 @@ class Transfer:
             raise LeftError(THERE)
         touched = False if is_packed else self._look(source, ref)
         if os.path.lexists(target):
-            raise LeftError(THERE if self._is_there(ref, source, target) else IN_THE_WAY)
+            raise LeftError(self._found(ref, source, target))
         if self.dry:
             self._check_folders(below)
         else:
@@ -166,6 +167,13 @@ class Transfer:
         if ref.bytes not in (0, found.st_size):
             raise LeftError(CHANGED)
         return ref.modified not in (None, found.st_mtime_ns)
+
+    def _found(self, ref: ImageRef, source: str, target: str) -> str:
+        """What to say of what is at the target."""
+        if not self._is_there(ref, source, target):
+            return IN_THE_WAY
+        is_both = self.operation == "move" and os.path.realpath(target) != os.path.realpath(source)
+        return BOTH if is_both else THERE
 
     def _is_there(self, ref: ImageRef, source: str, target: str) -> bool:
         """Whether what is at the target is what would be put there."""
@@ -259,12 +267,12 @@ class Transfer:
     @property
     def brought(self) -> int:
         """Images that are in the folder now, by this command or by one before it."""
-        return self.counts[DONE[self.operation]] + self.counts[THERE]
+        return sum(self.counts[outcome] for outcome in (DONE[self.operation], THERE, BOTH))
 
     def sentences(self) -> Iterator[str]:
         """What became of all images, with counts."""
         yield f"{self.progress()}."
-        order = (TOUCHED, THERE, *(each for each in self.examples if each.startswith("left")))
+        order = (TOUCHED, THERE, BOTH, *(each for each in self.examples if each.startswith("left")))
         for outcome in order:
             if number := self.counts[outcome]:
                 example = self.examples.get(outcome)

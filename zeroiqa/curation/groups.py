@@ -42,7 +42,7 @@ def grouping(by: str, folders: Sequence[str] = (".",)) -> Grouping:
     """
     if by == FOLDER:
         return folder_of
-    if by.startswith(PATTERN):
+    if by.startswith(PATTERN) and by != PATTERN:
         return _PartOfPath(_compiled(by.removeprefix(PATTERN)))
     file, column = _file_and_column(by)
     return _TableGroups.of(read_table(file, strict=False, ragged=True), column, tuple(folders))

@@ -54,9 +54,11 @@ def request_of(
         UserError: nothing is, or two ranks are, or an argument is wrong.
     """
     amounts: dict[Rank, int | str | None] = {"worst": worst, "best": best, "doubtful": doubtful}
-    ranks = [rank for rank, amount in amounts.items() if amount is not None]
+    ranks = [(rank, amount) for rank, amount in amounts.items() if amount is not None]
     if len(ranks) > 1:
-        raise UserError(f"Both the {ranks[0]} and the {ranks[1]} images are asked for; give one of them.")
+        raise UserError(
+            f"Both the {ranks[0][0]} and the {ranks[1][0]} images are asked for; give one of them."
+        )
     if per_group and not ranks:
         raise UserError("Some of each group are asked for, but not which; give worst, best or doubtful, too.")
     where = [where] if isinstance(where, str) else where
@@ -71,8 +73,8 @@ def request_of(
     group = grouping(group_by, (run.root or ".",))
     if not ranks:
         return Request(where=met, tags=tuple(tags), group=group, shown=shown)
-    amount = parse_amount(amounts[ranks[0]] or 0)
-    return Request(ranks[0], amount, met, tuple(tags), group, per_group, shown)
+    rank, amount = ranks[0]
+    return Request(rank, parse_amount(amount), met, tuple(tags), group, per_group, shown)
 
 
 def select(

@@ -54,7 +54,8 @@ def parse_amount(given: int | str) -> Amount:
     is_share = found is not None and found[1] is None
     if not number or (is_share and number > 1):
         raise UserError(
-            f"{printable(text[:40])!r} is neither a number of images from 1 on nor a percentage above 0 (5%)."
+            f"{printable(text[:40])!r} is neither a number of images from 1 on nor a percentage above 0 and "
+            "up to 100 (5%)."
         )
     return Amount(number, is_share)
 
@@ -96,6 +97,8 @@ class Counts:
 
     images: int = 0
     """That the run has finished."""
+    scored: int = 0
+    """Of these, those with a score."""
     chosen: int = 0
     ungrouped: int = 0
     """Without a group."""
@@ -104,7 +107,7 @@ class Counts:
 
     def sentence(self) -> str:
         """Counts in one line."""
-        of = f"{self.chosen:,} of {self.images:,} images"
+        of = f"{self.chosen:,} of {self.images:,} image{'' if self.images == 1 else 's'}"
         out = (f"{number:,} left out {why}" for why, number in sorted(self.left_out.items()) if number)
         return f"{'; '.join((of, *out))}."
 
@@ -248,6 +251,7 @@ def _fitting(run: PlannedRun, request: Request, counts: Counts) -> Iterator[tupl
     measured = False
     for scored in iter_scored(run):
         counts.images += 1
+        counts.scored += scored.score.score is not None
         score = request.shown.beside(scored.score)
         measured = measured or bool(score.measures)
         if score.gone and not request.asks_status:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zeroiqa.curation.log import Entry, Read, flush_folder, logs_in, read_log
+from zeroiqa.curation.log import Entry, Read, flush_folder, hand_over, logs_in, read_log
 from zeroiqa.curation.places import parents_of
 from zeroiqa.curation.single_files import LeftError, move, sha256_at
 from zeroiqa.errors import UserError, printable
@@ -86,6 +86,7 @@ def _undo_log(log: Read, found: Undone) -> None:
     if not complete:
         found.kept.append(log.path)
         return
+    hand_over(log, [below for below in log.folders if (folder / below).is_dir()], log.made)
     log.path.unlink()
     flush_folder(folder)
     if log.made[-1:] == (os.path.abspath(folder),):  # noqa: PTH100
@@ -121,8 +122,8 @@ def _check_copy(target: str, entry: Entry, digest: str | None) -> None:
     """Refuse to remove what is no copy any more; one that the log does not know yet equals its original."""
     if os.path.islink(target) or not os.path.isfile(target):
         raise LeftError(EDITED)
-    if digest is None and not os.path.isfile(entry.source):
-        raise LeftError(LAST)
+    if not os.path.isfile(entry.source) and (digest is None or "://" not in entry.source):
+        raise LeftError(LAST)  # objects of a store are taken to be there
     if sha256_at(target) != (digest or sha256_at(entry.source)):
         raise LeftError(EDITED)
 

@@ -47,6 +47,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _WORDS = ("and", "or", "not", "in", "like", "is", "empty")
+_PIECE = re.compile(r"\w[\w.]*|.", re.DOTALL)
+"""What is shown of a text where no token begins."""
+_ASKS_TAGS = "a list is asked by 'blurred' in tags"
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -132,7 +135,11 @@ class _Parser:
         while place < len(self._text):
             found = _TOKEN.match(self._text, place)
             if found is None:
-                self._fail_at(place, "which is no part of a condition", self._text[place])
+                piece = _PIECE.match(self._text, place)
+                assert piece is not None, "there is a character"
+                opens = piece[0] in ("'", '"', "`")
+                why = "whose second one is missing" if opens else "which is no part of a condition"
+                self._fail_at(place, why, piece[0])
             kind, text = str(found.lastgroup), found[0]
             if kind in ("text", "quoted"):
                 tokens.append(_Token("text" if kind == "text" else "name", text[1:-1], place))
@@ -225,32 +232,49 @@ class _Parser:
         if name not in self._columns:
             close = did_you_mean(token.text, self._columns)
             listed = first_names(self._columns, 40)
-            self._fail_at(token.place, f"which is no column: {close}there are {listed}", token.text)
+            why = f"which is no column: {close}there are {listed}"
+            self._fail_at(token.place, why if close else f"{why}; a text stands in quotes", token.text)
         self._named.add(name)
         return _Value(kind_of(name), lambda row: row.get(name), name, token.place, name)
 
     def _compared(self, left: _Value, sign: _Token, right: _Value) -> _Test:
         if sign.kind == "like":
-            return self._like(left, right)
+            return self._like(left, sign, right)
         if sign.kind == "in":
             if left.kind != "text" or right.kind == "number":
                 self._fail_at(sign.place, "which looks for a text in tags or in a text", "in")
+            if right.column == "tags" and left.column is None:
+                self._check_tag(left)
             return _known(left, right, lambda one, others: one in others)
         if left.kind != right.kind:
             named = f"{printable(left.shown)} is a {left.kind} and {printable(right.shown)} is a {right.kind}"
-            self._fail_at(sign.place, f"though {named}", sign.text)
+            hint = f"; {_ASKS_TAGS}" if "list" in (left.kind, right.kind) else ""
+            self._fail_at(sign.place, f"though {named}{hint}", sign.text)
         if left.kind == "list":
-            self._fail_at(sign.place, "where a list is asked by 'blurred' in tags", sign.text)
+            self._fail_at(sign.place, f"where {_ASKS_TAGS}", sign.text)
         return _known(left, right, _COMPARE[sign.kind])
 
-    def _like(self, left: _Value, right: _Value) -> _Test:
-        if left.kind != "text" or right.column is not None or right.kind != "text":
-            self._fail_at(right.place, "where like compares a text with a pattern such as '*.png'", "")
+    def _like(self, left: _Value, sign: _Token, right: _Value) -> _Test:
+        if left.kind != "text":
+            hint = f"; {_ASKS_TAGS}" if left.kind == "list" else ""
+            why = f"which compares texts with patterns, though {printable(left.shown)} is a {left.kind}{hint}"
+            self._fail_at(sign.place, why, sign.text)
+        if right.column is not None or right.kind != "text":
+            self._fail_at(right.place, "where like expects a pattern in quotes such as '*.png'", right.shown)
         try:
             pattern = re.compile(fnmatch.translate(right.constant))
         except (re.error, OverflowError, RecursionError) as error:
             self._fail_at(right.place, f"which is no pattern ({error})", right.shown)
         return _known(left, right, lambda text, _: pattern.match(text) is not None)
+
+    def _check_tag(self, value: _Value) -> None:
+        """What no image can have is a slip of the pen, and else it would only fit nothing."""
+        from zeroiqa.reasons import TAGS
+
+        if value.constant not in TAGS:
+            close = did_you_mean(value.constant, TAGS)
+            why = f"which is no tag: {close}the tags are {', '.join(TAGS)}"
+            self._fail_at(value.place, why, value.shown)
 
     def _fail(self, expected: str) -> NoReturn:
         self._fail_at(self._token.place, f"where {expected}", self._token.text)

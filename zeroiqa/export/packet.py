@@ -93,8 +93,7 @@ class Packet:
     """
 
     def __init__(self, data: bytes) -> None:
-        self._mark, self._codec, text = _decoded(data)
-        self._text = text.encode()
+        self._mark, self._codec, self._text = _decoded(data)
         self._rdf = _parsed(self._text)
         self._descriptions = [each for each in self._rdf.children if each.name == (RDF, "Description")]
 
@@ -276,8 +275,8 @@ def _qualified(tag: str) -> str:
     return found[1]
 
 
-def _decoded(data: bytes) -> tuple[bytes, str, str]:
-    """The byte order mark, the encoding and the text behind the mark."""
+def _decoded(data: bytes) -> tuple[bytes, str, bytes]:
+    """The byte order mark, the encoding, and the text behind the mark in UTF-8."""
     if len(data) > LARGEST:
         raise NotUnderstoodError(f"it is larger than {LARGEST >> 20} MiB")
     mark, codec = next(((mark, codec) for mark, codec in _MARKS if data.startswith(mark)), (b"", ""))
@@ -293,7 +292,7 @@ def _decoded(data: bytes) -> tuple[bytes, str, str]:
             else "utf-8"
         )
     try:
-        return mark, codec, data[len(mark) :].decode(codec)
+        return mark, codec, data[len(mark) :].decode(codec).encode()  # some give surrogates, which are none
     except (UnicodeError, LookupError) as error:
         raise NotUnderstoodError(f"its text is not {codec}") from error
 

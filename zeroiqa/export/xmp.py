@@ -41,6 +41,8 @@ TAGS = Name(OWN, "QualityTags", "zeroiqa")
 KEYWORDS = Name(OWN, "WrittenKeywords", "zeroiqa")
 """The keywords of dc:subject that were written last."""
 _BETWEEN = "; "
+_LONGEST = 255
+"""Bytes of a file's name."""
 
 Naming = Literal["full", "stem"]
 """photo.jpg.xmp or photo.xmp."""
@@ -104,6 +106,8 @@ def to_side_cars(options: SideCarOptions, counts: SideCars) -> Iterator[Add]:
         beside = None if photo is None else _side_car(photo, options.naming)
         if (target := beside if options.folder is None else _below(ref, options)) is None:
             return "whose names lead out of the folder"
+        if len(os.fsencode(target.name)) > _LONGEST:
+            return "whose side-car would have too long a name"
         if options.naming == "stem":  # full names differ as those of the photos do
             if (key := hash(str(target))) in taken:
                 return "whose side-car is that of another photo (--naming full: each has its own)"
@@ -116,7 +120,7 @@ def to_side_cars(options: SideCarOptions, counts: SideCars) -> Iterator[Add]:
             return "whose side-car is not understood and stays as it is"
         if photo is not None:
             other = _side_car(photo, "stem" if options.naming == "full" else "full")
-            counts.others += other.exists()
+            counts.others += os.path.exists(other)  # noqa: PTH110 - a name that is too long is none
         counts.new += there is None
         counts.same += there == content
         counts.merged += there not in (None, content)
@@ -144,16 +148,22 @@ def merged(there: bytes | None, score: ImageScore, options: SideCarOptions, coun
     rating = options.stars(score.score)
     theirs = _rating_of_others(packet)
     keeps = theirs is not None and not options.overwrite_ratings
-    counts.kept += keeps
+    content = _with_values(packet, score, None if keeps else rating, keywords=options.keywords)
+    counts.kept += keeps  # what is not understood counts for nothing
     counts.overwritten += theirs is not None and not keeps
     if not keeps:
         counts.ratings[rating] += 1
+    return content
+
+
+def _with_values(packet: Packet, score: ImageScore, rating: int | None, *, keywords: bool) -> bytes:
+    """The side-car with what is ours, and a rating; None: the one that it has stays."""
     row = csv_row(score.to_dict())
-    values: dict[Name, str | None] = {} if keeps else {RATING: str(rating)}
-    values |= {STARS: None if keeps else str(rating)}
+    values: dict[Name, str | None] = {} if rating is None else {RATING: str(rating)}
+    values |= {STARS: _text(rating)}
     values |= {name: _text(row.get(column)) for column, name in NUMBERS.items()}
     values[TAGS] = _BETWEEN.join(score.tags) or None
-    if not options.keywords:
+    if not keywords:
         return packet.merged(values)
     ours = set(filter(None, (packet.value(KEYWORDS) or "").split(_BETWEEN)))
     given = set(packet.items(SUBJECT)) - ours
@@ -200,7 +210,8 @@ def _side_car(photo: Path, naming: Naming) -> Path:
     """That of a photo; one in capital letters, too, if it is there."""
     name = photo.name if naming == "full" else photo.stem
     usual, capital = photo.with_name(f"{name}.xmp"), photo.with_name(f"{name}.XMP")
-    return capital if not os.path.lexists(usual) and capital.exists() else usual
+    is_capital = not os.path.lexists(usual) and os.path.exists(capital)  # noqa: PTH110 - as above
+    return capital if is_capital else usual
 
 
 def _read(path: Path) -> bytes | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -78,7 +80,7 @@ def fiftyone(run: Location, only: str | None, output: Location, copy: bool) -> N
     from zeroiqa.export.fiftyone import to_fiftyone
 
     opened, folder = _opened(run, only), _new_folder(output)
-    found = _exported(opened, lambda: to_fiftyone(folder, opened.run, opened.columns, copy=copy))
+    found = _exported(opened, lambda: to_fiftyone(folder, opened.run, opened.columns, copy=copy), folder)
     say(f"{_images(found.images)} in {output}")
 
 
@@ -94,7 +96,8 @@ def imagefolder(run: Location, only: str | None, output: Location, link: bool) -
     from zeroiqa.export.imagefolder import to_imagefolder
 
     opened, folder = _opened(run, only), _new_folder(output)
-    found = _exported(opened, lambda: to_imagefolder(folder, opened.columns, opened.run.n_images, link=link))
+    to = to_imagefolder
+    found = _exported(opened, lambda: to(folder, opened.columns, opened.run.n_images, link=link), folder)
     say(f"{_images(found.images)} in {output}")
 
 
@@ -145,7 +148,7 @@ def xmp(run: Location, only: str | None, output: Location | None, beside: bool, 
         shared = shared_folder(places, opened.run.root)
     stars = _stars(opened.run, choices.pop("stars"))
     options, counts = SideCarOptions(stars, folder=folder, shared=shared, **choices), SideCars()
-    found = _exported(opened, lambda: to_side_cars(options, counts))
+    found = _exported(opened, lambda: to_side_cars(options, counts), folder)
     _tell_side_cars(found, options, counts)
 
 
@@ -217,13 +220,13 @@ def _opened(folder: Location, only: str | None) -> _Opened:
     return _Opened(run, shown, shown.header(score_columns(run)), chosen)
 
 
-def _exported(opened: _Opened, to: Format) -> Exported:
+def _exported(opened: _Opened, to: Format, folder: Path | None = None) -> Exported:
     from zeroiqa.cli.progress import progress
     from zeroiqa.export.images import export_images
     from zeroiqa.runs.remarks import lacking
 
     run, chosen = opened.run, opened.chosen
-    with progress(run.n_images, 0, doing="exporting") as advance:
+    with _told_incomplete(folder), progress(run.n_images, 0, doing="exporting") as advance:
         found = export_images(run, to, opened.shown, chosen, advance)
     for sentence in (*found.sentences(run), *lacking(run)):
         say(sentence, err=True)
@@ -232,14 +235,29 @@ def _exported(opened: _Opened, to: Format) -> Exported:
     return found
 
 
+@contextmanager
+def _told_incomplete(folder: Path | None) -> Iterator[None]:
+    """Say that a folder holds a part of an export, where one ends early: the next one refuses the folder."""
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        if folder is not None and _file_in(folder):
+            say(f"{folder} holds a part of the export; empty it before the next one.", err=True)
+        raise
+
+
+def _file_in(folder: Path) -> Path | None:
+    """A file in a folder, however deep; none of those that were ended while they were written."""
+    return next((path for path in folder.rglob("[!.]*") if not path.is_dir()), None)
+
+
 def _new_folder(folder: Location) -> Path:
     shown = printable(str(folder))
     if not isinstance(folder, Path):
         raise UserError(f"{shown} is in an object store; give a new or empty folder on a disk with -o.")
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():  # a name that is too long is none
         raise UserError(f"{shown} is a file; give a new or empty folder with -o.")
-    files = (path for path in folder.rglob("[!.]*") if not path.is_dir())  # none are left by what was ended
-    if there := next(files, None):
+    if there := _file_in(folder):
         raise UserError(
             f"{shown} holds other files, such as {printable(there.name)}; give a new or empty folder with -o."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,7 +43,12 @@ STYLES = ("paths", "table", "csv", "excel-csv", "json", "jsonl")
     "levels (mass below the run's threshold), then by the disagreement of the raters, then by the width of "
     "the answered distribution. Not of the embedded rater or a baseline alone, which says nothing of that.",
 )
-@click.option("--below", type=float, metavar="S", help="The score is less than S.")
+@click.option(
+    "--below",
+    type=float,
+    metavar="S",
+    help="The score is less than S: the column score, whatever --scale shows beside it.",
+)
 @click.option("--above", type=float, metavar="S", help="The score is more than S.")
 @click.option(
     "--tag", "tags", multiple=True, help="The image has this tag, such as blurred; repeat: and this."
@@ -118,6 +123,7 @@ class _Held(NamedTuple):
 
     ref: ImageRef
     row: dict[str, Any]
+    tags: tuple[str, ...]
 
 
 def _wanted(options: dict[str, Any]) -> tuple[_Printing, Operation | None, str]:
@@ -164,31 +170,47 @@ def _select(
 
     def keep(chosen: Chosen) -> _Held:
         row = {} if printing.style in ("", "paths") else chosen.score.to_dict()
-        return _Held(chosen.planned.ref, row | ({"group": chosen.group} if group_by and row else {}))
+        row |= {"group": chosen.group} if group_by and row else {}
+        return _Held(chosen.planned.ref, row, chosen.score.tags)
 
     chosen = choose(loaded, request, keep, counts)
+    beside = request.shown.columns
     if operation is None:
-        _print(chosen, printing, columns)
-        last: list[str] = []
+        there = _There(loaded.ignore_times)
+        _print(there.seen(chosen), printing, columns, beside)
+        last = [*there.sentences(counts.chosen)]
         none_taken = False
     else:
         with _transferring(loaded, operation, folder, printing.dry) as transfer:
             taken = _taken(chosen, transfer)
-            _print(taken, printing, columns)
+            _print(taken, printing, columns, beside)
             for _ in taken:  # what is left where the reader of the output has gone
                 pass
         last = [*transfer.sentences(), *_lies_inside(transfer)] if counts.chosen else []
         none_taken = not transfer.dry and not transfer.brought
-    for line in (*_remarks(counts, request.group, group_by), *lacking(loaded), *last):
+    bounds = [f"--{name}" for name in ("below", "above") if options[name] is not None]
+    for line in (
+        *_remarks(counts, request.group, group_by),
+        *_of_the_score(bounds, beside),
+        *lacking(loaded),
+        *last,
+    ):
         say(line, err=True)
     if loaded.root and counts.chosen:
         say(f"Relative paths count from {loaded.root}, where the run was made.", err=True)
+    _check_any(run, counts, none_taken, folder)
+
+
+def _check_any(run: Location, counts: Counts, none_taken: bool, folder: str) -> None:
+    """Raise UserError where nothing was chosen, or nothing of it could be taken."""
     if not counts.chosen:
         sys.stdout.flush()
-        nothing = "has no image that is scored" if not counts.images else "has no image that fits"
+        nothing = "has no image that fits" if counts.scored else "has no image that is scored"
         raise UserError(f"{printable(str(run))} {nothing}; nothing is chosen.")
     if none_taken:
-        raise UserError(f"Of the images that were chosen none is in {folder}; the lines above say why.")
+        raise UserError(
+            f"Of the images that were chosen none is in {printable(folder)}; the lines above say why."
+        )
 
 
 def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) -> Iterator[str]:
@@ -202,6 +224,33 @@ def _remarks(counts: Counts, group: Callable[..., str], group_by: str | None) ->
         yield f"Of no image of the run: {unused:,} row{'' if unused == 1 else 's'} of {group_by}."
 
 
+def _of_the_score(bounds: list[str], beside: Sequence[str]) -> Iterator[str]:
+    """A sentence, where a bound might be meant for what the tables show beside the score."""
+    if bounds and beside:
+        yield (
+            f"{' and '.join(bounds)} {'is' if len(bounds) == 1 else 'are'} of the column score; --where "
+            f"'{beside[0]} < ...' is of what is shown beside it."
+        )
+
+
+class _There:
+    """Counts images that are not where they were scored, as they pass by."""
+
+    def __init__(self, ignore_times: bool) -> None:
+        self._ignore_times, self._moved = ignore_times, 0
+
+    def seen(self, chosen: Iterator[_Held]) -> Iterator[_Held]:
+        from zeroiqa.export.originals import state_of
+
+        for held in chosen:
+            self._moved += state_of(held.ref, ignore_times=self._ignore_times) == "moved"
+            yield held
+
+    def sentences(self, images: int) -> Iterator[str]:
+        if self._moved:
+            yield f"Not where they were scored: {self._moved:,} of these {images:,}."
+
+
 @contextmanager
 def _transferring(run: Run, operation: Operation, folder: str, dry: bool) -> Iterator[Transfer]:
     """Yield what takes images to the folder; says how far that is where it is interrupted."""
@@ -209,7 +258,8 @@ def _transferring(run: Run, operation: Operation, folder: str, dry: bool) -> Ite
     from zeroiqa.curation.places import shared_folder
     from zeroiqa.runs import plan
 
-    shared = shared_folder((row.ref.path for row in plan.all_planned(run.folder)), run.root)
+    places = (row.ref.archive or row.ref.path for row in plan.all_planned(run.folder))
+    shared = shared_folder(places, run.root)
     with Transfer(operation, Path(folder), shared, run.settings.max_pixels, dry) as transfer:
         try:
             yield transfer
@@ -222,7 +272,7 @@ def _taken(chosen: Iterator[_Held], transfer: Transfer) -> Iterator[_Held]:
     for held in chosen:
         step = transfer.take(held.ref)
         if transfer.dry:
-            say(f"{step.plan}: {step.source} -> {step.target}")
+            say(f"{step.plan}: {printable(step.source)} -> {printable(step.target)}")
         yield held
 
 
@@ -237,7 +287,7 @@ def _lies_inside(transfer: Transfer) -> Iterator[str]:
         )
 
 
-def _print(chosen: Iterator[_Held], printing: _Printing, columns: list[str]) -> None:
+def _print(chosen: Iterator[_Held], printing: _Printing, columns: list[str], beside: Sequence[str]) -> None:
     from zeroiqa.cli.output import write_records
     from zeroiqa.guards.console import is_lost, write_machine_readable
 
@@ -247,17 +297,20 @@ def _print(chosen: Iterator[_Held], printing: _Printing, columns: list[str]) -> 
     elif printing.style == "paths":
         _print_paths(chosen, printing)
     elif printing.style == "table":
-        say("score  image")
+        say("  ".join(("score", *beside, "image")))
         for held in chosen:
             if is_lost(sys.stdout):
                 break
-            score = held.row["score"]
-            number = "    -" if score is None else f"{score:5.2f}"
-            tags = held.row.get("tags")
-            say(f"{number}  {held.ref.name}{f'  ({tags})' if tags else ''}")
+            numbers = (_number(held.row.get(name), len(name)) for name in ("score", *beside))
+            tags = f"  ({', '.join(held.tags)})" if held.tags else ""
+            say(f"{'  '.join(numbers)}  {printable(held.ref.path)}{tags}")
     else:
         write_machine_readable()
         write_records((held.row for held in chosen), printing.style, columns, sys.stdout)
+
+
+def _number(value: float | None, width: int) -> str:
+    return ("-" if value is None else f"{value:.2f}").rjust(width)
 
 
 def _print_paths(chosen: Iterator[_Held], printing: _Printing) -> None:
