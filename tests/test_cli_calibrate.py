@@ -190,6 +190,20 @@ def test_labels_of_other_images_and_images_beyond_the_labels_are_counted(here: P
     assert "5 of 36 images have scores outside of those with labels" in said
 
 
+def test_labels_that_fill_little_of_the_scale_named_are_said(here: Path, give: Give) -> None:
+    scores = {row["path"]: row["score"] for row in rows(give(here, "rescore", "run", "--format", "csv"))}
+    write(
+        here / "labels.csv", "image,mos", {path: float(score) / 8 for path, score in scores.items() if score}
+    )
+    said = {
+        scale: give(here, "calibrate", "run", "--labels", "labels.csv", "--scale", scale).stderr
+        for scale in ("0-1", "0-10", "percentile")
+    }
+    assert "fill little" not in said["0-1"]
+    for scale in ("0-10", "percentile"):
+        assert said[scale].count(f"fill little of the scale {scale}; give --scale another value") == 1
+
+
 def test_any_damage_of_the_file_is_said_or_changes_nothing(here: Path) -> None:
     made = zeroiqa.calibrate(here / "run", here / "labels.csv").calibration
     path, text = here / "map.json", text_of(made)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)-(-?\d+(?:\.\d+)?)")
 _WEAK = 0.3
 """Under this rank correlation a map says little of a single image."""
+_NARROW = 0.15
+"""Labels that fill less of the scale that is named may be of another one, such as 0-1 or 0-10 for 0-100."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,11 @@ def calibrate(
         own,
         joined.names,
         tuple(_turned_bins(found.bins, lower)),
-        tuple(dict.fromkeys((*people.notes, *_notes(loaded, label, aggregation, joined, found, own, scale)))),
+        tuple(
+            dict.fromkeys(
+                (*people.notes, *_notes(loaded, label, aggregation, joined, found, own, scale, bounds))
+            )
+        ),
     )
 
 
@@ -196,6 +202,7 @@ def _notes(
     found: Fit,
     labels: Values,
     scale: str | None,
+    bounds: Bounds | None,
 ) -> Iterator[str]:
     yield from (f"{note}." for note in joined.notes)
     yield from lacking(run)
@@ -204,6 +211,11 @@ def _notes(
         yield (
             f"The scale is that of the labels found, {labels.min():g} to {labels.max():g}; --scale says "
             "what it is."
+        )
+    elif labels.max() - labels.min() < _NARROW * (bounds[1] - bounds[0] if bounds else 0.0):
+        yield (
+            f"The labels, {labels.min():g} to {labels.max():g}, fill little of the scale {scale}; give "
+            "--scale another value if it is not theirs."
         )
     rank = srcc(joined.scores, labels)
     if rank is not None and abs(rank) < _WEAK:

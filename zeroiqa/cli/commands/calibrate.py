@@ -119,6 +119,7 @@ def _check_files(labels: Path, output: Path | None, plot: Path | None) -> None:
     """
     from zeroiqa.calibration_file import is_calibration
     from zeroiqa.errors import UserError, printable
+    from zeroiqa.files.atomic import is_stream
     from zeroiqa.report.reliability import FORMATS
 
     if output is not None and output == plot:
@@ -128,7 +129,7 @@ def _check_files(labels: Path, output: Path | None, plot: Path | None) -> None:
             raise UserError(f"{printable(str(path))} is a folder; give the name of a file.")
         if path.exists() and labels.exists() and path.samefile(labels):
             raise UserError(f"{printable(str(path))} holds the labels; give another name.")
-    if output is not None and output.exists() and not is_calibration(output):
+    if output is not None and output.exists() and not is_stream(output) and not is_calibration(output):
         raise UserError(f"{printable(str(output))} exists and is no calibration; give another name with -o.")
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise UserError(f"{printable(str(plot))} is no name of a plot; give one that ends in .png or .svg.")
