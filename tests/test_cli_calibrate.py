@@ -280,7 +280,7 @@ def test_the_scale_is_a_column_of_its_own_and_makes_no_other_run(here: Path, giv
     assert "score_0_100" in pq.read_table(here / "run" / "scores.parquet").column_names
     assert give(here, "verify", "run").returncode == 0
     done = give(here, *COMMAND, "--scale", "percentile", "--format", "jsonl")
-    assert "among the 36 images of this run" in done.stderr
+    assert "have a score now (36)" in done.stderr
     shown = [json.loads(line) for line in done.stdout.splitlines()]
     scores = [each["score"] for each in shown if each["score"] is not None]
     for each in shown:

@@ -202,9 +202,9 @@ def _percentile(scores: Values, lower_is_better: bool) -> Shows:
         share = float(below + up_to) / 2 / max(len(scores), 1)
         return (round(100 * (1 - share if lower_is_better else share), _DECIMALS),)
 
-    images = "1 image" if len(scores) == 1 else f"{len(scores):,} images"
     note = (
-        f"{PERCENTILE} is the rank of an image among the {images} of this run that have a score now, from 0 "
-        "(worst) to 100; equal scores share the middle of their ranks, and with other images it is another."
+        f"{PERCENTILE} is the rank of an image among all of this run that have a score now ({len(scores):,}), "
+        "from 0 (worst) to 100; equal scores share the middle of their ranks, and with other images it is "
+        "another."
     )
     return Shows((PERCENTILE,), values, note)
