@@ -163,6 +163,7 @@ def test_a_calibration_of_other_scores_is_refused_by_what_differs(here: Path, gi
         (36, ("-o", "photos"), "photos is a folder"),
         (36, ("-o", "map.png", "--plot", "map.png"), "map.png is named for the map and for the plot"),
         (36, ("--plot", "plot.pdf"), "give one that ends in .png or .svg"),
+        (36, ("--plot", "photos/03.png"), "photos/03.png exists and is no plot; give another name"),
     ],
 )
 def test_what_cannot_be_calibrated_is_one_sentence(
@@ -181,7 +182,8 @@ def test_labels_of_other_images_and_images_beyond_the_labels_are_counted(here: P
     middle = sorted((path for path in scores if scores[path]), key=lambda path: float(scores[path]))[3:-2]
     labels = {path: float(scores[path]) for path in middle}
     write(here / "labels.csv", "image,mos", {**labels, "photos/broken.png": 3, "photos/no.png": 4})
-    done = give(here, "calibrate", "run", "--labels", "labels.csv", "-o", "map.json", "--plot", "map.svg")
+    for _ in range(2):  # its own files are replaced
+        done = give(here, "calibrate", "run", "--labels", "labels.csv", "-o", "map.json", "--plot", "map.svg")
     assert done.returncode == 0, done.stderr
     assert "1 opinion whose image is not below" in done.stderr and "1 image with an error" in done.stderr
     assert "5 images of the run without an opinion" in done.stderr

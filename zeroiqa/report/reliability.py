@@ -8,12 +8,24 @@ from zeroiqa.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from zeroiqa.calibration import Bin
     from zeroiqa.calibration_file import Calibration
     from zeroiqa.metrics.correlation import Values
 
 FORMATS = (".png", ".svg")
+_HEAD = 4096
+_DRAWN_BY = b"Matplotlib"
+
+
+def is_plot(path: Path) -> bool:
+    """Whether a file is one that Matplotlib has drawn; a photo or the like is not to be replaced."""
+    try:
+        with path.open("rb") as file:
+            return _DRAWN_BY in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def reliability_plot(

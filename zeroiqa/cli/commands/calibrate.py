@@ -120,7 +120,7 @@ def _check_files(labels: Path, output: Path | None, plot: Path | None) -> None:
     from zeroiqa.calibration_file import is_calibration
     from zeroiqa.errors import UserError, printable
     from zeroiqa.files.atomic import is_stream
-    from zeroiqa.report.reliability import FORMATS
+    from zeroiqa.report.reliability import FORMATS, is_plot
 
     if output is not None and output == plot:
         raise UserError(f"{printable(str(output))} is named for the map and for the plot; give two names.")
@@ -133,6 +133,8 @@ def _check_files(labels: Path, output: Path | None, plot: Path | None) -> None:
         raise UserError(f"{printable(str(output))} exists and is no calibration; give another name with -o.")
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise UserError(f"{printable(str(plot))} is no name of a plot; give one that ends in .png or .svg.")
+    if plot is not None and plot.exists() and not is_stream(plot) and not is_plot(plot):
+        raise UserError(f"{printable(str(plot))} exists and is no plot; give another name with --plot.")
 
 
 def _lines(found: Calibrated) -> Iterator[str]:
