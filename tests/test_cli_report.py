@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -131,6 +132,35 @@ def test_a_page_is_replaced_and_nothing_else(made: Path) -> None:
     assert (made / "mine.html").read_text() == "<!doctype html><p>mine"
     for _ in range(2):
         assert zeroiqa(made, "report", "whole", "-o", "again.html", "--regions", "0").returncode == 0
+
+
+def test_a_pipe_is_no_place_for_a_page_and_a_link_stays_a_link(made: Path, tmp_path: Path) -> None:
+    pipe, link, page = (tmp_path / name for name in ("pipe.html", "link.html", "page.html"))
+    os.mkfifo(pipe)
+    link.symlink_to(page.name)
+    done = zeroiqa(made, "report", "run", "-o", str(pipe))
+    assert done.returncode == 1 and "is no regular file" in done.stderr and pipe.is_fifo()
+    for _ in range(2):
+        assert zeroiqa(made, "report", "run", "-o", str(link)).returncode == 0
+    assert link.is_symlink() and block(page)
+    done = zeroiqa(made, "report", "run", "-o", "-")
+    assert done.returncode == 1 and "give its name with -o" in done.stderr and not (made / "-").exists()
+
+
+def test_a_run_is_known_again_by_any_name_of_its_folder(made: Path) -> None:
+    done = zeroiqa(made, "report", "run", str(made / "run"), "-o", "no.html")
+    assert done.returncode == 1 and "given twice" in done.stderr
+
+
+def test_levels_are_called_as_their_own_standard_calls_them(tmp_path: Path) -> None:
+    standards = [part for name in ("quality", "authenticity") for part in ("--standard", f"{name}-word-7")]
+    scored(tmp_path, NAMES[:2], "--rater", "fake", *standards)
+    assert zeroiqa(tmp_path, "report", "run", "--regions", "0").returncode == 0
+    words = block(tmp_path / "report.html")["runs"][0]["words"]
+    assert {label: each[0] for label, each in words.items()} == {
+        "quality": "Very Bad",
+        "authenticity": "Completely Artificial",
+    }
 
 
 def test_a_run_that_has_moved_with_its_images_finds_them(here: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -72,7 +74,7 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
     """
     check_destination(path)
     runs = [opened(folder) for folder in folders]
-    if len({run.run_id for run in runs}) < len(runs) and len({str(folder) for folder in folders}) < len(runs):
+    if len({os.path.realpath(str(run.folder)) for run in runs}) < len(runs):
         raise UserError(f"{printable(str(folders[0]))} is given twice; give two runs, or one alone.")
     with_pictures = sum(run.n_images for run in runs) <= MOST_PICTURES * len(runs)
     found = [_read(run, with_pictures, choices, progress) for run in runs]
@@ -88,7 +90,7 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
     notes += _make_regions(table, choices, with_pictures, progress)
     pictures = _pictures(table, progress) if with_pictures else []
     notes += _missing(pictures)
-    with replaced(path) as file:
+    with replaced(Path(os.path.realpath(path))) as file:  # a link stays one
         for piece in page.rendered(
             _header(table, notes), _data(table, path, pictures), _blocks(table, pictures)
         ):
@@ -99,17 +101,22 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
 
 def check_destination(path: Path) -> None:
     """Raise `UserError` where something is that no report may take the place of."""
+    shown = printable(str(path))
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file with -o, such as report.html.")
+        raise UserError(f"{shown} is a folder; give the name of a file with -o, such as report.html.")
+    if str(path) == "-":
+        raise UserError("A page is a file of its own; give its name with -o, such as report.html, found -.")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a device would be replaced, a pipe waited for
+            raise UserError(f"{shown} is no regular file; give another name with -o, such as report.html.")
         with path.open("rb") as file:
             head = file.read(4096)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give another name with -o.") from error
+        raise UserError(f"{shown} cannot be read ({error.strerror}); give another name with -o.") from error
     if head and not page.is_ours(head):
-        raise UserError(f"{path} is there already and is no report of zeroiqa; give another name with -o.")
+        raise UserError(f"{shown} is there already and is no report of zeroiqa; give another name with -o.")
 
 
 def _read(run: Run, details: bool, choices: Choices, progress: Progress) -> Read:
