@@ -140,6 +140,32 @@ def test_a_page_is_replaced_and_nothing_else(made: Path) -> None:
         assert zeroiqa(made, "report", "whole", "-o", "again.html", "--regions", "0").returncode == 0
 
 
+def test_a_page_goes_where_a_link_leads_and_not_into_a_file_called_minus(made: Path, tmp_path: Path) -> None:
+    link, page = (tmp_path / name for name in ("link.html", "page.html"))
+    link.symlink_to(page.name)
+    for _ in range(2):
+        assert zeroiqa(made, "report", "run", "-o", str(link)).returncode == 0
+    assert link.is_symlink() and block(page)
+    done = zeroiqa(made, "report", "run", "-o", "-")
+    assert done.returncode == 1 and "give its name with -o" in done.stderr and not (made / "-").exists()
+
+
+def test_a_run_is_known_again_by_any_name_of_its_folder(made: Path) -> None:
+    done = zeroiqa(made, "report", "run", str(made / "run"), "-o", "no.html")
+    assert done.returncode == 1 and "given twice" in done.stderr
+
+
+def test_levels_are_called_as_their_own_standard_calls_them(tmp_path: Path) -> None:
+    standards = [part for name in ("quality", "authenticity") for part in ("--standard", f"{name}-word-7")]
+    scored(tmp_path, NAMES[:2], "--rater", "fake", *standards)
+    assert zeroiqa(tmp_path, "report", "run", "--regions", "0").returncode == 0
+    words = block(tmp_path / "report.html")["runs"][0]["words"]
+    assert {label: each[0] for label, each in words.items()} == {
+        "quality": "Very Bad",
+        "authenticity": "Completely Artificial",
+    }
+
+
 def test_a_run_that_has_moved_with_its_images_finds_them(here: Path) -> None:
     done = zeroiqa(here.parent, "report", "copy/run", "-o", "copy/page/report.html")
     assert done.returncode == 0 and "no picture" not in done.stderr

@@ -266,6 +266,24 @@ def test_a_narrow_window_needs_no_scrolling_sideways(browser: Chrome, made: Path
     assert browser.execute_script(wide)[1] <= 360
 
 
+def test_scores_without_a_scale_and_levels_of_each_standard_are_called_what_they_are(
+    browser: Chrome, tmp_path: Path
+) -> None:
+    standards = [part for name in ("quality", "authenticity") for part in ("--standard", f"{name}-word-7")]
+    scored(tmp_path, NAMES[:2], "--baseline", "piqe", run="piqe")
+    scored(tmp_path, NAMES[:2], "--rater", "fake", *standards, run="two")
+    for run in ("piqe", "two"):
+        assert zeroiqa(tmp_path, "report", run, "-o", f"{run}.html", "--regions", "0").returncode == 0
+    chromium.visit(browser, tmp_path / "piqe.html")
+    find(browser, ".card").click()
+    assert texts(browser, ".big span") == ["lower is better"]
+    chromium.visit(browser, tmp_path / "two.html")
+    find(browser, ".card").click()
+    tips = texts(browser, ".levels title")
+    assert tips[0].startswith("whole image, fake, quality: 1 Very Bad ")
+    assert tips[1].startswith("whole image, fake, authenticity: 1 Completely Artificial ")
+
+
 def test_a_wide_table_of_many_raters_is_scrolled_by_keys(browser: Chrome, tmp_path: Path) -> None:
     raters = [part for number in range(4) for part in ("--rater", f"fake:{number}")]
     scored(tmp_path, NAMES[:2], *RATED[2:], *raters)

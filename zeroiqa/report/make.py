@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -72,7 +73,7 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
     """
     check_destination(path)
     runs = [opened(folder) for folder in folders]
-    if len({run.run_id for run in runs}) < len(runs) and len({str(folder) for folder in folders}) < len(runs):
+    if len({os.path.realpath(str(run.folder)) for run in runs}) < len(runs):
         raise UserError(f"{printable(str(folders[0]))} is given twice; give two runs, or one alone.")
     with_pictures = sum(run.n_images for run in runs) <= MOST_PICTURES * len(runs)
     found = [_read(run, with_pictures, choices, progress) for run in runs]
@@ -99,8 +100,11 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
 
 def check_destination(path: Path) -> None:
     """Raise `UserError` where something is that no report may take the place of."""
+    shown = printable(str(path))
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file with -o, such as report.html.")
+        raise UserError(f"{shown} is a folder; give the name of a file with -o, such as report.html.")
+    if str(path) == "-":
+        raise UserError("A page is a file; give its name with -o (report.html, /dev/stdout), found -.")
     if is_stream(path):
         return
     try:
@@ -109,9 +113,9 @@ def check_destination(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give another name with -o.") from error
+        raise UserError(f"{shown} cannot be read ({error.strerror}); give another name with -o.") from error
     if head and not page.is_ours(head):
-        raise UserError(f"{path} is there already and is no report of zeroiqa; give another name with -o.")
+        raise UserError(f"{shown} is there already and is no report of zeroiqa; give another name with -o.")
 
 
 def _read(run: Run, details: bool, choices: Choices, progress: Progress) -> Read:

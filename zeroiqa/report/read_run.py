@@ -61,12 +61,18 @@ class Read:
         return 2 if high is None or high - low > 1 else 3
 
     @property
-    def words(self) -> list[str]:
-        """What the levels of the leading standard mean, the worst first; empty where that is not known."""
-        try:
-            return list(load_standard(self.run.settings.standards[0]).levels)
-        except UserError:  # a file that was somewhere else
-            return []
+    def words(self) -> dict[str, list[str]]:
+        """Label -> what the levels of its standard mean, the worst first; none where that is not known."""
+        hashes = {each["hash"] for each in self.run.identity["standards"]}
+        found = {}
+        for name in self.run.settings.standards:
+            try:
+                standard = load_standard(name)
+            except UserError:  # a file that was somewhere else
+                continue
+            if standard.hash in hashes and standard.name in self.run.labels:
+                found[self.run.labels[standard.name]] = list(standard.levels)
+        return found
 
     @property
     def counts(self) -> Counter[str]:

@@ -203,8 +203,8 @@ def _percentile(scores: Values, lower_is_better: bool) -> Shows:
         return (round(100 * (1 - share if lower_is_better else share), _DECIMALS),)
 
     note = (
-        f"{PERCENTILE} is the rank of an image among all of this run that have a score now ({len(scores):,}), "
-        "from 0 (worst) to 100; equal scores share the middle of their ranks, and with other images it is "
-        "another."
+        f"{PERCENTILE} is the rank of an image among all of this run that have a score now "
+        f"({len(scores):,}), from 0 (worst) to 100; equal scores share the middle of their ranks, "
+        "and with other images it is another."
     )
     return Shows((PERCENTILE,), values, note)

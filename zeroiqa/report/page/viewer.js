@@ -122,7 +122,7 @@ function side(row, found, detail, run) {
   if (data.runs.length > 1) parts.push(el("div", { class: "push", role: "group", "aria-label": "Run" }, data.runs.map((each, index) =>
     el("button", { type: "button", id: `run-${index}`, "aria-pressed": String(index === which), onclick: () => { which = index; fill(row); viewer.querySelector(`#run-${index}`).focus(); } }, `${"AB"[index]} ${each.name}`))));
   const scale = run.low === null ? "" : run.high === null ? `on a scale from ${run.low}` : `on a scale from ${run.low} to ${run.high}`;
-  if (detail?.shares) parts.push(el("div", {}, el("p", { class: "big" }, el("strong", { id: "score" }, total(detail, which)), el("span", {}, `${scale}${run.lower ? ", lower is better" : ""}`)), sum(detail, run)));
+  if (detail?.shares) parts.push(el("div", {}, el("p", { class: "big" }, el("strong", { id: "score" }, total(detail, which)), el("span", {}, [scale, run.lower ? "lower is better" : ""].filter(Boolean).join(", "))), sum(detail, run)));
   else if (error) parts.push(el("p", { class: "bad" }, error));
   else if (scores[row] !== null) parts.push(el("p", { class: "big" }, el("strong", { id: "score" }, cell(columns.get("score"), row)), el("span", {}, scale)));
   const tags = words(data.tags, row);
@@ -160,18 +160,18 @@ function views(detail, run) {
     const region = regions[index - 1], text = index ? called(region, index - 1) : "whole image";
     const row = el("tr", {}, el("td", {}, el("button", { type: "button", class: "pick" }, el("i", { class: "dot", "--hue": index ? hue(index - 1) : "var(--bar)" }), text)),
       el("td", {}, shown(levels?.[index], 2)), el("td", {}, region ? percent(region.area) : ""), shares ? el("td", {}, shown(shares[index], run.digits)) : null,
-      answers.map((answer) => el("td", {}, chart(answer.views[index], `${text}, ${answer.rater}`, run))));
+      answers.map((answer) => el("td", {}, chart(answer.views[index], `${text}, ${answer.rater}${several ? `, ${answer.label}` : ""}`, run.words[answer.label] ?? []))));
     return link(row, index);
   };
   return el("table", { class: "views" }, el("thead", {}, el("tr", {}, ["", "rating", "area", shares ? "adds" : null].filter((each) => each !== null).map((each) => el("th", { scope: "col" }, each)),
     answers.map((answer) => el("th", { scope: "col", class: "rater" }, many ? `${answer.rater}${several ? `, ${answer.label}` : ""}` : "levels")))),
     el("tbody", {}, [...Array(regions.length + 1).keys()].map(line)));
 }
-function chart(view, label, run) {
+function chart(view, label, meanings) {
   if (!view) return "no answer";
   if (!view.levels) return view.value === undefined ? "–" : shown(view.value, 3);
   const most = Math.max(...view.levels), wide = 56 / view.levels.length;
-  const word = (level) => `${level + 1}${run.words[level] && run.words.length === view.levels.length ? ` ${run.words[level]}` : ""}`;
+  const word = (level) => `${level + 1}${meanings.length === view.levels.length ? ` ${meanings[level]}` : ""}`;
   const text = `${label}: ${view.levels.map((share, level) => `${word(level)} ${percent(share)}`).join(", ")}${view.mass === undefined ? "" : `; mass ${view.mass}`}${view.answer === undefined ? "" : `; answered “${view.answer}”`}`;
   return [el("svg", { class: "levels", viewBox: "0 0 56 26", role: "img", "aria-label": text }, el("title", {}, text), el("line", { x1: 0, x2: 56, y1: 25.5, y2: 25.5 }),
     view.levels.map((share, level) => el("rect", { class: share === most ? "most" : null, x: level * wide + 0.7, width: wide - 1.4, y: 25 - 24 * share, height: Math.max(0.6, 24 * share) }))),
