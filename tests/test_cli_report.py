@@ -86,6 +86,17 @@ def test_regions_are_made_of_the_worst_and_the_best_of_a_run_that_has_none(made:
     assert "regions" not in zeroiqa(made, "report", "whole", "-o", "none.html", "--regions", "0").stderr
 
 
+@pytest.mark.parametrize(("scale", "name"), [("0-100", "score_0_100"), ("percentile", "percentile")])
+def test_the_scale_that_is_shown_is_a_column(made: Path, tmp_path: Path, scale: str, name: str) -> None:
+    scored(tmp_path, NAMES[:3], "--rater", "fake", "--scale", scale)
+    done = zeroiqa(tmp_path, "report", "run", "--regions", "0")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "scores.csv").open(newline="") as file:
+        expected = [float(row[name]) for row in csv.DictReader(file)]
+    assert column(tmp_path / "report.html", name) == pytest.approx(expected, rel=1e-5)
+    assert f"{name} is " in (tmp_path / "report.html").read_text()
+
+
 def test_two_runs_have_both_scores_and_their_difference(made: Path) -> None:
     assert zeroiqa(made, "report", "run", "whole", "-o", "two.html").returncode == 0
     page = made / "two.html"

@@ -16,6 +16,7 @@ from zeroiqa.report.places import Places
 from zeroiqa.report.rows import SCORE, Row, row_of
 from zeroiqa.report.shown_regions import has_none
 from zeroiqa.runs import iter_scored, load_run
+from zeroiqa.runs.presentation import presentation
 from zeroiqa.runs.record import read_record
 from zeroiqa.runs.remarks import lacking
 from zeroiqa.standards import load_standard
@@ -118,12 +119,13 @@ def read_run(
     Raises:
         UserError: a part is missing or damaged.
     """
-    found = Read(run, read_record(run.folder), notes=(*lacking(run), *run.warnings))
+    shown = presentation(run)
+    found = Read(run, read_record(run.folder), notes=(*lacking(run), *run.warnings, *shown.notes))
     places, keep = Places(run), details and has_none(run.settings)
     for scored in iter_scored(run):
         score = scored.score
         ref = places.find(run.now(scored.planned).ref)
-        found.rows.append(row_of(score, ref, group_of(score)))
+        found.rows.append(row_of(shown.beside(score), ref, group_of(score)))
         if details:
             found.details.append(found.detail(score, scored.rated))
         if keep:

@@ -64,6 +64,7 @@ def row_of(score: ImageScore, ref: ImageRef, group: str) -> Row:
 def _numbers(score: ImageScore) -> Iterable[tuple[str, float | None]]:
     """Columns in their order; the first is the score."""
     yield SCORE, score.score
+    yield from score.presented.items()
     leading = next(iter(score.labels or score.scores), None)
     for label, each in score.scores.items():
         if label != leading:
