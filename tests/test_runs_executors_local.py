@@ -105,9 +105,9 @@ def soak(executor, kills, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("executor", "images"), [("process", 120), ("workers", 300)])
+@pytest.mark.parametrize(("executor", "images"), [("process", 60), ("workers", 150)])
 def test_random_kills_leave_every_image_with_exactly_one_row(executor, images):
-    killed = soak(executor, 20, images)
+    killed = soak(executor, 10, images)
     assert killed["driver"] > 0
     assert executor == "process" or killed["worker"] > 0
 

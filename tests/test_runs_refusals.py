@@ -164,7 +164,7 @@ def test_foreign_plan_is_not_overwritten():
 def test_file_in_place_of_the_folder_is_refused():
     Path("run").write_text("mine")
     assert "run is a file" in refusal()
-    assert "could not be written" in refusal(folder="run/below")
+    assert "is a file, not a folder" in refusal(folder="run/below")
 
 
 def test_newer_format_is_refused_with_the_way_out():
