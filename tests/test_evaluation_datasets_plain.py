@@ -181,7 +181,8 @@ def test_a_blank_of_one_aspect_does_not_cost_the_other(tmp_path):
             [("image", "mos"), ("gone.jpg", 2)],
             r"None of the 1 images that scores\.csv gives a score is below",
         ),
-        ([("image", "mos")], r"None of the 0 images"),
+        ([("image", "mos")], r"gives no image a score: it has a header alone; add the scores"),
+        ([("image", "mos"), ("a.jpg", "")], r"gives no image a score: each of its lines has a blank one"),
         ([], r"scores\.csv is empty"),
     ],
 )

@@ -137,11 +137,13 @@ def _left_out(
 
 def _without_images(table: Table, tree: FileTree, opinions: Sequence[Opinion]) -> UserError:
     rated = [opinion.sample.name for opinion in opinions if opinion.sample.scores]
-    named = f"; it names {printable(rated[0])}" if rated else ""
+    if not rated:
+        found = "each of its lines has a blank one" if opinions else "it has a header alone"
+        return UserError(f"{table.shown} gives no image a score: {found}; add the scores.")
     there = next((f", such as {printable(file.path)}" for file in tree.images()), "")
     return UserError(
         f"None of the {len(rated):,} images that {table.shown} gives a score is below "
-        f"{printable(str(tree.root))}{named}; found there: {tree.summary()}{there}. "
+        f"{printable(str(tree.root))}; it names {printable(rated[0])}; found there: {tree.summary()}{there}. "
         "Give the folder that the paths of the table begin from."
     )
 
