@@ -15,8 +15,10 @@ from PIL import Image
 
 import zeroiqa
 from tests.conftest import Done
+from zeroiqa.cli.commands.diff import _conclusion
 from zeroiqa.metrics.measures import srcc
-from zeroiqa.report.causes import causes
+from zeroiqa.report.causes import Cause, causes
+from zeroiqa.report.diff import Difference, Kept, Pair
 from zeroiqa.runs.identity import run_id_of
 
 Give = Callable[..., Done]
@@ -206,3 +208,25 @@ def test_causes_are_the_same_from_both_sides(here: Path) -> None:
     one, other = (zeroiqa.load_run(here / name) for name in "ab")
     turned = [cause._replace(a=cause.b, b=cause.a) for cause in causes(other, one)]
     assert turned == causes(one, other) and len(turned) == 3
+
+
+def test_other_prompts_of_images_explain_what_moved(here: Path, give: Give) -> None:
+    for name, word in (("b", "a cat"), ("c", "a dog")):
+        lines = [f"../{each},{word if number else 'the same'}" for number, each in enumerate(NAMES)]
+        (here / name).mkdir()
+        (here / name / "list.csv").write_text("\n".join(["path,prompt", *lines]))
+        run(here, f"run-{name}", f"{name}/list.csv", standards=["correspondence-word-7"])
+    found = compared(give, here, "run-b", "run-c")
+    assert (found["prompts"], whats(found)) == (5, ["text prompts of images"]), found
+    assert "hardware" not in found["conclusion"]
+
+
+@pytest.mark.parametrize(("stages", "count"), [(["ratings"] * 3, 3), (["ratings", "arithmetic"], 1)])
+def test_a_cause_is_not_blamed_for_a_stage_on_which_it_does_not_act(stages: list[Any], count: int) -> None:
+    found = Difference((Cause("arithmetic", "setting", "lambda", "0", "1"),), (False, False), shown=1)
+    for number, stage in enumerate(stages):
+        kept = Kept(f"{number}.png", 1.0, (), "ok", b"", None, (9, 9), b"", {}, {}, (), None)
+        found.add(Pair(kept, kept._replace(score=2.0), stage))
+    assert found.unexplained == {"ratings": count}
+    said = _conclusion(found)
+    assert f"{count} image" in said and "nothing that is recorded acts" in said and "other hardware" in said

@@ -118,6 +118,8 @@ def test_pictures_are_written_once_and_never_over_a_file(photos: Path, give: Giv
     assert give(photos, "explain", "photos", "-o", "out").returncode == 0
     assert sorted(path.name for path in (photos / "out").iterdir()) == ["cat.png", "rocket.png"]
     assert "is no name for a picture" in give(photos, "explain", "photos/cat.jpg", "-o", "cat.gif").stderr
+    nowhere = give(photos, "explain", "photos/cat.jpg", "-o", "")
+    assert (nowhere.returncode, nowhere.stdout) == (1, "") and "-o names no file" in nowhere.stderr
 
 
 def test_a_broken_image_is_said_and_the_others_are_explained(photos: Path, give: Give) -> None:

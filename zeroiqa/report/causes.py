@@ -19,9 +19,21 @@ from zeroiqa.settings import settings_from_dict
 if TYPE_CHECKING:
     from zeroiqa.runs import Run
 
-Acts: TypeAlias = Literal["files", "decoding", "regions", "ratings", "arithmetic", "warnings", "anything"]
+Acts: TypeAlias = Literal[
+    "files", "prompts", "decoding", "regions", "ratings", "arithmetic", "warnings", "anything"
+]
 """The first stage at which a cause can act; those on warnings move no score."""
-Kind: TypeAlias = Literal["setting", "id", "standard", "version", "library", "files"]
+Kind: TypeAlias = Literal["setting", "id", "standard", "version", "library", "files", "prompts"]
+EXPLAINED_BY: dict[str, tuple[Acts, ...]] = {
+    "file": ("files",),
+    "prompt": ("prompts",),
+    "decoding": ("decoding", "anything"),
+    "regions": ("decoding", "regions", "anything"),
+    "ratings": ("decoding", "regions", "ratings", "anything"),
+    "raters": ("ratings", "anything"),
+    "arithmetic": ("ratings", "arithmetic", "anything"),
+}
+"""Stage at which an image differs first -> what a cause has to act on to explain it."""
 
 _DECODING = ("background", "max_pixels")
 _REGIONS = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from zeroiqa.metrics.correlation import LEAST_IMAGES
 from zeroiqa.metrics.measures import srcc
-from zeroiqa.report.causes import Cause, causes
+from zeroiqa.report.causes import EXPLAINED_BY, Cause, causes
 from zeroiqa.runs.scores import iter_hashed
 
 if TYPE_CHECKING:
@@ -144,9 +144,26 @@ class Difference:
 
     @property
     def found(self) -> tuple[Cause, ...]:
-        """All causes, the files that have changed among them."""
-        changed = [Cause("files", "files", "image files with other content", "", f"{self.files}")]
-        return (*(changed if self.files else ()), *self.causes)
+        """All causes, the files and prompts that have changed among them."""
+        changed = Cause("files", "files", "image files with other content", "", f"{self.files}")
+        asked = Cause("prompts", "prompts", "text prompts of images", "", f"{self.prompts}")
+        images = [cause for cause in (changed, asked) if cause.b != "0"]
+        return (*images, *self.causes)
+
+    @property
+    def prompts(self) -> int:
+        """Images of equal files with other text prompts."""
+        return self.stages["prompt"]
+
+    @property
+    def unexplained(self) -> dict[str, int]:
+        """Stage -> images that moved and differ first there, though nothing that is recorded acts on it."""
+        acting = {cause.acts for cause in self.found}
+        return {
+            stage: number
+            for stage, number in self.moved_at.items()
+            if acting.isdisjoint(EXPLAINED_BY.get(stage, ()))
+        }
 
     @property
     def nothing(self) -> bool:

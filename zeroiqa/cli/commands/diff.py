@@ -85,7 +85,7 @@ def _json(found: Difference, a: Run, b: Run) -> str:
            for key, run in (("a", a), ("b", b))},
         **{key: getattr(found, key) for key in
            ("nothing", "both", "equal", "moved", "others_moved", "states", "unscored", "by_hash", "srcc",
-            "mean_move", "files", "warnings", "tags", "only", "examples")},
+            "mean_move", "files", "prompts", "warnings", "tags", "only", "examples", "unexplained")},
         "causes": [cause._asdict() for cause in found.found],
         "stages": {stage or "none": number for stage, number in found.stages.items()},
         "moved_at": dict(found.moved_at),
@@ -201,10 +201,26 @@ def _conclusion(found: Difference) -> str:
             "Nothing that is recorded of the runs differs, but what is stored of their images does; other "
             "hardware or another number of threads can do that."
         )
-    if len(acting) == 1:
-        return f"One thing differs that can move scores: {acting[0].what}."
-    every = ", ".join(each.what for each in acting)
+    return _unexplained(found) + _of_several([cause.what for cause in acting])
+
+
+def _unexplained(found: Difference) -> str:
+    """What moved at a stage on which nothing that is recorded acts: no cause is to be blamed for it."""
+    from zeroiqa.runs.remarks import counted
+
+    if not found.unexplained:
+        return ""
     return (
-        f"{len(acting)} things differ at once that can move scores ({every}); these two runs alone do not "
-        "tell which of them did, and how far: change one at a time."
+        f"{counted(sum(found.unexplained.values()))} moved though nothing that is recorded acts where they "
+        f"differ first ({', '.join(found.unexplained)}); other hardware or another number of threads can do "
+        "that. For the rest: "
+    )
+
+
+def _of_several(acting: list[str]) -> str:
+    if len(acting) == 1:
+        return f"One thing differs that can move scores: {acting[0]}."
+    return (
+        f"{len(acting)} things differ at once that can move scores ({', '.join(acting)}); these two runs "
+        "alone do not tell which of them did, and how far: change one at a time."
     )

@@ -201,6 +201,8 @@ def _targets(output: Path | None, names: Sequence[str]) -> list[Path]:
     if output is None:
         return []
     shown = printable(str(output))
+    if output == Path():
+        raise UserError("-o names no file; give the name of a picture, or a folder such as ./overlays.")
     if output.suffix and not output.is_dir():
         if output.suffix.lower() not in SUFFIXES:
             raise UserError(
