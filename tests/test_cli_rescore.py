@@ -62,6 +62,13 @@ def test_the_authors_sums_are_arithmetic_on_stored_ratings(
     assert (there / "run" / "scores.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("output", ["", "photos", "run"])
+def test_a_folder_is_no_place_for_a_table(there: Path, give: Callable[..., Done], output: str) -> None:
+    done = give(there, "rescore", "run", "-o", output)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "is a folder; give the name of a file with -o, such as scores.csv" in done.stderr
+
+
 def test_a_run_of_the_sum_has_it_in_its_tables_and_says_the_scale(
     made: Path, tmp_path: Path, give: Callable[..., Done]
 ) -> None:

@@ -121,13 +121,17 @@ def write_table(
         shown: What it has beside the scores; if left out, what the run's settings say.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it is a folder, or cannot be written.
     """
     from zeroiqa.cli.output import write_rows
     from zeroiqa.files.atomic import replaced
     from zeroiqa.runs.presentation import presented
     from zeroiqa.runs.score_files import write_parquet
 
+    if path.is_dir():
+        raise UserError(
+            f"{printable(str(path))} is a folder; give the name of a file with -o, such as scores.csv."
+        )
     kind = STYLES.get(path.suffix.lower(), "csv")
     columns, results = presented(run, aggregation, shown)
     with replaced(path) as file:
