@@ -206,6 +206,26 @@ def test_labels_that_fill_little_of_the_scale_named_are_said(here: Path, give: G
         assert said[scale].count(f"fill little of the scale {scale}; give --scale another value") == 1
 
 
+def test_a_table_takes_the_place_of_no_calibration(here: Path, give: Give) -> None:
+    assert give(here, "calibrate", "run", "--labels", "labels.csv", "-o", "map.json").returncode == 0
+    before = (here / "map.json").read_bytes()
+    done = give(here, "rescore", "run", "--calibration", "map.json", "-o", "map.json")
+    assert done.returncode == 1 and "map.json is a calibration; give another name" in done.stderr
+    assert (here / "map.json").read_bytes() == before and not done.stdout
+    done = give(here, "rescore", "run", "--calibration", "run/run.json")
+    assert "it was not written by `zeroiqa calibrate`" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_labels_by_chance_are_told_as_such(here: Path, give: Give) -> None:
+    scores = {row["path"]: row["score"] for row in rows(give(here, "rescore", "run", "--format", "csv"))}
+    ordered = sorted((path for path in scores if scores[path]), key=lambda path: float(scores[path]))
+    chance = {path: 50 + 17 * place % COUNT for place, path in enumerate(ordered)}
+    write(here / "labels.csv", "image,mos", chance)
+    done = give(here, "calibrate", "run", "--labels", "labels.csv")
+    assert done.returncode == 1 and "Scores and labels hardly agree (SRCC -0.09" in done.stderr, done.stderr
+    assert "--lower-is-better" not in done.stderr
+
+
 def test_any_damage_of_the_file_is_said_or_changes_nothing(here: Path) -> None:
     made = zeroiqa.calibrate(here / "run", here / "labels.csv").calibration
     path, text = here / "map.json", text_of(made)

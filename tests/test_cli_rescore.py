@@ -175,3 +175,38 @@ def test_images_that_are_not_scored_yet_are_said_with_their_number(
     done = give(there, "rescore", "run", "--format", "csv")
     assert done.returncode == 0 and len(done.stdout.splitlines()) <= 1
     assert done.stderr == "3 of 3 images are not scored yet; `zeroiqa score -o run` goes on with them.\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("run/run.json", "run/run.json belongs to the run run; give another name with -o."),
+        ("run/scores.csv", "belongs to the run run"),
+        ("run/plan.parquet", "belongs to the run run"),
+        ("run/ratings/fake/part-0000.parquet", "belongs to the run run"),
+        ("link.json", "link.json belongs to the run run"),
+    ],
+)
+@pytest.mark.parametrize("command", ["rescore run", "score photos"])
+def test_a_table_takes_the_place_of_nothing_that_a_run_keeps(
+    there: Path, give: Callable[..., Done], command: str, place: str, said: str
+) -> None:
+    (there / "link.json").symlink_to("run/run.json")
+    before = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
+    done = give(there, *command.split(), "-o", place)
+    assert done.returncode == 1 and said in done.stderr.splitlines()[-1] and not done.stdout, done.stderr
+    assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == before
+
+
+def test_a_table_is_replaced_by_the_same_command(there: Path, give: Callable[..., Done]) -> None:
+    for place in ("out.csv", "out.txt", "out.json", "out.parquet", "run/mine.csv"):
+        for _ in range(2):
+            assert give(there, "rescore", "run", "-o", place).returncode == 0, place
+
+
+def test_a_table_takes_the_place_of_no_photo(there: Path, give: Callable[..., Done]) -> None:
+    before = (there / "photos" / "cat.jpg").read_bytes()
+    done = give(there, "rescore", "run", "-o", "photos/cat.jpg")
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr == "Error: photos/cat.jpg exists and is no table; give another name with -o.\n"
+    assert (there / "photos" / "cat.jpg").read_bytes() == before

@@ -32,6 +32,9 @@ FEW = 30
 and from here on an isotonic map is nearer to those that are not."""
 LEAST_VALUES = 3
 """Different labels, and different scores, that say anything of a curve between them."""
+WEAK = 0.3
+"""Under this rank correlation a map says little of a single image, and a negative one does not tell that the
+labels are the other way round."""
 SHARE = 0.9
 """Of new labels that an interval holds."""
 RESAMPLES = 100
@@ -192,6 +195,11 @@ def _check(scores: Values, labels: Values) -> None:
                 "images that differ more."
             )
     rank = srcc(scores, labels)
+    if rank is not None and -WEAK < rank < 0:
+        raise UserError(
+            f"Scores and labels hardly agree (SRCC {rank:.2f}), and no map can be told from them; check the "
+            "labels, or score the images by other raters."
+        )
     if rank is not None and rank < 0:
         raise UserError(
             f"The scores fall as the labels rise (SRCC {rank:.2f}), and a map would turn the order round; if "

@@ -40,6 +40,10 @@ FORMAT = 1
 """Goes up when an older zeroiqa could misread the file."""
 _BYTES = 32 << 20
 """Of a larger file that is refused."""
+_OWN = {"map", "scores", "labels", "interval", "error", "sha256"}
+"""Keys of the file; run.json has one of them, too."""
+_ENOUGH = 3
+"""So many of them make a calibration, whole or damaged."""
 _BETTER = one_of("higher", "lower")
 _KNOT = Plain(
     "four finite numbers",
@@ -146,7 +150,7 @@ def read_calibration(path: str | os.PathLike[str]) -> Calibration:
     """
     with reading(path, "give a file that `zeroiqa calibrate -o` wrote", "The calibration"):
         found = read_json(Path(path), _BYTES)
-        if not isinstance(found, dict) or not {"map", "labels", "sha256"} & found.keys():
+        if not isinstance(found, dict) or len(_OWN & found.keys()) < _ENOUGH:
             raise ValueError("it was not written by `zeroiqa calibrate`")
         if isinstance(found.get("format"), int) and found["format"] > FORMAT:
             writer, form = (shortened(str(found.get(key))) for key in ("zeroiqa", "format"))

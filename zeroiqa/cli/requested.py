@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 STYLES = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "jsonl"}
 """Suffix of a file -> how a table is written to it."""
 _OTHER_TABLES = (".tsv", ".txt", ".xls", ".xlsx", ".ods", ".html", ".md")
+_OF_RUNS = re.compile(
+    r"run\.json|(plan(-\d+)?|revision-\d+)\.parquet|(scores|regions)\.(csv|parquet)"
+    r"|(ratings|regions|events)/.*"
+)
+"""What a run folder holds, by the path in it; tables by other arithmetic are not among them."""
+_DEEPEST = 3
+"""Folders from a file of a run up to the run's own."""
+_HEAD = 64
+"""Bytes in which a table of ours names its first column."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,33 @@ def table_file(output: Location | None, paths: Sequence[str]) -> Location | None
         )
     if any(str(output) == path or _is_same(output, path) for path in paths):
         raise UserError(f"{shown} says which images to score; give another name with -o.")
+    check_place(output)
     return output
+
+
+def check_place(output: Location) -> None:
+    """Refuse a table in the place of what cannot be had back; another table may be replaced.
+
+    Raises:
+        UserError: a run keeps this file, or it is a calibration or no table at all.
+    """
+    from zeroiqa.calibration_file import is_calibration
+    from zeroiqa.files.atomic import is_stream
+
+    shown = printable(str(output))
+    place = output.resolve() if isinstance(output, Path) else output  # a link is followed
+    folder = place
+    for _ in range(_DEEPEST):
+        folder = folder.parent
+        inside = str(place).removeprefix(str(folder)).replace("\\", "/").strip("/")
+        if _OF_RUNS.fullmatch(inside) and (folder / "run.json").is_file():
+            raise UserError(f"{shown} belongs to the run {folder.name}; give another name with -o.")
+    if not isinstance(output, Path) or not output.is_file() or is_stream(output):
+        return
+    if is_calibration(output):
+        raise UserError(f"{shown} is a calibration; give another name with -o.")
+    if output.suffix.lower() not in STYLES and not _is_table(output):
+        raise UserError(f"{shown} exists and is no table; give another name with -o.")
 
 
 def folder_only(output: Location) -> None:
@@ -146,6 +182,16 @@ def write_table(
 save_option = click.option(
     "--save", is_flag=True, help="Keep a table by other arithmetic than the run's beside its scores.csv."
 )
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file of any name holds a table of ours, or nothing."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return not head or b"path" in head
 
 
 def _is_same(output: Location, path: str) -> bool:

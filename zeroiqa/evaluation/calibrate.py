@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from zeroiqa.calibration import LEAST_LABELS, SHARE, Bounds, Fit, Knot, fit
+from zeroiqa.calibration import LEAST_LABELS, SHARE, WEAK, Bounds, Fit, Knot, fit
 from zeroiqa.calibration_file import Calibration, LabelScale
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.agreement import Joined, join, pointing_up
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from zeroiqa.runs import Run
 
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)-(-?\d+(?:\.\d+)?)")
-_WEAK = 0.3
-"""Under this rank correlation a map says little of a single image."""
 _NARROW = 0.15
 """Labels that fill less of the scale that is named may be of another one, such as 0-1 or 0-10 for 0-100."""
 
@@ -218,5 +216,5 @@ def _notes(
             "--scale another value if it is not theirs."
         )
     rank = srcc(joined.scores, labels)
-    if rank is not None and abs(rank) < _WEAK:
+    if rank is not None and abs(rank) < WEAK:
         yield f"Scores and labels hardly agree (SRCC {abs(rank):.2f}), as the widths of the intervals say."

@@ -48,12 +48,14 @@ def rescore(
     The run itself stays as it is.
     """
     from zeroiqa.cli.output import table, write_rows
-    from zeroiqa.cli.requested import write_table
+    from zeroiqa.cli.requested import check_place, write_table
     from zeroiqa.files.tables import csv_writer
     from zeroiqa.runs import load_run, reaggregation, remarks
     from zeroiqa.runs.presentation import presentation, presented
     from zeroiqa.runs.remarks import lacking, led_alone
 
+    if output is not None:
+        check_place(output)
     loaded = load_run(run)
     aggregation = reaggregation(loaded, given(**choices))
     shown = presentation(loaded, aggregation, scale, _read(calibration))
