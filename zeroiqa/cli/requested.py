@@ -113,12 +113,14 @@ def check_place(output: Location) -> None:
     """Refuse a table in the place of what cannot be had back; another table may be replaced.
 
     Raises:
-        UserError: a run keeps this file, or it is a calibration or no table at all.
+        UserError: it is a folder, a file that a run keeps, a calibration, or no table at all.
     """
     from zeroiqa.calibration_file import is_calibration
     from zeroiqa.files.atomic import is_stream
 
     shown = printable(str(output))
+    if output.is_dir():
+        raise UserError(f"{shown} is a folder; give the name of a file with -o, such as scores.csv.")
     place = output.resolve() if isinstance(output, Path) else output  # a link is followed
     folder = place
     for _ in range(_DEEPEST):
@@ -157,17 +159,13 @@ def write_table(
         shown: What it has beside the scores; if left out, what the run's settings say.
 
     Raises:
-        UserError: it is a folder, or cannot be written.
+        UserError: it cannot be written.
     """
     from zeroiqa.cli.output import write_rows
     from zeroiqa.files.atomic import replaced
     from zeroiqa.runs.presentation import presented
     from zeroiqa.runs.score_files import write_parquet
 
-    if path.is_dir():
-        raise UserError(
-            f"{printable(str(path))} is a folder; give the name of a file with -o, such as scores.csv."
-        )
     kind = STYLES.get(path.suffix.lower(), "csv")
     columns, results = presented(run, aggregation, shown)
     with replaced(path) as file:
