@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.method import method_options, settings_of
 from zeroiqa.cli.options import given, scale_option, selection_options, setting, sidecar_option
@@ -26,7 +27,19 @@ ABOUT_REGIONS = frozenset((
 """Settings that count where there are regions."""
 
 
-@click.command()
+@command(
+    examples=[
+        (
+            "score photos -o run",
+            "the folder photos into the run folder run, which the same command goes on with",
+        ),
+        ("score photos --format csv", "every row on standard output"),
+        (
+            "score photos --preset small --aspect quality --aspect authenticity",
+            "a multimodal LLM",
+        ),
+    ],
+)
 @click.argument("paths", nargs=-1)
 @output_option
 @method_options
@@ -44,8 +57,10 @@ def score(
     job: Job,
     **choices: Any,
 ) -> None:
-    """Score images: files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also
-    on s3:// and gs://, or - for standard input (a list of paths, or one image).
+    """Score images into a run folder, with which the same command goes on.
+
+    PATHS are files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also on s3://
+    and gs://, or - for standard input (a list of paths, or one image).
 
     Scores run from 1 to 7 by most presets, higher is better. Results go into a run folder (scores.csv,
     scores.parquet, every rating); the same command resumes an interrupted run and computes nothing twice, but
