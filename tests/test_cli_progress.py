@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,11 @@ from zeroiqa.samples import folder
 
 def test_a_terminal_shows_a_bar_with_rate_and_time_left(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "zeroiqa", "score", str(folder()), "--workers", "1"]
+    images = tmp_path / "images"
+    images.mkdir()
+    for copy in range(80):
+        shutil.copy(folder() / "coffee.jpg", images / f"{copy}.jpg")
+    command = [sys.executable, "-m", "zeroiqa", "score", str(images), "--workers", "1"]
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parent.parent),
@@ -38,19 +43,35 @@ def test_a_terminal_shows_a_bar_with_rate_and_time_left(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert b"images/s" in shown
     assert b"left" in shown
-    assert b"7/7" in shown
+    assert b"80/80" in shown
 
 
-def test_a_pipe_gets_plain_lines_with_rate_and_time_left(
+def test_a_pipe_gets_plain_lines_and_the_time_left_once_there_is_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
-    with progress.progress(total=10, done=4) as advance:
-        advance(2)
-        advance(4)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("6/10 images, ")
-    assert line.endswith(" left")
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with progress.progress(total=1000, done=400) as advance:
+        for _ in range(300):
+            now += 0.5
+            advance(1)
+    first, second, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "420/1000 images, 2.0 images/s, about 4 min 50 s left"
+    assert second == "440/1000 images, 2.0 images/s, about 4 min 40 s left"
+    assert last == "700/1000 images, 2.0 images/s, about 2 min 30 s left"
+
+
+def test_no_time_left_is_told_while_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 60.0  # a model was loaded
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with progress.progress(total=100, done=0, passes=[50, 50]) as advance:
+        for _ in range(4):
+            now += 11.0
+            advance(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"{done}/100 images in 2 passes" for done in (1, 2, 3, 4)]
 
 
 def test_a_short_run_in_a_pipe_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:

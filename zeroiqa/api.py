@@ -368,7 +368,7 @@ def _location(folder: str | os.PathLike[str]) -> Location:
 
 def _track(on_progress: Callable[[RunProgress], None] | None) -> Track:
     @contextmanager
-    def track(total: int, done: int, passes: int, doing: str) -> Iterator[Callable[[int], None]]:
+    def track(total: int, done: int, passes: Sequence[int], doing: str) -> Iterator[Callable[[int], None]]:
         finished = done
 
         def advance(images: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
 from zeroiqa.errors import UserError
 from zeroiqa.files.damage import read_toml, reading
-from zeroiqa.raters import find_rater
+from zeroiqa.raters import check_rater, find_rater
 from zeroiqa.segmenters import SegmenterOptions, find_segmenter
 from zeroiqa.segmenters.granularity import ComplementRule, current_name, load_granularity, say_renamed
 from zeroiqa.suggestions import did_you_mean
@@ -213,6 +213,8 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
         raise UserError(f"The setting raters is empty (preset {preset}); name at least one.")
     find_segmenter(settings.segmenter)  # a slip is one though no regions are made
     check_describers(settings)
+    for name in settings.raters:
+        check_rater(name)
     return settings
 
 

@@ -33,12 +33,15 @@ from zeroiqa.cli.commands.standards import standards
 from zeroiqa.cli.commands.status import status
 from zeroiqa.cli.commands.upper_bound import upper_bound
 from zeroiqa.cli.commands.verify import verify
+from zeroiqa.cli.doubled import check_doubled
 from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.errors import UserError
 from zeroiqa.guards import console
 from zeroiqa.guards.budget import leave
 from zeroiqa.version import __version__
+
+PROGRAM = "zeroiqa"
 
 
 @group(
@@ -52,7 +55,7 @@ from zeroiqa.version import __version__
     epilog="A folder that is called like a command is written ./report. Exit codes: 0 done (broken images "
     "are rows with an error), 1 an error said in one sentence, 2 wrong usage, 130 interrupted.",
 )
-@click.version_option(__version__, prog_name="zeroiqa")
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """Judge the quality of images without a reference and without training: `zeroiqa score photos`."""
 
@@ -68,11 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         console.begin()
     try:
         with warnings_printed():
-            code = cli.main(
-                args=spread_aspects(sys.argv[1:] if arguments is None else arguments),
-                prog_name="zeroiqa",
-                standalone_mode=False,
-            )
+            given = spread_aspects(sys.argv[1:] if arguments is None else arguments)
+            for remark in check_doubled(cli, given, PROGRAM):
+                say(remark, err=True)
+            code = cli.main(args=given, prog_name=PROGRAM, standalone_mode=False)
     except UserError as error:
         say(f"Error: {error}", err=True)
         code = 1

@@ -35,7 +35,10 @@ def method_options(command: Command) -> Command:
         raters_option,
         click.option(
             "--baseline",
-            help="Instead of raters: a name of `zeroiqa baselines`, on the whole image; its unit is its own.",
+            "baselines",
+            multiple=True,
+            help="Instead of raters: a name of `zeroiqa baselines`, on the whole image; its unit is its own. "
+            "Repeat for several, each a run of its own.",
         ),
         click.option(
             "--aspect",
@@ -57,20 +60,24 @@ def method_options(command: Command) -> Command:
 def settings_of(
     preset: str,
     *,
-    baseline: str | None,
+    baselines: tuple[str, ...],
     aspects: tuple[str, ...],
     **choices: Any,
 ) -> Settings:
     """What the options of `method_options` ask for, on top of a preset, whose sentence is said if it rates.
 
     Raises:
-        click.UsageError: two of them contradict each other.
+        click.UsageError: two of them contradict each other, or several baselines are named.
         UserError: a name is unknown, or a value is out of its range.
     """
     from zeroiqa.settings import load_settings, preset_description
 
-    if baseline is not None:
-        choices |= _only_baseline(baseline, choices)
+    if len(baselines) > 1:
+        raise click.UsageError(
+            f"One method is shown here, and {len(baselines)} baselines are named; give one."
+        )
+    if baselines:
+        choices |= _only_baseline(baselines[0], choices)
     if aspects:
         choices["standards"] = _word_standards(aspects, choices["standards"], preset)
     settings = load_settings(preset, given(**choices))

@@ -50,5 +50,5 @@ def run_baseline(
 
 
 @contextmanager
-def _untracked(total: int, done: int, passes: int, doing: str) -> Iterator[Callable[[int], None]]:
+def _untracked(total: int, done: int, passes: Sequence[int], doing: str) -> Iterator[Callable[[int], None]]:
     yield lambda _: None

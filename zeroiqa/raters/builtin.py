@@ -103,6 +103,16 @@ def _of_head(argument: str) -> RaterEntry:
     return HEAD
 
 
+def _check_baseline(argument: str | None) -> None:
+    _baseline(argument, ModelOptions())
+
+
+def _check_head(argument: str | None) -> None:
+    from zeroiqa.heads.registry import find_head
+
+    find_head(argument or "")
+
+
 def _points_down(rater_id: str) -> bool:
     """As `BaselineRater.id` writes it."""
     return rater_id.endswith(f" {LOWER_IS_BETTER}")
@@ -131,7 +141,14 @@ BASELINE = RaterEntry(
     measures_mass=False,
     lower_is_better=_points_down,
     for_argument=_of_baseline,
+    check=_check_baseline,
 )
 HEAD = RaterEntry(
-    _head, needs_weights=True, own_scale=True, gives_levels=True, measures_mass=False, for_argument=_of_head
+    _head,
+    needs_weights=True,
+    own_scale=True,
+    gives_levels=True,
+    measures_mass=False,
+    for_argument=_of_head,
+    check=_check_head,
 )

@@ -62,3 +62,5 @@ class RaterEntry:
     """Builds it where only the most probable level counts, if that makes a difference."""
     for_argument: Callable[[str], RaterEntry] | None = None
     """The entry for the text after the colon, where that changes what is declared; refuses nothing."""
+    check: Callable[[str | None], None] | None = None
+    """Refuses the text after the colon where a slip in it can be told before anything is read or loaded."""

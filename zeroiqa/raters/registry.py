@@ -34,6 +34,18 @@ def find_rater(name: str) -> RaterEntry:
         return entry.for_argument(argument or "")
 
 
+def check_rater(name: str) -> None:
+    """Refuse a name, or the text after its colon, as far as it can be told without reading anything.
+
+    Raises:
+        UserError: the rater is unknown, or does not take the text.
+    """
+    entry, argument = _registry().find(name)
+    if entry.check is not None:
+        with _registry().code_of(name, "cannot be looked up"):
+            entry.check(argument)
+
+
 def declared(name: str) -> RaterEntry:
     """As `find_rater`; what a caller hands in as an object, under any name, is one that rates by levels."""
     return find_rater(name) if name.partition(":")[0] in _registry() else RaterEntry(_not_by_name)

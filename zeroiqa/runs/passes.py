@@ -48,14 +48,18 @@ def open_passes(run: Run, shards: Iterable[int]) -> list[Pass]:
 def image_passes(run: Run, shards: Iterable[int]) -> tuple[int, int]:
     """Images times passes: of the shards, and of them done."""
     wanted = set(shards)
-    groups = rater_groups(run.settings.raters)
-    total = run.count_images(wanted) * len(groups)
-    left = sum(
-        count_left(run, shard, group)
-        for group in groups
-        for shard in wanted.intersection(pending(run, group))
+    left = images_left(run, wanted)
+    total = run.count_images(wanted) * len(left)
+    return total, total - sum(left)
+
+
+def images_left(run: Run, shards: Iterable[int]) -> tuple[int, ...]:
+    """Images of the shards that are left to do in each pass, in their order."""
+    wanted = set(shards)
+    return tuple(
+        sum(count_left(run, shard, group) for shard in wanted.intersection(pending(run, group)))
+        for group in rater_groups(run.settings.raters)
     )
-    return total, total - left
 
 
 def release_memory(builder: Builder | None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from zeroiqa.runs.healed import refuse_copies
 from zeroiqa.runs.latest import all_left
 from zeroiqa.runs.limits import Limit, LimitedExecutor
-from zeroiqa.runs.passes import image_passes, rater_groups
+from zeroiqa.runs.passes import image_passes, images_left
 from zeroiqa.runs.remarks import conclusion, counted, remarks
 from zeroiqa.runs.run import Run, caught_up, is_current, pending, status
 from zeroiqa.runs.score_files import write_scores
@@ -27,14 +27,14 @@ class Track(Protocol):
     """Follows the progress of some shards, for instance with a bar."""
 
     def __call__(
-        self, total: int, done: int, passes: int, doing: str
+        self, total: int, done: int, passes: Sequence[int], doing: str
     ) -> AbstractContextManager[Callable[[int], None]]:
         """Enter a function that is told how many more images have finished.
 
         Args:
             total: Images, counted once in each pass.
             done: Of them, finished before.
-            passes: How often the work goes over the images: an ensemble of models has a pass for each.
+            passes: Images left to do in each pass over them: an ensemble of models has a pass for each.
             doing: One word for people.
         """
 
@@ -50,7 +50,7 @@ def finished_shards(
     wanted = set(shards)
     left = [shard for shard in pending(run) if shard in wanted]
     total, done = image_passes(run, shards)
-    with track(total, done, len(rater_groups(run.settings.raters)), doing) as advance:
+    with track(total, done, images_left(run, shards), doing) as advance:
         yield from executor.execute(run, left, on_images=advance)
 
 

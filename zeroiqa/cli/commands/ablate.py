@@ -114,13 +114,13 @@ def _rows(table: str, settings: Settings, raters: Sequence[Rater]) -> tuple[list
 
 def _progress(stack: ExitStack) -> Callable[[Run], Callable[[int], None]]:
     from zeroiqa.cli.progress import progress
-    from zeroiqa.runs.passes import image_passes, rater_groups
+    from zeroiqa.runs.passes import image_passes, images_left
 
     def begin(run: Run) -> Callable[[int], None]:
         stack.close()  # the bar of the run before
-        passes = len(rater_groups(run.settings.raters))
+        shards = range(run.n_shards)
         return stack.enter_context(
-            progress(*image_passes(run, range(run.n_shards)), passes=passes, doing=run.folder.name)
+            progress(*image_passes(run, shards), passes=images_left(run, shards), doing=run.folder.name)
         )
 
     return begin

@@ -19,6 +19,7 @@ from zeroiqa.cli.commands.head_names import (
 )
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given
+from zeroiqa.cli.pace import Pace
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 
 if TYPE_CHECKING:
@@ -123,22 +124,20 @@ def _check_choices(name: str, training: TrainingEntry, stage: str, backbone: str
 
 def _reporter() -> Callable[[Progress], None]:
     """A line on standard error for each validation, and now and then between them."""
-    begun = last = time.monotonic()
-    first: int | None = None
+    last = time.monotonic()
+    pace: Pace | None = None
 
     def report(progress: Progress) -> None:
-        nonlocal last, first
+        nonlocal last, pace
         now = time.monotonic()
-        first = progress.step - 1 if first is None else first
+        pace = pace or Pace(progress.steps - progress.step + 1)
+        pace.advance(1)
         if progress.validation is None and now - last < PLAIN_SECONDS:
             return
         last = now
-        left = (progress.steps - progress.step) * (now - begun) / (progress.step - first)
         found = "" if progress.validation is None else f", validation {progress.validation:.3f}"
-        say(
-            f"step {progress.step}/{progress.steps}, loss {progress.loss:.4g}{found}, "
-            f"about {duration(left)} left",
-            err=True,
-        )
+        left = pace.seconds_left()
+        about = "" if left is None else f", about {duration(left)} left"
+        say(f"step {progress.step}/{progress.steps}, loss {progress.loss:.4g}{found}{about}", err=True)
 
     return report

@@ -10,7 +10,9 @@ import click
 
 from zeroiqa.cli.command import command
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
-from zeroiqa.cli.method import method_options, settings_of
+from zeroiqa.cli.messages import say
+from zeroiqa.cli.method import method_options
+from zeroiqa.cli.methods import methods_of, places_of
 from zeroiqa.cli.options import given, scale_option, selection_options, setting, sidecar_option
 from zeroiqa.files.storage import Location
 
@@ -76,10 +78,15 @@ def score(
     from zeroiqa.settings import DEFAULT_PRESET
 
     if paths:
-        settings = settings_of(preset or DEFAULT_PRESET, **choices)
+        preset = preset or DEFAULT_PRESET
+        methods = methods_of(preset, **choices)
+        places = places_of(list(methods), output, job.style)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
-        job.begin(paths, output, settings, sources, preset or DEFAULT_PRESET, naming, _about_regions(choices))
+        for name, settings in methods.items():
+            if len(methods) > 1:
+                say(f"{name}:")
+            job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices))
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
         job.go_on(*existing_run(output, given(**choices)))
