@@ -218,6 +218,7 @@ def run(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     sidecar_prompts: bool = False,
+    image_column: str | None = None,
     exact: bool = False,
     add: bool = False,
     prune: bool = False,
@@ -248,6 +249,7 @@ def run(
         include: Patterns of names: take images only that fit one.
         exclude: Patterns of names: leave out images that fit one.
         sidecar_prompts: Read photo.txt beside photo.png as its text prompt.
+        image_column: The column of lists and tables that is the image, where several could be.
         exact: These images and no others: do not follow a folder, pattern or list as it changes.
         add: Take in images of other places than the run is of.
         prune: Leave images that are gone out of all tables.
@@ -300,8 +302,16 @@ def run(
         named = [images] if isinstance(images, str | os.PathLike) else images
         names = [os.fspath(name) for name in named]
         selection = Selection.of(include, exclude)
-        sources = find_images(names, sidecar_prompts=sidecar_prompts, selection=selection)
-        naming = naming_of(names, selection=selection, sidecar_prompts=sidecar_prompts, exact=exact)
+        sources = find_images(
+            names, sidecar_prompts=sidecar_prompts, selection=selection, image_column=image_column
+        )
+        naming = naming_of(
+            names,
+            selection=selection,
+            sidecar_prompts=sidecar_prompts,
+            image_column=image_column,
+            exact=exact,
+        )
         resolved = resolve(settings)
         place = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
         resolved = going_on(place, resolved)

@@ -13,7 +13,14 @@ from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.method import method_options
 from zeroiqa.cli.methods import methods_of, places_of
-from zeroiqa.cli.options import given, scale_option, selection_options, setting, sidecar_option
+from zeroiqa.cli.options import (
+    given,
+    image_column_option,
+    scale_option,
+    selection_options,
+    setting,
+    sidecar_option,
+)
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
@@ -49,12 +56,14 @@ ABOUT_REGIONS = frozenset((
 @scale_option
 @selection_options
 @sidecar_option
+@image_column_option
 @job_options
 def score(
     paths: tuple[str, ...],
     output: Location | None,
     preset: str | None,
     sidecar_prompts: bool,
+    image_column: str | None,
     selection: Selection,
     job: Job,
     **choices: Any,
@@ -81,14 +90,27 @@ def score(
         preset = preset or DEFAULT_PRESET
         methods = methods_of(preset, **choices)
         places = places_of(list(methods), output, job.style)
-        sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
-        naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
+        sources = find_images(
+            paths,
+            sys.stdin,
+            sidecar_prompts=sidecar_prompts,
+            selection=selection,
+            image_column=image_column,
+        )
+        naming = naming_of(
+            paths,
+            selection=selection,
+            sidecar_prompts=sidecar_prompts,
+            image_column=image_column,
+            exact=job.exact,
+        )
         for name, settings in methods.items():
             if len(methods) > 1:
                 say(f"{name}:")
             job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices))
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
+        choices["image_column"] = image_column
         job.go_on(*existing_run(output, given(**choices)))
 
 
