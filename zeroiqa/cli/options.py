@@ -46,15 +46,6 @@ def sidecar_option(command: Command) -> Command:
     )(command)
 
 
-def image_column_option(command: Command) -> Command:
-    """Which column of a table is the image."""
-    return click.option(
-        "--image-column",
-        metavar="NAME",
-        help="The column of lists and tables that is the image: its path, or its bytes.",
-    )(command)
-
-
 _SHARE = click.FloatRange(0, 1)
 
 
