@@ -40,6 +40,7 @@ ORDER = (
     ("runs",),
     ("speed", "curation"),
     ("evaluation",),
+    ("guesses",),
     ("report",),
     ("export",),
     ("api",),

@@ -13,6 +13,7 @@ from zeroiqa import runs
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
+from zeroiqa.guesses import guessed
 from zeroiqa.image_scores import ImageScores
 from zeroiqa.images.find import find_images
 from zeroiqa.images.given import name_of, to_image
@@ -21,6 +22,7 @@ from zeroiqa.images.selection import Selection
 from zeroiqa.pipeline import Method, build_method, score_image, score_together
 from zeroiqa.results import ImageScore
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
+from zeroiqa.runs.device import check_device
 from zeroiqa.runs.executors.choice import ExecutorChoice
 from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, SEGMENTED
 from zeroiqa.runs.limits import parse_limit
@@ -84,6 +86,7 @@ class Overrides(TypedDict, total=False):
     describe: bool
 
 
+@guessed()
 def load_method(
     preset: str = DEFAULT_PRESET, *, image_seconds: float = IMAGE_SECONDS, **overrides: Unpack[Overrides]
 ) -> Method:
@@ -106,6 +109,7 @@ def load_method(
             f"The setting scale is {settings.scale!r} (preset {preset}), which tables of a run show; give it "
             "to zeroiqa.run, or leave it out."
         )
+    check_device(settings, log_sentence)
     return build_method(settings, image_seconds=image_seconds)
 
 
@@ -209,6 +213,7 @@ def score_images(
     return ImageScores((*results, *_score_group(group, method)))
 
 
+@guessed()
 def run(
     images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -293,10 +298,14 @@ def run(
     limit = None if max_failures is None else parse_limit(max_failures)
     if images is None:
         there, wanted = _reopened(folder, overrides)
+        if "device" in overrides and ray is None:
+            check_device(wanted, tell)
         executor = executors.executor(there.n_images, wanted)
         opened = resume_run(there, choices=choices, regions=wanted.makes_regions, tell=tell)
     else:
         settings = load_settings(preset, overrides) if settings is None else settings
+        if ray is None:
+            check_device(settings, tell)
         named = [images] if isinstance(images, str | os.PathLike) else images
         names = [os.fspath(name) for name in named]
         selection = Selection.of(include, exclude)

@@ -65,6 +65,7 @@ def score(
     if paths:
         preset = preset or DEFAULT_PRESET
         methods = methods_of(preset, **choices)
+        job.check_device(methods.values())
         places = places_of(list(methods), output, job.style)
         sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
         naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
@@ -74,7 +75,10 @@ def score(
             job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices))
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
-        job.go_on(*existing_run(output, given(**choices)))
+        run, settings = existing_run(output, given(**choices))
+        if choices["device"] is not None:
+            job.check_device([settings])
+        job.go_on(run, settings)
 
 
 def _about_regions(choices: Mapping[str, Any]) -> list[str]:

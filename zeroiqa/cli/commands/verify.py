@@ -15,6 +15,7 @@ import click
 
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options, segmenter_options, selection_options
+from zeroiqa.cli.running import tell
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 
@@ -89,11 +90,13 @@ def _check_run(folder: Location, *, deep: bool) -> None:
 def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, choices: dict[str, Any]) -> None:
     from zeroiqa import samples
     from zeroiqa.images.find import find_images
+    from zeroiqa.runs.device import check_device
     from zeroiqa.runs.resolved import resolve
     from zeroiqa.settings import load_settings
 
     chosen = load_settings(preset, given(**choices))
     settings = replace(chosen, regions=chosen.crop != "whole")  # they are checked though lambda is 0
+    check_device(settings, tell)
     resolved = resolve(settings)
     method = replace(resolved.method, raters={})  # each is asked, and let go, on its own
     sources = find_images(paths or [str(samples.folder())], selection=selection)
