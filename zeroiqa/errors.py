@@ -3,6 +3,8 @@
 A message is one sentence (two at most): what is wrong, what was found, what to do.
 """
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from zeroiqa.names import harmless
@@ -14,6 +16,24 @@ class UserError(Exception):
     def __str__(self) -> str:
         """The message; no terminal obeys what a name in it holds, and it is one line."""
         return harmless(super().__str__())
+
+
+class UnknownNameError(UserError):
+    """Nothing of the kind that was asked for has a name; something of another kind may.
+
+    Args:
+        message: The sentence.
+        kind: What was asked for: "rater", "baseline", "preset" ...
+        name: What it was called.
+    """
+
+    def __init__(self, message: str, kind: str, name: str) -> None:
+        super().__init__(message)
+        self.kind, self.name = kind, name
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, str]]:
+        """Workers send their errors."""
+        return type(self), (self.args[0], self.kind, self.name)
 
 
 class ImageError(UserError):

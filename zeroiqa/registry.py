@@ -15,8 +15,8 @@ from inspect import getattr_static
 from logging import getLogger
 from typing import Any, Generic, TypeVar
 
-from zeroiqa.errors import UserError, one_line
-from zeroiqa.suggestions import nearest
+from zeroiqa.errors import UnknownNameError, UserError, one_line
+from zeroiqa.suggestions import alternatives, nearest
 
 _LOG = getLogger(__name__)
 EntryT = TypeVar("EntryT")
@@ -51,7 +51,10 @@ class Registry(Generic[EntryT]):
             UserError: there is no such entry; or another package offers it, and it cannot be loaded.
         """
         key, colon, argument = name.partition(":")
-        return self._entry(key), argument if colon else None
+        try:
+            return self._entry(key), argument if colon else None
+        except UnknownNameError as error:
+            raise UnknownNameError(str(error), self.kind, name) from None
 
     def entries(self) -> Iterator[tuple[str, EntryT]]:
         """Keys and entries; one of another package that cannot be loaded is left out, with a warning."""
@@ -117,8 +120,11 @@ class Registry(Generic[EntryT]):
             return entry
         if key not in offered:
             known_keys = self.keys()
-            hint = "".join(f"; did you mean {name!r}?" for name in nearest(key, known_keys)) or "."
-            raise UserError(f"unknown {self.kind} {key!r}{hint} Known: {', '.join(known_keys)}.")
+            near = alternatives(map(repr, nearest(key, known_keys)))
+            hint = f"; did you mean {near}?" if near else "."
+            raise UnknownNameError(
+                f"unknown {self.kind} {key!r}{hint} Known: {', '.join(known_keys)}.", self.kind, key
+            )
         return self._load(key, *offered[key])
 
     def _load(self, key: str, point: metadata.EntryPoint, *others: metadata.EntryPoint) -> EntryT:

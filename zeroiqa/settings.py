@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from zeroiqa.aggregate import LARGEST_COUNT_WEIGHT, Aggregation, Formula, Readout, Weighting
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.files.damage import read_toml, reading
+from zeroiqa.presets import preset_names as preset_names
 from zeroiqa.raters import check_rater, find_rater
 from zeroiqa.segmenters import SegmenterOptions, find_segmenter
 from zeroiqa.segmenters.granularity import ComplementRule, current_name, load_granularity, say_renamed
-from zeroiqa.suggestions import did_you_mean
+from zeroiqa.standards import load_standard
+from zeroiqa.suggestions import did_you_mean, nearest
 from zeroiqa.types import CropMode
 from zeroiqa.weights.devices import Dtype
 from zeroiqa.weights.options import Attention, ModelOptions
@@ -158,6 +160,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "count_weight": (0.0, LARGEST_COUNT_WEIGHT),
 }
 """Least and greatest value of numbers; of all others 0 and 1."""
+_DEVICES = {"gpu": "cuda", "nvidia": "cuda", "cuda:": "cuda", "metal": "mps", "apple": "mps"}
+"""What a device may be called elsewhere -> its name."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -183,15 +187,6 @@ def choices_of(field: str) -> tuple[str, ...]:
     return get_args(_TYPES[field]) if get_origin(_TYPES[field]) is Literal else ()
 
 
-def preset_names() -> list[str]:
-    """Names of the presets in the package."""
-    return sorted(
-        item.name.removesuffix(".toml")
-        for item in resources.files("zeroiqa.presets").iterdir()
-        if item.name.endswith(".toml")
-    )
-
-
 def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read a preset by name, or a TOML file of one's own, and put `overrides` in place of its fields.
 
@@ -215,6 +210,8 @@ def load_settings(preset: str = DEFAULT_PRESET, overrides: Mapping[str, Any] | N
     check_describers(settings)
     for name in settings.raters:
         check_rater(name)
+    for name in settings.standards:
+        load_standard(name)
     return settings
 
 
@@ -276,7 +273,7 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
     known = {key_of(field.name): field for field in dataclasses.fields(Settings)}
     for key in fields:
         if key not in known:
-            hint = did_you_mean(key, known) or f"known: {', '.join(sorted(known))}."
+            hint = _meant(key, known) or f"known: {', '.join(sorted(known))}."
             raise UserError(f"There is no setting {key} ({origin}); {hint.rstrip()}")
     for key, field in known.items():
         if key not in fields and field.default is dataclasses.MISSING:
@@ -313,6 +310,16 @@ def settings_from_dict(fields: Mapping[str, Any], origin: str) -> Settings:
     return settings
 
 
+def _meant(key: str, known: Mapping[str, dataclasses.Field[Any]]) -> str:
+    """The setting that a key may mean, also by the name that it has in Python where that is another one."""
+    names = {name: key_of(name) for name in (*known, *_KEYS)}
+    found = [names[name] for name in nearest(key, names)][:1]
+    return "".join(
+        f"did you mean {name}{''.join(f' (in Python {field})' for field in _KEYS if _KEYS[field] == name)}? "
+        for name in found
+    )
+
+
 def _read_preset(preset: str) -> dict[str, Any]:
     path = Path(preset)
     if path.suffix == ".toml":
@@ -321,7 +328,9 @@ def _read_preset(preset: str) -> dict[str, Any]:
     if preset not in preset_names():
         known = preset_names()
         hint = f"{did_you_mean(preset, known)}Known: {', '.join(known)}"
-        raise UserError(f"There is no preset {preset!r}; {hint}, or the path of a .toml file.")
+        raise UnknownNameError(
+            f"There is no preset {preset!r}; {hint}, or the path of a .toml file.", "preset", preset
+        )
     return tomllib.loads((resources.files("zeroiqa.presets") / f"{preset}.toml").read_text(encoding="utf-8"))
 
 
@@ -330,7 +339,8 @@ def _checked(field: str, value: Any, origin: str) -> Any:
     kind, named = type_of(field), f"The setting {key_of(field)} is {value!r} ({origin})"
     if choices := choices_of(field):
         if value not in choices:
-            raise UserError(f"{named}; it must be one of {', '.join(choices)}.")
+            hint = did_you_mean(str(value), choices)
+            raise UserError(f"{named}; {hint}it must be one of {', '.join(choices)}.")
         return value
     if is_list(field):
         return _checked_list(field, value, origin)
@@ -339,7 +349,9 @@ def _checked(field: str, value: Any, origin: str) -> Any:
     if kind is str and not isinstance(value, str):
         raise UserError(f"{named}; it must be a text.")
     if field == "device" and not _DEVICE.fullmatch(value):
-        raise UserError(f"{named}; it must be auto, cpu, cuda, cuda:1 or mps.")
+        meant = _DEVICES.get(value.lower()) or (f"cuda:{value}" if value.isdecimal() else value)
+        hint = did_you_mean(meant, ("auto", "cpu", "cuda", "mps", meant if value.isdecimal() else "cuda:1"))
+        raise UserError(f"{named}; {hint}it must be auto, cpu, cuda, cuda:1 or mps.")
     if field == "granularity":
         return current_name(value)
     return value if kind in (bool, str) else _checked_number(field, value, origin)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 from zeroiqa.comparison import COMPARISON_KEYS, Comparison, read_comparison
-from zeroiqa.errors import ImageError, UserError, printable
+from zeroiqa.errors import ImageError, UnknownNameError, UserError, printable
 from zeroiqa.files.damage import read_toml, reading
 from zeroiqa.files.keys import PLACEHOLDER, Keys, placeholders
 from zeroiqa.suggestions import did_you_mean
@@ -275,9 +275,11 @@ def _find(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     name, known = str(name_or_path), standard_names()
     if name not in known:
-        raise UserError(
+        raise UnknownNameError(
             f"There is no standard {name!r}; {did_you_mean(name, known)}"
-            f"known: {', '.join(known)}, or the path of a .toml file."
+            f"known: {', '.join(known)}, or the path of a .toml file.",
+            "standard",
+            name,
         )
     return _shipped_folder() / f"{name}.toml"
 

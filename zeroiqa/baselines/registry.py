@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import Any
 
 from zeroiqa.baselines.entry import Baseline, Range, Variant
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.registry import Registry
-from zeroiqa.suggestions import did_you_mean
+from zeroiqa.suggestions import alternatives, did_you_mean
 
 _SAY_NOTHING = ("score", "scores", "index", "metric", "value", "values", "baseline", "pyiqa", "piq")
 PYIQA = "pyiqa"
@@ -49,7 +49,9 @@ def find_baseline(name: str) -> Baseline:
     if variant := find_variant(name):
         raise UserError(f"There is no baseline {name!r}; write {variant.name} or {PYIQA}:{name}.")
     hint = did_you_mean(name, known, most=3) or f"known: {', '.join(known)}. "
-    raise UserError(f"There is no baseline {name!r}; {hint}`zeroiqa baselines` lists them.")
+    raise UnknownNameError(
+        f"There is no baseline {name!r}; {hint}`zeroiqa baselines` lists them.", "baseline", name
+    )
 
 
 def find_variant(name: str) -> Baseline | None:
@@ -85,7 +87,7 @@ def find_measured(name: str) -> Baseline:
     if baseline.kind == "native":
         raise UserError(f"{baseline.title} are no baseline to name: {baseline.note}")
     if baseline.kind == "pyiqa":
-        choice = _alternatives([f"{PYIQA}:{variant.name}" for variant in baseline.pyiqa])
+        choice = alternatives([f"{PYIQA}:{variant.name}" for variant in baseline.pyiqa])
         raise UserError(
             f"{baseline.title} is computed by pyiqa, which is for non-commercial use only; write {choice}."
         )
@@ -134,7 +136,3 @@ def _spelled(name: str) -> str:
 def _range(bounds: Iterable[float]) -> Range:
     low, high = bounds
     return float(low), float(high)
-
-
-def _alternatives(names: list[str]) -> str:
-    return " or ".join(([", ".join(names[:-1])] if len(names) > 1 else []) + names[-1:])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
 from cloup import Section
 
+from zeroiqa.cli.choices import choices_meant
 from zeroiqa.cli.command import group
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
@@ -36,7 +38,7 @@ from zeroiqa.cli.commands.verify import verify
 from zeroiqa.cli.doubled import check_doubled
 from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.cli.options import spread_aspects
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.guards import console
 from zeroiqa.guards.budget import leave
 from zeroiqa.version import __version__
@@ -60,6 +62,20 @@ def cli() -> None:
     """Judge the quality of images without a reference and without training: `zeroiqa score photos`."""
 
 
+@contextmanager
+def _guessed() -> Iterator[None]:
+    """What a name means that is refused inside the block; who is called what is looked up only then."""
+    try:
+        yield
+    except UnknownNameError:
+        from zeroiqa.guesses import guessed
+
+        with guessed():
+            raise
+    except click.BadParameter as error:
+        raise click.BadParameter(choices_meant(error), error.ctx, error.param, error.param_hint) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
@@ -70,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         console.take_over()
         console.begin()
     try:
-        with warnings_printed():
+        with warnings_printed(), _guessed():
             given = spread_aspects(sys.argv[1:] if arguments is None else arguments)
             for remark in check_doubled(cli, given, PROGRAM):
                 say(remark, err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import wraps
@@ -64,6 +64,18 @@ class Job:
     dry_run: bool
     spending: Spending
     style: str
+
+    def check_device(self, methods: Iterable[Settings]) -> None:
+        """Refuse a device that is not here, where the work is done here and now.
+
+        Raises:
+            UserError: there is no such device.
+        """
+        from zeroiqa.runs.device import check_device
+
+        if self.choice.ray is None and not (self.plan_only or self.dry_run):
+            for settings in methods:
+                check_device(settings, tell)
 
     def begin(
         self,

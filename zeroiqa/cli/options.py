@@ -8,13 +8,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
+from zeroiqa.choices import ASPECTS
 from zeroiqa.guards.console import write_machine_readable
 from zeroiqa.settings import choices_of, is_list, key_of, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
-
-ASPECTS = ("quality", "authenticity", "correspondence")
 
 
 def with_options(command: Command, *options: Decorator[Command]) -> Command:

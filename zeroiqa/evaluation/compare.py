@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from zeroiqa.errors import UserError
 from zeroiqa.evaluation.comparison import Comparison, compare_methods
+from zeroiqa.evaluation.datasets.cards import find_dataset
 from zeroiqa.evaluation.datasets.origins import Origin
-from zeroiqa.evaluation.datasets.read import dataset_names, read_dataset, read_mos_file
+from zeroiqa.evaluation.datasets.read import read_dataset, read_mos_file
 from zeroiqa.evaluation.datasets.types import Dataset
 from zeroiqa.evaluation.external import read_externals
 from zeroiqa.evaluation.methods import DOWNWARDS, UPWARDS, ComparedMethod, measured_by, published_methods
@@ -180,6 +181,4 @@ def _database(name: str, folder: PathLike | None, needs_images: bool) -> Dataset
         return read_dataset(name, Path(folder))
     if needs_images:
         raise UserError(f"The folder of {name} is needed to compare scores; write --dataset {name}=DIR.")
-    if name not in dataset_names():
-        raise UserError(f"There is no dataset {name!r}; known: {', '.join(dataset_names())}.")
-    return Dataset(name, (), {}, ())
+    return Dataset(find_dataset(name).name, (), {}, ())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.text import decode_text
+from zeroiqa.suggestions import did_you_mean_path
 
 if TYPE_CHECKING:
     from zeroiqa.files.storage import Location
@@ -62,7 +63,8 @@ def reading(path: object, advice: str, what: str = "") -> Iterator[None]:
         yield
     except stumbles() as error:
         named = printable(f"{what} {path}".strip())
-        raise UserError(f"{named} cannot be read ({reason(error)}); {advice}.") from error
+        hint = did_you_mean_path(str(path)) if isinstance(error, FileNotFoundError) else ""
+        raise UserError(f"{named} cannot be read ({reason(error)}); {hint}{advice}.") from error
 
 
 def reason(error: BaseException) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.heads.entry import DimensionEntry, HeadEntry
 from zeroiqa.registry import Registry
+from zeroiqa.suggestions import did_you_mean
 
 HEADS = Registry(
     "head",
@@ -47,16 +48,19 @@ def find_head(name: str) -> NamedHead:
     """
     key, _, rest = name.partition(":")
     if key not in HEADS:
-        raise UserError(
-            f"There is no head {name!r}; write head:NAME:DIMENSION:FOLDER, NAME:DIMENSION one of "
-            f"{', '.join(head_names())}."
+        raise UnknownNameError(
+            f"There is no head {name!r}; {did_you_mean(key, HEADS.keys())}write head:NAME:DIMENSION:FOLDER, "
+            f"NAME:DIMENSION one of {', '.join(head_names())}.",
+            "head",
+            name,
         )
     entry, _ = HEADS.find(key)
     dimension, _, folder = rest.partition(":")
     found = next((each for each in entry.dimensions if each.name == dimension), None)
     if found is None:
         raise UserError(
-            f"There is no head {name!r}; write head:{key}:DIMENSION:FOLDER, DIMENSION one of "
+            f"There is no head {name!r}; {did_you_mean(dimension, (each.name for each in entry.dimensions))}"
+            f"write head:{key}:DIMENSION:FOLDER, DIMENSION one of "
             f"{', '.join(each.name for each in entry.dimensions)}."
         )
     return NamedHead(entry, found, folder)

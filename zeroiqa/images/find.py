@@ -31,6 +31,7 @@ from zeroiqa.images.remote_folders import REQUESTS, beginning, matching_objects,
 from zeroiqa.images.selection import Selection
 from zeroiqa.images.sieve import EXTENSIONS, Sieve
 from zeroiqa.images.standard_input import read_standard_input
+from zeroiqa.suggestions import did_you_mean_path
 
 _LOG = logging.getLogger(__name__)
 
@@ -266,7 +267,7 @@ def _check_found(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
 
 def _pattern(pattern: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if not glob.has_magic(pattern):
-        raise UserError(f"{shown} does not exist; name {_WHAT}.")
+        raise UserError(f"{shown} does not exist; {printable(did_you_mean_path(pattern))}name {_WHAT}.")
     top, parts = split_pattern(pattern)
     walk = Walk(top, parts, sieve, also=_packed(pattern))
     found = [_file(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []

@@ -16,6 +16,7 @@ from zeroiqa.files.storage import Location
 from zeroiqa.runs.identity import ARITHMETIC, environment, run_id_of
 from zeroiqa.runs.record_schema import wrong_record
 from zeroiqa.settings import Settings
+from zeroiqa.suggestions import did_you_mean_path
 from zeroiqa.version import __version__
 
 NAME = "run.json"
@@ -135,8 +136,10 @@ def read_record(folder: Location) -> dict[str, Any]:
         try:
             record = read_json(path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            found = f"has no {NAME}" if folder.exists() else "does not exist"
-            raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.") from error
+            found, hint = f"has no {NAME}", ""
+            if not folder.exists():
+                found, hint = "does not exist", did_you_mean_path(str(folder))
+            raise UserError(f"{folder} {found}, so it is no run; {hint}give the folder of a run.") from error
         if not isinstance(record, dict) or not record.keys() & _KEYS:
             raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
         if isinstance(record.get("format"), int) and record["format"] > FORMAT:

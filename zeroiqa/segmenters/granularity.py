@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.files.damage import read_toml, reading, stumbles
 from zeroiqa.suggestions import did_you_mean
 
@@ -153,6 +153,11 @@ def check_min_area(min_area: float) -> None:
         raise UserError(f"min_area is a fraction of the image area from 0 to 1, not {min_area}.")
 
 
+def granularity_names() -> tuple[str, ...]:
+    """Names of the profiles in the package."""
+    return tuple(_profiles())
+
+
 def _profiles() -> dict[str, dict[str, Any]]:
     data = resources.files("zeroiqa.segmenters") / "granularity.toml"
     return tomllib.loads(data.read_text(encoding="utf-8"))
@@ -164,9 +169,11 @@ def _read(name: str) -> Mapping[str, Any]:
             return read_toml(Path(name).expanduser())
     profiles = _profiles()
     if name not in profiles:
-        raise UserError(
+        raise UnknownNameError(
             f"There is no granularity {name!r}; {did_you_mean(name, profiles)}known: {', '.join(profiles)}, "
-            "or the path of a .toml file."
+            "or the path of a .toml file.",
+            "granularity",
+            name,
         )
     return profiles[name]
 

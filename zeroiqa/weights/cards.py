@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal, TypeAlias
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.suggestions import did_you_mean
 
 Commercial: TypeAlias = Literal["yes", "conditions", "no"]
@@ -67,7 +67,9 @@ def find_model(name: str) -> ModelCard:
     if name in cards:
         return cards[name]
     hint = did_you_mean(name, cards, most=3) or f"known: {', '.join(cards)}. "
-    raise UserError(f"There is no model {name!r}; {hint}Any other one is hf:REPOSITORY or hf:FOLDER.")
+    raise UnknownNameError(
+        f"There is no model {name!r}; {hint}Any other one is hf:REPOSITORY or hf:FOLDER.", "model", name
+    )
 
 
 def trained_on(rater: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from zeroiqa.errors import UserError
@@ -29,7 +30,7 @@ def find_device(name: str) -> torch.device:
     """The device by its name; "auto" is the first GPU, else the CPU.
 
     Raises:
-        UserError: there is no such device here.
+        UserError: there is no such device here; the message says what there is, and why.
     """
     import torch
 
@@ -39,8 +40,29 @@ def find_device(name: str) -> torch.device:
         return torch.device([*found, "cpu"][0])
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in (*found, "cpu"):
-        raise UserError(f"There is no device {name} here; found {', '.join([*found, 'cpu'])}.")
+        there = f"{', '.join([*found, 'cpu'])}{_why_not(name)}"
+        raise UserError(
+            f"There is no device {name} here; found {there}; choose one of these, or leave --device out."
+        )
     return torch.device(wanted)
+
+
+def _why_not(name: str) -> str:
+    """Why torch sees no GPU, in brackets; empty where it sees some, or where nothing is known."""
+    import torch
+
+    if name == "mps":
+        built = "is built for it" if torch.backends.mps.is_built() else "is built without it"
+        return f" (mps is the GPU of Apple's computers; torch {torch.__version__} {built})"
+    if torch.cuda.device_count():
+        return ""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return (
+            f" (torch {torch.__version__} is built without CUDA; pytorch.org/get-started has builds with it)"
+        )
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    why = "look at nvidia-smi" if hidden is None else f"CUDA_VISIBLE_DEVICES is {hidden!r}"
+    return f" (torch {torch.__version__} is built with CUDA {torch.version.cuda} and sees no GPU; {why})"
 
 
 def find_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -64,12 +64,16 @@ def bench(
 def _measure(
     name: str, standard_name: str, count: int, rounds: int, random_weights: bool, options: ModelOptions
 ) -> dict[str, Any]:
+    from zeroiqa.cli.running import tell
     from zeroiqa.errors import UserError
     from zeroiqa.raters import build_rater, find_rater
+    from zeroiqa.runs.device import check_device
+    from zeroiqa.settings import load_settings
     from zeroiqa.speed.benchmark import make_views, measure
     from zeroiqa.standards import load_standard
 
     standard = load_standard(standard_name)
+    check_device(load_settings(overrides={"raters": [name], "crop": "whole", "device": options.device}), tell)
     rater: Rater
     if random_weights:
         if not find_rater(name).needs_weights:

@@ -16,6 +16,7 @@ from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.method import method_options, settings_of
 from zeroiqa.cli.options import given, machine_readable, sidecar_option
+from zeroiqa.cli.running import tell
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Location, location
 from zeroiqa.names import json_text
@@ -104,11 +105,13 @@ def _scored(paths: tuple[str, ...], sidecar_prompts: bool, choices: dict[str, An
     """Images as the options say to score them."""
     from zeroiqa.images.find import find_images
     from zeroiqa.pipeline import build_method, with_masks
+    from zeroiqa.runs.device import check_device
     from zeroiqa.settings import DEFAULT_PRESET
 
     settings = settings_of(choices.pop("preset") or DEFAULT_PRESET, **choices)
     if settings.crop != "whole":
         settings = replace(settings, regions=True)
+    check_device(settings, tell)
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts)
     method = with_masks(build_method(settings), settings)
     return [source.name for source in sources], (_one(source, method) for source in sources), ()

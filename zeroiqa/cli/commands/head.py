@@ -87,12 +87,15 @@ def score(
         texts = given(prompts=prompts, questions=questions, sidecar_prompts=sidecar_prompts or None)
         run, settings = existing_run(output, given(weights=weights, **texts, **asdict(selection), **choices))
         _check_head(run, name)
+        if choices["device"] is not None:
+            job.check_device([settings])
         job.go_on(run, settings)
         return
     if weights is None:
         raise click.UsageError("--weights is needed, the folder of a checkpoint.")
     _refuse_texts(name, {"prompts": prompts, "questions": questions, "sidecar-prompts": sidecar_prompts})
     settings = _settings(name, weights, choices)
+    job.check_device([settings])
     sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
     table = prompts or questions
     sources = _with_texts(sources, table, name)

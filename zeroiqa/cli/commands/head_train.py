@@ -92,10 +92,13 @@ def train_head(
     from zeroiqa.heads.registry import HEADS
     from zeroiqa.heads.training.options import TrainingOptions
     from zeroiqa.heads.training.train import train
+    from zeroiqa.weights.devices import find_device
 
     training = HEADS.find(name)[0].training
     assert training is not None  # or it is none of the choices
     _check_choices(name, training, stage, backbone)
+    if choices["device"] is not None:
+        find_device(choices["device"])  # before images are decoded and weights fetched
     first = start or backbone
     if first is None or (start and backbone):
         raise click.UsageError("Give one of --start FOLDER and --backbone hf:REPOSITORY.")

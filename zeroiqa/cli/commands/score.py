@@ -89,6 +89,7 @@ def score(
     if paths:
         preset = preset or DEFAULT_PRESET
         methods = methods_of(preset, **choices)
+        job.check_device(methods.values())
         places = places_of(list(methods), output, job.style)
         tables: list[str] = []
         sources = find_images(
@@ -114,7 +115,10 @@ def score(
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
         choices |= {"image_column": back.image_column, "tables": back.output}
-        job.go_on(*existing_run(output, given(**choices)))
+        run, settings = existing_run(output, given(**choices))
+        if choices["device"] is not None:
+            job.check_device([settings])
+        job.go_on(run, settings)
 
 
 def _about_regions(choices: Mapping[str, Any]) -> list[str]:

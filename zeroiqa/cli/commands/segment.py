@@ -91,6 +91,7 @@ def segment(
     from zeroiqa.cli.requested import folder_only
     from zeroiqa.images.find import find_images
     from zeroiqa.runs.begin import RunChoices, begin_run
+    from zeroiqa.runs.device import check_device
     from zeroiqa.runs.healed import refuse_copies
     from zeroiqa.runs.naming import naming_of
 
@@ -98,6 +99,8 @@ def segment(
     if levels and not overlays:
         raise click.UsageError("--levels writes on overlays; leave --no-overlays out.")
     settings = _settings(output, given(**choices), levels)
+    if choice.ray is None:
+        check_device(settings, tell)
     sources = find_images(paths, sys.stdin, selection=selection)
     executor = chosen_executor(choice, len(sources), settings)
     choices_of_run = RunChoices(

@@ -16,6 +16,7 @@ import click
 from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options, preset_option, segmenter_options, selection_options
+from zeroiqa.cli.running import tell
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
 
@@ -99,11 +100,13 @@ def _check_rating(
 ) -> None:
     from zeroiqa import samples
     from zeroiqa.images.find import find_images
+    from zeroiqa.runs.device import check_device
     from zeroiqa.runs.resolved import resolve
     from zeroiqa.settings import DEFAULT_PRESET, load_settings
 
     chosen = load_settings(preset or DEFAULT_PRESET, given(**choices))
     settings = replace(chosen, regions=chosen.crop != "whole")  # they are checked though lambda is 0
+    check_device(settings, tell)
     resolved = resolve(settings)
     method = replace(resolved.method, raters={})  # each is asked, and let go, on its own
     sources = find_images(paths or [str(samples.folder())], selection=selection)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-from zeroiqa.errors import UserError
+from zeroiqa.errors import UnknownNameError, UserError
 from zeroiqa.evaluation.datasets.types import Scale, suggestion
 
 
@@ -101,8 +101,10 @@ def find_dataset(name: str) -> DatasetCard:
     cards = dataset_cards()
     by_letters = {_letters(each): card for card in cards.values() for each in (card.name, card.title)}
     if _letters(name) not in by_letters:
-        raise UserError(
-            f"There is no database {name!r}; {suggestion(name, cards)}. Any other one is a CSV with MOS."
+        raise UnknownNameError(
+            f"There is no database {name!r}; {suggestion(name, cards)}. Any other one is a CSV with MOS.",
+            "database",
+            name,
         )
     return by_letters[_letters(name)]
 

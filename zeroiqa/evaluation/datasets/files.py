@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zeroiqa.errors import UserError, printable
 from zeroiqa.evaluation.datasets.types import some
 from zeroiqa.images.sieve import EXTENSIONS
+from zeroiqa.suggestions import did_you_mean_path
 
 
 class File(NamedTuple):
@@ -50,8 +51,9 @@ class FileTree:
         """
         if not root.is_dir():
             what = "is no folder" if root.exists() else "does not exist"
+            hint = did_you_mean_path(root)
             raise UserError(
-                f"{printable(str(root))} {what}; give the folder that the database was unpacked to."
+                f"{printable(str(root))} {what}; {hint}give the folder that the database was unpacked to."
             )
         found: dict[str, list[File]] = {}
         unread: list[str] | None = [] if partly else None

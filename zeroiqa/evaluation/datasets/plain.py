@@ -14,6 +14,7 @@ from zeroiqa.evaluation.datasets.origins import Origin, RunImages
 from zeroiqa.evaluation.datasets.types import Dataset, LeftOut, Sample, Scale, left_out_note, some, suggestion
 from zeroiqa.files.tables.read import IMAGE_COLUMNS, SCORE_COLUMNS, Table, letters, prompt_column, read_table
 from zeroiqa.standards import Aspect
+from zeroiqa.suggestions import did_you_mean_path
 
 GROUP_COLUMNS = ("model", "distortion", "level", "reference", "subset", "style", "task", "split")
 """Columns that are taken over as groups."""
@@ -202,6 +203,7 @@ def open_plain(path: Path) -> Table:
     if not path.is_file():
         what = "is no file" if path.exists() else "does not exist"
         raise UserError(
-            f"{printable(str(path))} {what}; give a CSV with a column of images and one of scores."
+            f"{printable(str(path))} {what}; {did_you_mean_path(path)}give a CSV with a column of images and "
+            "one of scores."
         )
     return read_table(path)

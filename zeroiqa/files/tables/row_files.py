@@ -33,6 +33,7 @@ from zeroiqa.files.tables.rows import (
 from zeroiqa.files.tables.text import separated
 from zeroiqa.files.tables.workbooks import read_workbook
 from zeroiqa.files.text import decoded
+from zeroiqa.suggestions import did_you_mean_path
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -97,7 +98,8 @@ def read_whole(path: Location) -> bytes:
             with explaining(path), closing(path.open()) as remote:
                 data = bytes(remote.read(MAX_BYTES + 1))
     except FileNotFoundError as error:
-        raise UserError(f"{printable(str(path))} does not exist; give the path of a table.") from error
+        hint = did_you_mean_path(str(path))
+        raise UserError(f"{printable(str(path))} does not exist; {hint}give the path of a table.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UserError(
             f"{printable(str(path))} cannot be read: {getattr(error, 'strerror', None) or error}; "
