@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
@@ -24,15 +23,15 @@ from zeroiqa.results import ImageScore
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.device import check_device
 from zeroiqa.runs.executors.choice import ExecutorChoice
-from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, SEGMENTED
 from zeroiqa.runs.limits import parse_limit
 from zeroiqa.runs.naming import naming_of
 from zeroiqa.runs.opening import going_on
+from zeroiqa.runs.reopened import reopened
 from zeroiqa.runs.resolved import resolve
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.slices import parse_slice
 from zeroiqa.runs.work import Track, work_on
-from zeroiqa.settings import DEFAULT_PRESET, Settings, key_of, load_settings, settings_from_dict
+from zeroiqa.settings import DEFAULT_PRESET, Settings, load_settings
 from zeroiqa.standards import check_prompts
 from zeroiqa.types import Image
 
@@ -223,6 +222,7 @@ def run(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     sidecar_prompts: bool = False,
+    image_column: str | None = None,
     exact: bool = False,
     add: bool = False,
     prune: bool = False,
@@ -253,6 +253,7 @@ def run(
         include: Patterns of names: take images only that fit one.
         exclude: Patterns of names: leave out images that fit one.
         sidecar_prompts: Read photo.txt beside photo.png as its text prompt.
+        image_column: The column of lists and tables that is the image, where several could be.
         exact: These images and no others: do not follow a folder, pattern or list as it changes.
         add: Take in images of other places than the run is of.
         prune: Leave images that are gone out of all tables.
@@ -297,7 +298,9 @@ def run(
     executors = ExecutorChoice(workers, ray, gpus)
     limit = None if max_failures is None else parse_limit(max_failures)
     if images is None:
-        there, wanted = _reopened(folder, overrides)
+        if folder is None:
+            raise UserError("Name the images; or the folder of a run that shall go on.")
+        there, wanted = reopened(load_run(folder), overrides)
         if "device" in overrides and ray is None:
             check_device(wanted, tell)
         executor = executors.executor(there.n_images, wanted)
@@ -309,8 +312,16 @@ def run(
         named = [images] if isinstance(images, str | os.PathLike) else images
         names = [os.fspath(name) for name in named]
         selection = Selection.of(include, exclude)
-        sources = find_images(names, sidecar_prompts=sidecar_prompts, selection=selection)
-        naming = naming_of(names, selection=selection, sidecar_prompts=sidecar_prompts, exact=exact)
+        sources = find_images(
+            names, sidecar_prompts=sidecar_prompts, selection=selection, image_column=image_column
+        )
+        naming = naming_of(
+            names,
+            selection=selection,
+            sidecar_prompts=sidecar_prompts,
+            image_column=image_column,
+            exact=exact,
+        )
         resolved = resolve(settings)
         place = default_folder(names[0], resolved, sources, naming) if folder is None else _location(folder)
         resolved = going_on(place, resolved)
@@ -345,30 +356,6 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         True
     """
     return runs.load_run(_location(folder))
-
-
-def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> tuple[Run, Settings]:
-    """The run of a folder, perhaps on another device; and its settings, with other arithmetic or regions.
-
-    Raises:
-        UserError: there is none, or its settings shall be others.
-    """
-    if folder is None:
-        raise UserError("Name the images; or the folder of a run that shall go on.")
-    others = sorted(
-        name for name in overrides if key_of(name) not in (*ARITHMETIC, SEGMENTED, *PLACE_AND_PERMISSION)
-    )
-    if others:
-        raise UserError(
-            f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
-            "name the images, too."
-        )
-    there = load_run(folder)
-    changes = {key_of(name): value for name, value in overrides.items()}
-    placed = {name: changes[name] for name in changes.keys() & {*PLACE_AND_PERMISSION}}
-    own = there.settings.to_dict()
-    opened = replace(there, settings=settings_from_dict({**own, **placed}, "the call"))
-    return opened, settings_from_dict({**own, **changes}, "the call")
 
 
 def _location(folder: str | os.PathLike[str]) -> Location:

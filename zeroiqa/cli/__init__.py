@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import click
+from cloup import Section
 
 from zeroiqa.cli.choices import choices_meant
+from zeroiqa.cli.command import group
 from zeroiqa.cli.commands.ablate import ablate
 from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
@@ -44,23 +46,20 @@ from zeroiqa.version import __version__
 PROGRAM = "zeroiqa"
 
 
-@click.group(
-    epilog="Exit codes: 0 done (broken images are rows with an error), 1 an error said in one sentence, "
-    "2 wrong usage, 130 interrupted."
+@group(
+    sections=[
+        Section("Score images", [score, segment]),
+        Section("See and choose", [report, explain, select, export]),
+        Section("Work on a run", [status, rescore, merge, verify, diff]),
+        Section("Agreement with people", [evaluate, compare, calibrate, ablate, upper_bound]),
+        Section("What there is", [models, standards, baselines, datasets, head, bench]),
+    ],
+    epilog="A folder that is called like a command is written ./report. Exit codes: 0 done (broken images "
+    "are rows with an error), 1 an error said in one sentence, 2 wrong usage, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
-    """Judge the quality of images without a reference and without training."""
-
-
-COMMANDS = (
-    *(score, segment, rescore, merge, status, verify),
-    *(report, explain, select, export, diff, calibrate),
-    *(evaluate, compare, ablate, upper_bound, head),
-    *(standards, models, baselines, datasets, bench),
-)
-for command in COMMANDS:
-    cli.add_command(command)
+    """Judge the quality of images without a reference and without training: `zeroiqa score photos`."""
 
 
 @contextmanager

@@ -80,9 +80,8 @@ def execution_options(command: Command) -> Command:
             "--image-seconds",
             type=_Seconds(),
             default=IMAGE_SECONDS,
-            show_default=f"{IMAGE_SECONDS:g}",
             help="How long reading and decoding one image may take; then it is an error. Models take their "
-            "time. `inf` waits for ever.",
+            "time. `inf` waits for ever.  [default: 60]",
         ),
     )
     return decorated

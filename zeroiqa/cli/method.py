@@ -14,6 +14,7 @@ from zeroiqa.cli.options import (
     given,
     image_options,
     model_options,
+    preset_option,
     raters_option,
     segmenter_options,
     setting,
@@ -29,7 +30,7 @@ def method_options(command: Command) -> Command:
     """Everything that `settings_of` takes, but for whether regions that do not count are made."""
     return with_options(
         command,
-        click.option("--preset", help="Name of a preset, or a TOML file.  [default: embedded]"),
+        preset_option,
         segmenter_options,
         raters_option,
         click.option(

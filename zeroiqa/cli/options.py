@@ -46,7 +46,74 @@ def sidecar_option(command: Command) -> Command:
     )(command)
 
 
+def image_column_option(command: Command) -> Command:
+    """Which column of a table is the image."""
+    return click.option(
+        "--image-column",
+        metavar="NAME",
+        help="The column of lists and tables that is the image: its path, or its bytes.",
+    )(command)
+
+
 _SHARE = click.FloatRange(0, 1)
+
+
+class SettingOption(click.Option):
+    """An option that replaces a field of the preset, whose value is shown in the help.
+
+    Args:
+        *arguments: See `click.Option`.
+        shown: Turns that value into the one that the command line would be given.
+        **attributes: See `click.Option`.
+    """
+
+    def __init__(self, *arguments: Any, shown: Callable[[Any], str] | None = None, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self._shown = shown or _as_given
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """What kind of value it takes; a range is shown behind the text."""
+        return super().make_metavar(ctx).removesuffix(" RANGE")
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Its names and its text, with the preset's value."""
+        record = super().get_help_record(ctx)
+        preset = preset_of(ctx)
+        if record is None or preset is None:
+            return record
+        from zeroiqa.settings import load_settings
+
+        value = getattr(load_settings(preset), self.name or "")
+        if self.is_flag and not self.secondary_opts and value is False:
+            return record
+        return record[0], f"{record[1]}  [{preset}: {self._shown(value)}]"
+
+
+def preset_of(ctx: click.Context) -> str | None:
+    """The preset of a command: the one that was given so far, or the default; None if it takes none."""
+    if not any(param.name == "preset" and param.is_eager for param in ctx.command.params):
+        return None
+    from zeroiqa.settings import DEFAULT_PRESET
+
+    return ctx.params.get("preset") or DEFAULT_PRESET
+
+
+def _as_given(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_as_given, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def preset_option(command: Command) -> Command:
+    """Where the settings come from; it is read first, so that the help of all others can show its values."""
+    return click.option(
+        "--preset",
+        metavar="NAME|FILE",
+        is_eager=True,
+        help="Name of a preset, or a TOML file; with --help, its values are shown.  [default: embedded]",
+    )(command)
 
 
 def setting(field: str, text: str, *, option: str = "", **kind: Any) -> Callable[[Command], Command]:
@@ -58,14 +125,14 @@ def setting(field: str, text: str, *, option: str = "", **kind: Any) -> Callable
         option: Its name, where that is not the field's.
         kind: What click shall be told instead of the field's type.
     """
-    if not kind:
+    if not kind.keys() - {"shown"}:
         choices = choices_of(field)
         if type_of(field) is bool:
-            kind = {"is_flag": True}
+            kind["is_flag"] = True
         else:
-            kind = {"type": click.Choice(choices) if choices else type_of(field), "multiple": is_list(field)}
+            kind |= {"type": click.Choice(choices) if choices else type_of(field), "multiple": is_list(field)}
     name = option or f"--{key_of(field).replace('_', '-')}"
-    return click.option(name, field, default=None, help=text, **kind)
+    return click.option(name, field, cls=SettingOption, default=None, help=text, **kind)
 
 
 def arithmetic_options(command: Command) -> Command:
@@ -79,12 +146,13 @@ def arithmetic_options(command: Command) -> Command:
             type=click.FloatRange(min=0),
         ),
         setting("weighting", "Regions weighted by area, or all alike."),
-        click.option(
-            "--areas",
+        setting(
             "normalize_areas",
+            "Divide by the sum of the areas, or take the literal inner product of the paper.",
+            option="--areas",
             type=click.Choice(["normalized", "literal"]),
             callback=lambda _, __, areas: None if areas is None else areas == "normalized",
-            help="Divide by the sum of the areas, or take the literal inner product of the paper.",
+            shown=lambda normalized: "normalized" if normalized else "literal",
         ),
         setting(
             "formula",
@@ -99,20 +167,22 @@ def arithmetic_options(command: Command) -> Command:
             "rater_weights",
             "Weight of a rater in the ensemble, in the order of the raters; repeat for each.",
             option="--rater-weight",
+            shown=lambda weights: _as_given(weights) if weights else "all alike",
         ),
         setting(
             "standard_weights",
             "Weight of a standard, in the order of the standards; repeat for each. The score is their mean.",
             option="--standard-weight",
+            shown=lambda weights: _as_given(weights) if weights else "the first one's score",
         ),
         setting(
             "mass_threshold",
-            "Warn where less of the probability lies on the levels; no score changes.  [default: 0.5]",
+            "Warn where less of the probability lies on the levels; no score changes.",
             type=_SHARE,
         ),
         setting(
             "word_mass_threshold",
-            "The same for standards that compare next words, which may be rare.  [default: 0.001]",
+            "The same for standards that compare next words, which may be rare.",
             type=_SHARE,
         ),
     )

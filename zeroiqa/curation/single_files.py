@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -160,6 +161,10 @@ def source_of(ref: ImageRef, source: str, max_pixels: int) -> Iterator[tuple[Con
             yield content, os.fstat(content.fileno()).st_size
         return
     try:
+        if ref.column is not None:
+            cell = read(ref, max_pixels)
+            yield io.BytesIO(cell), len(cell)
+            return
         if ref.archive is not None:
             read(ref, max_pixels)  # raises where the archive is another one
         file = cast("IO[bytes]", location(ref.place).open("rb"))

@@ -1,4 +1,4 @@
-"""Find the images that arguments name: files, folders, patterns, lists and tar archives.
+"""Find the images that arguments name: files, folders, patterns, lists, tables and tar archives.
 
 All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
 files lists in a second, and a path stays as the user wrote it.
@@ -18,7 +18,8 @@ from typing import TextIO
 
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Entry, RemotePath, is_remote, location
-from zeroiqa.images import archives, lists
+from zeroiqa.files.tables.image_column import ImageColumn
+from zeroiqa.images import archives, lists, table_rows
 from zeroiqa.images.folders import ALL, Walk, split_pattern
 from zeroiqa.images.listed_paths import ListedImages, spellings
 from zeroiqa.images.lists import Listed, prompt_in
@@ -34,10 +35,9 @@ from zeroiqa.suggestions import did_you_mean_path
 _LOG = logging.getLogger(__name__)
 
 _WHAT = (
-    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .xlsx ...), a .tar archive or - for "
-    "standard input"
+    "an image, a folder, a glob pattern, a list of paths (.txt, .csv, .xlsx ...), a table with images "
+    "(.parquet), a .tar archive or - for standard input"
 )
-_ARCHIVES = (archives.SUFFIX,)
 _ANY = Selection()
 
 
@@ -47,6 +47,7 @@ def find_images(
     *,
     sidecar_prompts: bool = False,
     selection: Selection = _ANY,
+    image_column: str | None = None,
 ) -> list[ImageRef]:
     """The images that the arguments mean, in the order given, each once.
 
@@ -62,6 +63,9 @@ def find_images(
     * a tar archive, not compressed: the members that a folder would yield, in its order; such an image is
       called ARCHIVE.tar/MEMBER, and this names it alone, here and in lists. Patterns match archives, too;
       folders are not searched for them;
+    * a Parquet table with the files themselves in a column, as bytes or as the hub's struct of bytes and
+      path: its rows, each called TABLE.parquet/ROW. Of a folder without images, all its Parquet tables are
+      taken; a pattern that ends with .parquet matches them;
     * a list: .txt and .lst hold one path per line (no comments, no quotes; a NUL anywhere makes NUL the
       separator) if they do not begin with a header; they, .csv, .tsv, .xlsx, .json, .jsonl and .parquet a
       header or keys with one column of `zeroiqa.files.tables.read.IMAGE_COLUMNS` (path, image, file_name ...)
@@ -82,6 +86,7 @@ def find_images(
         sidecar_prompts: Take the prompt of photo.png from photo.txt beside it (in its archive), where no list
             gives one.
         selection: What of all this is wanted, files named one by one and in lists included.
+        image_column: The column of lists and tables that is the image, where several could be.
 
     Raises:
         UserError: an argument does not exist, cannot be read or leads to no image.
@@ -89,7 +94,7 @@ def find_images(
     if not arguments:
         raise UserError(f"No images are given; name {_WHAT}.")
     found: dict[str, ImageRef] = {}
-    passed, members = PassedOver(), NamedMembers(prompts=sidecar_prompts)
+    passed, members = PassedOver(), NamedMembers(prompts=sidecar_prompts, image_column=image_column)
     for argument in arguments:
         sieve = Sieve(selection, prompts=sidecar_prompts)
         for ref in _expand(argument, stdin, sieve, members):
@@ -137,9 +142,9 @@ def _expand(argument: str, stdin: TextIO | None, sieve: Sieve, members: NamedMem
     if mode is None and members.archive_of(argument) is not None:
         return _member(argument, shown, sieve, members)
     if mode is None:
-        return _pattern(argument, shown, sieve)
+        return _pattern(argument, shown, sieve, members)
     if stat.S_ISDIR(mode):
-        return _folder(argument, shown, sieve)
+        return _folder(argument, shown, sieve, members)
     if argument.lower().endswith((*lists.SUFFIXES, archives.SUFFIX, *archives.COMPRESSED)):
         if not stat.S_ISREG(mode):
             raise UserError(
@@ -174,8 +179,34 @@ def _as_written(path: str) -> str:
 def _list_or_archive(path: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if path.lower().endswith(lists.SUFFIXES):
         folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
-        return _listed(lists.read_list(path), folder, shown, sieve, members)
+        column = members.image_column
+        if path.lower().endswith(table_rows.SUFFIX):
+            found = table_rows.column_of(path, column)
+            if found.kind != "paths":
+                return _rows(path, found, sieve)
+            column = found.name
+        return _listed(lists.read_list(path, column), folder, shown, sieve, members)
     return _archives([path], sieve, [""])
+
+
+def _rows(path: str, column: ImageColumn, sieve: Sieve) -> Iterator[ImageRef]:
+    """The images in the rows of a table."""
+    if column.beside:
+        _LOG.warning(
+            "The images are the files in the column %s; the paths in %s are passed over (--image-column "
+            "takes them).",
+            printable(column.name),
+            printable(", ".join(column.beside)),
+        )
+    for ref in table_rows.rows_of(path, column.name):
+        yield from _named_itself(ref, sieve)
+
+
+def _tables(paths: Sequence[str], sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
+    """What tables hold that lie where no images do."""
+    sieve.takes(table_rows.SUFFIX)
+    for path in paths:
+        yield from _list_or_archive(path, printable(path), sieve, members)
 
 
 def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iterator[ImageRef]:
@@ -203,10 +234,19 @@ def _archives(paths: Sequence[str], sieve: Sieve, within: Sequence[str]) -> Iter
                 yield member._replace(modified=modified)
 
 
-def _folder(folder: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
+def _folder(folder: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     found = [_file(path, entry) for path, entry in Walk(folder, ALL, sieve).files()]
+    if not found and sieve.passed.others[table_rows.SUFFIX]:
+        quiet = Sieve(sieve.selection, prompts=False)
+        walk = Walk(folder, ALL, quiet, also=(table_rows.SUFFIX,))
+        return _tables(sorted((path for path, _ in walk.files()), key=_in_order), sieve, members)
     _check_found(found, shown, sieve)
-    return iter(sorted(found, key=lambda ref: os.fsencode(ref.path).split(os.fsencode(os.sep))))
+    return iter(sorted(found, key=lambda ref: _in_order(ref.path)))
+
+
+def _in_order(path: str) -> list[bytes]:
+    """By the bytes of the names, a folder's content at the place of its name."""
+    return os.fsencode(path).split(os.fsencode(os.sep))
 
 
 def _check_found(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
@@ -220,15 +260,21 @@ def _check_found(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
     )
 
 
-def _pattern(pattern: str, shown: str, sieve: Sieve) -> Iterator[ImageRef]:
+def _pattern(pattern: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if not glob.has_magic(pattern):
         raise UserError(f"{shown} does not exist; {printable(did_you_mean_path(pattern))}name {_WHAT}.")
     top, parts = split_pattern(pattern)
-    walk = Walk(top, parts, sieve, also=_ARCHIVES)
+    walk = Walk(top, parts, sieve, also=_packed(pattern))
     found = [_file(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []
     _check_matches(found, shown, sieve)
     found.sort(key=lambda ref: os.fsencode(ref.path))
-    return _each(found, sieve, walk.below)
+    return _each(found, sieve, walk.below, members)
+
+
+def _packed(pattern: str) -> tuple[str, ...]:
+    """Suffixes of what a pattern matches besides images: tables only where it says so."""
+    suffix = table_rows.SUFFIX
+    return (archives.SUFFIX, suffix) if pattern.lower().endswith(suffix) else (archives.SUFFIX,)
 
 
 def _check_matches(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
@@ -238,10 +284,20 @@ def _check_matches(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
         )
 
 
-def _each(files: Sequence[ImageRef], sieve: Sieve, below: Callable[[str], str]) -> Iterator[ImageRef]:
-    """Matches of a pattern: images as they are, archives as what they hold."""
-    for archived, group in itertools.groupby(files, lambda ref: ref.path.lower().endswith(_ARCHIVES)):
-        if archived:
+def _each(
+    files: Sequence[ImageRef], sieve: Sieve, below: Callable[[str], str], members: NamedMembers
+) -> Iterator[ImageRef]:
+    """Matches of a pattern: images as they are, archives and tables as what they hold."""
+    kinds = (archives.SUFFIX, table_rows.SUFFIX)
+
+    def kind_of(ref: ImageRef) -> str:
+        return next((suffix for suffix in kinds if ref.path.lower().endswith(suffix)), "")
+
+    for kind, group in itertools.groupby(files, kind_of):
+        if kind == table_rows.SUFFIX:
+            for ref in group:
+                yield from _list_or_archive(ref.path, printable(ref.path), sieve, members)
+        elif kind:
             paths = [ref.path for ref in group]
             yield from _archives(paths, sieve, list(map(below, paths)))
         else:
@@ -260,11 +316,15 @@ def _remote(address: str, shown: str, sieve: Sieve, members: NamedMembers) -> It
         return _member(address, shown, sieve, members)
     try:
         if "*" in place.key:
-            found = list(map(_object, matching_objects(place, shown, sieve, _ARCHIVES)))
+            found = list(map(_object, matching_objects(place, shown, sieve, _packed(place.key))))
             _check_matches(found, shown, sieve)
             top = f"{beginning(place)}/"
-            return _each(found, sieve, lambda path: path.removeprefix(top))
+            return _each(found, sieve, lambda path: path.removeprefix(top), members)
         found = list(map(_object, objects_below(place, sieve)))
+        if not found and sieve.passed.others[table_rows.SUFFIX]:
+            quiet = Sieve(sieve.selection, prompts=False)
+            tables = objects_below(place, quiet, (table_rows.SUFFIX,))
+            return _tables([str(entry.path) for entry in tables], sieve, members)
         _check_found(found, shown, sieve)
         return iter(found)
     except FileNotFoundError as error:

@@ -30,11 +30,12 @@ class Listed(NamedTuple):
     prompt: str | None
 
 
-def read_list(path: str) -> Iterator[Listed]:
+def read_list(path: str, column: str | None = None) -> Iterator[Listed]:
     """What a list names, streaming where it is Parquet.
 
     Args:
         path: Of a list with one of `SUFFIXES`, or its address in an object store.
+        column: That of the paths; if left out, the one that is called like one.
 
     Raises:
         UserError: it cannot be read, is damaged, or has no column of paths.
@@ -43,11 +44,11 @@ def read_list(path: str) -> Iterator[Listed]:
     suffix = location(path).suffix.lower()
     if suffix in (".txt", ".lst"):
         text = decoded(read_whole(location(path)), shown)
-        yield from _table(path, shown) if begins_a_table(text) else lines(text)
+        yield from _table(path, shown, column) if column or begins_a_table(text) else lines(text)
     elif suffix == ".parquet":
-        yield from _parquet(path, shown)
+        yield from _parquet(path, shown, column)
     else:
-        yield from _table(path, shown)
+        yield from _table(path, shown, column)
 
 
 def lines(text: str) -> Iterator[Listed]:
@@ -82,11 +83,11 @@ def prompt_in(data: bytes, shown: str) -> str | None:
     return checked_prompt(decoded(data, shown).strip(), shown)
 
 
-def _table(path: str, shown: str) -> Iterator[Listed]:
+def _table(path: str, shown: str, wanted: str | None) -> Iterator[Listed]:
     table = read_table(location(path), strict=False)
     for note in table.notes:
         _LOG.warning("%s", note)
-    column = _column_of_paths(table.header, shown)
+    column = _column_of_paths(table.header, shown, wanted)
     prompt = prompt_column(table.header, shown)
     for row, cells in enumerate(table.rows):
         if cells[column].strip():
@@ -98,7 +99,14 @@ def _table(path: str, shown: str) -> Iterator[Listed]:
             )
 
 
-def _column_of_paths(header: Sequence[str], shown: str) -> int:
+def _column_of_paths(header: Sequence[str], shown: str, wanted: str | None = None) -> int:
+    if wanted is not None:
+        if header.count(wanted) != 1:
+            raise UserError(
+                f"{shown} has {header.count(wanted) or 'no'} column{'s' * (wanted in header)} "
+                f"{printable(wanted)}; its columns are {first_names(header)[:80]}."
+            )
+        return list(header).index(wanted)
     column = named_column(header, IMAGE_COLUMNS, "paths", shown)
     if column is None:
         raise UserError(
@@ -108,7 +116,7 @@ def _column_of_paths(header: Sequence[str], shown: str) -> int:
     return column
 
 
-def _parquet(path: str, shown: str) -> Iterator[Listed]:
+def _parquet(path: str, shown: str, wanted: str | None) -> Iterator[Listed]:
     """What a Parquet file lists, in batches: it may have any size."""
     import pyarrow.parquet as pq
 
@@ -117,10 +125,10 @@ def _parquet(path: str, shown: str) -> Iterator[Listed]:
         with explained(shown, "is damaged or no Parquet file"):
             if isinstance(place, Path):
                 with pq.ParquetFile(place) as table:
-                    yield from _parquet_rows(table, shown)
+                    yield from _parquet_rows(table, shown, wanted)
             else:
                 with explaining(place), place.open() as content, pq.ParquetFile(content) as table:
-                    yield from _parquet_rows(table, shown)
+                    yield from _parquet_rows(table, shown, wanted)
     except UserError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno is not None:
@@ -130,11 +138,11 @@ def _parquet(path: str, shown: str) -> Iterator[Listed]:
         raise
 
 
-def _parquet_rows(table: pq.ParquetFile, shown: str) -> Iterator[Listed]:
+def _parquet_rows(table: pq.ParquetFile, shown: str, wanted: str | None) -> Iterator[Listed]:
     import pyarrow as pa
 
     names = table.schema_arrow.names
-    column = names[_column_of_paths(names, shown)]
+    column = names[_column_of_paths(names, shown, wanted)]
     place = prompt_column(names, shown)
     prompt = None if place is None else names[place]
     for name in (column, prompt):

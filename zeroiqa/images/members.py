@@ -1,4 +1,4 @@
-"""Find single members of tar archives by their paths, which are written ARCHIVE.tar/MEMBER."""
+"""Find members of tar archives and rows of tables by their paths: ARCHIVE.tar/MEMBER, TABLE.parquet/ROW."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from functools import cache
 
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import location
-from zeroiqa.images import archives
+from zeroiqa.images import archives, table_rows
 from zeroiqa.images.ref import ImageRef
 from zeroiqa.images.sieve import keys_of
 
-_INTO_ARCHIVE = re.compile(
-    rf"(?:{'|'.join(map(re.escape, (archives.SUFFIX, *archives.COMPRESSED)))})/+(?=[^/])", re.IGNORECASE
-)
+_SUFFIXES = (archives.SUFFIX, *archives.COMPRESSED, table_rows.SUFFIX)
+_INTO_ARCHIVE = re.compile(rf"(?:{'|'.join(map(re.escape, _SUFFIXES))})/+(?=[^/])", re.IGNORECASE)
 
 
 class NamedMembers:
@@ -22,15 +21,17 @@ class NamedMembers:
 
     Args:
         prompts: Whether the text KEY.txt in an archive is the prompt of KEY.jpg.
+        image_column: That of tables; if left out, the one that holds images.
     """
 
-    def __init__(self, *, prompts: bool = False) -> None:
+    def __init__(self, *, prompts: bool = False, image_column: str | None = None) -> None:
         self._prompts = prompts
+        self.image_column = image_column
         self._is_file = cache(_is_file)
         self._members = cache(_members)
 
     def archive_of(self, path: str) -> str | None:
-        """The archive that a path leads into; None if it leads into none.
+        """The archive or table that a path leads into; None if it leads into none.
 
         Args:
             path: A path or an address in an object store. Nothing is looked at where no part of it is called
@@ -48,6 +49,8 @@ class NamedMembers:
         archive = self.archive_of(path)
         if archive is None:
             return None
+        if archive.lower().endswith(table_rows.SUFFIX):
+            return table_rows.row_of(archive, path[len(archive) :].strip("/"), self.image_column)
         members, key = self._members(archive), _key(path[len(archive) :])
         ref = members.get(key)
         if ref is None or not self._prompts:

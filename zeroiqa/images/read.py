@@ -1,4 +1,4 @@
-"""Read the bytes of an image from a file, an object of a store or a member of a tar archive."""
+"""Read the bytes of an image from a file, an object of a store, a tar archive's member or a table's row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import IO, cast
 
 from zeroiqa.errors import ChangedError, ImageError, UnreachableError, UserError, printable
 from zeroiqa.files.storage import AccessDeniedError, RemotePath, is_remote, location
+from zeroiqa.images import archives, table_rows
 from zeroiqa.images.first_bytes import AT_ONCE, HEAD, Peek, most_bytes
 from zeroiqa.images.ref import ImageRef
 
@@ -35,6 +36,8 @@ def read(ref: ImageRef, max_pixels: int) -> bytes:
     if ref.content is not None:
         return ref.content
     shown = printable(ref.path)
+    if ref.column is not None:
+        return _row(ref, max_pixels, shown)
     with _opened(ref, shown) as (file, size, modified):
         if ref.archive is not None:
             data = _member(file, ref, max_pixels, shown)
@@ -65,6 +68,9 @@ def pieces(ref: ImageRef) -> Iterator[bytes]:
     if ref.content is not None:
         yield ref.content
         return
+    if ref.column is not None:
+        yield _row(ref._replace(modified=None), None, shown)
+        return
     with _opened(ref._replace(modified=None), shown) as (file, size, _):
         if ref.archive is not None:
             assert ref.offset is not None
@@ -76,6 +82,18 @@ def pieces(ref: ImageRef) -> Iterator[bytes]:
             left -= len(piece)
     if left:
         raise ChangedError(f"{shown} is shorter than it says; copy or download it again.")
+
+
+def _row(ref: ImageRef, max_pixels: int | None, shown: str) -> bytes:
+    """What a row of a table holds, or the file that it names beside the table."""
+    found = table_rows.cell(ref)
+    _check_time(ref, None if ref.modified is None else archives.time_of(ref.place), shown)
+    if found.content is None:
+        beside = ImageRef(str(location(ref.place).parent / str(found.path)))
+        return b"".join(pieces(beside)) if max_pixels is None else read(beside, max_pixels)
+    if not found.content:
+        raise ImageError(f"{shown} is empty (0 bytes); write the table again.")
+    return found.content
 
 
 def look(ref: ImageRef) -> tuple[int, int | None]:
@@ -94,7 +112,7 @@ def look(ref: ImageRef) -> tuple[int, int | None]:
 def _check_time(ref: ImageRef, modified: int | None, shown: str) -> None:
     if ref.modified is None or modified == ref.modified:
         return
-    what = "its archive" if ref.archive is not None else "the file"
+    what = "the file" if ref.archive is None else "its archive" if ref.column is None else "its table"
     raise ChangedError(
         f"{shown} may have changed: {what} has another modification time than when the run was planned; "
         "give the same command again, which takes the file of now."

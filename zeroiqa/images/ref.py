@@ -11,7 +11,7 @@ _Content: TypeAlias = bytes
 
 
 class ImageRef(NamedTuple):
-    """One image: a file, an object of a store, a member of a tar archive, or bytes in memory."""
+    """One image: a file, an object of a store, a member of an archive, a row of a table, or bytes."""
 
     path: str
     """Of the file or object; of a member, that of its archive, "/" and its name. Bytes outside UTF-8 are
@@ -21,15 +21,17 @@ class ImageRef(NamedTuple):
     prompt: str | None = None
     """The text that the image was generated from."""
     archive: str | None = None
-    """The tar archive that it is in."""
+    """The tar archive or Parquet table that it is in."""
     offset: int | None = None
-    """Where its bytes begin in the archive."""
+    """Where its bytes begin in the archive; or which row of the table it is."""
     modified: int | None = None
     """When the file, object or archive was written, in nanoseconds since 1970 (UTC); None takes any time."""
     root: str = ""
     """The folder that a relative path counts from; empty: the current one."""
     content: _Content | None = None
     """The bytes of the file where they are in memory; then nothing is opened."""
+    column: str | None = None
+    """The column of the table that holds its bytes; None where `archive` is no table."""
 
     @property
     def name(self) -> str:
@@ -49,5 +51,5 @@ class ImageRef(NamedTuple):
 
     @property
     def member(self) -> str | None:
-        """Its name in its archive; None if it is in none."""
+        """Its name in its archive or table; None if it is in none."""
         return None if self.archive is None else self.path.removeprefix(f"{self.archive}/")

@@ -19,14 +19,19 @@ _VAIN = HEADS // 10
 _RUN = ("/run.json", "/plan.parquet")
 
 
-def objects_below(folder: RemotePath, sieve: Sieve) -> Iterator[Entry]:
+def objects_below(folder: RemotePath, sieve: Sieve, also: tuple[str, ...] = ()) -> Iterator[Entry]:
     """The wanted images below a folder, by the bytes of their names.
+
+    Args:
+        folder: The folder.
+        sieve: Tells what is an image, and counts the rest.
+        also: Suffixes of objects that are taken whatever is in them: tables.
 
     Raises:
         FileNotFoundError: there is no such folder.
         UserError: the store refuses.
     """
-    return _wanted(folder, list(folder.objects()), sieve, (), hidden=False)
+    return _wanted(folder, list(folder.objects()), sieve, also, hidden=False)
 
 
 def matching_objects(pattern: RemotePath, shown: str, sieve: Sieve, also: tuple[str, ...]) -> Iterator[Entry]:

@@ -136,6 +136,10 @@ class Sieve:
         """Count what another one has passed over, too."""
         self._passed.add(passed)
 
+    def takes(self, suffix: str) -> None:
+        """Count no more the files of a kind that are taken after all, as there are no images."""
+        del self._passed.others[suffix]
+
     def keeps(self, path: str, head: Callable[[], bytes], *, hidden: bool = False) -> bool:
         """Whether a file is a wanted image.
 

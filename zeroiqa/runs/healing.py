@@ -193,6 +193,8 @@ def _look(
             return _Now(source.bytes, modified, source.offset, prompt)
         if modified == ref.modified:
             return _Now(ref.bytes, modified, ref.offset, prompt)
+        if ref.column is not None:
+            return _Now(0, modified, ref.offset, prompt)
         member = search(ref.archive).get(ref.path)
     except (UserError, OverBudgetError):
         return None
@@ -219,7 +221,8 @@ def _of_failed(run: Run, row: Planned, cause: str | None, now: _Now | None, retr
 
 
 def _of_others(run: Run, row: Planned, now: _Now | None, scored: bool, refresh: bool) -> _Kind:
-    if now is not None and scored and row.ref.archive is not None:  # it is that member; the archive has grown
+    is_member = row.ref.archive is not None and row.ref.column is None
+    if now is not None and scored and is_member:  # it is that member; the archive has grown
         now = now._replace(modified=row.ref.modified)
     if now is None or not _differs(run, row, now, 0 != row.ref.bytes != now.bytes != 0):
         return "same"

@@ -30,6 +30,7 @@ NAMED: dict[str, Shape] = {
     **dict.fromkeys(("named", "include", "exclude"), ListOf(TEXT)),
     "sidecar_prompts": TRUTH,
     "texts": TEXT,
+    "image_column": TEXT,
 }
 """What `Naming.to_dict` gives, in a parsed file."""
 _ANY = Selection()
@@ -48,6 +49,8 @@ class Naming:
     sidecar_prompts: bool = False
     texts: str = ""
     """The canonical name of a table of prompts or questions beside."""
+    image_column: str = ""
+    """The column of tables that is the image, where that was said."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, without what says nothing."""
@@ -57,12 +60,13 @@ class Naming:
             **{key: value for key, value in filters.items() if value},
             **({"sidecar_prompts": True} if self.sidecar_prompts else {}),
             **({"texts": self.texts} if self.texts else {}),
+            **({"image_column": self.image_column} if self.image_column else {}),
         }
 
     @property
     def how(self) -> tuple[object, ...]:
         """All but the names."""
-        return self.include, self.exclude, self.sidecar_prompts, self.texts
+        return self.include, self.exclude, self.sidecar_prompts, self.texts, self.image_column
 
     def covers(self, other: Naming | None) -> bool:
         """Whether all that the other one takes is looked for by this one, too."""
@@ -85,6 +89,7 @@ def naming_of(
     selection: Selection = _ANY,
     sidecar_prompts: bool = False,
     texts: Path | None = None,
+    image_column: str | None = None,
     exact: bool = False,
 ) -> Naming | None:
     """What arguments of `zeroiqa.images.find.find_images` name; None if they mean these images and no others.
@@ -96,7 +101,9 @@ def naming_of(
     here = os.getcwd()
     names = sorted({canonical(argument, here) for argument in arguments})
     table = "" if texts is None else canonical(str(texts), here)
-    return Naming(tuple(names), selection.include, selection.exclude, sidecar_prompts, table)
+    return Naming(
+        tuple(names), selection.include, selection.exclude, sidecar_prompts, table, image_column or ""
+    )
 
 
 def naming_from(fields: Mapping[str, Any] | None) -> Naming | None:
@@ -109,6 +116,7 @@ def naming_from(fields: Mapping[str, Any] | None) -> Naming | None:
         tuple(fields.get("exclude", ())),
         bool(fields.get("sidecar_prompts")),
         str(fields.get("texts", "")),
+        str(fields.get("image_column", "")),
     )
 
 

@@ -47,10 +47,11 @@ _FIELDS: dict[str, pa.DataType] = {
     "archive": pa.binary(),  # only of a member of a tar archive: the archive's path
     "offset": pa.int64(),  # and where the member's bytes begin in it
     "modified": pa.int64(),  # of the file, object or archive: nanoseconds since 1970 (UTC)
+    "column": pa.string(),  # only of a row of a table, which is the archive then, and the offset its number
 }
-_LATER = ("archive", "offset", "modified")
+_LATER = ("archive", "offset", "modified", "column")
 """Columns that the plans of older versions lack."""
-_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset", "modified")
+_READ = ("image", "path", "raw_path", "prompt", "bytes", "archive", "offset", "modified", "column")
 
 
 class Planned(NamedTuple):
@@ -288,6 +289,7 @@ def _write(
                 [source.archive and os.fsencode(source.archive) for source in rows],
                 [source.offset for source in rows],
                 [source.modified for source in rows],
+                [source.column for source in rows],
             ]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -349,9 +351,10 @@ def _rows(part: pa.Table | pa.RecordBatch, first: int) -> list[Planned]:
                 None if archive is None else os.fsdecode(archive),
                 offset,
                 modified,
+                column=column,
             ),
         )
-        for image, path, raw, prompt, size, archive, offset, modified in zip(*columns, strict=True)
+        for image, path, raw, prompt, size, archive, offset, modified, column in zip(*columns, strict=True)
     ]
 
 

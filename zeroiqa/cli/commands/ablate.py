@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import device_options, given, segmenter_options, table_options
+from zeroiqa.cli.options import device_options, given, preset_option, segmenter_options, table_options
 from zeroiqa.cli.output import print_report
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from zeroiqa.types import Rater
 
 
-@click.command()
+@command(
+    examples=[
+        ("ablate --dataset spaq --root SPAQ --table 3 -o ablation", "one grid of the paper on a database"),
+    ],
+)
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
     "--rater", "raters", multiple=True,
     help="As for `zeroiqa score`; repeat for rows of each, and the ensemble's row of Table 3.",
 )  # fmt: skip
-@click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@preset_option
 @segmenter_options
 @device_options
 @click.option(
@@ -49,7 +54,7 @@ def ablate(
     mos: Path | None,
     split: str | None,
     tables: tuple[str, ...],
-    preset: str,
+    preset: str | None,
     output: Path,
     resamples: int,
     style: str,
@@ -68,9 +73,9 @@ def ablate(
     from zeroiqa.evaluation.opinions import rated_images, read_opinions
     from zeroiqa.raters import build_rater
     from zeroiqa.runs import remarks
-    from zeroiqa.settings import load_settings
+    from zeroiqa.settings import DEFAULT_PRESET, load_settings
 
-    settings = load_settings(preset, given(**choices))
+    settings = load_settings(preset or DEFAULT_PRESET, given(**choices))
     check_opinions(name, root, mos)
     dataset = read_opinions(name, root, mos, split)
     dataset.scale("quality")

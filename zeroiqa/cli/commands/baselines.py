@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.files.tables.render import aligned
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 _BETTER = {1: "higher", -1: "lower", None: "?"}
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
-@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True,
+              help="A table to read, or one record for programs.")  # fmt: skip
 def baselines(name: str | None, style: str) -> None:
     """List the baselines that the papers compare with, or show all that is known of NAME.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from zeroiqa.weights.options import ModelOptions
 
 
-@click.command()
+@command(
+    examples=[
+        ("bench --rater nss", "how fast this machine rates"),
+    ],
+)
 @click.option("--rater", "name", required=True, help="nss, fake[:SEED], a model by name, or hf:FOLDER.")
 @click.option("--standard", default="quality-word-7", show_default=True, help="Name or TOML file.")
 @click.option(

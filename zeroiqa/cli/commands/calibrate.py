@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import arithmetic_options, given
 from zeroiqa.files.storage import Location, location
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.calibrate import Calibrated
 
 
-@click.command()
+@command(
+    examples=[
+        ("calibrate run --labels mine.csv -o mine.json", "the scale of your own labels"),
+        ("rescore run --calibration mine.json", "a column of calibrated scores"),
+    ],
+)
 @click.argument("run", type=location)
 @click.option("--labels", required=True, type=click.Path(path_type=Path), help="Table of images and labels.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the table's images.")
@@ -63,7 +69,9 @@ def calibrate(
     style: str,
     **choices: Any,
 ) -> None:
-    """Map the scores of RUN to the scale of your own labels, of which about 30 are good and 10 are needed.
+    """Map the scores of RUN to the scale of your own labels.
+
+    About 30 of them are good, 10 are needed.
 
     The labels are a table with a column image and a column mos (or score; dmos where lower is better), read
     and matched as by `zeroiqa evaluate --mos`. The map never falls; each value has an interval that holds 9

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.options import table_options
 from zeroiqa.cli.output import print_report
 from zeroiqa.files.storage import Location, location
 
 
-@click.command()
+@command()
 @click.argument("runs", nargs=-1, type=location)
 @click.option(
     "--dataset", "names", multiple=True, metavar="NAME[=DIR]",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.files.tables.render import aligned
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.cards import DatasetCard
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
 @click.option(
     "--format",

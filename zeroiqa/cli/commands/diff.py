@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.console import write_machine_readable
@@ -28,7 +29,11 @@ def _machine_readable(_: click.Context, __: click.Parameter, style: str) -> str:
     return style
 
 
-@click.command()
+@command(
+    examples=[
+        ("diff run other", "which scores moved, and what explains it"),
+    ],
+)
 @click.argument("run_a", type=location)
 @click.argument("run_b", type=location)
 @click.option("--moves", type=click.IntRange(min=0), default=10, show_default=True,

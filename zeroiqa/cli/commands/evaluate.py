@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import arithmetic_options, given, table_options
 from zeroiqa.cli.output import print_report
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 FILES = {"json": "json", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-@click.command()
+@command(
+    examples=[
+        ("evaluate run --mos opinions.csv", "SRCC, PLCC, KRCC and RMSE with intervals"),
+    ],
+)
 @click.argument("run", type=location)
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset, or of --mos' images.")

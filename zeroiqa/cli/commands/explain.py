@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.method import method_options, settings_of
 from zeroiqa.cli.options import given, machine_readable, sidecar_option
@@ -34,7 +35,12 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Suffix of a picture -> its format."""
 
 
-@click.command()
+@command(
+    examples=[
+        ("explain photo.jpg -o why.png", "what each region is rated and adds, as text and as a picture"),
+        ("explain photo.jpg --run run", "the same from the stored ratings of a run"),
+    ],
+)
 @click.argument("paths", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "-o",

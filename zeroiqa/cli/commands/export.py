@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from zeroiqa.cli.command import group
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import with_options
 from zeroiqa.errors import UserError, printable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@click.group()
+@group()
 def export() -> None:
     """The images of a run with their scores as files for other tools.
 

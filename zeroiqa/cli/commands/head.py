@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import group
 from zeroiqa.cli.commands.head_names import CommandWithList, LazyChoice, dimension_rows, scoring_names
 from zeroiqa.cli.commands.head_train import train_head
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from zeroiqa.settings import Settings
 
 
-@click.group()
+@group()
 def head() -> None:
     """Models that were fine-tuned on ratings, for comparison with the training-free score."""
 
@@ -69,7 +70,9 @@ def score(
     job: Job,
     **choices: Any,
 ) -> None:
-    """Score images by a fine-tuned model; PATHS as for `zeroiqa score`.
+    """Score images by a fine-tuned model.
+
+    PATHS as for `zeroiqa score`.
 
     Higher is better. The whole image is looked at. With a score comes the most probable of five levels, from
     1 (bad) to 5 (excellent), as a column of scores.csv; the parts of the run keep the probabilities of all.

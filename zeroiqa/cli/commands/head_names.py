@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from zeroiqa.cli.command import Command
+
 
 class LazyChoice(click.ParamType[str]):
     """One of some names that are looked up when a value or the help is asked for.
@@ -29,7 +31,7 @@ class LazyChoice(click.ParamType[str]):
         return str(click.Choice(self._names()).convert(value, param, ctx))
 
 
-class CommandWithList(click.Command):
+class CommandWithList(Command):
     """A command whose help ends with a list that is made when the help is asked for.
 
     Args:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.commands.head_names import (
     CommandWithList,
     LazyChoice,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from zeroiqa.heads.training.options import Progress
 
 
-@click.command("train", cls=CommandWithList, title="Stages", rows=stage_rows)
+@command("train", cls=CommandWithList, title="Stages", rows=stage_rows)
 @click.argument("name", type=LazyChoice(trainable_names))
 @click.option("--stage", type=LazyChoice(stage_names), required=True, help="What is learnt: see below.")
 @click.option(

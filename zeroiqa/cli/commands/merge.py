@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.files.storage import Location, location
 
 
-@click.command()
+@command(
+    examples=[
+        ("merge run", "once all slices are done"),
+    ],
+)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=location)
 @click.option("-o", "--output", type=location, help="New run folder, for several runs.")
 def merge(runs: tuple[Location, ...], output: Location | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import group
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from zeroiqa.weights.options import ModelOptions
 
 
-@click.group(invoke_without_command=True)
+@group(invoke_without_command=True)
 @click.option(
     "--format",
     "style",

@@ -9,11 +9,17 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.files.storage import Location, location
 
 
-@click.command()
+@command(
+    examples=[
+        ("report run -o report.html", "one file that needs no server"),
+        ("report run other -o both.html", "two runs side by side"),
+    ],
+)
 @click.argument("runs", type=location, nargs=-1, required=True, metavar="RUN [RUN_B]")
 @click.option(
     "-o",

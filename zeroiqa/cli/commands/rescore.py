@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import arithmetic_options, format_option, given, scale_option
 from zeroiqa.files.storage import Location, location
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from zeroiqa.settings import Shown
 
 
-@click.command()
+@command(
+    examples=[
+        (
+            "rescore run --lambda 1 -o scores.csv",
+            "other arithmetic, into a table; no model is loaded",
+        ),
+    ],
+)
 @click.argument("run", type=location)
 @arithmetic_options
 @click.option(

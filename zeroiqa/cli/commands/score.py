@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.method import method_options
 from zeroiqa.cli.methods import methods_of, places_of
-from zeroiqa.cli.options import given, scale_option, selection_options, setting, sidecar_option
+from zeroiqa.cli.options import (
+    given,
+    image_column_option,
+    scale_option,
+    selection_options,
+    setting,
+    sidecar_option,
+)
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
@@ -28,7 +36,19 @@ ABOUT_REGIONS = frozenset((
 """Settings that count where there are regions."""
 
 
-@click.command()
+@command(
+    examples=[
+        (
+            "score photos -o run",
+            "the folder photos into the run folder run, which the same command goes on with",
+        ),
+        ("score photos --format csv", "every row on standard output"),
+        (
+            "score photos --preset small --aspect quality --aspect authenticity",
+            "a multimodal LLM",
+        ),
+    ],
+)
 @click.argument("paths", nargs=-1)
 @output_option
 @method_options
@@ -36,18 +56,22 @@ ABOUT_REGIONS = frozenset((
 @scale_option
 @selection_options
 @sidecar_option
+@image_column_option
 @job_options
 def score(
     paths: tuple[str, ...],
     output: Location | None,
     preset: str | None,
     sidecar_prompts: bool,
+    image_column: str | None,
     selection: Selection,
     job: Job,
     **choices: Any,
 ) -> None:
-    """Score images: files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also
-    on s3:// and gs://, or - for standard input (a list of paths, or one image).
+    """Score images into a run folder, with which the same command goes on.
+
+    PATHS are files, folders, glob patterns, lists (.txt, .csv, .xlsx ...), archives (.tar), all also on s3://
+    and gs://, or - for standard input (a list of paths, or one image).
 
     Scores run from 1 to 7 by most presets, higher is better. Results go into a run folder (scores.csv,
     scores.parquet, every rating); the same command resumes an interrupted run and computes nothing twice, but
@@ -67,14 +91,27 @@ def score(
         methods = methods_of(preset, **choices)
         job.check_device(methods.values())
         places = places_of(list(methods), output, job.style)
-        sources = find_images(paths, sys.stdin, sidecar_prompts=sidecar_prompts, selection=selection)
-        naming = naming_of(paths, selection=selection, sidecar_prompts=sidecar_prompts, exact=job.exact)
+        sources = find_images(
+            paths,
+            sys.stdin,
+            sidecar_prompts=sidecar_prompts,
+            selection=selection,
+            image_column=image_column,
+        )
+        naming = naming_of(
+            paths,
+            selection=selection,
+            sidecar_prompts=sidecar_prompts,
+            image_column=image_column,
+            exact=job.exact,
+        )
         for name, settings in methods.items():
             if len(methods) > 1:
                 say(f"{name}:")
             job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices))
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
+        choices["image_column"] = image_column
         run, settings = existing_run(output, given(**choices))
         if choices["device"] is not None:
             job.check_device([settings])

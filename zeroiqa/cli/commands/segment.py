@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.healing import healing_options
 from zeroiqa.cli.messages import say
@@ -38,7 +39,11 @@ PAPER_MASKS = 7.22
 """Mean number of masks in a photo of SPAQ by the authors' setting (LLM-IQA, Implementation Details)."""
 
 
-@click.command()
+@command(
+    examples=[
+        ("segment photos -o cuts --overlays 20", "regions of all images, 20 of them drawn"),
+    ],
+)
 @click.argument("paths", nargs=-1, required=True)
 @click.option("-o", "--output", type=location, required=True, help="Folder of the results.")
 @segmenter_options
@@ -74,7 +79,9 @@ def segment(
     selection: Selection,
     **choices: Any,
 ) -> None:
-    """Find the regions of images and show how finely they are cut; PATHS as for `zeroiqa score`.
+    """Find the regions of images and show how finely they are cut.
+
+    PATHS as for `zeroiqa score`.
 
     Writes regions.parquet (one row per region: box, area, kind), coco.json (COCO annotations with run-length
     codes of the masks) and overlays/ into the folder, and prints how many masks an image has. The same

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Location, is_remote, location
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
 STYLES = ("paths", "table", "csv", "excel-csv", "json", "jsonl")
 
 
-@click.command(
+@command(
+    examples=[
+        ("select run --worst 5%", "paths of the worst twentieth"),
+        ("select run --tag blurred --move bad", "move all blurred images into the folder bad"),
+        ("select --undo bad", "take it back"),
+    ],
     epilog="Exit codes: 0 done; 1 an error, or no image fits (as grep has it), or none could be taken, or "
-    "--undo had to leave something; 2 wrong usage; 130 interrupted."
+    "--undo had to leave something; 2 wrong usage; 130 interrupted.",
 )
 @click.argument("run", type=location, required=False)
 @click.option(

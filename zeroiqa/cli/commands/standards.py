@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _OF_WORDS = ("word", "next-word", "comparison")
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
 @click.option("--prompt", help="Text prompt of an image, to fill in a standard for correspondence.")
 def standards(name: str | None, prompt: str | None) -> None:

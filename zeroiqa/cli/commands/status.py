@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.progress import PLAIN_SECONDS, duration
 from zeroiqa.files.storage import Location, location
@@ -35,7 +36,11 @@ REFRESH_SECONDS = 2.0
 """Seconds between two looks on a terminal."""
 
 
-@click.command()
+@command(
+    examples=[
+        ("status run --watch", "follow the work on a run"),
+    ],
+)
 @click.argument("run", type=location)
 @click.option("--watch", is_flag=True, help="Look again and again until the run is complete.")
 @click.option("--price", type=click.FloatRange(min=0), help="Of one device for an hour: says what is left.")

@@ -7,13 +7,19 @@ from typing import get_args
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.options import table_options
 from zeroiqa.cli.output import print_report
 
 LEVELS = (3, 5, 7, 9)
 
 
-@click.command("upper-bound")
+@command(
+    "upper-bound",
+    examples=[
+        ("upper-bound --dataset spaq --root SPAQ", "how well K levels can agree at best"),
+    ],
+)
 @click.option("--dataset", "name", help="A name of `zeroiqa datasets`; its folder is given by --root.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--mos", type=click.Path(path_type=Path), help="Table of images and opinions, instead.")

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 import click
 
+from zeroiqa.cli.command import command
 from zeroiqa.cli.messages import say
-from zeroiqa.cli.options import given, model_options, segmenter_options, selection_options
+from zeroiqa.cli.options import given, model_options, preset_option, segmenter_options, selection_options
 from zeroiqa.cli.running import tell
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.files.storage import Location, location
@@ -37,15 +38,22 @@ ROUNDING_OF_COARSER_TYPES = 2e-2
 """How far a probability may move where a model adds up in another order; other raters may not move at all."""
 
 
-@click.command()
+@command(
+    examples=[
+        ("verify photos --preset embedded", "rate under other batch sizes, orders and workers"),
+        ("verify run --deep", "check every part of a run"),
+    ],
+)
 @click.argument("paths", nargs=-1)
-@click.option("--preset", default="embedded", show_default=True, help="Name of a preset, or a TOML file.")
+@preset_option
 @click.option("--deep", is_flag=True, help="Of a run: read its images again, too, and compare their hashes.")
 @segmenter_options
 @click.option("--rater", "raters", multiple=True, help="As for `zeroiqa score`; repeat for several.")
 @model_options
 @selection_options
-def verify(paths: tuple[str, ...], preset: str, deep: bool, selection: Selection, **choices: Any) -> None:
+def verify(
+    paths: tuple[str, ...], preset: str | None, deep: bool, selection: Selection, **choices: Any
+) -> None:
     """Check that batch size, order and worker count leave every rating unchanged; or check a run folder.
 
     Works on PATHS, by default on the sample photos; a few images are enough. A difference is an error. The
@@ -87,14 +95,16 @@ def _check_run(folder: Location, *, deep: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _check_rating(paths: tuple[str, ...], preset: str, selection: Selection, choices: dict[str, Any]) -> None:
+def _check_rating(
+    paths: tuple[str, ...], preset: str | None, selection: Selection, choices: dict[str, Any]
+) -> None:
     from zeroiqa import samples
     from zeroiqa.images.find import find_images
     from zeroiqa.runs.device import check_device
     from zeroiqa.runs.resolved import resolve
-    from zeroiqa.settings import load_settings
+    from zeroiqa.settings import DEFAULT_PRESET, load_settings
 
-    chosen = load_settings(preset, given(**choices))
+    chosen = load_settings(preset or DEFAULT_PRESET, given(**choices))
     settings = replace(chosen, regions=chosen.crop != "whole")  # they are checked though lambda is 0
     check_device(settings, tell)
     resolved = resolve(settings)

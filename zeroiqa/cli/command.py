@@ -1,0 +1,122 @@
+"""What all commands have in common: help in groups that ends with examples, and one way to be corrected."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+import cloup
+
+from zeroiqa.cli.groups import grouped
+from zeroiqa.suggestions import did_you_mean
+
+
+class Command(cloup.Command):
+    """A command whose options stand in groups (`zeroiqa.cli.groups`) and whose help ends with examples.
+
+    Args:
+        *arguments: See `cloup.Command`.
+        examples: Command lines without `zeroiqa`, each with what it does.
+        params: Options and arguments.
+        **settings: See `cloup.Command`.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        examples: Sequence[tuple[str, str]] = (),
+        params: Sequence[click.Parameter] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*arguments, params=grouped(params or ()), **settings)
+        self.examples = examples
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # never cut: the list wraps it
+        """The whole first sentence of the help."""
+        return _first_sentence(self)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, and what stands behind them."""
+        if self.examples:
+            formatter.write_paragraph()
+            formatter.write_heading("Examples")
+            for line, what in self.examples:
+                formatter.write(f"  zeroiqa {line}\n      {what}\n")
+        super().format_epilog(ctx, formatter)
+
+
+class Group(cloup.Group):
+    """A group that lists its commands in the order of use."""
+
+    command_class = Command
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """The whole first sentence of the help."""
+        return _first_sentence(self)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell an option of a command that stands before the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            having = [name for name, each in self.commands.items() if _has_option(each, error.option_name)]
+            if having:
+                raise click.UsageError(
+                    f"{error.option_name} is an option of commands; write it behind one, such as "
+                    f"`{ctx.command_path} {having[0]} {error.option_name} ...`.",
+                    ctx,
+                ) from error
+            raise
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named first; where it is none, say what may be meant."""
+        name = args[0]
+        if name in self.commands or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        if ctx.parent is None and _leads_to_images(name):
+            line = shlex.join([ctx.command_path, "score", *args])
+            raise click.UsageError(f"{name} is no command; `{line}` scores it.", ctx)
+        meant = did_you_mean(name, self.commands) or f"the commands are {', '.join(self.commands)}."
+        raise click.UsageError(f"{name} is no command; {meant.strip()}", ctx)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Where a command that is called like a folder lacks arguments, say how the folder is scored."""
+        try:
+            return super().invoke(ctx)
+        except click.MissingParameter as error:
+            name = ctx.invoked_subcommand
+            if ctx.parent is None and name is not None and os.path.isdir(name):  # noqa: PTH112
+                raise click.UsageError(
+                    f"{error.format_message()} `{ctx.command_path} score ./{name}` scores the folder {name}.",
+                    error.ctx,
+                ) from error
+            raise
+
+
+def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a `Command`, as `click.command` does."""
+    return click.command(name, **{"cls": Command, **settings})
+
+
+def group(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Group]:
+    """Make a function a `Group`, as `click.group` does."""
+    return click.group(name, cls=Group, **settings)
+
+
+def _first_sentence(command: click.Command) -> str:
+    paragraph = " ".join((command.help or "").partition("\n\n")[0].split())
+    return paragraph.partition(". ")[0].removesuffix(".")
+
+
+def _has_option(command: click.Command, option: str) -> bool:
+    return any(option in (*param.opts, *param.secondary_opts) for param in command.params)
+
+
+def _leads_to_images(text: str) -> bool:
+    """Whether a word is a path, a pattern or an address, and so what `zeroiqa score` takes."""
+    return os.path.lexists(text) or any(sign in text for sign in "*?[") or "://" in text
