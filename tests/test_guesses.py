@@ -69,8 +69,8 @@ def test_a_rater_named_by_a_part_is_asked_for_by_all_models_that_begin_so(tmp_pa
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("scor photos", "No such command 'scor'."),
-        ("head scre x", "Did you mean 'score'?"),
+        ("scor photos", "scor is no command; did you mean score?"),
+        ("head scre x", "scre is no command; did you mean score?"),
         ("standards piqe", "piqe is a baseline; use --baseline piqe."),
         ("baselines fast", "fast is a preset; use --preset fast."),
         ("datasets konig", "did you mean koniq10k?"),

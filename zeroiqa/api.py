@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Unpack
 
@@ -20,16 +19,16 @@ from zeroiqa.images.selection import Selection
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.device import check_device
 from zeroiqa.runs.executors.choice import ExecutorChoice
-from zeroiqa.runs.identity import ARITHMETIC, PLACE_AND_PERMISSION, SEGMENTED
 from zeroiqa.runs.limits import parse_limit
 from zeroiqa.runs.naming import naming_of
 from zeroiqa.runs.opening import going_on
+from zeroiqa.runs.reopened import reopened
 from zeroiqa.runs.resolved import resolve
 from zeroiqa.runs.run import Run
 from zeroiqa.runs.slices import parse_slice
 from zeroiqa.runs.work import Track, work_on
 from zeroiqa.scoring.method import Overrides
-from zeroiqa.settings import DEFAULT_PRESET, Settings, key_of, settings_from_dict
+from zeroiqa.settings import DEFAULT_PRESET, Settings
 
 
 class RunProgress(NamedTuple):
@@ -131,7 +130,9 @@ def run(
     executors = ExecutorChoice(workers, ray, gpus)
     limit = None if max_failures is None else parse_limit(max_failures)
     if images is None:
-        there, wanted = _reopened(folder, overrides)
+        if folder is None:
+            raise UserError("Name the images; or the folder of a run that shall go on.")
+        there, wanted = reopened(load_run(folder), overrides)
         if "device" in overrides and ray is None:
             check_device(wanted, tell)
         executor = executors.executor(there.n_images, wanted)
@@ -188,30 +189,6 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         True
     """
     return runs.load_run(_location(folder))
-
-
-def _reopened(folder: str | os.PathLike[str] | None, overrides: Overrides) -> tuple[Run, Settings]:
-    """The run of a folder, perhaps on another device; and its settings, with other arithmetic or regions.
-
-    Raises:
-        UserError: there is none, or its settings shall be others.
-    """
-    if folder is None:
-        raise UserError("Name the images; or the folder of a run that shall go on.")
-    others = sorted(
-        name for name in overrides if key_of(name) not in (*ARITHMETIC, SEGMENTED, *PLACE_AND_PERMISSION)
-    )
-    if others:
-        raise UserError(
-            f"{folder} goes on with its own settings, but {', '.join(others)} was given; leave that out, or "
-            "name the images, too."
-        )
-    there = load_run(folder)
-    changes = {key_of(name): value for name, value in overrides.items()}
-    placed = {name: changes[name] for name in changes.keys() & {*PLACE_AND_PERMISSION}}
-    own = there.settings.to_dict()
-    opened = replace(there, settings=settings_from_dict({**own, **placed}, "the call"))
-    return opened, settings_from_dict({**own, **changes}, "the call")
 
 
 def _location(folder: str | os.PathLike[str]) -> Location:

@@ -57,7 +57,7 @@ class Overrides(TypedDict, total=False):
 
 @guessed()
 def load_method(
-    name: str = DEFAULT_PRESET,
+    preset: str = DEFAULT_PRESET,
     *,
     baseline: str | None = None,
     aspects: str | Sequence[str] = (),
@@ -70,7 +70,7 @@ def load_method(
     `zeroiqa score` holds one at a time.
 
     Args:
-        name: Of a preset, or the path of a TOML file; or a rater, such as a name of `zeroiqa models` or
+        preset: Its name, or the path of a TOML file; or the name of a rater, such as a name of `zeroiqa models` or
             "hf:REPOSITORY": it rates alone, and all else is as in the default preset.
         baseline: In place of raters, a name of `zeroiqa baselines`; it sees the whole image, its unit is its
             own, and `result.lower_is_better` says which way it points.
@@ -87,7 +87,7 @@ def load_method(
         >>> zeroiqa.load_method(baseline="piqe").lower_is_better
         True
     """
-    settings = chosen_settings(name, baseline=baseline, aspects=aspects, overrides=overrides)
+    settings = chosen_settings(preset, baseline=baseline, aspects=aspects, overrides=overrides)
     if settings.scale != "declared":
         raise UserError(
             f"The setting scale is {settings.scale!r}, which tables of a run show; give it to zeroiqa.run, "
