@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from zeroiqa.runs.run import Run
     from zeroiqa.scoring.images import score, score_images
     from zeroiqa.scoring.method import load_method
+    from zeroiqa.scoring.tables import score_table
 
 __all__ = [
     "score",
     "score_images",
+    "score_table",
     "load_method",
     "run",
     "load_run",
@@ -55,6 +57,7 @@ _HOME = {
     "score": "scoring.images",
     "score_images": "scoring.images",
     "load_method": "scoring.method",
+    "score_table": "scoring.tables",
     "run": "api",
     "load_run": "api",
     "select": "curation.select",

@@ -19,6 +19,7 @@ from zeroiqa.runs import parts, plan
 from zeroiqa.runs.part_records import RatingsRow
 from zeroiqa.runs.plan import Planned
 from zeroiqa.settings import Settings, key_of, settings_from_dict
+from zeroiqa.standards import Kind
 from zeroiqa.types import RatedImage, Rating
 
 if TYPE_CHECKING:
@@ -109,10 +110,38 @@ def iter_hashed(
 
 def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> list[str]:
     """The columns of scores.csv: those of an image that has a score, the same for all images."""
-    aggregation = aggregation or run.settings.aggregation
+    return columns_of(
+        run.settings.raters,
+        run.labels,
+        aggregation or run.settings.aggregation,
+        kinds=run.kinds,
+        lower_is_better=run.lower_is_better,
+        describes=run.settings.describe,
+    )
+
+
+def columns_of(
+    raters: Iterable[str],
+    labels: Mapping[str, str],
+    aggregation: Aggregation,
+    *,
+    kinds: Mapping[str, Kind],
+    lower_is_better: bool,
+    describes: bool,
+) -> list[str]:
+    """The columns of a table of scores, whatever images it is of.
+
+    Args:
+        raters: Their names.
+        labels: Standard name -> label.
+        aggregation: How scores are computed.
+        kinds: Standard name -> kind.
+        lower_is_better: Which way the scores point.
+        describes: Whether images are described.
+    """
 
     def whole(rater: str) -> tuple[Rating | None, ...]:
-        entry, describes = find_rater(rater), run.settings.describe
+        entry = find_rater(rater)
         return (
             Rating(
                 logprobs=(0.0,),
@@ -124,11 +153,8 @@ def score_columns(run: PlannedRun, aggregation: Aggregation | None = None) -> li
             ),
         )
 
-    ratings = {rater: dict.fromkeys(run.labels, whole(rater)) for rater in run.settings.raters}
-    smallest = RatedImage((), ratings)
-    scored = score_rated(
-        "", smallest, run.labels, aggregation, kinds=run.kinds, lower_is_better=run.lower_is_better
-    )
+    smallest = RatedImage((), {rater: dict.fromkeys(labels, whole(rater)) for rater in raters})
+    scored = score_rated("", smallest, labels, aggregation, kinds=kinds, lower_is_better=lower_is_better)
     return list(scored.to_dict())
 
 

@@ -114,16 +114,33 @@ def score_images(
     if isinstance(images, Sequence):
         check_prompts(method.standards, list(_prompts(images, prompts)))
     count = workers_of(workers, method, len(images) if isinstance(images, Sequence) else None)
-    given = (
-        _given(image, None if prompts is None else prompts[position], method, members, position)
-        for position, image in enumerate(images)
-    )
+    asked = ((image, None if prompts is None else prompts[place]) for place, image in enumerate(images))
     results: list[ImageScore] = []
-    for result in score_in_workers(given, method, count) if count > 1 else _score_here(given, method):
+    for result in score_each(asked, method, count, members):
         results.append(result)
         if on_progress is not None:
             on_progress(len(results))
     return ImageScores(tuple(results))
+
+
+def score_each(
+    images: Iterable[tuple[ImageLike | ImageScore, str | None]],
+    method: Method,
+    workers: int,
+    members: NamedMembers,
+) -> Iterator[ImageScore]:
+    """The results of images with their prompts, streaming; one that is a result already stays it.
+
+    Args:
+        images: Taken one by one.
+        method: How.
+        workers: Processes; 1 is this one.
+        members: Finds members of archives by their names.
+    """
+    given = (
+        _given(image, prompt, method, members, position) for position, (image, prompt) in enumerate(images)
+    )
+    yield from score_in_workers(given, method, workers) if workers > 1 else _score_here(given, method)
 
 
 def _score_here(given: Iterable[Given], method: Method) -> Iterator[ImageScore]:
@@ -132,10 +149,14 @@ def _score_here(given: Iterable[Given], method: Method) -> Iterator[ImageScore]:
 
 
 def _given(
-    image: ImageLike, prompt: str | None, method: Method, members: NamedMembers, position: int
+    image: ImageLike | ImageScore,
+    prompt: str | None,
+    method: Method,
+    members: NamedMembers,
+    position: int,
 ) -> Given:
     """An image as what any process can score; one of which nothing can be made is its result already."""
-    if isinstance(image, Image):
+    if isinstance(image, Image | ImageScore):
         return image
     name = name_of(image, position)
     try:

@@ -70,8 +70,8 @@ def load_method(
     `zeroiqa score` holds one at a time.
 
     Args:
-        preset: Its name, or the path of a TOML file; or the name of a rater, such as a name of `zeroiqa models` or
-            "hf:REPOSITORY": it rates alone, and all else is as in the default preset.
+        preset: Its name, or the path of a TOML file; or the name of a rater, such as one of `zeroiqa models`
+            or "hf:REPOSITORY": it rates alone, and all else is as in the default preset.
         baseline: In place of raters, a name of `zeroiqa baselines`; it sees the whole image, its unit is its
             own, and `result.lower_is_better` says which way it points.
         aspects: What to judge, "quality", "authenticity" or "correspondence": by the word standard of each.
