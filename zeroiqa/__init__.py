@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.evaluation.calibrate import Calibrated, calibrate
     from zeroiqa.evaluation.compare import compare
+    from zeroiqa.evaluation.compare_sets import SetComparison, compare_sets
     from zeroiqa.evaluation.comparison import Comparison
     from zeroiqa.evaluation.evaluate import Evaluation, evaluate
     from zeroiqa.image_scores import ImageScores
@@ -39,6 +40,7 @@ __all__ = [
     "select",
     "evaluate",
     "compare",
+    "compare_sets",
     "calibrate",
     "Method",
     "Run",
@@ -47,6 +49,7 @@ __all__ = [
     "ImageScores",
     "Evaluation",
     "Comparison",
+    "SetComparison",
     "Calibrated",
     "UserError",
     "ImageError",
@@ -65,6 +68,8 @@ _HOME = {
     "Run": "runs.run",
     "evaluate": "evaluation.evaluate",
     "compare": "evaluation.compare",
+    "compare_sets": "evaluation.compare_sets",
+    "SetComparison": "evaluation.compare_sets",
     "calibrate": "evaluation.calibrate",
     "Method": "pipeline",
     "ImageScore": "results",

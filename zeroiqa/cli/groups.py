@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Opinions and databases": (
         "--dataset", "--mos", "--opinions", "--labels", "--map", "--lower-is-better", "--root",
         "--by-name", "--split", "--group", "--published", "--external", "--table", "--members",
-        "--resamples", "--outliers",
+        "--pair-by", "--top", "--resamples", "--outliers",
     ),
     "Which images": (
         "--worst", "--best", "--doubtful", "--below", "--above", "--tag", "--where", "--group-by",

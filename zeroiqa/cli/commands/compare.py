@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zeroiqa.cli.command import command
-from zeroiqa.cli.options import table_options
+from zeroiqa.cli.execution import execution_options
+from zeroiqa.cli.options import device_options, preset_option, raters_option, table_options
 from zeroiqa.cli.output import print_report
-from zeroiqa.files.storage import Location, location
+from zeroiqa.files.storage import location
+
+if TYPE_CHECKING:
+    from zeroiqa.evaluation.sets import PairBy
+    from zeroiqa.runs.executors.choice import ExecutorChoice
 
 
-@command()
-@click.argument("runs", nargs=-1, type=location)
+@command(
+    examples=[
+        ("compare A B", "two folders of images: means, paired win rate, test, largest differences"),
+        (
+            "compare A B --pair-by prompt --rater qwen2.5-vl-7b",
+            "answers of two generators to the same prompts",
+        ),
+        ("compare run other --mos opinions.csv", "two methods on the same images, against opinions"),
+    ]
+)
+@click.argument("runs", nargs=-1, metavar="[RUN|FOLDER]...")
+@preset_option
+@raters_option
+@click.option("--pair-by", type=click.Choice(["name", "prompt", "none"]),
+              help="What tells the pairs of two sets.  [default: names, else prompts]")  # fmt: skip
+@click.option("--top", type=click.IntRange(min=0), default=10, show_default=True,
+              help="Of two sets: how many of the pairs that differ most are shown.")  # fmt: skip
+@device_options
+@execution_options
 @click.option(
     "--dataset", "names", multiple=True, metavar="NAME[=DIR]",
     help="A database and its folder; repeat. Without runs the name alone will do.",
@@ -38,7 +61,13 @@ from zeroiqa.files.storage import Location, location
               "methods are tested]")  # fmt: skip
 @table_options
 def compare(
-    runs: tuple[Location, ...],
+    runs: tuple[str, ...],
+    preset: str | None,
+    raters: tuple[str, ...],
+    pair_by: PairBy | None,
+    top: int,
+    choice: ExecutorChoice,
+    image_seconds: float,
     names: tuple[str, ...],
     tables: tuple[str, ...],
     aspect: str,
@@ -52,11 +81,18 @@ def compare(
     resamples: int | None,
     style: str,
     decimals: int | None,
+    **placed: Any,
 ) -> None:
-    """One table over methods and databases: SRCC, PLCC, and where each number comes from.
+    """Compare two folders of images, or methods on databases.
 
-    The best of a column is marked, and the second best; the column p says whether a measured method differs
-    from the best measured one (paired bootstrap of SRCC, Holm).
+    Two FOLDERs (or lists, patterns, archives, or runs), without --dataset and --mos: their images are scored
+    by one method, each set in its default run folder, which resumes. Printed are mean scores with intervals,
+    how often an image of the second set beats its pair in the first, with a paired test, histograms, and the
+    pairs that differ most.
+
+    Otherwise one table over methods and databases: SRCC, PLCC, and where each number comes from. The best of
+    a column is marked, and the second best; the column p says whether a measured method differs from the best
+    measured one (paired bootstrap of SRCC, Holm).
 
     Correlations are of scores that point upwards. Which scores of an --external method are better is said
     by --lower-is-better, else by a column of its file (lower_is_better: true or false; direction or better:
@@ -65,14 +101,32 @@ def compare(
     """
     from zeroiqa.cli.progress import progress
     from zeroiqa.cli.running import tell
+    from zeroiqa.cli.scored_set import scored_set
     from zeroiqa.evaluation.compare import compare as compared
+    from zeroiqa.evaluation.compare_sets import compare_sets
     from zeroiqa.runs import load_run
 
-    loaded = [load_run(run) for run in runs]
+    if not (names or tables or files or published) and len(runs) == 2:
+        method = {"preset": preset, "raters": raters, "baselines": baselines, "aspect": aspect, **placed}
+        sets = [scored_set(each, choice, image_seconds, standards=standards, **method) for each in runs]
+        compared_sets = compare_sets(
+            *sets,
+            aspect=aspect,
+            standards=standards,
+            pair_by=pair_by,
+            resamples=1000 if resamples is None else resamples,
+            top=top,
+        )
+        print_report(compared_sets.report(decimals), style)
+        return
     if not (names or tables):
-        raise click.UsageError("Give at least one --dataset NAME=DIR or --mos FILE.")
+        raise click.UsageError(
+            "Give two folders or runs, to compare their images; or at least one --dataset NAME=DIR or --mos "
+            f"FILE, to compare methods{f': {len(runs)} are named' if runs else ''}."
+        )
     if not (runs or baselines or files or published):
         raise click.UsageError("Give runs, --baseline NAME, --external FILE or --published.")
+    loaded = [load_run(location(run)) for run in runs]
     found = compared(
         loaded,
         datasets=map(_dataset, names),
