@@ -35,7 +35,7 @@ from zeroiqa.cli.commands.standards import standards
 from zeroiqa.cli.commands.status import status
 from zeroiqa.cli.commands.upper_bound import upper_bound
 from zeroiqa.cli.commands.verify import verify
-from zeroiqa.cli.doubled import check_doubled
+from zeroiqa.cli.doubled import doubled
 from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.errors import UnknownNameError, UserError
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with warnings_printed(), _guessed():
             given = spread_aspects(sys.argv[1:] if arguments is None else arguments)
-            for remark in check_doubled(cli, given, PROGRAM):
+            for remark in doubled(cli, given):
                 say(remark, err=True)
             code = cli.main(args=given, prog_name=PROGRAM, standalone_mode=False)
     except UserError as error:

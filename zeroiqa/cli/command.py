@@ -11,6 +11,7 @@ import click
 import cloup
 
 from zeroiqa.cli.groups import grouped
+from zeroiqa.cli.messages import quiet
 from zeroiqa.suggestions import did_you_mean
 
 
@@ -31,7 +32,8 @@ class Command(cloup.Command):
         params: Sequence[click.Parameter] | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(*arguments, params=grouped(params or ()), **settings)
+        own: list[click.Parameter] = [*(params or ()), quiet()]
+        super().__init__(*arguments, params=grouped(own), **settings)
         self.examples = examples
 
     def get_short_help_str(self, limit: int = 0) -> str:  # never cut: the list wraps it
