@@ -41,6 +41,8 @@ ORDER = (
     ("speed", "curation"),
     ("evaluation",),
     ("guesses",),
+    ("choices",),
+    ("scoring",),
     ("report",),
     ("export",),
     ("api",),

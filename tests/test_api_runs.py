@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import zeroiqa
 from zeroiqa import api, samples
 from zeroiqa.cli import cli
+from zeroiqa.scoring import images, method
 
 CHOICES = {"regions": True, "segmenter": "grid:2x1", "raters": ["fake"]}
 OPTIONS = ("--regions", "--segmenter", "grid:2x1", "--rater", "fake")
@@ -29,11 +30,11 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_examples_of_the_docstrings_hold() -> None:
-    shown = doctest.DocTestFinder(exclude_empty=True).find(api, "zeroiqa.api")
-    assert {"zeroiqa.api.run", "zeroiqa.api.load_run", "zeroiqa.api.score"} <= {
-        each.name for each in shown if each.examples
-    }
-    assert doctest.testmod(api).failed == 0
+    finder, with_examples = doctest.DocTestFinder(exclude_empty=True), set[str]()
+    for module in (api, images, method):
+        with_examples |= {each.name.rpartition(".")[2] for each in finder.find(module) if each.examples}
+        assert doctest.testmod(module).failed == 0
+    assert with_examples == {"run", "load_run", "score", "load_method"}
 
 
 def test_a_run_in_python_is_that_of_the_command_line(photos: Path) -> None:

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 from tests.test_chat_prompt import IMAGE_LAST, NEEDS_IMAGE, PARTS, TURNS  # noqa: E402
 from tests.test_tiny import picture  # noqa: E402
 from zeroiqa import samples  # noqa: E402
-from zeroiqa.api import load_method  # noqa: E402
 from zeroiqa.chat.placing import check_standard  # noqa: E402
 from zeroiqa.chat.prompt import read_template  # noqa: E402
 from zeroiqa.chat.template import ChatTemplate  # noqa: E402
@@ -23,6 +22,7 @@ from zeroiqa.cli import cli  # noqa: E402
 from zeroiqa.errors import ImageError, UserError  # noqa: E402
 from zeroiqa.pipeline import find_regions, rate_images, score_image  # noqa: E402
 from zeroiqa.raters.chat import ChatRater  # noqa: E402
+from zeroiqa.scoring.method import load_method  # noqa: E402
 from zeroiqa.standards import load_standard  # noqa: E402
 from zeroiqa.types import Image  # noqa: E402
 from zeroiqa.views import cut_views  # noqa: E402

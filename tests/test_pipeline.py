@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zeroiqa.api import load_method, score_images
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.pipeline import Method, find_regions, rate_image, rate_images, score_image
 from zeroiqa.raters.fake import FakeRater
+from zeroiqa.scoring.images import score_images
+from zeroiqa.scoring.method import load_method
 from zeroiqa.standards import Standard
 from zeroiqa.types import Image, Rating, View
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zeroiqa.version import __version__
 
 if TYPE_CHECKING:
-    from zeroiqa.api import RunProgress, load_method, load_run, run, score, score_images
+    from zeroiqa.api import RunProgress, load_run, run
     from zeroiqa.curation.select import select
     from zeroiqa.errors import ImageError, UserError
     from zeroiqa.evaluation.calibrate import Calibrated, calibrate
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from zeroiqa.pipeline import Method
     from zeroiqa.results import ImageScore
     from zeroiqa.runs.run import Run
+    from zeroiqa.scoring.images import score, score_images
+    from zeroiqa.scoring.method import load_method
 
 __all__ = [
     "score",
@@ -50,9 +52,9 @@ __all__ = [
 ]
 
 _HOME = {
-    "score": "api",
-    "score_images": "api",
-    "load_method": "api",
+    "score": "scoring.images",
+    "score_images": "scoring.images",
+    "load_method": "scoring.method",
     "run": "api",
     "load_run": "api",
     "select": "curation.select",

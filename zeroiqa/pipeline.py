@@ -47,6 +47,8 @@ class Method:
     """Whether raters that can also describe the whole image in a sentence."""
     decoder: Decoder = field(default_factory=Decoder, compare=False)
     """Reads and decodes images within their time."""
+    settings: Settings | None = field(default=None, compare=False, repr=False)
+    """What it was built from, so that another process can build its raters and its segmenter, too."""
 
     @property
     def images_per_call(self) -> int:
@@ -155,6 +157,7 @@ def assemble(
         aggregation=settings.aggregation,
         describe=settings.describe,
         decoder=Decoder(image_seconds),
+        settings=settings,
     )
 
 

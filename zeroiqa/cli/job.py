@@ -19,6 +19,7 @@ from zeroiqa.cli.options import Command, format_option, with_options
 from zeroiqa.cli.progress import progress
 from zeroiqa.cli.requested import RequestedTable, save_option, table_file
 from zeroiqa.cli.running import carry_out, tell
+from zeroiqa.cli.tables import TablesBack
 from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location, location
 
@@ -85,6 +86,7 @@ class Job:
         preset: str,
         naming: Naming | None,
         about_regions: Sequence[str] = (),
+        back: TablesBack | None = None,
     ) -> None:
         """Create a run, or open the one that is there, and do what is asked for of it.
 
@@ -96,6 +98,7 @@ class Job:
             preset: Where the settings came from.
             naming: What led to the images.
             about_regions: Options that were given and count where there are regions.
+            back: Which tables come back with their scores.
 
         Raises:
             click.UsageError: what is asked for does not go together.
@@ -107,9 +110,15 @@ class Job:
 
         self._check_slice()
         file = table_file(output, paths)
-        if file is not None and (self.slice is not None or self.plan_only):
+        if back is not None:
+            back.check()
+            returned = back.takes(file, paths)
+            if file is not None and back.tables and returned is None:
+                tell(f"{file} has our columns alone; --tables gives those of the tables that were read, too.")
+            back = returned
+        if (file is not None or back is not None) and (self.slice is not None or self.plan_only):
             raise click.UsageError(
-                f"{file} shall hold all rows; give a run folder with -o for a part of them."
+                f"{file or '--tables'} shall hold all rows; give a run folder with -o for a part of them."
             )
         asked, named = resolve(settings), output if file is None else None
 
@@ -137,7 +146,8 @@ class Job:
             )
             if about_regions and not run.has_regions:
                 tell(_without_regions(run.settings, about_regions))
-            self._do(run, executor, RequestedTable(settings, file, self.save))
+            own = None if back is not None and back.output == file else file
+            self._do(run, executor, RequestedTable(settings, own, self.save, back))
 
     def go_on(self, run: Run, settings: Settings) -> None:
         """Do what is asked for of a run that exists, with its own images.
@@ -185,13 +195,16 @@ class Job:
         if self.plan_only:
             tell(f"{run.n_images} images in {run.n_shards} shards are planned in {run.folder}.")
             return
+        aggregation = requested.aggregation(run)  # refused before anything is computed, as are tables
+        if requested.back is not None:
+            requested.back.check_run(run, aggregation)
         work = work_on(
             run,
             executor,
             progress,
             slice=self.slice,
             limit=self.max_failures,
-            aggregation=requested.aggregation(run),  # refused before anything is computed
+            aggregation=aggregation,
         )
         carry_out(work, self.style, requested)
 

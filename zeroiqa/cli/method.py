@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.choices import ASPECTS
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import (
-    ASPECTS,
     Command,
     arithmetic_options,
     given,
@@ -92,18 +92,17 @@ def _only_baseline(name: str, choices: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError(
             "--baseline stands alone; make a run with --rater too, and `zeroiqa compare` them."
         )
-    return {"raters": (f"baseline:{name}",), "crop": choices["crop"] or "whole"}
+    from zeroiqa.choices import only_baseline
+
+    return only_baseline(name, choices["crop"])
 
 
 def _word_standards(aspects: tuple[str, ...], chosen: tuple[str, ...], preset: str) -> tuple[str, ...]:
     """The shipped standards of the aspects, with as many levels as the preset's first; else with seven."""
-    from zeroiqa.settings import load_settings
-    from zeroiqa.standards import load_standard, standard_names
+    from zeroiqa.choices import word_standards
 
     if chosen:
         raise click.UsageError(
             "--aspect chooses a standard for each aspect; give it or --standard, not both."
         )
-    k = load_standard(load_settings(preset).standards[0]).k
-    named, seven = ([f"{aspect}-word-{each}" for aspect in dict.fromkeys(aspects)] for each in (k, 7))
-    return tuple(named if set(named) <= set(standard_names()) else seven)
+    return word_standards(aspects, preset)

@@ -8,13 +8,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
+from zeroiqa.choices import ASPECTS
 from zeroiqa.guards.console import write_machine_readable
 from zeroiqa.settings import choices_of, is_list, key_of, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator: TypeAlias = Callable[[Command], Command]
-
-ASPECTS = ("quality", "authenticity", "correspondence")
 
 
 def with_options(command: Command, *options: Decorator[Command]) -> Command:
@@ -43,15 +42,6 @@ def sidecar_option(command: Command) -> Command:
     """Where text prompts may come from."""
     return click.option(
         "--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt."
-    )(command)
-
-
-def image_column_option(command: Command) -> Command:
-    """Which column of a table is the image."""
-    return click.option(
-        "--image-column",
-        metavar="NAME",
-        help="The column of lists and tables that is the image: its path, or its bytes.",
     )(command)
 
 

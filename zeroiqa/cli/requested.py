@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zeroiqa.cli.tables import TablesBack
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Location
 
@@ -44,6 +45,8 @@ class RequestedTable:
     """Gets every row."""
     save: bool = False
     """Whether a table by other arithmetic is kept beside scores.csv."""
+    back: TablesBack | None = None
+    """Which tables of the images get our columns."""
 
     def changes(self, run: Run) -> dict[str, Any]:
         """Setting -> its value, where the arithmetic is not that of the run."""
@@ -76,11 +79,13 @@ class RequestedTable:
                 path = run.folder / f"scores-{_name(changes)}.csv"
                 write_table(run, self.aggregation(run), path)
                 sentences.append(f"Written: {path}")
-            elif self.file is None:
+            elif self.file is None and self.back is None:
                 sentences[0] = sentences[0].removesuffix(".") + " (--save keeps this one beside it)."
         if self.file is not None:
             write_table(run, self.aggregation(run), self.file)
             sentences.append(f"Written: {printable(str(self.file))}")
+        if self.back is not None:
+            sentences += self.back.write(run, self.aggregation(run))
         return sentences
 
 

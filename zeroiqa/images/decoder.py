@@ -55,6 +55,11 @@ class Decoder:
         self._child = child or Child()
         self._all_apart = all_apart
 
+    @property
+    def seconds(self) -> float:
+        """How long one image may take."""
+        return self._seconds
+
     def careful(self) -> Decoder:
         """The same one, whose child does everything."""
         return Decoder(self._seconds, self._watchdog, child=self._child, all_apart=True)

@@ -3,7 +3,7 @@
 All of them may be in an object store (s3://, gs://) as well. Paths are strings here: a folder of 100,000
 files lists in a second, and a path stays as the user wrote it.
 """
-# ruff: noqa: PTH100, PTH112, PTH116, PTH120
+# ruff: noqa: PTH100, PTH112, PTH116
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from zeroiqa.files.storage import Entry, RemotePath, is_remote, location
 from zeroiqa.files.tables.image_column import ImageColumn
 from zeroiqa.images import archives, lists, table_rows
 from zeroiqa.images.folders import ALL, Walk, split_pattern
-from zeroiqa.images.listed_paths import ListedImages, spellings
+from zeroiqa.images.listed_paths import ListedImages
+from zeroiqa.images.listed_rows import folder_of, place_of
 from zeroiqa.images.lists import Listed, prompt_in
 from zeroiqa.images.members import NamedMembers
 from zeroiqa.images.passed_over import PassedOver
@@ -48,6 +49,7 @@ def find_images(
     sidecar_prompts: bool = False,
     selection: Selection = _ANY,
     image_column: str | None = None,
+    tables: list[str] | None = None,
 ) -> list[ImageRef]:
     """The images that the arguments mean, in the order given, each once.
 
@@ -87,6 +89,7 @@ def find_images(
             gives one.
         selection: What of all this is wanted, files named one by one and in lists included.
         image_column: The column of lists and tables that is the image, where several could be.
+        tables: Gets the paths of the lists and tables that were read.
 
     Raises:
         UserError: an argument does not exist, cannot be read or leads to no image.
@@ -100,6 +103,8 @@ def find_images(
         for ref in _expand(argument, stdin, sieve, members):
             found.setdefault(ref.path if is_remote(ref.path) else os.path.abspath(ref.path), ref)
         passed.add(sieve.passed)
+    if tables is not None:
+        tables += members.tables
     if not found:
         raise UserError(f"No image is left; passed over: {passed}.")
     if others := str(passed):
@@ -178,14 +183,14 @@ def _as_written(path: str) -> str:
 
 def _list_or_archive(path: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if path.lower().endswith(lists.SUFFIXES):
-        folder = f"{location(path).parent}" if is_remote(path) else os.path.dirname(path)
+        members.tables.append(path)
         column = members.image_column
         if path.lower().endswith(table_rows.SUFFIX):
             found = table_rows.column_of(path, column)
             if found.kind != "paths":
                 return _rows(path, found, sieve)
             column = found.name
-        return _listed(lists.read_list(path, column), folder, shown, sieve, members)
+        return _listed(lists.read_list(path, column), folder_of(path), shown, sieve, members)
     return _archives([path], sieve, [""])
 
 
@@ -345,12 +350,7 @@ def _listed(
         empty = False
         if not sieve.wants(_as_written(path)):
             continue
-        if is_remote(path):
-            place = path
-        elif is_remote(folder) and not spellings(path)[-1].startswith("/"):
-            place = f"{location(folder) / path}"
-        else:
-            place = images.place(path)
+        place = place_of(path, folder, images)
         ref = members.find(place) or (ImageRef(place) if is_remote(place) else _file(place))
         yield ref._replace(prompt=prompt or ref.prompt)
     for note in images.notes(shown):

@@ -1,13 +1,15 @@
-"""What callers in Python give as an image, as an image: a path, bytes, an array, a PIL image."""
+"""What callers in Python give as an image, as an image: a path, bytes, an array, a tensor, a PIL image."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.guards.together import image_errors
+from zeroiqa.images.arrays import is_array, is_tensor, samples_of
 from zeroiqa.images.decode import DecodePolicy, from_array, from_pil
 from zeroiqa.images.decoder import Decoder
 from zeroiqa.images.members import NamedMembers
@@ -18,11 +20,24 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import PIL.Image
+    import torch
 
     ImageLike: TypeAlias = (
-        str | os.PathLike[str] | bytes | npt.NDArray[np.generic] | PIL.Image.Image | Image | ImageRef
+        str
+        | os.PathLike[str]
+        | bytes
+        | bytearray
+        | memoryview
+        | IO[bytes]
+        | Mapping[str, Any]
+        | npt.NDArray[np.generic]
+        | torch.Tensor
+        | PIL.Image.Image
+        | Image
+        | ImageRef
     )
-    """A path, the bytes of an image file, an array (height, width[, channels]) in RGB order, a PIL image."""
+    """A path; the bytes of an image file, or a file that is open for reading them, from where it stands; the
+    hub's mapping of "bytes" and "path"; an array or a tensor (see `zeroiqa.images.arrays`); a PIL image."""
 
 
 def to_image(
@@ -52,20 +67,61 @@ def to_image(
         return image
     name = name_of(image, position)
     with image_errors(name):
-        if isinstance(image, str | os.PathLike):
-            image = _ref_of(os.fspath(image), members)
-        if isinstance(image, bytes):
-            image = ImageRef(name, content=image)
-        if isinstance(image, ImageRef):
-            return decoder.decode(image._replace(prompt=prompt), policy, name=name)
-        if hasattr(image, "__array_interface__") and hasattr(image, "dtype"):
-            return from_array(image, policy, name=name, prompt=prompt)
+        ref = to_ref(image, name, members)
+        if ref is not None:
+            return decoder.decode(ref._replace(prompt=prompt), policy, name=name)
         if hasattr(image, "getbands"):
             return from_pil(image, policy, name=name, prompt=prompt)
+        if is_tensor(image) or is_array(image):
+            return from_array(samples_of(image, name), policy, name=name, prompt=prompt)
     raise UserError(
-        f"Image {position} is a {type(image).__name__}; "
-        "give a path, the bytes of an image file, a NumPy array or a PIL image."
+        f"Image {position} is a {type(image).__name__}; give a path, the bytes of an image file, an open "
+        "file, a NumPy array, a tensor or a PIL image."
     )
+
+
+def to_ref(image: Any, name: str, members: NamedMembers) -> ImageRef | None:
+    """The file that a caller gave, by its path or its bytes; None where it gave pixels.
+
+    Args:
+        image: What was given.
+        name: What it is called where it has no path.
+        members: Finds members of archives by their names.
+
+    Raises:
+        ImageError: there is nothing to read in it.
+    """
+    if isinstance(image, ImageRef):
+        return image
+    if isinstance(image, Mapping):
+        return _struct(image, name, members)
+    if isinstance(image, str | os.PathLike):
+        return _ref_of(os.fspath(image), members)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return ImageRef(name, content=bytes(image))
+    if hasattr(image, "read") and not hasattr(image, "getbands"):
+        return ImageRef(name, content=_content(image, name))
+    return None
+
+
+def _struct(image: Mapping[str, Any], name: str, members: NamedMembers) -> ImageRef:
+    """The hub's image: the bytes of its file, or else its path."""
+    content, path = image.get("bytes"), image.get("path")
+    if content is not None:
+        return ImageRef(name, content=bytes(content))
+    if path:
+        return _ref_of(os.fspath(path), members)
+    raise ImageError(f"{name} has neither bytes nor a path; give one of them.")
+
+
+def _content(file: Any, name: str) -> bytes:
+    """What an open file holds from where it stands."""
+    content = file.read()
+    if isinstance(content, str):
+        raise ImageError(f'{name} is open as text; open it with mode "rb".')
+    if not content:
+        raise ImageError(f"{name} has nothing to read where it stands; seek to its beginning.")
+    return bytes(content)
 
 
 def _ref_of(path: str, members: NamedMembers) -> ImageRef:
@@ -81,8 +137,13 @@ def name_of(image: Any, position: int) -> str:
     """What an image is called that a caller gave, in results and messages."""
     if isinstance(image, Image):
         return image.name
-    if isinstance(image, str | os.PathLike | ImageRef):
+    if isinstance(image, Mapping):
+        image = image.get("path")
+    if isinstance(image, str | os.PathLike | ImageRef) and image:
         path = image.path if isinstance(image, ImageRef) else os.fsdecode(image)
         return path if "://" in path else str(Path(path))
-    filename = getattr(image, "filename", None)
-    return filename if isinstance(filename, str) and filename else f"image {position}"
+    for attribute in ("filename", "name"):  # of PIL images, and of open files
+        named = getattr(image, attribute, None)
+        if isinstance(named, str) and named:
+            return named
+    return f"image {position}"

@@ -31,7 +31,12 @@ class Listed(NamedTuple):
 
 
 def read_list(path: str, column: str | None = None) -> Iterator[Listed]:
-    """What a list names, streaming where it is Parquet.
+    """What a list names, as `read_rows` has it, without the rows that name nothing."""
+    return (row for row in read_rows(path, column) if row.path.strip())
+
+
+def read_rows(path: str, column: str | None = None) -> Iterator[Listed]:
+    """Every row of a list, streaming where it is Parquet; the path is empty where it names nothing.
 
     Args:
         path: Of a list with one of `SUFFIXES`, or its address in an object store.
@@ -90,13 +95,12 @@ def _table(path: str, shown: str, wanted: str | None) -> Iterator[Listed]:
     column = _column_of_paths(table.header, shown, wanted)
     prompt = prompt_column(table.header, shown)
     for row, cells in enumerate(table.rows):
-        if cells[column].strip():
-            yield Listed(cells[column], checked_prompt(cells[prompt] if prompt is not None else None, shown))
-        elif (row, column) in table.formulas:
+        if (row, column) in table.formulas and not cells[column].strip():
             raise UserError(
                 f"{shown} has a formula without a stored value in {table.formulas[row, column]}; "
                 "open and save it in a spreadsheet program."
             )
+        yield Listed(cells[column], checked_prompt(cells[prompt] if prompt is not None else None, shown))
 
 
 def _column_of_paths(header: Sequence[str], shown: str, wanted: str | None = None) -> int:
@@ -157,5 +161,4 @@ def _parquet_rows(table: pq.ParquetFile, shown: str, wanted: str | None) -> Iter
             size += len(listed or "") + len(text or "")
             if size > MAX_TEXT:
                 raise too_much_text(shown)
-            if listed:
-                yield Listed(listed, text or None)
+            yield Listed(listed or "", text or None)

@@ -27,6 +27,8 @@ class NamedMembers:
     def __init__(self, *, prompts: bool = False, image_column: str | None = None) -> None:
         self._prompts = prompts
         self.image_column = image_column
+        self.tables: list[str] = []
+        """The lists and tables that were read beside, in their order."""
         self._is_file = cache(_is_file)
         self._members = cache(_members)
 

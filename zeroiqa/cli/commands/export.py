@@ -14,6 +14,7 @@ import click
 from zeroiqa.cli.command import group
 from zeroiqa.cli.messages import say, summarise
 from zeroiqa.cli.options import with_options
+from zeroiqa.cli.tables import TablesBack, column_prefix_option
 from zeroiqa.errors import UserError, printable
 from zeroiqa.files.storage import Location, location
 
@@ -100,6 +101,27 @@ def imagefolder(run: Location, only: str | None, output: Location, link: bool) -
     to = to_imagefolder
     found = _exported(opened, lambda: to(folder, opened.columns, opened.run.n_images, link=link), folder)
     summarise(f"{_images(found.images)} in {output}")
+
+
+@export.command()
+@click.argument("run", type=location)
+@click.option(
+    "-o", "--output", type=location, required=True, help="File for a single table, folder for several."
+)
+@column_prefix_option
+def tables(run: Location, output: Location, column_prefix: str) -> None:
+    """The tables that the images came from, with all their columns and the scores behind, row for row.
+
+    Parquet with the files themselves or with paths, CSV and JSON Lines; a table comes back as what it is.
+    """
+    from zeroiqa.export.tables import tables_of_run
+    from zeroiqa.runs import load_run
+
+    opened = load_run(run)
+    found, column = tables_of_run(opened)
+    back = TablesBack(output, column_prefix, column, found)
+    for sentence in back.write(opened):
+        say(sentence, err=not sentence.startswith("Written"))
 
 
 @export.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +15,12 @@ from zeroiqa.cli.method import method_options
 from zeroiqa.cli.methods import methods_of, places_of
 from zeroiqa.cli.options import (
     given,
-    image_column_option,
     scale_option,
     selection_options,
     setting,
     sidecar_option,
 )
+from zeroiqa.cli.tables import TablesBack, tables_options
 from zeroiqa.files.storage import Location
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ ABOUT_REGIONS = frozenset((
 @scale_option
 @selection_options
 @sidecar_option
-@image_column_option
+@tables_options
 @job_options
 def score(
     paths: tuple[str, ...],
     output: Location | None,
     preset: str | None,
     sidecar_prompts: bool,
-    image_column: str | None,
+    back: TablesBack,
     selection: Selection,
     job: Job,
     **choices: Any,
@@ -91,27 +91,30 @@ def score(
         methods = methods_of(preset, **choices)
         job.check_device(methods.values())
         places = places_of(list(methods), output, job.style)
+        tables: list[str] = []
         sources = find_images(
             paths,
             sys.stdin,
             sidecar_prompts=sidecar_prompts,
             selection=selection,
-            image_column=image_column,
+            image_column=back.image_column,
+            tables=tables,
         )
+        back = replace(back, tables=tables)
         naming = naming_of(
             paths,
             selection=selection,
             sidecar_prompts=sidecar_prompts,
-            image_column=image_column,
+            image_column=back.image_column,
             exact=job.exact,
         )
         for name, settings in methods.items():
             if len(methods) > 1:
                 summarise(f"{name}:")
-            job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices))
+            job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices), back)
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
-        choices["image_column"] = image_column
+        choices |= {"image_column": back.image_column, "tables": back.output}
         run, settings = existing_run(output, given(**choices))
         if choices["device"] is not None:
             job.check_device([settings])

@@ -1,0 +1,1 @@
+"""Score images in memory: one, many, or the rows of a table."""
