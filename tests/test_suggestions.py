@@ -40,12 +40,12 @@ def test_a_path_is_looked_for_where_it_goes_wrong(tmp_path: Path) -> None:
     (tmp_path / "photos" / "old").mkdir(parents=True)
     (tmp_path / "photos" / "old" / "cat.jpg").touch()
     assert did_you_mean_path(tmp_path / "photos" / "old" / "catt.jpg") == (
-        f"did you mean {tmp_path / 'photos' / 'old' / 'cat.jpg'}? "
+        f" Did you mean {tmp_path / 'photos' / 'old' / 'cat.jpg'}?"
     )
     assert did_you_mean_path(tmp_path / "fotos" / "old" / "cat.jpg") == (
-        f"did you mean {tmp_path / 'photos' / 'old' / 'cat.jpg'}? "
+        f" Did you mean {tmp_path / 'photos' / 'old' / 'cat.jpg'}?"
     )
-    assert did_you_mean_path(tmp_path / "fotos" / "new") == f"did you mean {tmp_path / 'photos'}? "
+    assert did_you_mean_path(tmp_path / "fotos" / "new") == f" Did you mean {tmp_path / 'photos'}?"
     assert did_you_mean_path(tmp_path / "xyzzy") == ""
 
 

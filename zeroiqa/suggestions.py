@@ -50,7 +50,7 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 1) -> str:
 
 
 def did_you_mean_path(path: str | os.PathLike[str]) -> str:
-    """As `did_you_mean`, for a path on this disk that does not exist: what lies there under a like name.
+    """A blank and a question, for a path on this disk that does not exist: what lies there under a like name.
 
     The first part that does not exist is the mistaken one; its folder is looked at.
     """
@@ -64,6 +64,6 @@ def did_you_mean_path(path: str | os.PathLike[str]) -> str:
     except (OSError, ValueError):
         return ""
     rest = Path(path).relative_to(wrong)
-    near = [wrong.parent / name for name in nearest(wrong.name, names, most=3)]
+    near = [wrong.parent / name for name in nearest(wrong.name, names)]
     there = [str(each / rest if (each / rest).exists() else each) for each in near]
-    return f"did you mean {alternatives(there)}? " if there else ""
+    return f" Did you mean {alternatives(there)}?" if there else ""

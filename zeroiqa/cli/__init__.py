@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from zeroiqa.cli.commands.baselines import baselines
 from zeroiqa.cli.commands.bench import bench
 from zeroiqa.cli.commands.calibrate import calibrate
 from zeroiqa.cli.commands.compare import compare
+from zeroiqa.cli.commands.completion import completion
 from zeroiqa.cli.commands.datasets import datasets
 from zeroiqa.cli.commands.diff import diff
 from zeroiqa.cli.commands.evaluate import evaluate
@@ -35,7 +37,8 @@ from zeroiqa.cli.commands.standards import standards
 from zeroiqa.cli.commands.status import status
 from zeroiqa.cli.commands.upper_bound import upper_bound
 from zeroiqa.cli.commands.verify import verify
-from zeroiqa.cli.doubled import check_doubled
+from zeroiqa.cli.completion import VARIABLE, complete
+from zeroiqa.cli.doubled import doubled
 from zeroiqa.cli.messages import say, warnings_printed
 from zeroiqa.cli.options import spread_aspects
 from zeroiqa.errors import UnknownNameError, UserError
@@ -52,7 +55,7 @@ PROGRAM = "zeroiqa"
         Section("See and choose", [report, explain, select, export]),
         Section("Work on a run", [status, rescore, merge, verify, diff]),
         Section("Agreement with people", [evaluate, compare, calibrate, ablate, upper_bound]),
-        Section("What there is", [models, standards, baselines, datasets, head, bench]),
+        Section("What there is", [models, standards, baselines, datasets, head, bench, completion]),
     ],
     epilog="A folder that is called like a command is written ./report. Exit codes: 0 done (broken images "
     "are rows with an error), 1 an error said in one sentence, 2 wrong usage, 130 interrupted.",
@@ -85,10 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if arguments is None:
         console.take_over()
         console.begin()
+    if VARIABLE in os.environ:
+        sys.exit(complete(cli, PROGRAM))
     try:
         with warnings_printed(), _guessed():
             given = spread_aspects(sys.argv[1:] if arguments is None else arguments)
-            for remark in check_doubled(cli, given, PROGRAM):
+            for remark in doubled(cli, given):
                 say(remark, err=True)
             code = cli.main(args=given, prog_name=PROGRAM, standalone_mode=False)
     except UserError as error:

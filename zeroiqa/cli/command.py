@@ -10,7 +10,9 @@ from typing import Any
 import click
 import cloup
 
+from zeroiqa.cli.completion import completed
 from zeroiqa.cli.groups import grouped
+from zeroiqa.cli.messages import quiet
 from zeroiqa.suggestions import did_you_mean
 
 
@@ -31,7 +33,9 @@ class Command(cloup.Command):
         params: Sequence[click.Parameter] | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(*arguments, params=grouped(params or ()), **settings)
+        own: list[click.Parameter] = [*(params or ()), quiet()]
+        super().__init__(*arguments, params=grouped(own), **settings)
+        completed(self.name or "", self.params)
         self.examples = examples
 
     def get_short_help_str(self, limit: int = 0) -> str:  # never cut: the list wraps it

@@ -15,42 +15,31 @@ class Doubled(NamedTuple):
     option: click.Option
     values: tuple[Any, ...]
     """As they were given, in their order."""
-    context: click.Context
-    """Of the command that it was given to."""
 
     @property
     def remark(self) -> str:
-        """What is said where one value was given several times, which does no harm."""
-        return f"{self.option.opts[0]} was given {len(self.values)} times; once is enough."
-
-    @property
-    def contradiction(self) -> str | None:
-        """What is said where different values were given, of which only the last would count."""
-        different = dict.fromkeys(self.values)
+        """What is said of it: which of several values counts."""
+        different = tuple(dict.fromkeys(self.values))
+        name = self.option.opts[0]
         if len(different) == 1:
-            return None
+            return f"{name} was given {len(self.values)} times; once is enough."
         if self.option.secondary_opts:
-            both = f"{self.option.opts[0]} and {self.option.secondary_opts[0]}"
-            return f"{both} contradict each other; give one of them."
-        shown = " and ".join(map(str, different))
-        return f"{self.option.opts[0]} takes one value, and was given {shown}; give it once."
+            names = (name, self.option.secondary_opts[0])
+            both, last = f"{name} and {names[1]} were given", names[not self.values[-1]]
+        else:
+            both, last = f"{name} was given {' and '.join(map(str, different))}", f"{name} {self.values[-1]}"
+        return f"{both}; the last counts, {last}."
 
 
-def check_doubled(command: click.Command, arguments: Sequence[str], program: str) -> Iterator[str]:
-    """Remarks on options that were given twice with the same value.
+def doubled(command: click.Command, arguments: Sequence[str]) -> Iterator[str]:
+    """Sentences on options that were given twice, of which the last counts: a line may end with a change.
 
     Args:
         command: The program, with its commands.
         arguments: Behind its name.
-        program: Its name.
-
-    Raises:
-        click.UsageError: one was given different values.
     """
-    for each in find_doubled(click.Context(command, info_name=program), list(arguments)):
-        if each.contradiction is not None:
-            raise click.UsageError(each.contradiction, each.context)
-        yield each.remark
+    for each in find_doubled(click.Context(command), list(arguments)):
+        yield f"Warning: {each.remark}"
 
 
 def find_doubled(context: click.Context, arguments: list[str]) -> Iterator[Doubled]:
@@ -62,7 +51,7 @@ def find_doubled(context: click.Context, arguments: list[str]) -> Iterator[Doubl
     given, rest = _parsed(context, arguments)
     for option, values in given:
         if len(values) > 1:
-            yield Doubled(option, tuple(values), context)
+            yield Doubled(option, tuple(values))
     if isinstance(command, click.Group) and rest:
         try:
             name, subcommand, rest = command.resolve_command(context, rest)

@@ -11,6 +11,10 @@ import click
 
 from zeroiqa.names import harmless
 
+_QUIET = "zeroiqa.quiet"
+"""Where click's context holds whether the command is quiet."""
+_LOUD = ("Error: ", "Warning: ")
+
 
 class _Printer(logging.Handler):
     """Prints each warning once, to what is standard error just then: a live bar puts itself in its place."""
@@ -26,9 +30,39 @@ class _Printer(logging.Handler):
             print(f"Warning: {harmless(message)}", file=sys.stderr)  # click.echo writes across a live bar
 
 
+def quiet() -> click.Option:
+    """The option that every command has; what it says is asked for by `is_quiet`."""
+    return click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _, quiet: context.meta.__setitem__(_QUIET, quiet),
+        help="Say errors and warnings only: no progress, no remarks, no summary of what files hold.",
+    )
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs was asked to be quiet."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
 def say(text: str, *, err: bool = False) -> None:
-    """Print lines for people; the terminal obeys no name in them."""
+    """Print lines for people; the terminal obeys no name in them.
+
+    Args:
+        text: The lines.
+        err: Print to standard error; a quiet command prints there what begins with "Error: " or "Warning: ".
+    """
+    if err and is_quiet() and not text.startswith(_LOUD):
+        return
     click.echo("\n".join(map(harmless, text.split("\n"))), err=err)
+
+
+def summarise(text: str) -> None:
+    """Print to standard output what a file holds, too; a quiet command prints nothing."""
+    if not is_quiet():
+        say(text)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
-from zeroiqa.cli.messages import say
+from zeroiqa.cli.messages import is_quiet, say
 from zeroiqa.cli.pace import Passes
 
 PLAIN_SECONDS = 10.0
@@ -31,7 +31,9 @@ def progress(
     """
     unit = "images" if len(passes) < 2 else f"images in {len(passes)} passes"
     paces = Passes(passes or [total - done])
-    if sys.stderr.isatty():
+    if is_quiet():
+        yield lambda _: None
+    elif sys.stderr.isatty():
         with _bar(total, done, paces, unit, doing) as advance:
             yield advance
     else:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zeroiqa.cli.messages import say
+from zeroiqa.cli.messages import is_quiet, say, summarise
 from zeroiqa.cli.requested import RequestedTable
 
 if TYPE_CHECKING:
+    from zeroiqa.runs import Run
     from zeroiqa.runs.work import Work
 
 
@@ -35,7 +36,7 @@ def carry_out(work: Work, style: str, requested: RequestedTable) -> None:
             columns, results = presented(work.run, work.aggregation, shown, shards)
             if style == "table":
                 for line in table(results):
-                    say(line)
+                    summarise(line)
             else:
                 write_rows(results, style, columns, sys.stdout)
         else:
@@ -49,5 +50,18 @@ def carry_out(work: Work, style: str, requested: RequestedTable) -> None:
     except KeyboardInterrupt:
         tell(f"Stopped. {work.run.folder} keeps what is finished; the same command goes on from there.")
         raise click.exceptions.Exit(130) from None
+    if is_quiet():
+        _warn_of_errors(work.run)
     for line in (*shown.notes, *work.conclusion(), *kept):
         tell(line)
+
+
+def _warn_of_errors(run: Run) -> None:
+    """What a quiet command says of images that have no score."""
+    from zeroiqa.runs.remarks import counted
+    from zeroiqa.runs.run import status
+
+    found = status(run)
+    if found.errors:
+        of = f"{found.errors} of {counted(found.images)}"
+        say(f"Warning: no score for {of}, which have an error; see scores.csv in {run.folder}.", err=True)

@@ -64,7 +64,7 @@ def reading(path: object, advice: str, what: str = "") -> Iterator[None]:
     except stumbles() as error:
         named = printable(f"{what} {path}".strip())
         hint = did_you_mean_path(str(path)) if isinstance(error, FileNotFoundError) else ""
-        raise UserError(f"{named} cannot be read ({reason(error)}); {hint}{advice}.") from error
+        raise UserError(f"{named} cannot be read ({reason(error)}); {advice}.{hint}") from error
 
 
 def reason(error: BaseException) -> str:

@@ -267,7 +267,7 @@ def _check_found(found: Sequence[ImageRef], shown: str, sieve: Sieve) -> None:
 
 def _pattern(pattern: str, shown: str, sieve: Sieve, members: NamedMembers) -> Iterator[ImageRef]:
     if not glob.has_magic(pattern):
-        raise UserError(f"{shown} does not exist; {printable(did_you_mean_path(pattern))}name {_WHAT}.")
+        raise UserError(f"{shown} does not exist; name {_WHAT}.{did_you_mean_path(pattern)}")
     top, parts = split_pattern(pattern)
     walk = Walk(top, parts, sieve, also=_packed(pattern))
     found = [_file(path, entry) for path, entry in walk.files()] if os.path.isdir(top or os.curdir) else []

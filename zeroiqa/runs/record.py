@@ -139,7 +139,7 @@ def read_record(folder: Location) -> dict[str, Any]:
             found, hint = f"has no {NAME}", ""
             if not folder.exists():
                 found, hint = "does not exist", did_you_mean_path(str(folder))
-            raise UserError(f"{folder} {found}, so it is no run; {hint}give the folder of a run.") from error
+            raise UserError(f"{folder} {found}, so it is no run; give the folder of a run.{hint}") from error
         if not isinstance(record, dict) or not record.keys() & _KEYS:
             raise UserError(f"{path} was not written by zeroiqa; give an empty or new folder with -o.")
         if isinstance(record.get("format"), int) and record["format"] > FORMAT:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from zeroiqa.cli.command import group
-from zeroiqa.cli.messages import say
+from zeroiqa.cli.messages import say, summarise
 from zeroiqa.cli.options import with_options
 from zeroiqa.cli.tables import TablesBack, column_prefix_option
 from zeroiqa.errors import UserError, printable
@@ -66,7 +66,7 @@ def coco(run: Location, only: str | None, output: Location) -> None:
     if output.exists():
         raise UserError(f"{printable(str(output))} exists; give a new file with -o.")
     found = _exported(opened, lambda: to_coco(output, opened.columns))
-    say(f"{_images(found.images)} in {output}")
+    summarise(f"{_images(found.images)} in {output}")
 
 
 @export.command()
@@ -83,7 +83,7 @@ def fiftyone(run: Location, only: str | None, output: Location, copy: bool) -> N
 
     opened, folder = _opened(run, only), _new_folder(output)
     found = _exported(opened, lambda: to_fiftyone(folder, opened.run, opened.columns, copy=copy), folder)
-    say(f"{_images(found.images)} in {output}")
+    summarise(f"{_images(found.images)} in {output}")
 
 
 @export.command()
@@ -100,7 +100,7 @@ def imagefolder(run: Location, only: str | None, output: Location, link: bool) -
     opened, folder = _opened(run, only), _new_folder(output)
     to = to_imagefolder
     found = _exported(opened, lambda: to(folder, opened.columns, opened.run.n_images, link=link), folder)
-    say(f"{_images(found.images)} in {output}")
+    summarise(f"{_images(found.images)} in {output}")
 
 
 @export.command()
@@ -193,13 +193,13 @@ def _stars(run: Run, text: str) -> Stars:
 def _tell_side_cars(found: Exported, options: SideCarOptions, counts: SideCars) -> None:
     where = "beside the photos" if options.folder is None else f"in {options.folder}"
     would = " (nothing is written)" if options.dry_run else ""
-    say(
+    summarise(
         f"side-cars  {found.images} {where}: {counts.new} new, {counts.merged} merged, "
         f"{counts.same} unchanged{would}"
     )
-    say(f"stars      {options.stars}")
+    summarise(f"stars      {options.stars}")
     given = ", ".join(f"{counts.ratings[stars]} with {stars}" for stars in range(1, 6))
-    say(f"photos     {given}")
+    summarise(f"photos     {given}")
     if counts.kept:
         say(f"Ratings of somebody else: {counts.kept} kept; --overwrite-ratings replaces them.", err=True)
     if counts.overwritten:

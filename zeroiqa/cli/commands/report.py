@@ -89,7 +89,7 @@ def _command() -> str:
         for option in context.command.params:
             name = str(option.name)
             if (
-                name in ("runs", "regions")
+                name in ("runs", "regions", "quiet")
                 or context.get_parameter_source(name) != ParameterSource.COMMANDLINE
             ):
                 continue

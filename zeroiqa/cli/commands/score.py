@@ -10,7 +10,7 @@ import click
 
 from zeroiqa.cli.command import command
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
-from zeroiqa.cli.messages import say
+from zeroiqa.cli.messages import summarise
 from zeroiqa.cli.method import method_options
 from zeroiqa.cli.methods import methods_of, places_of
 from zeroiqa.cli.options import (
@@ -110,7 +110,7 @@ def score(
         )
         for name, settings in methods.items():
             if len(methods) > 1:
-                say(f"{name}:")
+                summarise(f"{name}:")
             job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices), back)
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}

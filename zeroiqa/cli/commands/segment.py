@@ -13,7 +13,7 @@ import click
 from zeroiqa.cli.command import command
 from zeroiqa.cli.execution import chosen_executor, execution_options, ignore_times_option
 from zeroiqa.cli.healing import healing_options
-from zeroiqa.cli.messages import say
+from zeroiqa.cli.messages import is_quiet, say, summarise
 from zeroiqa.cli.options import (
     device_options,
     given,
@@ -212,15 +212,18 @@ def _write(run: Run) -> RegionStatistics:
 def _summarise(run: Run, found: RegionStatistics, drawn: int, levels: bool) -> None:
     from zeroiqa.report.overlays import overlay_folder
 
-    say(f"images   {found.images + found.errors}, {found.errors} with an error")
+    summarise(f"images   {found.images + found.errors}, {found.errors} with an error")
+    if found.errors and is_quiet():
+        of = f"{found.errors} of {found.images + found.errors} images"
+        say(f"Warning: no regions for {of}, which have an error.", err=True)
     if found.images:
         counts = list(found.masks.elements())
         regions = found.mean + found.complements / found.images
-        say(
+        summarise(
             f"masks    {found.mean:.2f} an image, from {min(counts)} to {max(counts)}, "
             f"median {statistics.median(counts):g}; the paper's setting: {PAPER_MASKS} on SPAQ"
         )
-        say(f"regions  {regions:.2f} an image, the complements included")
+        summarise(f"regions  {regions:.2f} an image, the complements included")
     folder = overlay_folder(run, levels=levels).name
     pictures = f", {folder}/ ({drawn} picture{'s' if drawn > 1 else ''})" if drawn else ""
-    say(f"written  regions.parquet, coco.json{pictures} in {run.folder}")
+    summarise(f"written  regions.parquet, coco.json{pictures} in {run.folder}")

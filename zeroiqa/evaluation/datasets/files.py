@@ -53,7 +53,7 @@ class FileTree:
             what = "is no folder" if root.exists() else "does not exist"
             hint = did_you_mean_path(root)
             raise UserError(
-                f"{printable(str(root))} {what}; {hint}give the folder that the database was unpacked to."
+                f"{printable(str(root))} {what}; give the folder that the database was unpacked to.{hint}"
             )
         found: dict[str, list[File]] = {}
         unread: list[str] | None = [] if partly else None

@@ -203,7 +203,7 @@ def open_plain(path: Path) -> Table:
     if not path.is_file():
         what = "is no file" if path.exists() else "does not exist"
         raise UserError(
-            f"{printable(str(path))} {what}; {did_you_mean_path(path)}give a CSV with a column of images and "
-            "one of scores."
+            f"{printable(str(path))} {what}; give a CSV with a column of images and "
+            f"one of scores.{did_you_mean_path(path)}"
         )
     return read_table(path)

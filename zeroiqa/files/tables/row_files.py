@@ -99,7 +99,7 @@ def read_whole(path: Location) -> bytes:
                 data = bytes(remote.read(MAX_BYTES + 1))
     except FileNotFoundError as error:
         hint = did_you_mean_path(str(path))
-        raise UserError(f"{printable(str(path))} does not exist; {hint}give the path of a table.") from error
+        raise UserError(f"{printable(str(path))} does not exist; give the path of a table.{hint}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UserError(
             f"{printable(str(path))} cannot be read: {getattr(error, 'strerror', None) or error}; "
