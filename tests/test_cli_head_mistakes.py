@@ -51,7 +51,7 @@ WITH_QUESTIONS = ("lmm4lmm:qa", "photos", "--weights", "answers")
         ((*WITH_PROMPTS, "--prompts", "two.txt"), "two.txt has 2 lines for 3 images"),
         ((*WITH_QUESTIONS, "--questions", "two.txt"), "two.txt has 2 lines for 3 images"),
         ((*WITH_PROMPTS, "--prompts", "missing.txt"), "missing.txt cannot be read"),
-        ((*WITH_PROMPTS, "--prompts", "latin.txt"), "name a text file in UTF-8"),
+        ((*WITH_PROMPTS, "--prompts", "latin.txt"), "save it as UTF-8"),
         (("lmm4lmm:perception", "photos", "--weights", "nowhere"), "There is no folder nowhere"),
         (("lmm4lmm:perception", "photos", "--weights", "photos"), "photos holds no config.json"),
     ],

@@ -15,6 +15,7 @@ from zeroiqa.files.storage import Location, location
 from zeroiqa.guards.budget import IMAGE_SECONDS
 from zeroiqa.guesses import guessed
 from zeroiqa.images.find import find_images
+from zeroiqa.images.prompts import with_prompts
 from zeroiqa.images.selection import Selection
 from zeroiqa.runs.begin import RunChoices, begin_run, default_folder, log_sentence, resume_run
 from zeroiqa.runs.device import check_device
@@ -53,6 +54,7 @@ def run(
     exclude: Sequence[str] = (),
     sidecar_prompts: bool = False,
     image_column: str | None = None,
+    prompts: str | os.PathLike[str] | None = None,
     exact: bool = False,
     add: bool = False,
     prune: bool = False,
@@ -86,6 +88,7 @@ def run(
         exclude: Patterns of names: leave out images that fit one.
         sidecar_prompts: Read photo.txt beside photo.png as its text prompt.
         image_column: The column of lists and tables that is the image, where several could be.
+        prompts: A file with text prompts, as `zeroiqa.images.prompts.with_prompts` takes it.
         exact: These images and no others: do not follow a folder, pattern or list as it changes.
         add: Take in images of other places than the run is of.
         prune: Leave images that are gone out of all tables.
@@ -148,11 +151,15 @@ def run(
         sources = find_images(
             names, sidecar_prompts=sidecar_prompts, selection=selection, image_column=image_column
         )
+        texts = None if prompts is None else Path(prompts)
+        if texts is not None:
+            sources = with_prompts(sources, texts)
         naming = naming_of(
             names,
             selection=selection,
             sidecar_prompts=sidecar_prompts,
             image_column=image_column,
+            texts=texts,
             exact=exact,
         )
         resolved = resolve(settings)

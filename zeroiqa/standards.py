@@ -239,8 +239,9 @@ def check_prompts(standards: Iterable[Standard], images: Sequence[tuple[str, str
         if len(without) == len(images):
             raise UserError(
                 f"The standard {standard.name} compares images with their text prompts, and none of the "
-                f"{len(images)} images has one (the first is {printable(without[0])}); give the prompts in a "
-                "list with a column prompt or by --sidecar-prompts, or choose another standard."
+                f"{len(images)} images has one (the first is {printable(without[0])}); give the prompts by "
+                "--prompts FILE, in a list with a column prompt or by --sidecar-prompts, or choose another "
+                "standard."
             )
         return (
             f"{len(without)} of {len(images)} images have no text prompt (the first is "

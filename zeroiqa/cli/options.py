@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import click
@@ -39,9 +40,19 @@ def standards_option(command: Command) -> Command:
 
 
 def sidecar_option(command: Command) -> Command:
-    """Where text prompts may come from."""
+    """Whether text prompts lie beside the images."""
     return click.option(
         "--sidecar-prompts", is_flag=True, help="Read photo.txt beside photo.png as its text prompt."
+    )(command)
+
+
+def prompts_option(command: Command) -> Command:
+    """A file with text prompts."""
+    return click.option(
+        "--prompts",
+        type=click.Path(path_type=Path),
+        help="Text prompts of the images: a table with a column image and a column prompt (or caption, text "
+        "...), or a text file with a line for each image, in their order.",
     )(command)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zeroiqa.baselines import PYIQA, find_measured, find_variant
 from zeroiqa.baselines.measure import Measured, build_measure
 from zeroiqa.errors import ImageError, UserError
+from zeroiqa.raters.able import advice
 from zeroiqa.raters.entry import LOWER_IS_BETTER
 from zeroiqa.types import Rating
 from zeroiqa.weights.options import ModelOptions
@@ -63,7 +64,8 @@ class BaselineRater:
         if standard.aspect != self._aspect:
             raise UserError(
                 f"The baseline {self._key} measures {self._aspect}, but the standard {standard.name} has the "
-                f"aspect {standard.aspect}; choose a standard for {self._aspect} or another baseline."
+                f"aspect {standard.aspect}; choose a standard for {self._aspect}, or else: "
+                f"{advice(standard.aspect)}."
             )
         if standard.comparison is not None:
             raise UserError(

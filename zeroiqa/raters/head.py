@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zeroiqa.errors import ImageError, UserError
 from zeroiqa.heads.predictions import Prediction
 from zeroiqa.heads.registry import find_head
+from zeroiqa.raters.able import advice
 from zeroiqa.types import Image, Rating
 from zeroiqa.weights.options import ModelOptions
 
@@ -61,7 +62,8 @@ class HeadRater:
         if standard.aspect != self._aspect:
             raise UserError(
                 f"The head {self._name} rates {self._aspect}, but the standard {standard.name} has the "
-                f"aspect {standard.aspect}; choose a standard for {self._aspect} or another head."
+                f"aspect {standard.aspect}; choose a standard for {self._aspect}, or else: "
+                f"{advice(standard.aspect)}."
             )
         if standard.comparison is not None:
             raise UserError(

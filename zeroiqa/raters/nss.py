@@ -29,6 +29,7 @@ from zeroiqa.nss.faults import find_faults
 from zeroiqa.nss.measures import Measures, measure
 from zeroiqa.nss.naturalness import MODEL_FILE, load_model
 from zeroiqa.nss.planes import mirrored, mirrored_mask
+from zeroiqa.raters.able import advice
 from zeroiqa.types import Rating
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class NssRater:
         if standard.aspect != "quality" or standard.kind in ("float", "preference", "comparison"):
             raise UserError(
                 f"The rater nss rates quality on levels, but the standard {standard.name} has the aspect "
-                f"{standard.aspect} and the kind {standard.kind}; choose quality-word-7 or another rater."
+                f"{standard.aspect} and the kind {standard.kind}; {advice(standard.aspect)}."
             )
 
     def rate(self, views: Sequence[View], standards: Sequence[Standard]) -> list[list[Rating | None]]:

@@ -14,10 +14,8 @@ from zeroiqa.cli.commands.head_names import CommandWithList, LazyChoice, dimensi
 from zeroiqa.cli.commands.head_train import train_head
 from zeroiqa.cli.job import Job, existing_run, job_options, output_option
 from zeroiqa.cli.options import device_options, given, image_options, pickle_option, selection_options
-from zeroiqa.errors import UserError, printable
-from zeroiqa.files.damage import reason, stumbles
+from zeroiqa.errors import UserError
 from zeroiqa.files.storage import Location
-from zeroiqa.files.text import decode_text
 
 if TYPE_CHECKING:
     from zeroiqa.images.ref import ImageRef
@@ -46,8 +44,8 @@ head.add_command(train_head)
 @click.option(
     "--prompts",
     type=click.Path(path_type=Path),
-    help="For correspondence: a text file with a line for each image, in their order; or give the images "
-    "by a list with a column prompt.",
+    help="For correspondence: a table with a column image and a column prompt, or a text file with a "
+    "line for each image, in their order; or give the images by a list with a column prompt.",
 )
 @click.option("--questions", type=click.Path(path_type=Path), help="For qa: the same with questions.")
 @click.option(
@@ -139,8 +137,10 @@ def _with_texts(sources: list[ImageRef], file: Path | None, name: str) -> list[I
     Raises:
         UserError: the file does not fit, or no image has a text at all.
     """
+    from zeroiqa.images.prompts import with_prompts
+
     if file is not None:
-        sources = _with_lines(sources, file)
+        sources = with_prompts(sources, file)
     option = _text_of(name)
     if option and not any(source.prompt for source in sources):
         raise UserError(
@@ -155,21 +155,3 @@ def _text_of(name: str) -> str | None:
     from zeroiqa.heads.registry import find_head
 
     return find_head(name).dimension.text
-
-
-def _with_lines(sources: list[ImageRef], file: Path) -> list[ImageRef]:
-    """The images with the lines of a file, which are stripped as the published code does it."""
-    shown = printable(str(file))
-    try:
-        text = decode_text(file.read_bytes(), strict=True)
-    except stumbles() as error:
-        raise UserError(f"{shown} cannot be read ({reason(error)}); name a text file in UTF-8.") from error
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if len(lines) != len(sources):
-        raise UserError(
-            f"{shown} has {len(lines)} lines for {len(sources)} images; one line for each image is needed, "
-            "in the order in which the images are found."
-        )
-    return [source._replace(prompt=line.strip() or None) for source, line in zip(sources, lines, strict=True)]

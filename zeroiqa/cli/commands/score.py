@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from zeroiqa.cli.method import method_options
 from zeroiqa.cli.methods import methods_of, places_of
 from zeroiqa.cli.options import (
     given,
+    prompts_option,
     scale_option,
     selection_options,
     setting,
@@ -56,6 +58,7 @@ ABOUT_REGIONS = frozenset((
 @scale_option
 @selection_options
 @sidecar_option
+@prompts_option
 @tables_options
 @job_options
 def score(
@@ -63,6 +66,7 @@ def score(
     output: Location | None,
     preset: str | None,
     sidecar_prompts: bool,
+    prompts: Path | None,
     back: TablesBack,
     selection: Selection,
     job: Job,
@@ -83,6 +87,7 @@ def score(
     that; scores.csv stays by the run's own.
     """
     from zeroiqa.images.find import find_images
+    from zeroiqa.images.prompts import with_prompts
     from zeroiqa.runs.naming import naming_of
     from zeroiqa.settings import DEFAULT_PRESET
 
@@ -100,12 +105,15 @@ def score(
             image_column=back.image_column,
             tables=tables,
         )
+        if prompts is not None:
+            sources = with_prompts(sources, prompts)
         back = replace(back, tables=tables)
         naming = naming_of(
             paths,
             selection=selection,
             sidecar_prompts=sidecar_prompts,
             image_column=back.image_column,
+            texts=prompts,
             exact=job.exact,
         )
         for name, settings in methods.items():
@@ -114,7 +122,7 @@ def score(
             job.begin(paths, places[name], settings, sources, preset, naming, _about_regions(choices), back)
     else:
         choices |= {"preset": preset, "sidecar_prompts": sidecar_prompts or None, **asdict(selection)}
-        choices |= {"image_column": back.image_column, "tables": back.output}
+        choices |= {"prompts": prompts, "image_column": back.image_column, "tables": back.output}
         run, settings = existing_run(output, given(**choices))
         if choices["device"] is not None:
             job.check_device([settings])
