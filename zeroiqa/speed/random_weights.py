@@ -5,6 +5,8 @@ That is how a GPU is measured where nothing can be downloaded. Ratings of such a
 
 from __future__ import annotations
 
+import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,62 +24,14 @@ if TYPE_CHECKING:
     from zeroiqa.weights.options import ModelOptions
 
 
-def _owl3(version: str) -> dict[str, Any]:
-    """config.json of mPLUG/mPLUG-Owl3-7B-240728 or -241101, which differ in three sizes."""
-    early = version == "240728"
-    return {
-        "model_type": "mplugowl3",
-        "version": version,
-        "hidden_size": 3584,
-        "intermediate_size": 18944,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-        "vocab_size": 151851 if early else 151651,
-        "hyper_layers": [1, 9, 17, 25] if early else [7, 15, 23, 26],
-        "rope_theta": 1e6,
-        "vision_config": {
-            "hidden_size": 1152,
-            "intermediate_size": 4304,
-            "num_hidden_layers": 27,
-            "num_attention_heads": 16,
-            "image_size": 384 if early else 378,
-            "patch_size": 14,
-        },
-    }
+def _read() -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    text = (resources.files("zeroiqa.speed") / "geometries.toml").read_text(encoding="utf-8")
+    found = tomllib.loads(text)
+    return found, {name: float(geometry.pop("weights")) for name, geometry in found.items()}
 
 
-GEOMETRIES: dict[str, dict[str, Any]] = {
-    "qwen2.5-vl-7b": {  # config.json of Qwen/Qwen2.5-VL-7B-Instruct
-        "text_config": {
-            "hidden_size": 3584,
-            "intermediate_size": 18944,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 28,
-            "num_key_value_heads": 4,
-            "vocab_size": 152064,
-            "max_position_embeddings": 128000,
-            "rms_norm_eps": 1e-6,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
-        },
-        "vision_config": {
-            "depth": 32,
-            "hidden_size": 1280,
-            "intermediate_size": 3420,
-            "num_heads": 16,
-            "out_hidden_size": 3584,
-            "patch_size": 14,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "window_size": 112,
-            "fullatt_block_indexes": [7, 15, 23, 31],
-            "tokens_per_second": 2,
-        },
-        "tie_word_embeddings": False,
-    },
-    **{f"mplug-owl3-{version}": _owl3(version) for version in ("240728", "241101")},
-}
-"""Models that can be built from nothing: name -> config."""
+GEOMETRIES, WEIGHTS = _read()
+"""Models that can be built from nothing: name -> config; and name -> billions of weights."""
 
 PIXELS = (56 * 56, 16384 * 28 * 28)
 """Least and most pixels of a picture as Qwen's processor gives it to the model."""
@@ -110,8 +64,11 @@ def read_parts(name: str) -> tuple[Any, Any]:
         UserError: the files are not there.
     """
     if name in GEOMETRIES:
-        geometry = GEOMETRIES[name]
-        return mplug_owl3(geometry) if is_native(geometry.get("model_type", "")) else qwen2_5_vl(geometry)
+        geometry = dict(GEOMETRIES[name])
+        if is_native(family := str(geometry.get("model_type", ""))):
+            return mplug_owl3(geometry)
+        geometry.pop("model_type", None)
+        return idefics3(geometry) if family == "idefics3" else qwen2_5_vl(geometry)
     from transformers import AutoConfig, AutoProcessor
 
     repo, revision = resolve_model(name)
@@ -230,6 +187,46 @@ def qwen2_5_vl(geometry: dict[str, Any]) -> tuple[Any, Any]:
         chat_template=_TEMPLATE,
     )
     return Qwen2_5_VLConfig(**{**geometry, "text_config": text}, **ids), processor
+
+
+_TILES = 4
+"""A picture is scaled so that its longer side has so many tiles, as the processors of SmolVLM do."""
+_IDEFICS = (
+    *("<|endoftext|>", "<|im_end|>", "<|im_start|>", "<fake_token_around_image>", "<image>"),
+    *("<end_of_utterance>", "<global-img>"),
+    *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
+)
+_TURNS = (
+    "<|im_start|>{% for message in messages %}{{ message.role | capitalize }}"
+    "{% if message.content[0].type == 'image' %}:{% else %}: {% endif %}"
+    "{% for part in message.content %}{% if part.type == 'text' %}{{ part.text }}"
+    "{% elif part.type == 'image' %}<image>{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+def idefics3(geometry: dict[str, Any]) -> tuple[Any, Any]:
+    """Config and processor of an Idefics 3 of any size, such as SmolVLM, with a tokenizer as `qwen2_5_vl`."""
+    from transformers import Idefics3Config, Idefics3ImageProcessor, Idefics3Processor
+
+    tokenizer, vision = _tokenizer(_IDEFICS), geometry["vision_config"]
+    side = vision["image_size"]
+    pad = tokenizer.pad_token_id
+    sizes: dict[str, Any] = {
+        **geometry,
+        "text_config": {**geometry["text_config"], "pad_token_id": pad},
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "pad_token_id": pad,
+    }
+    processor = Idefics3Processor(
+        image_processor=Idefics3ImageProcessor(
+            size={"longest_edge": _TILES * side}, max_image_size={"longest_edge": side}
+        ),
+        tokenizer=tokenizer,
+        image_seq_len=(side // vision["patch_size"] // geometry["scale_factor"]) ** 2,
+        chat_template=_TURNS,
+    )
+    return Idefics3Config(**sizes), processor
 
 
 def mplug_owl3(geometry: dict[str, Any]) -> tuple[Any, Any]:
