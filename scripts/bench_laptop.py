@@ -2,10 +2,11 @@
 
     python scripts/bench_laptop.py [MODEL ...] [--rounds 3] [--output results/bench/laptop.json]
 
-Each model of at most 3 billion weights (all that have sizes in zeroiqa/speed/geometries.toml, if none is named)
-is measured in a process of its own, in bfloat16 and in float32, on one photo seen whole; the types take turns. A process is `zeroiqa bench --random-weights`, which needs no file of
-the model; its peak memory counts. What larger models would take is computed, from the matrix products that a
-view of theirs needs and the speed that the largest measured model reached, and marked as such.
+Each model of at most 3 billion weights (all that have sizes in speed/geometries.toml, if none is named)
+is measured in a process of its own, in bfloat16 and in float32, on one photo seen whole; the types take
+turns. A process is `zeroiqa bench --random-weights`, which needs no file of the model; its peak memory
+counts. What larger models would take is computed, from the matrix products that a view of theirs needs
+and the speed that the largest measured model reached, and marked as such.
 """
 
 from __future__ import annotations

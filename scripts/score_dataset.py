@@ -9,9 +9,9 @@
 
     uv run scripts/score_dataset.py IN OUT [--split train] [--preset embedded] [--image-column image]
 
-IN is a name of the Hugging Face hub, a folder of Parquet files or of images, a .parquet, .csv or .jsonl file, or
-a folder that `save_to_disk` wrote. OUT is a folder for `save_to_disk`, a .parquet file, or with --push a name of
-the hub. The images stay as they are stored: none is decoded and encoded again.
+IN is a name of the Hugging Face hub, a folder of Parquet files or of images, a .parquet, .csv or .jsonl
+file, or a folder that `save_to_disk` wrote. OUT is a folder for `save_to_disk`, a .parquet file, or with
+--push a name of the hub. The images stay as they are stored: none is decoded and encoded again.
 """
 
 from __future__ import annotations

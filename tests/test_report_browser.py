@@ -11,7 +11,7 @@ import pytest
 
 from tests import browser as chromium
 from tests.command import zeroiqa
-from tests.pagedata import HOSTILE, RATED, block, column, scored
+from tests.pagedata import HOSTILE, RATED, block, column, draw, scored
 from zeroiqa.report import make
 
 if TYPE_CHECKING:
@@ -299,3 +299,25 @@ def test_a_wide_table_of_many_raters_is_scrolled_by_keys(browser: Chrome, tmp_pa
     moved = "new Promise((done) => setTimeout(() => done(document.querySelector('.scroll').scrollLeft), 300))"
     assert browser.execute_script(f"return {moved}") > 0
     assert texts(browser, "#viewer-name") == name
+
+
+def test_pairs_of_two_folders_are_seen_side_by_side(browser: Chrome, tmp_path: Path) -> None:
+    for number in range(8):
+        draw(tmp_path / f"b/{number}.png", number)
+        if number < 7:
+            draw(tmp_path / f"a/{number}.png", number + 9)
+    for name in ("a", "b"):
+        assert zeroiqa(tmp_path, "score", name, "-o", f"run-{name}", "--rater", "fake").returncode == 0
+    done = zeroiqa(tmp_path, "report", "run-a", "run-b", "-o", "pairs.html")
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "Mean score of A, run-a:",
+        "Within 7 pairs by name, B is better by",
+        "1 images of run-b are",
+    ):
+        assert part in done.stderr, done.stderr
+    chromium.visit(browser, tmp_path / "pairs.html")
+    browser.execute_script("document.querySelector('.card').focus()")
+    press(browser, "\n")
+    assert texts(browser, "figure.other figcaption")[0].startswith("B: b/")
+    assert find(browser, "figure.other img").size["width"] > 0

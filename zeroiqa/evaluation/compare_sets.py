@@ -79,6 +79,20 @@ class SetComparison:
     def _shown(self, scores: Sequence[float]) -> list[float]:
         return [-score for score in scores] if self.lower_is_better else list(scores)
 
+    def sentences(self) -> Iterator[str]:
+        """The numbers for people, in sentences."""
+        a, b = (_text(found, 2) for found in self.means)
+        better = _text(self.difference, 2)
+        yield f"Mean score of A, {self.a.name}: {a}; of B, {self.b.name}: {b} (95 % intervals)."
+        if self.pairs.pairs:
+            wins, ties, losses = self.pairs.counts
+            p = "" if self.pairs.p is None else f"; p {_p(self.pairs.p)} (Wilcoxon's signed ranks)"
+            yield (
+                f"Within {len(self.pairs.pairs)} pairs by {self.pairs.by}, B is better by {better}: it wins "
+                f"{wins}, loses {losses}, and {ties} are equal, a rate of {_text(self.pairs.win_rate, 2)}{p}."
+            )
+        yield from self._notes()
+
     def report(self, decimals: int | None = None) -> Report:
         """The numbers, and the tables in which people read them."""
         digits = 3 if decimals is None else decimals
@@ -250,21 +264,20 @@ def _scored(run: Run, name: str, label: str) -> ScoredSet:
     found = [each for each in iter_scored(run) if not each.score.gone]
     if not found:
         raise UserError(f"{printable(str(run.folder))} has no scores yet; give its command again.")
-    shared = _shared([each.planned.ref.name for each in found])
-    for each in found:
+    paths = below_shared([each.planned.ref.name for each in found])
+    for each, path in zip(found, paths, strict=True):
         score = each.score.scores.get(label)
         if each.score.error is not None or score is None:
             errors += 1
             continue
-        path = each.planned.ref.name.replace(os.sep, "/").removeprefix(shared)
         images.append(ScoredImage(path, sign * score.score, each.planned.ref.prompt))
     if not images:
         raise UserError(f"None of the {len(found)} images of {printable(str(run.folder))} has a score.")
     return ScoredSet(name, tuple(images), errors)
 
 
-def _shared(paths: Sequence[str]) -> str:
-    """The folder that all paths are in, with a slash at its end."""
+def below_shared(paths: Sequence[str]) -> list[str]:
+    """The paths below the deepest folder that all of them are in, with "/"."""
     folders = [PurePosixPath(path.replace(os.sep, "/")).parent.parts for path in paths]
     shared = folders[0]
     for parts in folders[1:]:
@@ -273,7 +286,8 @@ def _shared(paths: Sequence[str]) -> str:
             same += 1
         shared = shared[:same]
     folder = str(PurePosixPath(*shared)) if shared else ""
-    return f"{folder.rstrip('/')}/" if folder else ""
+    start = f"{folder.rstrip('/')}/" if folder else ""
+    return [path.replace(os.sep, "/").removeprefix(start) for path in paths]
 
 
 def _example(side: ScoredSet, by: PairBy) -> str:

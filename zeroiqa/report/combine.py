@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zeroiqa.errors import UserError, printable
+from zeroiqa.evaluation.compare_sets import ScoredSet, SetComparison, below_shared
+from zeroiqa.evaluation.sets import ScoredImage, pair
 from zeroiqa.reasons import REASONS
 from zeroiqa.report.places import absolute
 from zeroiqa.report.rows import SCORE, Column, Row, coded, columns, decimals
 
 if TYPE_CHECKING:
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.report.opinions import Opinions
     from zeroiqa.report.read_run import Read
 
@@ -31,6 +34,8 @@ class Table:
     """Of each row, its place in each run."""
     opinions: Opinions | None = None
     notes: list[str] = field(default_factory=list)
+    partners: Sequence[ImageRef] = ()
+    """The other image of each row, where two runs are of other images; empty where they are of the same."""
 
     def details(self, place: int) -> list[Any]:
         """What an opened image shows of each run."""
@@ -138,12 +143,17 @@ def combined(runs: Sequence[Read], opinions: Opinions | None) -> Table:
     second = others[0]
     there = {absolute(row.ref): place for place, row in enumerate(second.rows)}
     places = [(place, there[path]) for place, row in enumerate(rows) if (path := absolute(row.ref)) in there]
+    partners: list[ImageRef] = []
     if not places:
-        raise UserError(
-            f"{first.name} and {second.name} have no image in common, by their paths (such as "
-            f"{printable(absolute(rows[0].ref))} and {printable(absolute(second.rows[0].ref))}); give runs "
-            "of the same images."
-        )
+        places, said = _paired(first, second)
+        if not places:
+            raise UserError(
+                f"{first.name} and {second.name} have no image in common, by their paths (such as "
+                f"{printable(absolute(rows[0].ref))} and {printable(absolute(second.rows[0].ref))}), and no "
+                "pair by name or text prompt; give runs of the same images, or of pairs."
+            )
+        notes += said
+        partners = [second.rows[b].ref for _, b in places]
     notes += _alone(first, second, len(places))
     one_scale = comparable(first, second)
     if not one_scale:
@@ -151,7 +161,30 @@ def combined(runs: Sequence[Read], opinions: Opinions | None) -> Table:
             f"Scores of {first.name} and {second.name} are not of one scale: there is no difference."
         )
     both = [_beside(rows[a], second.rows[b], one_scale) for a, b in places]
-    return Table(runs, both, places, opinions, notes)
+    return Table(runs, both, places, opinions, notes, partners)
+
+
+def _paired(first: Read, second: Read) -> tuple[list[tuple[int, int]], list[str]]:
+    """The places of images that are pairs by name or prompt, and sentences on what these say."""
+    sets, places = [], []
+    for each in (first, second):
+        sign = -1 if each.run.lower_is_better else 1
+        paths = below_shared([row.path for row in each.rows])
+        scored = {
+            path: (place, ScoredImage(path, sign * row.numbers[SCORE], row.ref.prompt))
+            for place, (row, path) in enumerate(zip(each.rows, paths, strict=True))
+            if row.status == "ok" and SCORE in row.numbers
+        }
+        images = tuple(image for _, image in scored.values())
+        if not images:
+            return [], []
+        sets.append(ScoredSet(each.name, images, len(each.rows) - len(images)))
+        places.append({path: place for path, (place, _) in scored.items()})
+    pairs = pair(sets[0].images, sets[1].images)
+    found = [(places[0][each.path_a], places[1][each.path_b]) for each in pairs.pairs]
+    if not found or not comparable(first, second):
+        return found, []
+    return found, list(SetComparison(sets[0], sets[1], pairs, first.run.lower_is_better).sentences())
 
 
 def _alone(first: Read, second: Read, common: int) -> Iterator[str]:

@@ -26,6 +26,7 @@ from zeroiqa.runs.remarks import counted
 
 if TYPE_CHECKING:
     from zeroiqa.files.storage import Location
+    from zeroiqa.images.ref import ImageRef
     from zeroiqa.runs import Run
 
 Progress: TypeAlias = Callable[..., AbstractContextManager[Callable[[int], None]]]
@@ -87,11 +88,13 @@ def make_report(folders: Sequence[Location], path: Path, choices: Choices, progr
     table = combined(found, opinions)
     notes = [*table.notes, *_without_pictures(table, with_pictures)]
     notes += _make_regions(table, choices, with_pictures, progress)
-    pictures = _pictures(table, progress) if with_pictures else []
-    notes += _missing(pictures)
+    shown = [row.ref if row.status == "ok" else None for row in table.rows]
+    pictures = _pictures(table, shown, progress) if with_pictures else []
+    partners = _pictures(table, table.partners, progress) if with_pictures and table.partners else []
+    notes += _missing([*pictures, *partners])
     with replaced(path) as file:
         for piece in page.rendered(
-            _header(table, notes), _data(table, path, pictures), _blocks(table, pictures)
+            _header(table, notes), _data(table, path, pictures), _blocks(table, pictures, partners)
         ):
             file.write(piece.encode())
         size = file.tell()
@@ -182,7 +185,8 @@ def _make(found: Read, count: int, progress: Progress) -> tuple[int, int, int]:
     return len(chosen), sum(score is not None for score in scores) - len(chosen), made
 
 
-def _pictures(table: Table, progress: Progress) -> list[Picture]:
+def _pictures(table: Table, refs: Sequence[ImageRef | None], progress: Progress) -> list[Picture]:
+    """A picture of each image of a table; None has none, for the reason that its status gives."""
     from zeroiqa.images.decode import DecodePolicy, parse_colour
     from zeroiqa.images.decoder import Decoder
 
@@ -192,14 +196,14 @@ def _pictures(table: Table, progress: Progress) -> list[Picture]:
     pictures = []
     with (
         progress(len(table.rows), 0, doing="making pictures") as advance,
-        studio.pictures([row.ref if row.status == "ok" else None for row in table.rows]) as found,
+        studio.pictures(list(refs)) as found,
     ):
         for picture in found:
             pictures.append(picture)
             advance(1)
     return [
-        picture if row.status == "ok" else Picture(why_not=row.status)
-        for row, picture in zip(table.rows, pictures, strict=True)
+        picture if ref is not None else Picture(why_not=row.status)
+        for ref, row, picture in zip(refs, table.rows, pictures, strict=True)
     ]
 
 
@@ -241,14 +245,18 @@ def _data(table: Table, path: Path, pictures: Sequence[Picture]) -> dict[str, An
     return {
         **table.data(),
         "links": [link(row.ref, path) for row in table.rows],
+        "others": [[ref.name, link(ref, path)] for ref in table.partners],
         "chunk": _CHUNK if pictures else 0,
         "details": bool(pictures),
     }
 
 
-def _blocks(table: Table, pictures: Sequence[Picture]) -> Iterator[tuple[str, Any]]:
+def _blocks(
+    table: Table, pictures: Sequence[Picture], partners: Sequence[Picture]
+) -> Iterator[tuple[str, Any]]:
     for first in range(0, len(pictures), _CHUNK):
         thumbnails = [each.thumbnail or [each.why_not] for each in pictures[first : first + _CHUNK]]
         yield f"thumbnails-{first // _CHUNK}", thumbnails
     for place, picture in enumerate(pictures):
-        yield f"image-{place}", {"preview": picture.preview, "runs": table.details(place)}
+        other = {"other": partners[place].preview or partners[place].thumbnail} if partners else {}
+        yield f"image-{place}", {"preview": picture.preview, "runs": table.details(place), **other}

@@ -54,13 +54,20 @@ function fill(row) {
       } }, "Regions") : null,
       original ? el("a", { href: original, id: "original" }, "original") : null,
       button("close", "Close (Escape)", "✕", () => viewer.close())),
-    el("div", { class: "stage" }, stage(row, found, detail)),
+    el("div", { class: "stage" }, stage(row, found, detail), partner(row, found)),
     el("aside", { class: "side", "aria-label": "Why this score" }, side(row, found, detail, run))));
   reachable();
 }
 /** A wide table of many raters is scrolled by keys once it has the focus. */
 function reachable() {
   for (const part of viewer.querySelectorAll(".scroll")) part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
+}
+/** The other image of a pair, where the two runs are of other images. */
+function partner(row, found) {
+  const [path, address] = data.others?.[row] ?? [];
+  if (!path) return null;
+  const picture = found?.other ? el("img", { src: webp(found.other), alt: `B: ${base(path)}` }) : el("p", {}, "no picture");
+  return el("figure", { class: "other" }, picture, el("figcaption", {}, "B: ", address ? el("a", { href: address }, el("bdi", {}, path)) : el("bdi", {}, path)));
 }
 function stage(row, found, detail) {
   const size = [columns.get("width")?.values[row], columns.get("height")?.values[row]], thumb = data.details ? thumbnail(row) : null;
