@@ -2,9 +2,9 @@
 
     python scripts/smoke.py /usr/bin/python3.12 /usr/bin/python3.13
 
-For each interpreter: a new virtual environment, `pip install -c constraints.txt .[report]`, then sample photos
-are scored, a data frame and an Arrow table come back with equal scores, and a report is made. The first thing
-that fails ends it.
+For each interpreter: a new virtual environment, `pip install -c constraints.txt .[report]`, then photos
+are scored, a data frame and an Arrow table come back with equal scores, and a report is made. What
+fails first ends it.
 """
 
 from __future__ import annotations
