@@ -30,7 +30,7 @@ from zeroiqa.weights.cards import model_cards
 
 MOST = 3.0
 """Billions of weights of a model that is measured."""
-TYPES = ("bfloat16", "float32")
+TYPES = ("float32", "bfloat16")
 MEASURE = """
 import json, resource, sys, time
 from zeroiqa.raters.chat import ChatRater
