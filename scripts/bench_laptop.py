@@ -62,11 +62,11 @@ def measure(name: str, dtype: str) -> dict[str, Any]:
     return found
 
 
-def measured(name: str, rounds: int) -> dict[str, Any]:
-    """Both types in turns; medians."""
-    records: dict[str, list[dict[str, Any]]] = {dtype: [] for dtype in TYPES}
+def measured(name: str, rounds: int, types: list[str]) -> dict[str, Any]:
+    """The types in turns; medians."""
+    records: dict[str, list[dict[str, Any]]] = {dtype: [] for dtype in types}
     for _ in range(rounds):
-        for dtype in TYPES:
+        for dtype in types:
             records[dtype].append(measure(name, dtype))
             print(name, dtype, f"{records[dtype][-1]['seconds']:.1f} s", file=sys.stderr)
     return {
@@ -81,27 +81,58 @@ def measured(name: str, rounds: int) -> dict[str, Any]:
     }
 
 
+PRODUCT = """
+import json, sys, time, torch
+torch.set_num_threads(1)
+best = {}
+for name in sys.argv[1:] * 3:
+    values = torch.randn(1024, 768).to(getattr(torch, name))
+    layer = torch.nn.Linear(768, 3072).to(values.dtype)
+    with torch.no_grad():
+        layer(values)
+        for _ in range(8):
+            begun = time.perf_counter()
+            layer(values)
+            best[name] = min(best.get(name, 9.0), time.perf_counter() - begun)
+print(json.dumps({name: round(2 * 1024 * 768 * 3072 / seconds / 1e9, 1) for name, seconds in best.items()}))
+"""
+
+
+def products() -> dict[str, float]:
+    """GFLOP/s of one core at a matrix product of SigLIP's size, by type; the types take turns."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRODUCT, *TYPES], stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     small = sorted((name for name, weights in WEIGHTS.items() if weights <= MOST), key=WEIGHTS.__getitem__)
     parser.add_argument("models", nargs="*", metavar="MODEL", choices=[[], *small], help=", ".join(small))
+    parser.add_argument(
+        "--types", nargs="+", choices=TYPES, default=list(TYPES), help="the others are left out"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/bench/laptop.json"))
     arguments = parser.parse_args()
     small = [name for name in small if name in arguments.models or not arguments.models]
-    found = {name: measured(name, arguments.rounds) for name in small}
+    found = {name: measured(name, arguments.rounds, arguments.types) for name in small}
     largest = found[small[-1]]
     computed = {
         name: {
-            dtype: {"seconds": round(card.tflop_per_view / largest[dtype]["TFLOP/s"], 1)} for dtype in TYPES
+            dtype: {"seconds": round(card.tflop_per_view / largest[dtype]["TFLOP/s"], 1)}
+            for dtype in arguments.types
         }
         | {"TFLOP of a view": card.tflop_per_view}
         for name, card in model_cards().items()
         if card.tflop_per_view is not None and name not in found
     }
     result = {
+        "GFLOP/s of one core at a matrix product": products(),
         "measured": found,
         "computed, not measured": computed,
         "manifest": {
