@@ -3,10 +3,10 @@
     python scripts/bench_laptop.py [MODEL ...] [--rounds 3] [--output results/bench/laptop.json]
 
 Each model of at most 3 billion weights (all that have sizes in speed/geometries.toml, if none is named)
-is measured in a process of its own, in bfloat16 and in float32, on one photo seen whole; the types take
-turns. A process is `zeroiqa bench --random-weights`, which needs no file of the model; its peak memory
-counts. What larger models would take is computed, from the matrix products that a view of theirs needs
-and the speed that the largest measured model reached, and marked as such.
+is measured in a process of its own, in bfloat16 and in float32, on the first photo that it rates, of 9
+megapixels and seen whole; the types take turns. No file of the model is needed. What larger models would
+take is computed, from the matrix products that a view of theirs needs and the speed that the largest
+measured model reached, and marked as such.
 """
 
 from __future__ import annotations
@@ -30,24 +30,36 @@ from zeroiqa.weights.cards import model_cards
 
 MOST = 3.0
 """Billions of weights of a model that is measured."""
-TYPES = ("bfloat16", "float32")
+TYPES = ("float32", "bfloat16")
 MEASURE = """
-import resource, subprocess, sys
-done = subprocess.run([sys.executable, "-m", "zeroiqa", *sys.argv[1:]], capture_output=True, text=True)
-sys.stderr.write(done.stderr)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-print(done.stdout)
-sys.exit(done.returncode)
+import json, resource, sys, time
+from zeroiqa.raters.chat import ChatRater
+from zeroiqa.speed.benchmark import make_views
+from zeroiqa.speed.meter import Meter
+from zeroiqa.speed.flops import count_flops, read_geometry
+from zeroiqa.speed.random_weights import load_random
+from zeroiqa.standards import load_standard
+from zeroiqa.weights.options import ModelOptions
+loaded = load_random(sys.argv[1], ModelOptions(device="cpu", dtype=sys.argv[2]))
+rater, standard = ChatRater.of(loaded), load_standard("quality-word-7")
+[photo] = make_views(1, side=3000)
+geometry = read_geometry(loaded.model.config)
+with Meter(loaded.model, geometry.vision.patch) as meter:
+    begun = time.perf_counter()
+    rater.rate([photo], [standard])
+    seconds = time.perf_counter() - begun
+tflop = sum(count_flops(geometry, batch).total for batch in meter.counts()) / 1e12
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+print(json.dumps({"seconds": seconds, "tflop": tflop, "peak_gib": peak}))
 """
 
 
 def measure(name: str, dtype: str) -> dict[str, Any]:
-    """One process: what `zeroiqa bench` says of a photo, and the memory that it took."""
-    options = ["--random-weights", "--views", "1", "--rounds", "1", "--dtype", dtype, "--device", "cpu"]
-    command = [sys.executable, "-c", MEASURE, "bench", "--rater", name, *options, "--format", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    peak, record = done.stdout.split("\n", 1)
-    return {**json.loads(record), "peak_gib": int(peak) / 2**20}
+    """One process: the first photo that a new model rates, and the memory that it took."""
+    command = [sys.executable, "-c", MEASURE, name, dtype]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def measured(name: str, rounds: int) -> dict[str, Any]:
@@ -56,14 +68,14 @@ def measured(name: str, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for dtype in TYPES:
             records[dtype].append(measure(name, dtype))
-            print(name, dtype, f"{records[dtype][-1]['seconds'][0]:.1f} s", file=sys.stderr)
+            print(name, dtype, f"{records[dtype][-1]['seconds']:.1f} s", file=sys.stderr)
     return {
         dtype: {
-            "seconds": round(statistics.median(each["seconds"][0] for each in found), 2),
-            "all seconds": [round(each["seconds"][0], 2) for each in found],
+            "seconds": round(statistics.median(each["seconds"] for each in found), 1),
+            "all seconds": [round(each["seconds"], 1) for each in found],
             "peak GiB": round(max(each["peak_gib"] for each in found), 2),
-            "TFLOP of a view": round(found[0]["tflop_per_view"], 3),
-            "TFLOP/s": round(statistics.median(each["tflop_per_second"] for each in found), 4),
+            "TFLOP of a view": round(found[0]["tflop"], 2),
+            "TFLOP/s": round(statistics.median(each["tflop"] / each["seconds"] for each in found), 4),
         }
         for dtype, found in records.items()
     }
@@ -74,7 +86,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     small = sorted((name for name, weights in WEIGHTS.items() if weights <= MOST), key=WEIGHTS.__getitem__)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(small))
+    parser.add_argument("models", nargs="*", metavar="MODEL", choices=[[], *small], help=", ".join(small))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/bench/laptop.json"))
     arguments = parser.parse_args()
@@ -109,7 +121,10 @@ def main() -> None:
 
 def processor() -> str:
     """What the system calls it, and whether it multiplies bfloat16 itself."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    known = Path("/proc/cpuinfo")
+    if not known.exists():
+        return platform.processor() or platform.machine()
+    lines = known.read_text(encoding="utf-8").splitlines()
     named = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
     flags = next((line for line in lines if line.startswith("flags")), "")
     own = [flag for flag in ("avx512_bf16", "amx_bf16") if f" {flag}" in flags]

@@ -81,6 +81,13 @@ def test_nothing_in_common(here: Path) -> None:
         assert f"sharp and other have no common {by}" in done.stderr
 
 
+def test_none_says_nothing_of_names_and_options_of_databases_are_refused(here: Path) -> None:
+    done = command(here, "compare", "sharp", "soft", "--pair-by", "none", "--resamples", "0")
+    assert done.returncode == 0 and "No name" not in done.stdout and "bootstrap" not in done.stdout
+    done = command(here, "compare", "sharp", "soft", "--members", "--by-name")
+    assert (done.returncode, "--members, --by-name is of methods on databases" in done.stderr) == (2, True)
+
+
 def test_prompts_pair_what_generators_made(here: Path) -> None:
     for place, end in (("sharp", ".png"), ("soft", ".jpg")):
         for number, path in enumerate(sorted((here / place).glob(f"*{end}"))):

@@ -105,6 +105,13 @@ def test_prompts_pair_by_their_means() -> None:
     assert pair(a, b, "name").pairs == ()
 
 
+def test_one_name_by_chance_does_not_hide_the_prompts() -> None:
+    a = [*images([1, 2, 3], ["x", "y", "z"], end="a.png"), ScoredImage("logo.png", 4)]
+    b = [*images([2, 3, 4], ["x", "y", "z"], end="b.png"), ScoredImage("logo.png", 5)]
+    assert (pair(a, b).by, len(pair(a, b).pairs)) == ("prompt", 3)
+    assert len(pair(a, b, "name").pairs) == 1
+
+
 def test_few_pairs_have_no_test() -> None:
     few = pair(images([1.0] * 5), images([2.0] * 5))
     assert few.p is None

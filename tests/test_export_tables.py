@@ -108,6 +108,19 @@ def test_lines_of_json_come_back(tmp_path: Path) -> None:
     assert [row["score"] for row in found] == [SCORES[1], SCORES[0]]
 
 
+def test_json_that_is_one_document_cannot_come_back(tmp_path: Path) -> None:
+    (tmp_path / "l.jsonl").write_text(json.dumps([{"image": str(SAMPLES[0])}], indent=1))
+    done = command(tmp_path, "score", "l.jsonl", "-o", "o.jsonl")
+    assert (done.returncode, "has not one object on each line" in done.stderr) == (1, True)
+    assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_a_plain_list_has_no_columns_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text(f"{SAMPLES[0]}\n")
+    done = command(tmp_path, "score", "l.txt", "-o", "o.csv")
+    assert done.returncode == 0 and "columns alone" not in done.stderr
+
+
 def test_another_kind_of_file_has_our_columns_alone(tmp_path: Path) -> None:
     write(tmp_path / "t.parquet")
     done = command(tmp_path, "score", "t.parquet", "-o", "s.csv")

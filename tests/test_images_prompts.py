@@ -86,6 +86,7 @@ def test_score_takes_them_and_the_same_command_goes_on(here: Path) -> None:
     done = command(here, *line, "--prompts", "p.csv")
     assert done.returncode == 0, done.stderr
     assert "p.csv names 1 images that are not among those found" in done.stderr
+    assert "p.csv has no prompt for 1 of 2 images" in done.stderr
     assert "1 of 2 images have no text prompt" in done.stderr
     assert "Nothing was to do" in command(here, *line, "--prompts", "p.csv").stderr
     run = zeroiqa.run(

@@ -207,4 +207,4 @@ def test_a_broken_package_is_one_sentence_and_replaces_nothing(
         photos.parent, [[*score, "tinyrater", "-o", "one"], ["status", "one"], ["rescore", "one"]]
     )
     for done in (alone, status, evaluated):
-        assert done.code == 1 and "unknown rater 'tinyrater'" in done.err and "Traceback" not in done.err
+        assert done.code == 1 and "rater 'tinyrater'" in done.err and "Traceback" not in done.err

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.command import zeroiqa
@@ -136,6 +138,22 @@ def test_auto_joins_the_cluster_that_runs_here(cluster, folder):
     workers = {path.name.rpartition("-")[0] for path in (folder / "run" / "events").iterdir()}
     assert len(workers) >= 1
     assert len(list(Path(variables["RAY_TMPDIR"], "ray").glob("session_2*"))) == 1  # no other one was started
+
+
+def test_the_rows_of_tables_are_scored_on_a_cluster_and_come_back(cluster, folder):
+    address, variables = cluster
+    table = pa.table({"image": [path.read_bytes() for path in sorted((folder / "images").iterdir())]})
+    (folder / "hub").mkdir()
+    for part in range(2):
+        pq.write_table(table.slice(part * 11, 11), folder / f"hub/{part}.parquet", row_group_size=4)
+    places = [("run", "out", ("--ray", address)), ("whole", "here", ("--workers", "1"))]
+    for run, out, who in places:
+        done = score(folder, "hub", *OPTIONS[1:], "-o", run, "--tables", out, *who, **variables)
+        assert done.returncode == 0, done.stderr
+    for part in range(2):
+        found, expected = (pq.read_table(folder / out / f"{part}.parquet") for out in ("out", "here"))
+        assert found.equals(expected) and found.num_rows == (11, 10)[part]
+        assert found.select(["image"]).equals(table.slice(part * 11, 11))
 
 
 @pytest.mark.parametrize(

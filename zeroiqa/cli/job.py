@@ -113,7 +113,7 @@ class Job:
         if back is not None:
             back.check()
             returned = back.takes(file, paths)
-            if file is not None and back.tables and returned is None:
+            if file is not None and returned is None and back.may_come_back:
                 tell(f"{file} has our columns alone; --tables gives those of the tables that were read, too.")
             back = returned
         if (file is not None or back is not None) and (self.slice is not None or self.plan_only):

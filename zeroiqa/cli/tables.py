@@ -41,6 +41,13 @@ class TablesBack:
             option = "--tables" if self.output is not None else "--column-prefix"
             raise click.UsageError(f"{option} is of tables that come back, and none of PATHS is a table.")
 
+    @property
+    def may_come_back(self) -> bool:
+        """Whether any of the tables is of a kind that is written."""
+        from zeroiqa.export.table_files import comes_back
+
+        return any(map(comes_back, self.tables))
+
     def takes(self, file: Location | None, paths: Sequence[str]) -> TablesBack | None:
         """What comes back, where a file was named with -o; None where nothing does.
 

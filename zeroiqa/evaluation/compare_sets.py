@@ -61,6 +61,8 @@ class SetComparison:
     """Whether the scores themselves fall as quality rises: they are shown as they are, differences turned."""
     resamples: int = 1000
     top: int = 10
+    unpaired: bool = False
+    """Whether pairs were not looked for."""
 
     @cached_property
     def means(self) -> tuple[Interval, Interval]:
@@ -154,12 +156,14 @@ class SetComparison:
 
     def _notes(self) -> Iterator[str]:
         pairs = self.pairs
-        yield f"Intervals of means are of a bootstrap of {self.resamples:,} resamples over images or pairs."
+        if self.resamples:
+            yield f"Intervals of means: bootstrap of {self.resamples:,} resamples over images or pairs."
         for letter, side in zip("AB", (self.a, self.b), strict=True):
             if side.errors:
                 yield f"{side.errors} images of {letter} have no score and are left out."
         if not pairs.pairs:
-            yield "No name and no prompt is common to both, so no images are paired."
+            if not self.unpaired:
+                yield "No name and no prompt is common to both, so no images are paired."
             return
         if any(pairs.alone):
             yield f"In no pair: {pairs.alone[0]} images of A and {pairs.alone[1]} of B; the means have them."
@@ -208,7 +212,7 @@ def compare_sets(
         aspect: Which scores: of quality, authenticity or correspondence.
         standards: Whose scores, where the runs have several standards for the aspect.
         pair_by: What tells a pair: the "name" below each set's folder (with or without folders and suffix,
-            whichever pairs most), the text "prompt", or "none"; if left out, names, else prompts.
+            whichever pairs most), the text "prompt", or "none"; if left out, whichever pairs more images.
         resamples: Of the bootstraps; 0 for no intervals.
         top: How many of the pairs that differ most are shown.
 
@@ -232,7 +236,8 @@ def compare_sets(
             f"{printable(first.name)} and {printable(second.name)} have no common {pair_by}, such as "
             f"{_example(first, pair_by)} of the first; give --pair-by none, or leave it out."
         )
-    return SetComparison(first, second, pairs, runs[0].lower_is_better, resamples, top)
+    lower = runs[0].lower_is_better
+    return SetComparison(first, second, pairs, lower, resamples, top, unpaired=pair_by == "none")
 
 
 def _check_method(a: Run, b: Run) -> None:

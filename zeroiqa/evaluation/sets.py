@@ -142,13 +142,14 @@ def pair(a: Sequence[ScoredImage], b: Sequence[ScoredImage], by: PairBy | None =
     Args:
         a: The first set.
         b: The second one.
-        by: What tells a pair; None: the names where any fit, else the prompts where any do, else nothing.
+        by: What tells a pair; None: names or prompts, whichever pairs more images, names where both do.
     """
     found = [_by_name(a, b)] if by in (None, "name") else []
     if by in (None, "prompt"):
         found.append(_by_prompt(a, b))
     nothing = Pairs(by or "none", (), (len(a), len(b)))
-    return next((each for each in found if each.pairs), nothing)
+    best = min(found, key=lambda each: sum(each.alone), default=nothing)
+    return best if best.pairs else nothing
 
 
 def _by_name(a: Sequence[ScoredImage], b: Sequence[ScoredImage]) -> Pairs:

@@ -158,9 +158,14 @@ def _copy_lines(
     del prefix
     shown = printable(table)
     text = decoded(read_whole(location(table)), shown, strict=False)
-    records = [line for line in text.split("\n") if line.strip()]
-    for line, row in zip(records, rows, strict=True):
-        to.write(json_text({**json.loads(line), **dict.fromkeys(columns), **row}) + "\n")
+    for line in filter(str.strip, text.split("\n")):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise UserError(f"{shown} has not one object on each line, so it cannot come back; write it so.")
+        to.write(json_text({**record, **dict.fromkeys(columns), **next(rows)}) + "\n")
 
 
 @contextmanager

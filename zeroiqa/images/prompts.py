@@ -79,6 +79,10 @@ def _of_table(sources: Sequence[ImageRef], file: Path, shown: str) -> list[Image
     if not prompts:
         first = printable(next((cells[image] for cells in table.rows), "nothing"))
         raise UserError(f"{shown} has a prompt for none of the {len(sources)} images; it names {first}.")
+    if len(prompts) < len(sources):
+        _LOG.warning(
+            "%s has no prompt for %d of %d images.", shown, len(sources) - len(prompts), len(sources)
+        )
     if foreign:
         _LOG.warning("%s names %d images that are not among those found.", shown, foreign)
     return [

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @preset_option
 @raters_option
 @click.option("--pair-by", type=click.Choice(["name", "prompt", "none"]),
-              help="What tells the pairs of two sets.  [default: names, else prompts]")  # fmt: skip
+              help="What tells the pairs of two sets.  [default: whichever pairs more]")  # fmt: skip
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True,
               help="Of two sets: how many of the pairs that differ most are shown.")  # fmt: skip
 @device_options
@@ -107,6 +107,12 @@ def compare(
     from zeroiqa.runs import load_run
 
     if not (names or tables or files or published) and len(runs) == 2:
+        if ignored := [
+            name
+            for name, value in (("--members", members), ("--by-name", by_name), ("--lower-is-better", lower))
+            if value
+        ]:
+            raise click.UsageError(f"{', '.join(ignored)} is of methods on databases, not of two sets.")
         method = {"preset": preset, "raters": raters, "baselines": baselines, "aspect": aspect, **placed}
         sets = [scored_set(each, choice, image_seconds, standards=standards, **method) for each in runs]
         compared_sets = compare_sets(

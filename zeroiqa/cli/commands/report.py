@@ -61,8 +61,8 @@ def report(
 ) -> None:
     """Make a page to look at RUN: its scores, pictures, regions and what they add to each score.
 
-    The page is one file that works from the disk, without network. Given two runs of the same images, it
-    shows the scores of both and their difference.
+    The page is one file that works from the disk, without network. Given two runs of the same images, or of
+    images that are pairs by name or text prompt, it shows the scores of both and their difference.
     """
     if len(runs) > 2:
         raise click.UsageError(f"A report is of one run or of two, found {len(runs)}.")
