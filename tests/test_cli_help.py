@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.command import zeroiqa
 from zeroiqa.cli import cli
@@ -40,8 +43,8 @@ def help_of(name: str, *before: str) -> str:
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_nothing_is_wider_than_the_terminal_or_cut(name: str) -> None:
     text = help_of(name)
-    *_, examples = text.partition("\nExamples:\n")
-    assert not [line for line in text.removesuffix(examples).splitlines() if len(line) > WIDTH]
+    assert not [line for line in text.splitlines() if len(line) > WIDTH]
+    assert "\u2011" not in text
     assert not re.search(r"[a-z]\.\.\.$", text, re.MULTILINE)
 
 
@@ -75,8 +78,7 @@ def test_the_values_of_the_preset_are_shown(name: str, preset: str) -> None:
         value = getattr(settings, str(option.name))
         record = re.search(rf"^  {option.opts[0]}\b.*?(?=^  -|^$)", text, re.MULTILINE | re.DOTALL)
         assert record is not None, option.opts
-        in_one_line = re.sub(r"(?<=\w)-\s+", "-", record[0])
-        shown = re.search(rf"\[{preset}: ([^\]]*)\]", " ".join(in_one_line.split()))
+        shown = re.search(rf"\[{preset}: ([^\]]*)\]", " ".join(record[0].split()))
         if option.is_flag and not option.secondary_opts and value is False:
             continue
         assert shown is not None, option.opts
@@ -112,6 +114,64 @@ def test_examples_are_lines_that_the_program_takes(line: str) -> None:
     assert command.make_context(name, arguments, parent=context).args == []
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.parametrize("name", ["score", "head train", "segment"])
+def test_no_option_is_broken_at_a_hyphen(name: str, columns: int) -> None:
+    text = zeroiqa(Path(), *name.split(), "--help", COLUMNS=str(columns)).stdout
+    assert not re.search(r"\w-$", text, re.MULTILINE)
+
+
+NEED_MORE = ("verify photos", "qwen", "small", "lmm4lmm", "spaq --root", "http:")
+"""Words of examples that need weights, a server, a database or more than some seconds."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the examples run: photos, two folders, a run of a table and what people say of it."""
+    folder = tmp_path_factory.mktemp("examples")
+    random = np.random.default_rng(0)
+    names = [f"{number:02}.png" for number in range(14)]
+    for parent in ("photos", "A", "B"):
+        (folder / parent).mkdir()
+        for number, name in enumerate(names):
+            noise = random.normal(128, 4 + 3 * number, (64, 64, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(noise).save(folder / parent / name)
+    Image.open(folder / "photos" / names[-1]).save(folder / "photo.jpg")
+    rows = [f"photos/{name},{1 + number / 4}" for number, name in enumerate(names)]
+    (folder / "images.csv").write_text("\n".join(["image,mos", *rows, "photo.jpg,3"]))
+    for table in ("opinions.csv", "mine.csv"):
+        (folder / table).write_text("\n".join(["image,mos", *rows, "photo.jpg,3"]))
+    (folder / "good.txt").write_text("".join(f"photos/{name}\n" for name in names[:5]))
+    for run, options in (("run", ["--regions"]), ("other", ["--lambda", "1"])):
+        done = zeroiqa(folder, "score", "images.csv", "-o", run, "--workers", 1, *options)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for each in COMMANDS.values()
+        if isinstance(each, Command)
+        for line, _ in each.examples
+        if not any(word in line for word in NEED_MORE)
+    ],
+)
+def test_examples_that_need_no_weights_run(place: Path, tmp_path: Path, line: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(place, copy)
+    if line.startswith("select --undo"):
+        assert zeroiqa(copy, *shlex.split("select run --worst 3 --move bad")).returncode == 0
+    if line.startswith("score photos -o run"):
+        shutil.rmtree(copy / "run")
+    if "--calibration" in line:
+        assert zeroiqa(copy, *shlex.split("calibrate run --labels mine.csv -o mine.json")).returncode == 0
+    done = zeroiqa(copy, *shlex.split(line))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or done.stderr
+
+
 def test_commands_come_in_the_order_of_use_with_whole_summaries() -> None:
     text = help_of("")
     order = ["score", "report", "select", "status", "rescore", "evaluate", "compare", "models", "bench"]
@@ -130,6 +190,7 @@ def test_commands_come_in_the_order_of_use_with_whole_summaries() -> None:
         (["./report"], "zeroiqa score ./report"),
         (["*.png"], "zeroiqa score '*.png'"),
         (["s3://bucket/photos"], "zeroiqa score s3://bucket/photos"),
+        (["-"], "zeroiqa score -"),
     ],
 )
 def test_images_in_the_place_of_a_command_are_told_how_they_are_scored(
@@ -151,6 +212,22 @@ def test_a_folder_that_is_called_like_a_command_is_written_with_its_place(tmp_pa
     assert "`zeroiqa score ./report` scores the folder report." in done.stderr
     assert "./select" not in zeroiqa(tmp_path, "select").stderr
     assert "./status" not in zeroiqa(tmp_path, "status").stderr
+    for name, *rest in (["score"], ["report", "--preset", "small"], ["report", "a", "b", "c"]):
+        (tmp_path / name).mkdir(exist_ok=True)
+        done = zeroiqa(tmp_path, name, *rest)
+        assert done.returncode == 2
+        assert f" `zeroiqa score ./{name}` scores the folder {name}." in done.stderr
+    refused = zeroiqa(tmp_path, "report", "run", "--regions", "many")
+    assert refused.returncode == 2
+    assert "./report" not in refused.stderr
+
+
+def test_of_many_files_the_first_is_named(tmp_path: Path) -> None:
+    names = [f"photo-{number:04}.jpg" for number in range(3000)]
+    (tmp_path / names[0]).touch()
+    done = zeroiqa(tmp_path, *names)
+    assert done.returncode == 2
+    assert "photo-0000.jpg is no command; `zeroiqa score photo-0000.jpg ...` scores it." in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -159,6 +236,16 @@ def test_a_folder_that_is_called_like_a_command_is_written_with_its_place(tmp_pa
         (["scoer", "x"], "scoer is no command; did you mean score?"),
         (["upperbound"], "upperbound is no command; did you mean upper-bound?"),
         (["xyzzy"], "xyzzy is no command; the commands are score, segment, "),
+        (["--", "-x"], "-x is no command; the commands are score, "),
+        ([""], "'' is no command; the commands are score, "),
+        (
+            ["photo.jpg"],
+            "photo.jpg is no command, and no file or folder is called that. Did you mean photos.jpg?",
+        ),
+        (
+            ["a/b"],
+            "a/b is no command, and no file or folder is called that. `zeroiqa score PATHS` scores images.",
+        ),
         (["export", "xml", "run"], "xml is no command; did you mean xmp?"),
         (
             ["-o", "run", "photos"],
@@ -169,6 +256,7 @@ def test_a_folder_that_is_called_like_a_command_is_written_with_its_place(tmp_pa
     ],
 )
 def test_a_mistaken_command_is_corrected(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    (tmp_path / "photos.jpg").touch()
     done = zeroiqa(tmp_path, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr

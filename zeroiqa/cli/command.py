@@ -13,7 +13,11 @@ import cloup
 from zeroiqa.cli.completion import completed
 from zeroiqa.cli.groups import grouped
 from zeroiqa.cli.messages import quiet
-from zeroiqa.suggestions import did_you_mean
+from zeroiqa.cli.wrapping import Context
+from zeroiqa.suggestions import did_you_mean, did_you_mean_path
+
+_LONG = 160
+"""Characters of a line that is still shown whole: `zeroiqa *.jpg` may name thousands of files."""
 
 
 class Command(cloup.Command):
@@ -25,6 +29,8 @@ class Command(cloup.Command):
         params: Options and arguments.
         **settings: See `cloup.Command`.
     """
+
+    context_class = Context
 
     def __init__(
         self,
@@ -45,10 +51,11 @@ class Command(cloup.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, and what stands behind them."""
         if self.examples:
-            formatter.write_paragraph()
-            formatter.write_heading("Examples")
-            for line, what in self.examples:
-                formatter.write(f"  zeroiqa {line}\n      {what}\n")
+            with formatter.section("Examples"):
+                for line, what in self.examples:
+                    formatter.write(f"  zeroiqa {line}\n")
+                    with formatter.indentation():
+                        formatter.write_text(what)
         super().format_epilog(ctx, formatter)
 
 
@@ -56,6 +63,7 @@ class Group(cloup.Group):
     """A group that lists its commands in the order of use."""
 
     command_class = Command
+    context_class = Context
 
     def get_short_help_str(self, limit: int = 0) -> str:
         """The whole first sentence of the help."""
@@ -79,27 +87,27 @@ class Group(cloup.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is named first; where it is none, say what may be meant."""
-        name = args[0]
-        if name in self.commands or name.startswith("-"):
+        if args[0] in self.commands:
             return super().resolve_command(ctx, args)
-        if ctx.parent is None and _leads_to_images(name):
-            line = shlex.join([ctx.command_path, "score", *args])
-            raise click.UsageError(f"{name} is no command; `{line}` scores it.", ctx)
-        meant = did_you_mean(name, self.commands) or f"the commands are {', '.join(self.commands)}."
-        raise click.UsageError(f"{name} is no command; {meant.strip()}", ctx)
+        among = did_you_mean(args[0], self.commands) or f"the commands are {', '.join(self.commands)}."
+        meant = (_images_meant(ctx, args) if ctx.parent is None else "") or f"; {among.strip()}"
+        raise click.UsageError(f"{args[0] or shlex.quote('')} is no command{meant}", ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Where a command that is called like a folder lacks arguments, say how the folder is scored."""
+        """Where a command is misused and a folder is called like it, say how the folder is scored."""
         try:
             return super().invoke(ctx)
-        except click.MissingParameter as error:
-            name = ctx.invoked_subcommand
-            if ctx.parent is None and name is not None and os.path.isdir(name):  # noqa: PTH112
-                raise click.UsageError(
-                    f"{error.format_message()} `{ctx.command_path} score ./{name}` scores the folder {name}.",
-                    error.ctx,
-                ) from error
+        except click.exceptions.NoArgsIsHelpError:
             raise
+        except click.UsageError as error:
+            name = ctx.invoked_subcommand
+            refused = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
+            if refused or ctx.parent is not None or name is None or not os.path.isdir(name):  # noqa: PTH112
+                raise
+            raise click.UsageError(
+                f"{error.format_message()} `{ctx.command_path} score ./{name}` scores the folder {name}.",
+                error.ctx,
+            ) from error
 
 
 def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
@@ -121,6 +129,20 @@ def _has_option(command: click.Command, option: str) -> bool:
     return any(option in (*param.opts, *param.secondary_opts) for param in command.params)
 
 
-def _leads_to_images(text: str) -> bool:
-    """Whether a word is a path, a pattern or an address, and so what `zeroiqa score` takes."""
-    return os.path.lexists(text) or any(sign in text for sign in "*?[") or "://" in text
+def _images_meant(ctx: click.Context, words: Sequence[str]) -> str:
+    """How words in the place of a command are scored, or that no such file is there; else empty."""
+    name = words[0]
+    if _leads_to_images(name):
+        line = shlex.join([ctx.command_path, "score", *words])
+        if len(line) > _LONG:
+            line = f"{shlex.join([ctx.command_path, 'score', name])} ..."
+        return f"; `{line}` scores it."
+    if "/" in name or os.sep in name or os.path.splitext(name)[1]:  # noqa: PTH122
+        near = did_you_mean_path(name) or f" `{ctx.command_path} score PATHS` scores images."
+        return f", and no file or folder is called that.{near}"
+    return ""
+
+
+def _leads_to_images(word: str) -> bool:
+    """Whether a word is a path, a pattern, an address or standard input: what `zeroiqa score` takes."""
+    return word == "-" or os.path.lexists(word) or any(sign in word for sign in "*?[") or "://" in word

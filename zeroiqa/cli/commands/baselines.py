@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BETTER = {1: "higher", -1: "lower", None: "?"}
 
 
-@command()
+@command(examples=[("baselines niqe", "what it measures, its range and its source")])
 @click.argument("name", required=False)
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="A table to read, or one record for programs.")  # fmt: skip

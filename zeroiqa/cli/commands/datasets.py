@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zeroiqa.evaluation.datasets.cards import DatasetCard
 
 
-@command()
+@command(examples=[("datasets spaq", "where to get it, and how it is laid out")])
 @click.argument("name", required=False)
 @click.option(
     "--format",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from zeroiqa.cli.command import group
+from zeroiqa.cli.command import Command, group
 from zeroiqa.cli.messages import say, summarise
 from zeroiqa.cli.options import with_options
 from zeroiqa.cli.tables import TablesBack, column_prefix_option
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zeroiqa.runs import Run
     from zeroiqa.runs.presentation import Presentation
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @group()
@@ -36,7 +36,7 @@ def export() -> None:
     """
 
 
-def _common(command: Command) -> Command:
+def _common(command: Decorated) -> Decorated:
     return with_options(
         command,
         click.argument("run", type=location),
@@ -48,11 +48,13 @@ def _common(command: Command) -> Command:
     )
 
 
-def _to_folder(command: Command) -> Command:
+def _to_folder(command: Decorated) -> Decorated:
     return click.option("-o", "--output", type=location, required=True, help="New or empty folder.")(command)
 
 
-@export.command()
+@export.command(
+    cls=Command, examples=[("export coco run -o scores.json", "images, regions and their scores")]
+)
 @_common
 @click.option("-o", "--output", type=location, required=True, help="New file, such as scores.json.")
 def coco(run: Location, only: str | None, output: Location) -> None:
@@ -69,7 +71,7 @@ def coco(run: Location, only: str | None, output: Location) -> None:
     summarise(f"{_images(found.images)} in {output}")
 
 
-@export.command()
+@export.command(cls=Command, examples=[("export fiftyone run -o dataset", "a dataset for the FiftyOne app")])
 @_common
 @_to_folder
 @click.option("--copy", is_flag=True, help="Copy the images into data/, so that the folder can be moved.")
@@ -86,7 +88,15 @@ def fiftyone(run: Location, only: str | None, output: Location, copy: bool) -> N
     summarise(f"{_images(found.images)} in {output}")
 
 
-@export.command()
+@export.command(
+    cls=Command,
+    examples=[
+        (
+            "export imagefolder run --only good.txt -o dataset",
+            "what `zeroiqa select run --above 5 > good.txt` has chosen",
+        )
+    ],
+)
 @_common
 @_to_folder
 @click.option("--link", is_flag=True, help="Make symbolic links to the images in place of copies.")
@@ -103,7 +113,12 @@ def imagefolder(run: Location, only: str | None, output: Location, link: bool) -
     summarise(f"{_images(found.images)} in {output}")
 
 
-@export.command()
+@export.command(
+    cls=Command,
+    examples=[
+        ("export tables run -o scored.csv", "the table that was scored, with all its columns and ours")
+    ],
+)
 @click.argument("run", type=location)
 @click.option(
     "-o", "--output", type=location, required=True, help="File for a single table, folder for several."
@@ -124,7 +139,10 @@ def tables(run: Location, output: Location, column_prefix: str) -> None:
         say(sentence, err=not sentence.startswith("Written"))
 
 
-@export.command()
+@export.command(
+    cls=Command,
+    examples=[("export xmp run --beside --dry-run", "how many side-cars would be written beside the photos")],
+)
 @_common
 @click.option(
     "-o",

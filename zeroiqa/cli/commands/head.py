@@ -32,7 +32,18 @@ def head() -> None:
 head.add_command(train_head)
 
 
-@head.command("score", cls=CommandWithList, title="Heads", rows=dimension_rows)
+@head.command(
+    "score",
+    cls=CommandWithList,
+    title="Heads",
+    rows=dimension_rows,
+    examples=[
+        (
+            "head score lmm4lmm:perception photos --weights lmm4lmm -o run",
+            "the perceived quality, into a run as `zeroiqa score` makes them",
+        )
+    ],
+)
 @click.argument("name", type=LazyChoice(scoring_names), required=False)
 @click.argument("paths", nargs=-1)
 @click.option(

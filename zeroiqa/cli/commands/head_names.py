@@ -53,9 +53,10 @@ class CommandWithList(Command):
         self._title, self._rows = title, rows
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list."""
+        """Write the list, and what stands behind it."""
         with formatter.section(self._title):
             formatter.write_dl(self._rows())
+        super().format_epilog(ctx, formatter)
 
 
 def scoring_names() -> tuple[str, ...]:

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from zeroiqa.heads.training.options import Progress
 
 
-@command("train", cls=CommandWithList, title="Stages", rows=stage_rows)
+@command(
+    "train",
+    cls=CommandWithList,
+    title="Stages",
+    rows=stage_rows,
+    examples=[
+        (
+            "head train lmm4lmm --stage 2 --data mine.csv --start lmm4lmm -o mine",
+            "go on from a checkpoint, with ratings of your own",
+        )
+    ],
+)
 @click.argument("name", type=LazyChoice(trainable_names))
 @click.option("--stage", type=LazyChoice(stage_names), required=True, help="What is learnt: see below.")
 @click.option(

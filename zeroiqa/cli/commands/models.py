@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zeroiqa.cli.command import group
+from zeroiqa.cli.command import Command, group
 from zeroiqa.cli.messages import say
 from zeroiqa.cli.options import given, model_options
 from zeroiqa.errors import UserError
@@ -76,7 +76,13 @@ def models(context: click.Context, style: str) -> None:
             say(line)
 
 
-@models.command()
+@models.command(
+    cls=Command,
+    examples=[
+        ("models check qwen2.5-vl-7b", "load it, and see what it answers"),
+        ("models check openai:http://localhost:8000/v1#MODEL", "the same for a server"),
+    ],
+)
 @click.argument("name", required=False)
 @click.option(
     "--standard",
@@ -111,7 +117,7 @@ def check(name: str | None, names: tuple[str, ...], preset: str | None, **choice
             say(line)
 
 
-@models.command()
+@models.command(cls=Command, examples=[("models pull qwen2.5-vl-7b", "its weights, into the hub's cache")])
 @click.argument("name")
 @click.option(
     "--to",

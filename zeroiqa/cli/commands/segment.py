@@ -41,7 +41,7 @@ PAPER_MASKS = 7.22
 
 @command(
     examples=[
-        ("segment photos -o cuts --overlays 20", "regions of all images, 20 of them drawn"),
+        ("segment photos -o cuts", "the regions of all images, painted over each"),
     ],
 )
 @click.argument("paths", nargs=-1, required=True)

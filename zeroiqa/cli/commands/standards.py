@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OF_WORDS = ("word", "next-word", "comparison")
 
 
-@command()
+@command(examples=[("standards quality-word-7", "its levels and the prompt as it is sent")])
 @click.argument("name", required=False)
 @click.option("--prompt", help="Text prompt of an image, to fill in a standard for correspondence.")
 def standards(name: str | None, prompt: str | None) -> None:
