@@ -3,10 +3,10 @@
     python scripts/bench_laptop.py [MODEL ...] [--rounds 3] [--output results/bench/laptop.json]
 
 Each model of at most 3 billion weights (all that have sizes in speed/geometries.toml, if none is named)
-is measured in a process of its own, in bfloat16 and in float32, on the first photo that it rates, of 9
-megapixels and seen whole; the types take turns. No file of the model is needed. What larger models would
-take is computed, from the matrix products that a view of theirs needs and the speed that the largest
-measured model reached, and marked as such.
+is measured in a process of its own, in float32 and in bfloat16: one photo of 9 megapixels is prepared
+and goes through the model once, which is what a rating takes; the types take turns. No file of the model
+is needed. What larger models would take is computed, from the matrix products that a view of theirs
+needs and the speed that the largest measured model reached, and marked as such.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ MOST = 3.0
 """Billions of weights of a model that is measured."""
 TYPES = ("float32", "bfloat16")
 MEASURE = """
-import json, resource, sys, time
-from zeroiqa.raters.chat import ChatRater
+import json, resource, sys, time, torch
 from zeroiqa.speed.benchmark import make_views
-from zeroiqa.speed.meter import Meter
 from zeroiqa.speed.flops import count_flops, read_geometry
+from zeroiqa.speed.meter import Meter
 from zeroiqa.speed.random_weights import load_random
 from zeroiqa.standards import load_standard
 from zeroiqa.weights.options import ModelOptions
 loaded = load_random(sys.argv[1], ModelOptions(device="cpu", dtype=sys.argv[2]))
-rater, standard = ChatRater.of(loaded), load_standard("quality-word-7")
 [photo] = make_views(1, side=3000)
+texts = [part for part in load_standard("quality-word-7").fill(None) if isinstance(part, str)]
 geometry = read_geometry(loaded.model.config)
-with Meter(loaded.model, geometry.vision.patch) as meter:
+with torch.no_grad(), Meter(loaded.model, geometry.vision.patch) as meter:
     begun = time.perf_counter()
-    rater.rate([photo], [standard])
-    seconds = time.perf_counter() - begun
+    inputs = loaded.processor(text="<image>" + " ".join(texts), images=[photo.pixels], return_tensors="pt")
+    loaded.model(**inputs.to(loaded.dtype), logits_to_keep=1)
+    ended = time.perf_counter()
 tflop = sum(count_flops(geometry, batch).total for batch in meter.counts()) / 1e12
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
-print(json.dumps({"seconds": seconds, "tflop": tflop, "peak_gib": peak}))
+print(json.dumps({"seconds": ended - begun, "tflop": tflop, "peak_gib": peak}))
 """
 
 
 def measure(name: str, dtype: str) -> dict[str, Any]:
-    """One process: the first photo that a new model rates, and the memory that it took."""
+    """One process: one photo prepared and put through a model, and the memory that it took."""
     command = [sys.executable, "-c", MEASURE, name, dtype]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

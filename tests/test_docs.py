@@ -217,3 +217,13 @@ def test_the_citation_is_of_this_version() -> None:
     assert citation["version"] == __version__
     assert citation["license"] == setup["metadata"]["license"]
     assert all({"type", "title", "authors"} <= set(one) and one["authors"] for one in citation["references"])
+
+
+def test_the_times_on_a_laptop_are_the_measured_ones() -> None:
+    found = json.loads((ROOT / "results" / "bench" / "laptop.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| ([\w.-]+)[^|]*\|[^|]*\| (\w+) \| ([\d.]+) \|[^|]*\| (.*) \|$", (
+        ROOT / "docs" / "laptop.md").read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
+    assert len(rows) >= 3
+    for name, dtype, seconds, how in rows:
+        part = "measured" if how == "measured" else "computed, not measured"
+        assert found[part][name][dtype]["seconds"] == float(seconds), name
